@@ -1,0 +1,239 @@
+package license
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// The limits of what a vendor may ask for. Lengths count Unicode code points.
+const (
+	MaxCustomerName = 256
+	MaxNotes        = 4096
+	MaxServices     = 100
+	MaxServiceText  = 256
+	MaxAppURLs      = 500
+	MaxListBytes    = 64 << 10 // of each list as stored JSON: a DynamoDB item holds 400 KB
+	MaxURL          = 2048
+	MaxURLPattern   = 256
+	MaxGraceDays    = 365
+	MaxReason       = 1024
+)
+
+// urlPatternPrefix marks an application URL that is a regular expression over the host name.
+const urlPatternPrefix = "re:"
+
+// Draft is a license as the vendor asks for it.
+type Draft struct {
+	CustomerID     string // UUID; made when empty
+	CustomerName   string
+	ExpirationDate string // ISO 8601
+	Services       []Service
+	AppURLs        []AppURL
+	Notes          string
+	GraceDays      int
+}
+
+// Service is an element of License.Services.
+type Service struct {
+	Name  string `json:"serviceName"`
+	Value string `json:"serviceValue"`
+}
+
+// AppURL is an element of License.AppURLs: an absolute http(s) URL, or "re:" and a regular expression that
+// the product matches against its host name.
+type AppURL struct {
+	URL string `json:"URL"`
+}
+
+// FieldError says what is wrong with one field, and what it should be.
+type FieldError struct {
+	Field   string `json:"field"` // as services[2].serviceName
+	Message string `json:"message"`
+}
+
+// InvalidError lists all that is wrong with an input.
+type InvalidError struct{ Fields []FieldError }
+
+func (e *InvalidError) Error() string {
+	texts := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		texts[i] = f.Field + " " + f.Message
+	}
+	return "invalid: " + strings.Join(texts, "; ")
+}
+
+// Issue makes the license that the draft asks for, with a new id that sorts by time (UUID version 7), or
+// answers an *InvalidError.
+func (d Draft) Issue(c Change) (License, error) {
+	services, appURLs := marshalList(d.Services), marshalList(d.AppURLs)
+	expiration, fields := d.check(c.At)
+	for field, list := range map[string]JSONList{"services": services, "appurls": appURLs} {
+		if len(list) > MaxListBytes {
+			fields = append(fields, FieldError{field, fmt.Sprintf("must be at most %d bytes of JSON", MaxListBytes)})
+		}
+	}
+	if len(fields) > 0 {
+		return License{}, &InvalidError{Fields: fields}
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return License{}, err
+	}
+	customerID, err := canonicalOrNewUUID(d.CustomerID)
+	if err != nil {
+		return License{}, err
+	}
+	return License{
+		ID:             id.String(),
+		CustomerID:     customerID,
+		CustomerName:   d.CustomerName,
+		Services:       services,
+		AppURLs:        appURLs,
+		ExpirationDate: expiration,
+		GraceDays:      d.GraceDays,
+		Notes:          d.Notes,
+		Created:        c.At,
+	}.stamped(c), nil
+}
+
+func canonicalOrNewUUID(text string) (string, error) {
+	if text == "" {
+		id, err := uuid.NewRandom()
+		return id.String(), err
+	}
+	id, err := uuid.Parse(text)
+	return id.String(), err
+}
+
+func marshalList[T Service | AppURL](elements []T) JSONList {
+	if elements == nil {
+		return "[]"
+	}
+	text, err := marshalJSON(elements)
+	if err != nil {
+		panic(err) // structs of strings always marshal
+	}
+	return JSONList(text)
+}
+
+func (d Draft) check(now time.Time) (expiration time.Time, fields []FieldError) {
+	refuse := func(field, message string) { fields = append(fields, FieldError{field, message}) }
+
+	refuseText(refuse, "customername", d.CustomerName, 1, MaxCustomerName)
+	if d.CustomerID != "" && !isUUID(d.CustomerID) {
+		refuse("customerid", "must be a UUID, as 869b100f-06b7-44cc-80df-b4c4bf728461, or absent")
+	}
+	expiration, err := ParseDate(d.ExpirationDate)
+	switch {
+	case err != nil:
+		refuse("expirationdate", "must be an ISO 8601 date, as 2030-01-31T00:00:00Z")
+	case !expiration.After(now):
+		refuse("expirationdate", "must lie in the future")
+	}
+	if len(d.Services) > MaxServices {
+		refuse("services", fmt.Sprintf("must hold at most %d services", MaxServices))
+	}
+	for i, s := range d.Services {
+		refuseText(refuse, fmt.Sprintf("services[%d].serviceName", i), s.Name, 1, MaxServiceText)
+		refuseText(refuse, fmt.Sprintf("services[%d].serviceValue", i), s.Value, 1, MaxServiceText)
+	}
+	if len(d.AppURLs) > MaxAppURLs {
+		refuse("appurls", fmt.Sprintf("must hold at most %d URLs", MaxAppURLs))
+	}
+	for i, u := range d.AppURLs {
+		if message := u.problem(); message != "" {
+			refuse(fmt.Sprintf("appurls[%d].URL", i), message)
+		}
+	}
+	refuseText(refuse, "notes", d.Notes, 0, MaxNotes)
+	if d.GraceDays < 0 || d.GraceDays > MaxGraceDays {
+		refuse("gracedays", fmt.Sprintf("must be a whole number from 0 to %d", MaxGraceDays))
+	}
+	return expiration, fields
+}
+
+// CheckReason tells whether a reason for a change may be recorded; the error is an *InvalidError.
+func CheckReason(reason string) error {
+	var fields []FieldError
+	refuse := func(field, message string) { fields = append(fields, FieldError{field, message}) }
+	refuseText(refuse, "reason", reason, 0, MaxReason)
+	if len(fields) > 0 {
+		return &InvalidError{Fields: fields}
+	}
+	return nil
+}
+
+func refuseText(refuse func(field, message string), field, text string, shortest, longest int) {
+	length := utf8.RuneCountInString(text)
+	switch {
+	case strings.TrimSpace(text) == "" && shortest > 0:
+		refuse(field, "is required and must not be blank")
+	case length > longest:
+		refuse(field, fmt.Sprintf("must be at most %d characters", longest))
+	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
+		refuse(field, "must be text without the character U+0000")
+	}
+}
+
+// isUUID accepts the one form of RFC 9562 section 4: uuid.Parse accepts others too.
+func isUUID(text string) bool { return len(text) == 36 && uuid.Validate(text) == nil }
+
+func (u AppURL) problem() string {
+	if pattern, isPattern := strings.CutPrefix(u.URL, urlPatternPrefix); isPattern {
+		return patternProblem(pattern)
+	}
+	if len(u.URL) > MaxURL {
+		return fmt.Sprintf("must be at most %d characters", MaxURL)
+	}
+	parsed, err := url.Parse(u.URL)
+	if err != nil || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Hostname() == "" || parsed.User != nil {
+		return "must be an absolute http or https URL, as https://app.example.com, or re: and a regular expression"
+	}
+	return ""
+}
+
+// patternProblem wants the expression anchored, because an unanchored example\.com also matches
+// example.com.evil.org.
+func patternProblem(pattern string) string {
+	if utf8.RuneCountInString(pattern) > MaxURLPattern {
+		return fmt.Sprintf("must be a regular expression of at most %d characters", MaxURLPattern)
+	}
+	if !strings.HasPrefix(pattern, "^") || !strings.HasSuffix(pattern, "$") || strings.HasSuffix(pattern, `\$`) {
+		return `must be a regular expression that begins with ^ and ends with $, as re:^(.+\.)?example\.com$`
+	}
+	if strings.Contains(pattern, "|") && !alternationIsGrouped(pattern) {
+		return "must have its alternatives in parentheses, as re:^(a|b)$: ^a|b$ is anchored at one end only"
+	}
+	if _, err := regexp.Compile(pattern); err != nil {
+		return "must be a regular expression that RE2, Java and JavaScript read alike"
+	}
+	return ""
+}
+
+// alternationIsGrouped tells whether every | stands inside parentheses.
+func alternationIsGrouped(pattern string) bool {
+	depth, inClass := 0, false
+	for i := 0; i < len(pattern); i++ {
+		switch c := pattern[i]; {
+		case c == '\\':
+			i++
+		case c == '[':
+			inClass = true
+		case c == ']':
+			inClass = false
+		case c == '(' && !inClass:
+			depth++
+		case c == ')' && !inClass:
+			depth--
+		case c == '|' && !inClass && depth == 0:
+			return false
+		}
+	}
+	return true
+}

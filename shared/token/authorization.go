@@ -1,0 +1,150 @@
+package token
+
+import (
+	"context"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"openlicenser/shared/license"
+)
+
+const authorizationSubject = "authorization_token"
+
+// SigningKey is the port to the RSA key that signs authorization tokens.
+type SigningKey interface {
+	// PublicKey answers the public half. It may be cached.
+	PublicKey(ctx context.Context) (*rsa.PublicKey, error)
+
+	// SignDigest answers the RSASSA-PKCS1-v1_5 signature of a SHA-256 digest.
+	SignDigest(ctx context.Context, digest [sha256.Size]byte) ([]byte, error)
+}
+
+// Authorizer makes authorization tokens.
+type Authorizer struct {
+	Key      SigningKey
+	Issuer   string        // the claim iss
+	Lifetime time.Duration // from iat to exp
+}
+
+// Authorize makes the token of a license that may be used at now. It ends with its lifetime or with the
+// license, grace included, whichever comes first. An error is a fault of ours.
+func (a Authorizer) Authorize(ctx context.Context, l license.License, now time.Time) (string, error) {
+	public, err := a.Key.PublicKey(ctx)
+	if err != nil {
+		return "", fmt.Errorf("public key: %w", err)
+	}
+	expires := now.Add(a.Lifetime)
+	if end := l.EndsAt(); end.Before(expires) {
+		expires = end
+	}
+	unsigned := jwt.NewWithClaims(rs256{ctx, public}, authorizationClaims{
+		Issuer:         a.Issuer,
+		Subject:        authorizationSubject,
+		IssuedAt:       now.Unix(),
+		Expires:        expires.Unix(),
+		Services:       string(l.Services),
+		AppURLs:        string(l.AppURLs),
+		CustomerName:   l.CustomerName,
+		Expiration:     l.ExpirationDate.Unix(),
+		ExpirationDate: license.FormatDate(l.ExpirationDate),
+		LicenseID:      l.ID,
+	})
+	unsigned.Header["kid"] = KeyID(public)
+	return unsigned.SignedString(a.Key)
+}
+
+// rs256 is a jwt.SigningMethod for a key that signs digests out of our reach, as KMS does: KMS takes at
+// most 4,096 bytes of message, and a digest of any message. It checks each signature before the token
+// leaves, so that a wrong or moved key ends in an error and not in a token that fails in the field.
+type rs256 struct {
+	ctx    context.Context // of the one request that this value serves
+	public *rsa.PublicKey
+}
+
+var _ jwt.SigningMethod = rs256{}
+
+func (rs256) Alg() string { return jwt.SigningMethodRS256.Alg() }
+
+func (m rs256) Sign(signingString string, key any) ([]byte, error) {
+	signer, ok := key.(SigningKey)
+	if !ok {
+		return nil, jwt.ErrInvalidKeyType
+	}
+	signature, err := signer.SignDigest(m.ctx, sha256.Sum256([]byte(signingString)))
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	if err := m.Verify(signingString, signature, m.public); err != nil {
+		return nil, fmt.Errorf("the signature does not match the public key: %w", err)
+	}
+	return signature, nil
+}
+
+func (rs256) Verify(signingString string, signature []byte, key any) error {
+	return jwt.SigningMethodRS256.Verify(signingString, signature, key)
+}
+
+// authorizationClaims are the claims of an authorization token. The dates stand twice, in the two forms
+// that the original Java client and the original browser client read.
+type authorizationClaims struct {
+	Issuer         string `json:"iss"`
+	Subject        string `json:"sub"`
+	IssuedAt       int64  `json:"iat"`
+	Expires        int64  `json:"exp"`
+	Services       string `json:"services"`
+	AppURLs        string `json:"appurls"`
+	CustomerName   string `json:"customername"`
+	Expiration     int64  `json:"expirationdate"`
+	ExpirationDate string `json:"expirationDate"`
+	LicenseID      string `json:"licenseid"`
+}
+
+// MarshalJSON writes text whose base64 form holds neither - nor _: the original Java client decodes the
+// payload with the standard alphabet. See escape.
+func (c authorizationClaims) MarshalJSON() ([]byte, error) {
+	type plain authorizationClaims
+	text, err := json.Marshal(plain(c))
+	if err != nil {
+		return nil, err
+	}
+	return escape(text), nil
+}
+
+// escape writes JSON text in ASCII without the characters >, ?, ~ and DEL. A sextet of the base64 form is
+// 62 or 63 only where a byte ends in 111110 or 111111, which in ASCII these four alone do, or where a byte
+// beyond ASCII stands. All of them can only be in strings, so \u escapes may take their place.
+func escape(text []byte) []byte {
+	escaped := make([]byte, 0, len(text)+len(text)/8)
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		switch {
+		case r == '>' || r == '?' || r == '~' || r == 0x7F || r > 0x7F && r <= 0xFFFF:
+			escaped = fmt.Appendf(escaped, `\u%04x`, r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			escaped = fmt.Appendf(escaped, `\u%04x\u%04x`, high, low)
+		default:
+			escaped = append(escaped, byte(r))
+		}
+		i += size
+	}
+	return escaped
+}
+
+// jwt.NewWithClaims wants these; only a parser calls them, and no parser meets these claims.
+var errNotParsed = errors.New("authorization tokens are made here, not read")
+
+func (authorizationClaims) GetExpirationTime() (*jwt.NumericDate, error) { return nil, errNotParsed }
+func (authorizationClaims) GetIssuedAt() (*jwt.NumericDate, error)       { return nil, errNotParsed }
+func (authorizationClaims) GetNotBefore() (*jwt.NumericDate, error)      { return nil, errNotParsed }
+func (authorizationClaims) GetIssuer() (string, error)                   { return "", errNotParsed }
+func (authorizationClaims) GetSubject() (string, error)                  { return "", errNotParsed }
+func (authorizationClaims) GetAudience() (jwt.ClaimStrings, error)       { return nil, errNotParsed }

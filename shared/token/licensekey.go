@@ -1,0 +1,196 @@
+// Package token makes and reads the two kinds of JSON Web Token (RFC 7519) that products hold: the license
+// key, which the vendor gives to a customer, and the authorization token, which a product checks offline.
+// It owns the ports to the secret and to the key that sign them, and knows no AWS and no HTTP.
+package token
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"openlicenser/shared/license"
+)
+
+// MaxLicenseKey is the length in bytes from which on a license key is refused unread.
+const MaxLicenseKey = 8 << 10
+
+const licenseKeySubject = "License Key"
+
+// ErrInvalidLicenseKey says that a text is no license key of ours. What was wrong is in the error's text,
+// for the log only: the caller must not learn how far a forgery came.
+var ErrInvalidLicenseKey = errors.New("invalid license key")
+
+// Secret signs license keys with HS256: the UTF-8 bytes of the string `key` in the stored secret.
+type Secret string
+
+// minSecret is the length of the digest, the least that RFC 7518 section 3.2 allows for HS256.
+const minSecret = 32
+
+// ParseSecret reads the stored secret, a JSON object with the string `key`.
+func ParseSecret(stored []byte) (Secret, error) {
+	var object struct {
+		Key *string `json:"key"`
+	}
+	if json.Unmarshal(stored, &object) != nil || object.Key == nil {
+		return "", errors.New("the license-key secret is not a JSON object with the string \"key\"")
+	}
+	if len(*object.Key) < minSecret {
+		return "", fmt.Errorf("the license-key secret's \"key\" is shorter than %d bytes", minSecret)
+	}
+	return Secret(*object.Key), nil
+}
+
+// Secrets is the port to the secret. An error is a fault of ours, never of a license key.
+type Secrets interface {
+	Secret(ctx context.Context) (Secret, error)
+}
+
+// SignLicenseKey makes the license key of a license. The same license, secret and issuer give the same key.
+func SignLicenseKey(secret Secret, issuer string, l license.License) (string, error) {
+	issued := l.Created
+	if issued.IsZero() {
+		issued = l.Changed
+	}
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"sub":          licenseKeySubject,
+		"iss":          issuer,
+		"customerid":   l.CustomerID,
+		"licenseid":    l.ID,
+		"customername": l.CustomerName,
+		"iat":          issued.Unix(),
+	}).SignedString([]byte(secret))
+}
+
+// ReadLicenseKey answers the id of the license that the key is for, or ErrInvalidLicenseKey. Cheap checks
+// come first, and nothing of the key is decoded before its signature holds.
+func ReadLicenseKey(secret Secret, key string, now time.Time) (licenseID string, err error) {
+	if len(key) > MaxLicenseKey {
+		return "", invalid("longer than %d bytes", MaxLicenseKey)
+	}
+	header, claims, signature, err := split(key)
+	if err != nil {
+		return "", err
+	}
+	signed := key[:len(key)-len(signature)-1]
+	if err := verifyHS256(secret, signed, signature); err != nil {
+		return "", err
+	}
+	if err := checkHeader(header); err != nil {
+		return "", err
+	}
+	return checkClaims(claims, now)
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidLicenseKey}, args...)...)
+}
+
+// split wants exactly three segments in the base64url alphabet.
+func split(key string) (header, claims, signature string, err error) {
+	if strings.Count(key, ".") != 2 {
+		return "", "", "", invalid("not three segments")
+	}
+	for i := range len(key) {
+		if !isBase64URL(key[i]) && key[i] != '.' {
+			return "", "", "", invalid("a character outside of base64url")
+		}
+	}
+	header, rest, _ := strings.Cut(key, ".")
+	claims, signature, _ = strings.Cut(rest, ".")
+	return header, claims, signature, nil
+}
+
+func isBase64URL(c byte) bool {
+	return 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+}
+
+// strictBase64URL refuses unused bits that are not zero (RFC 4648 section 3.5), so that a key has one spelling.
+var strictBase64URL = base64.RawURLEncoding.Strict()
+
+func verifyHS256(secret Secret, signed, signature string) error {
+	if len(secret) < minSecret {
+		return errors.New("the license-key secret is too short") // not an invalid key: ours is the fault
+	}
+	mac, err := strictBase64URL.DecodeString(signature)
+	if err != nil {
+		return invalid("the signature is not strict base64url")
+	}
+	if err := jwt.SigningMethodHS256.Verify(signed, mac, []byte(secret)); err != nil {
+		return invalid("the signature does not match")
+	}
+	return nil
+}
+
+func checkHeader(segment string) error {
+	header, err := decodeObject(segment)
+	if err != nil {
+		return err
+	}
+	if alg, _ := header["alg"].(string); alg != jwt.SigningMethodHS256.Alg() {
+		return invalid("the algorithm is not HS256")
+	}
+	// RFC 7515 section 4.1.11: an extension that is critical and not understood makes the JWS invalid.
+	// b64 and zip would give the payload another meaning.
+	for _, name := range []string{"crit", "b64", "zip"} {
+		if _, present := header[name]; present {
+			return invalid("the header holds %s", name)
+		}
+	}
+	return nil
+}
+
+func checkClaims(segment string, now time.Time) (licenseID string, err error) {
+	claims, err := decodeObject(segment)
+	if err != nil {
+		return "", err
+	}
+	if claims["sub"] == authorizationSubject {
+		return "", invalid("an authorization token")
+	}
+	seconds := float64(now.Unix())
+	if exp, present := claims["exp"]; present {
+		if at, isNumber := numericDate(exp); !isNumber || seconds >= at {
+			return "", invalid("exp is not a number or has passed")
+		}
+	}
+	if nbf, present := claims["nbf"]; present {
+		if at, isNumber := numericDate(nbf); !isNumber || seconds < at {
+			return "", invalid("nbf is not a number or has not come")
+		}
+	}
+	id, _ := claims["licenseid"].(string)
+	if id == "" || len(id) > maxLicenseID {
+		return "", invalid("no licenseid")
+	}
+	return id, nil
+}
+
+// maxLicenseID is the longest partition key in bytes that DynamoDB takes.
+const maxLicenseID = 2048
+
+func numericDate(value any) (float64, bool) {
+	number, isNumber := value.(json.Number)
+	if !isNumber {
+		return 0, false
+	}
+	seconds, err := number.Float64()
+	return seconds, err == nil
+}
+
+func decodeObject(segment string) (map[string]any, error) {
+	text, err := strictBase64URL.DecodeString(segment)
+	if err != nil {
+		return nil, invalid("a segment is not strict base64url")
+	}
+	object, err := strictObject(text)
+	if err != nil {
+		return nil, invalid("a segment is no JSON object: %v", err)
+	}
+	return object, nil
+}

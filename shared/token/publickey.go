@@ -1,0 +1,56 @@
+package token
+
+import (
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+)
+
+// KeySet is a JWK set (RFC 7517 section 5).
+type KeySet struct {
+	Keys []JSONWebKey `json:"keys"`
+}
+
+// JSONWebKey is the public half of an RSA key that signs (RFC 7517, RFC 7518 section 6.3.1).
+type JSONWebKey struct {
+	KeyType   string `json:"kty"`
+	Use       string `json:"use"`
+	Algorithm string `json:"alg"`
+	KeyID     string `json:"kid"`
+	Modulus   string `json:"n"`
+	Exponent  string `json:"e"`
+}
+
+// NewJSONWebKey describes the public key.
+func NewJSONWebKey(key *rsa.PublicKey) JSONWebKey {
+	return JSONWebKey{
+		KeyType:   "RSA",
+		Use:       "sig",
+		Algorithm: "RS256",
+		KeyID:     KeyID(key),
+		Modulus:   base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
+		Exponent:  base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
+	}
+}
+
+// KeyID is the thumbprint of RFC 7638: the SHA-256 of the required members, in alphabetical order.
+func KeyID(key *rsa.PublicKey) string {
+	required := fmt.Sprintf(`{"e":%q,"kty":"RSA","n":%q}`,
+		base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
+		base64.RawURLEncoding.EncodeToString(key.N.Bytes()))
+	thumbprint := sha256.Sum256([]byte(required))
+	return base64.RawURLEncoding.EncodeToString(thumbprint[:])
+}
+
+// PublicKeyPEM writes the key as clients embed it: PEM of SubjectPublicKeyInfo (RFC 7468 section 13).
+func PublicKeyPEM(key *rsa.PublicKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
+}

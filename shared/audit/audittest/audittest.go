@@ -1,0 +1,193 @@
+// Package audittest holds the contract that every audit.Store is held to.
+package audittest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/license/licensetest"
+)
+
+// TestStore holds a store to the contract of audit.Store.
+func TestStore(t *testing.T, open func(t *testing.T) audit.Store) {
+	tests := map[string]func(*testing.T, audit.Store){
+		"Head/NoChain":              headOfNoChain,
+		"Record/ThenRead":           recordThenRead,
+		"Record/RepeatedIsNoEntry":  recordRepeated,
+		"Record/Concurrent":         recordConcurrently,
+		"Append/ErrConflict/Stale":  appendToStaleHead,
+		"Append/ErrConflict/NoHead": appendToMissingHead,
+		"Entries/Pages":             pages,
+		"Entries/None":              noEntries,
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+// History makes the events of a license that is issued and then changed n-1 times.
+func History(t testing.TB, n int) []audit.Event {
+	t.Helper()
+	l := licensetest.Issue(t)
+	var old attribute.Map
+	events := make([]audit.Event, n)
+	for i := range events {
+		record := l.Record()
+		record["notes"] = fmt.Sprint("note ", i)
+		events[i] = audit.Event{
+			ID:             uuid.NewString(),
+			SequenceNumber: fmt.Sprint(100000000000000000, 990+i), // the length of the number changes on the way
+			Time:           licensetest.Now.Add(time.Duration(i) * time.Second),
+			LicenseID:      l.ID,
+			Old:            old,
+			New:            record,
+		}
+		old = record
+	}
+	return events
+}
+
+func record(t *testing.T, store audit.Store, events []audit.Event) {
+	t.Helper()
+	for _, event := range events {
+		if err := (audit.Recorder{Store: store}).Record(t.Context(), event); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// chain reads a whole chain, wants it to verify up to the stored head, and to be n entries long.
+func chain(t *testing.T, store audit.Store, licenseID string, n int) []audit.Entry {
+	t.Helper()
+	entries, err := store.Entries(t.Context(), licenseID, 0, n+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != n {
+		t.Fatalf("%d entries, want %d", len(entries), n)
+	}
+	reached, err := audit.Verify(audit.Head{}, entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := store.Head(t.Context(), licenseID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(reached, head); diff != "" {
+		t.Fatalf("the entries lead elsewhere than the head (-entries +head):\n%s", diff)
+	}
+	return entries
+}
+
+func headOfNoChain(t *testing.T, store audit.Store) {
+	head, err := store.Head(t.Context(), uuid.NewString())
+	if err != nil || head != (audit.Head{}) {
+		t.Errorf("got %+v, %v", head, err)
+	}
+}
+
+func recordThenRead(t *testing.T, store audit.Store) {
+	events := History(t, 12)
+	record(t, store, events)
+	entries := chain(t, store, events[0].LicenseID, len(events))
+	for i, e := range entries {
+		if e.EventID != events[i].ID || e.SequenceNumber != events[i].SequenceNumber {
+			t.Errorf("entry %d is of event %s, want %s", i+1, e.EventID, events[i].ID)
+		}
+	}
+	if entries[0].Action != audit.Issued || entries[1].Action != audit.Changed {
+		t.Errorf("actions %s, %s", entries[0].Action, entries[1].Action)
+	}
+}
+
+func recordRepeated(t *testing.T, store audit.Store) {
+	events := History(t, 4)
+	record(t, store, events[:3])
+	first := chain(t, store, events[0].LicenseID, 3)
+	record(t, store, events) // the whole shard again, and one more
+	again := chain(t, store, events[0].LicenseID, 4)
+	if diff := cmp.Diff(first, again[:3]); diff != "" {
+		t.Errorf("the repetition changed entries (-first +again):\n%s", diff)
+	}
+}
+
+// recordConcurrently: two invocations with the same batch.
+func recordConcurrently(t *testing.T, store audit.Store) {
+	events := History(t, 10)
+	var group sync.WaitGroup
+	for range 2 {
+		group.Go(func() {
+			for _, event := range events {
+				if err := (audit.Recorder{Store: store}).Record(t.Context(), event); err != nil {
+					t.Errorf("event %s: %v", event.SequenceNumber, err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	chain(t, store, events[0].LicenseID, len(events))
+}
+
+func appendToStaleHead(t *testing.T, store audit.Store) {
+	events := History(t, 2)
+	record(t, store, events)
+	entries := chain(t, store, events[0].LicenseID, 2)
+	forged := entries[1]
+	forged.Reason = "forged"
+	err := store.Append(t.Context(), audit.HeadOf(entries[0]), forged)
+	if !errors.Is(err, audit.ErrConflict) {
+		t.Errorf("got %v, want ErrConflict", err)
+	}
+	err = store.Append(t.Context(), audit.Head{}, entries[0])
+	if !errors.Is(err, audit.ErrConflict) {
+		t.Errorf("got %v, want ErrConflict", err)
+	}
+	if diff := cmp.Diff(entries, chain(t, store, events[0].LicenseID, 2)); diff != "" {
+		t.Errorf("the refused append changed entries:\n%s", diff)
+	}
+}
+
+func appendToMissingHead(t *testing.T, store audit.Store) {
+	from := audit.Head{Sequence: 4, Hash: "4444", SequenceNumber: "4"}
+	err := store.Append(t.Context(), from, audit.Entry{LicenseID: uuid.NewString(), Sequence: 5})
+	if !errors.Is(err, audit.ErrConflict) {
+		t.Errorf("got %v, want ErrConflict", err)
+	}
+}
+
+func pages(t *testing.T, store audit.Store) {
+	events := History(t, 12)
+	record(t, store, events)
+	record(t, store, History(t, 3)) // another license's chain
+	head := audit.Head{}
+	for head.Sequence < 12 {
+		entries, err := store.Entries(t.Context(), events[0].LicenseID, head.Sequence, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := min(5, 12-int(head.Sequence)); len(entries) != want {
+			t.Fatalf("after %d: %d entries, want %d", head.Sequence, len(entries), want)
+		}
+		if head, err = audit.Verify(head, entries); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func noEntries(t *testing.T, store audit.Store) {
+	entries, err := store.Entries(context.Background(), uuid.NewString(), 0, 10)
+	if err != nil || len(entries) != 0 {
+		t.Errorf("got %v, %v", entries, err)
+	}
+}

@@ -1,0 +1,328 @@
+// Package licensetest holds what tests of licenses share: sample licenses, and the contract that every
+// license.Store is held to.
+package licensetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
+
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/license"
+)
+
+// Now is the instant at which the samples are issued.
+var Now = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// Issue makes a license that is valid for a year from Now.
+func Issue(t testing.TB) license.License {
+	t.Helper()
+	l, err := license.Draft{
+		CustomerName:   "Test Customer",
+		ExpirationDate: Now.AddDate(1, 0, 0).Format(time.RFC3339),
+		Services:       []license.Service{{Name: "TEST", Value: "EmbeddedPowerBI"}},
+		AppURLs:        []license.AppURL{{URL: "https://app.example.com/?a=1&b=<2>"}},
+		Notes:          "a note, ¿qué? 日本語 🎉",
+	}.Issue(Change("first issue"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// Change makes a change at Now.
+func Change(reason string) license.Change {
+	return license.Change{At: Now, By: "arn:aws:iam::123456789012:user/vendor", Reason: reason, RequestID: uuid.NewString()}
+}
+
+// Diff compares what licenses say, not where they come from.
+func Diff(want, got any) string {
+	return cmp.Diff(want, got, cmpopts.IgnoreUnexported(license.License{}), cmpopts.EquateEmpty())
+}
+
+// Harness is a new and empty store, with a way around it to the records as other tools see them.
+type Harness struct {
+	Store     license.Store
+	PutRecord func(ctx context.Context, record attribute.Map) error
+	Record    func(ctx context.Context, id string) (attribute.Map, error)
+}
+
+// TestStore holds a store to the contract of license.Store. Each call of open gives a new and empty store.
+func TestStore(t *testing.T, open func(t *testing.T) Harness) {
+	tests := map[string]func(*testing.T, Harness){
+		"Create/ThenGet":                   createThenGet,
+		"Create/ErrExists":                 createTwice,
+		"Get/ErrNotFound":                  getNothing,
+		"Get/ErrUnreadable":                getUnreadable,
+		"Update/ThenGet":                   updateThenGet,
+		"Update/ErrConflict/Stale":         updateStale,
+		"Update/ErrConflict/Gone":          updateGone,
+		"Update/ErrConflict/ForeignChange": updateAfterForeignChange,
+		"Update/ForeignRecord":             updateForeign,
+		"Update/Concurrent":                updateConcurrently,
+		"List/Newest":                      listNewest,
+		"List/Customer":                    listCustomer,
+		"List/Empty":                       listEmpty,
+		"ContextEnded":                     contextEnded,
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+func mustCreate(t *testing.T, h Harness, l license.License) {
+	t.Helper()
+	if err := h.Store.Create(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustGet(t *testing.T, h Harness, id string) license.License {
+	t.Helper()
+	l, err := h.Store.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func wantErr(t *testing.T, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Fatalf("got error %v, want %v", got, want)
+	}
+}
+
+func createThenGet(t *testing.T, h Harness) {
+	want := Issue(t)
+	mustCreate(t, h, want)
+	if diff := Diff(want, mustGet(t, h, want.ID)); diff != "" {
+		t.Errorf("(-created +got):\n%s", diff)
+	}
+}
+
+func createTwice(t *testing.T, h Harness) {
+	first := Issue(t)
+	mustCreate(t, h, first)
+	second := first
+	second.CustomerName = "Another"
+	wantErr(t, h.Store.Create(t.Context(), second), license.ErrExists)
+	if got := mustGet(t, h, first.ID); got.CustomerName != first.CustomerName {
+		t.Errorf("the refused create changed the name to %q", got.CustomerName)
+	}
+}
+
+func getNothing(t *testing.T, h Harness) {
+	_, err := h.Store.Get(t.Context(), uuid.NewString())
+	wantErr(t, err, license.ErrNotFound)
+}
+
+func getUnreadable(t *testing.T, h Harness) {
+	record := Issue(t).Record()
+	record["isrevoked"] = "true"
+	if err := h.PutRecord(t.Context(), record); err != nil {
+		t.Fatal(err)
+	}
+	_, err := h.Store.Get(t.Context(), record["licenseid"].(string))
+	wantErr(t, err, license.ErrUnreadable)
+}
+
+func updateThenGet(t *testing.T, h Harness) {
+	before := Issue(t)
+	mustCreate(t, h, before)
+	after := before.Revoke(Change(""))
+	after.Notes = ""
+	if err := h.Store.Update(t.Context(), before, after); err != nil {
+		t.Fatal(err)
+	}
+	got := mustGet(t, h, before.ID)
+	if diff := Diff(after, got); diff != "" {
+		t.Errorf("(-updated +got):\n%s", diff)
+	}
+	record, err := h.Record(t.Context(), before.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reason, present := record["changereason"]; present {
+		t.Errorf("the reason of the change before is still there: %v", reason)
+	}
+}
+
+func updateStale(t *testing.T, h Harness) {
+	first := Issue(t)
+	mustCreate(t, h, first)
+	second := first.Revoke(Change("first"))
+	if err := h.Store.Update(t.Context(), first, second); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, h.Store.Update(t.Context(), first, first.Revoke(Change("second"))), license.ErrConflict)
+	if got := mustGet(t, h, first.ID); got.ChangeReason != "first" {
+		t.Errorf("the refused update left the reason %q", got.ChangeReason)
+	}
+}
+
+func updateGone(t *testing.T, h Harness) {
+	l := Issue(t)
+	wantErr(t, h.Store.Update(t.Context(), l, l.Revoke(Change(""))), license.ErrConflict)
+	_, err := h.Store.Get(t.Context(), l.ID)
+	wantErr(t, err, license.ErrNotFound)
+}
+
+// updateAfterForeignChange: another tool writes a record without touching our version.
+func updateAfterForeignChange(t *testing.T, h Harness) {
+	l := Issue(t)
+	mustCreate(t, h, l)
+	record := l.Record()
+	record["changedtimestamp"] = attribute.Number(fmt.Sprint(Now.UnixMilli() + 1))
+	record["notes"] = "foreign"
+	if err := h.PutRecord(t.Context(), record); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, h.Store.Update(t.Context(), l, l.Revoke(Change(""))), license.ErrConflict)
+}
+
+// updateForeign: records that other tools wrote, without a version and in their own forms, can be changed,
+// and keep what the change is not about.
+func updateForeign(t *testing.T, h Harness) {
+	for name, stamp := range map[string]any{
+		"milliseconds": attribute.Number("1718622505782"),
+		"fraction":     attribute.Number("1718622505782.5"),
+		"text":         "2024-06-17",
+		"NULL":         nil,
+		"absent":       nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			id := uuid.NewString()
+			record := attribute.Map{
+				"licenseid": id, "customername": "Foreign", "expirationdate": "2030-01-03",
+				"services":         []any{attribute.Map{"serviceName": "A", "serviceValue": "B"}},
+				"changedtimestamp": stamp, "unknown": attribute.StringSet{"kept"},
+			}
+			if name == "absent" {
+				delete(record, "changedtimestamp")
+			}
+			if err := h.PutRecord(t.Context(), record); err != nil {
+				t.Fatal(err)
+			}
+			before := mustGet(t, h, id)
+			if err := h.Store.Update(t.Context(), before, before.Revoke(Change("why"))); err != nil {
+				t.Fatal(err)
+			}
+			wantErr(t, h.Store.Update(t.Context(), before, before.Revoke(Change("again"))), license.ErrConflict)
+			got := mustGet(t, h, id)
+			if !got.Revoked || got.Version != 1 || got.ChangeReason != "why" {
+				t.Errorf("got %+v", got)
+			}
+			after, err := h.Record(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, kept := range []string{"services", "unknown", "expirationdate", "customername"} {
+				if diff := cmp.Diff(record[kept], after[kept]); diff != "" {
+					t.Errorf("%s (-before +after):\n%s", kept, diff)
+				}
+			}
+		})
+	}
+}
+
+func updateConcurrently(t *testing.T, h Harness) {
+	const writers = 20
+	before := Issue(t)
+	mustCreate(t, h, before)
+	errs := make([]error, writers)
+	var group sync.WaitGroup
+	for i := range writers {
+		group.Go(func() {
+			errs[i] = h.Store.Update(t.Context(), before, before.Revoke(Change(fmt.Sprint(i))))
+		})
+	}
+	group.Wait()
+	winner := -1
+	for i, err := range errs {
+		switch {
+		case err == nil && winner >= 0:
+			t.Errorf("writers %d and %d both won", winner, i)
+		case err == nil:
+			winner = i
+		default:
+			wantErr(t, err, license.ErrConflict)
+		}
+	}
+	if got := mustGet(t, h, before.ID); got.ChangeReason != fmt.Sprint(winner) || got.Version != 2 {
+		t.Errorf("writer %d won, but the store holds version %d by %q", winner, got.Version, got.ChangeReason)
+	}
+}
+
+// listAll pages through a list and answers the ids in order.
+func listAll(t *testing.T, h Harness, q license.Query) []string {
+	t.Helper()
+	var ids []string
+	for {
+		page, err := h.Store.List(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page.Licenses) > q.Limit {
+			t.Fatalf("a page of %d, limit %d", len(page.Licenses), q.Limit)
+		}
+		for _, l := range page.Licenses {
+			ids = append(ids, l.ID)
+		}
+		if page.Next == "" {
+			return ids
+		}
+		q.Before = page.Next
+	}
+}
+
+func listNewest(t *testing.T, h Harness) {
+	var want []string
+	for range 7 {
+		l := Issue(t)
+		mustCreate(t, h, l)
+		want = append([]string{l.ID}, want...)
+	}
+	for _, limit := range []int{1, 3, 7, 100} {
+		if diff := cmp.Diff(want, listAll(t, h, license.Query{Limit: limit})); diff != "" {
+			t.Errorf("limit %d (-want +got):\n%s", limit, diff)
+		}
+	}
+}
+
+func listCustomer(t *testing.T, h Harness) {
+	customer := uuid.NewString()
+	var want []string
+	for i := range 9 {
+		l := Issue(t)
+		if i%2 == 0 {
+			l.CustomerID = customer
+			want = append([]string{l.ID}, want...)
+		}
+		mustCreate(t, h, l)
+	}
+	if diff := cmp.Diff(want, listAll(t, h, license.Query{CustomerID: customer, Limit: 2})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func listEmpty(t *testing.T, h Harness) {
+	if ids := listAll(t, h, license.Query{CustomerID: uuid.NewString(), Limit: 1}); len(ids) != 0 {
+		t.Errorf("got %v", ids)
+	}
+}
+
+func contextEnded(t *testing.T, h Harness) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := h.Store.Create(ended, Issue(t)); err == nil {
+		t.Error("a create whose context has ended was acknowledged")
+	}
+}

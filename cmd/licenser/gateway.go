@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/uuid"
+
+	"openlicenser/shared/api"
+)
+
+// gateway stands in for API Gateway: it turns HTTP requests into proxy events, hands them to the function whose
+// route they match, and answers by itself where API Gateway would.
+type gateway struct{ mux *http.ServeMux }
+
+// lambdaFunction is a function behind the gateway. Its routes are called in the name of the principal.
+type lambdaFunction struct {
+	router    api.Router
+	principal string
+}
+
+// The limits of API Gateway
+// (https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html).
+const (
+	maxPayload         = 10 << 20
+	integrationTimeout = 29 * time.Second
+)
+
+func newGateway(functions ...lambdaFunction) gateway {
+	g := gateway{http.NewServeMux()}
+	for _, f := range functions {
+		for route := range f.router.Routes {
+			g.mux.HandleFunc(route, f.serve(route))
+		}
+	}
+	return g
+}
+
+// ServeHTTP implements http.Handler. API Gateway, other than ServeMux, neither redirects to a cleaner path nor
+// answers HEAD with the route of GET.
+func (g gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handler, pattern := g.mux.Handler(r)
+	if !strings.HasPrefix(pattern, r.Method+" ") {
+		gatewayResponse(w, noSuchRoute)
+		return
+	}
+	if _, isRedirect := handler.(http.HandlerFunc); !isRedirect {
+		gatewayResponse(w, noSuchRoute)
+		return
+	}
+	g.mux.ServeHTTP(w, r)
+}
+
+func (f lambdaFunction) serve(route string) http.HandlerFunc {
+	_, resource, _ := strings.Cut(route, " ")
+	names := pathParameterNames(resource)
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
+		var tooLarge *http.MaxBytesError
+		switch {
+		case errors.As(err, &tooLarge):
+			gatewayResponse(w, requestTooLarge)
+			return
+		case err != nil:
+			gatewayResponse(w, badRequest)
+			return
+		}
+		event := newEvent(r, resource, body)
+		event.PathParameters = map[string]string{}
+		for _, name := range names {
+			event.PathParameters[name] = r.PathValue(name)
+		}
+		event.RequestContext.Identity.UserArn = f.principal
+
+		// Like a Lambda function, the handler goes on when its client hangs up.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), integrationTimeout)
+		defer cancel()
+		response, err := f.router.Handle(ctx, event)
+		if err != nil {
+			gatewayResponse(w, internalError)
+			return
+		}
+		writeResponse(w, response)
+	}
+}
+
+var pathParameter = regexp.MustCompile(`{([^}]+)}`)
+
+func pathParameterNames(resource string) []string {
+	var names []string
+	for _, match := range pathParameter.FindAllStringSubmatch(resource, -1) {
+		names = append(names, match[1])
+	}
+	return names
+}
+
+func newEvent(r *http.Request, resource string, body []byte) events.APIGatewayProxyRequest {
+	sourceIP, _, _ := net.SplitHostPort(r.RemoteAddr)
+	event := events.APIGatewayProxyRequest{
+		Resource:                        resource,
+		Path:                            r.URL.Path,
+		HTTPMethod:                      r.Method,
+		MultiValueHeaders:               r.Header,
+		Headers:                         lastOfEach(r.Header),
+		MultiValueQueryStringParameters: r.URL.Query(),
+		QueryStringParameters:           lastOfEach(r.URL.Query()),
+		Body:                            string(body),
+		RequestContext: events.APIGatewayProxyRequestContext{
+			RequestID:    uuid.NewString(),
+			Stage:        "local",
+			ResourcePath: resource,
+			HTTPMethod:   r.Method,
+			Path:         r.URL.Path,
+			Protocol:     r.Proto,
+			Identity:     events.APIGatewayRequestIdentity{SourceIP: sourceIP, UserAgent: r.UserAgent()},
+		},
+	}
+	if !utf8.Valid(body) { // an event is JSON and cannot hold other bytes
+		event.Body, event.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), true
+	}
+	return event
+}
+
+func lastOfEach(values map[string][]string) map[string]string {
+	last := make(map[string]string, len(values))
+	for name, all := range values {
+		last[name] = all[len(all)-1]
+	}
+	return last
+}
+
+func writeResponse(w http.ResponseWriter, response events.APIGatewayProxyResponse) {
+	for name, value := range response.Headers {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(response.StatusCode)
+	io.WriteString(w, response.Body) // a client that has gone gets no answer
+}
+
+// gatewayAnswer is an answer that does not come from a function; the template's GatewayResponses say the same.
+type gatewayAnswer struct {
+	status int
+	code   string
+}
+
+var (
+	badRequest      = gatewayAnswer{http.StatusBadRequest, "BAD_LICENSE_SERVER_REQUEST"}
+	noSuchRoute     = gatewayAnswer{http.StatusForbidden, "MISSING_AUTHENTICATION_TOKEN"}
+	requestTooLarge = gatewayAnswer{http.StatusRequestEntityTooLarge, "REQUEST_TOO_LARGE"}
+	internalError   = gatewayAnswer{http.StatusInternalServerError, "INTERNAL_LICENSE_SERVER_ERROR"}
+)
+
+// gatewayResponse writes a body that serves both kinds of callers: products read error, and for the vendor it is a
+// problem detail (RFC 9457).
+func gatewayResponse(w http.ResponseWriter, answer gatewayAnswer) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(answer.status)
+	fmt.Fprintf(w, `{"error":%q,"type":"about:blank","title":%q,"status":%d,"code":%q}`,
+		answer.code, http.StatusText(answer.status), answer.status, answer.code)
+}

@@ -1,0 +1,29 @@
+// Command licenser is Open Licenser for people: the whole service on this machine.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type program struct {
+	Serve serveCommand `cmd:"" help:"Serve the licensing API on this machine, without AWS."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	parsed := kong.Parse(&program{},
+		kong.Name("licenser"),
+		kong.Description("Open Licenser: decides whether a copy of your software may run."),
+		kong.BindTo(ctx, (*context.Context)(nil)))
+	if err := parsed.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "licenser:", err)
+		os.Exit(1)
+	}
+}

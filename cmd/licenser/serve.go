@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"path/filepath"
+	"sync"
+	"text/template"
+	"time"
+
+	"openlicenser/functions/audit/auditing"
+	"openlicenser/functions/issue/issuance"
+	"openlicenser/functions/verify/verification"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/embedded"
+	"openlicenser/shared/telemetry"
+	"openlicenser/shared/token"
+)
+
+// serveCommand runs the very handlers that Lambda runs, on the data in one folder.
+type serveCommand struct {
+	Listen            string `help:"Address and port to listen on. There is no authorization: whoever reaches it can issue licenses." default:"127.0.0.1:3000"`
+	Data              string `help:"Folder for the data and the keys; made where it does not exist." default:".licenser" type:"path"`
+	Issuer            string `help:"The claim iss of license keys and tokens." env:"LICENSER_ISSUER" default:"Open Licenser"`
+	TokenLifetimeDays int    `help:"Days for which an authorization token is valid." env:"TOKEN_LIFETIME_DAYS" default:"90"`
+
+	out, log io.Writer // standard output and standard error, unless a test sets them
+}
+
+// Run serves until the context ends, then finishes the requests that have begun.
+func (c serveCommand) Run(ctx context.Context) error {
+	if c.TokenLifetimeDays < 1 {
+		return errors.New("--token-lifetime-days must be at least 1")
+	}
+	if c.out == nil {
+		c.out, c.log = os.Stdout, os.Stderr
+	}
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s (choose another address with --listen): %w", c.Listen, err)
+	}
+	defer listener.Close()
+	folder, err := embedded.Open(c.Data)
+	if err != nil {
+		return err
+	}
+	principal, err := user.Current()
+	if err != nil {
+		return errors.Join(fmt.Errorf("name of the user: %w", err), folder.Close())
+	}
+	log := telemetry.NewLogger(c.log)
+	slog.SetDefault(log)
+	if err := c.printWelcome(listener.Addr()); err != nil {
+		return errors.Join(err, folder.Close())
+	}
+
+	streamContext, stopStream := context.WithCancel(context.WithoutCancel(ctx))
+	var streaming sync.WaitGroup
+	streaming.Go(func() { c.stream(folder, log).run(streamContext) })
+	err = serveHTTP(ctx, listener, c.gateway(folder, principal.Username, log))
+	stopStream()
+	streaming.Wait()
+	return errors.Join(err, folder.Close())
+}
+
+func (c serveCommand) gateway(folder *embedded.Folder, principal string, log *slog.Logger) http.Handler {
+	verifier := verification.Verifier{
+		Licenses: folder.Licenses,
+		Secrets:  folder.Secrets,
+		Authorizer: token.Authorizer{
+			Key:      folder.SigningKey,
+			Issuer:   c.Issuer,
+			Lifetime: time.Duration(c.TokenLifetimeDays) * 24 * time.Hour,
+		},
+		Now: time.Now,
+		Log: log,
+	}
+	issuer := issuance.Issuer{
+		Licenses: folder.Licenses,
+		Trail:    folder.AuditTrail,
+		Secrets:  folder.Secrets,
+		Name:     c.Issuer,
+		Now:      time.Now,
+		Log:      log,
+	}
+	return newGateway(
+		lambdaFunction{router: verifier.Router()},
+		lambdaFunction{router: issuer.Router(), principal: principal},
+	)
+}
+
+func (c serveCommand) stream(folder *embedded.Folder, log *slog.Logger) stream {
+	auditor := auditing.Auditor{Recorder: audit.Recorder{Store: folder.AuditTrail}, Log: log}
+	return stream{changes: folder.Changes, handle: auditor.Handle, log: log}
+}
+
+// shutdownTimeout bounds how long a stop waits for requests that have begun.
+const shutdownTimeout = 10 * time.Second
+
+func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		stopped <- server.Shutdown(bounded)
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-stopped
+}
+
+// welcome holds commands that can be pasted in this order; the second and the third take what they need from the
+// answer to the first.
+var welcome = template.Must(template.New("welcome").Parse(`Open Licenser listens on {{.URL}}
+Its data lies in {{.Folder}}
+Stop it with Ctrl-C. To try it, paste into another terminal:
+
+Issue a license:
+  curl -s {{.URL}}/licenses -d '{"customername":"Example Ltd","expirationdate":"{{.Expiration}}","services":[{"serviceName":"Reports","serviceValue":"reports"}],"appurls":[{"URL":"https://app.example.com"}]}' | tee '{{.Folder}}/example.json'
+
+Verify it, as a product does:
+  curl -s {{.URL}}/verify-license -d "{\"licensekey\":\"$(sed 's/.*"licensekey":"\([^"]*\)".*/\1/' '{{.Folder}}/example.json')\"}"
+
+Revoke it:
+  curl -s {{.URL}}/licenses/$(sed 's/.*"licenseid":"\([^"]*\)".*/\1/' '{{.Folder}}/example.json')/revoke -d '{"reason":"contract ended"}'
+
+`))
+
+func (c serveCommand) printWelcome(address net.Addr) error {
+	folder, err := filepath.Abs(c.Data)
+	if err != nil {
+		return err
+	}
+	return welcome.Execute(c.out, map[string]string{
+		"URL":        "http://" + address.String(),
+		"Folder":     folder,
+		"Expiration": time.Now().AddDate(1, 0, 0).Format(time.DateOnly),
+	})
+}

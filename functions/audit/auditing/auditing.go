@@ -1,0 +1,156 @@
+// Package auditing answers the license table's stream: it records each change in the audit trail.
+package auditing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/audit"
+)
+
+// Auditor records the changes that a batch of stream records tells of.
+type Auditor struct {
+	Recorder audit.Recorder
+	Log      *slog.Logger
+}
+
+// Handle answers which records have to come again. Lambda takes the lowest of them as the new beginning
+// (https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html), so records
+// behind it come twice, and the Recorder knows them. A license whose record failed is left alone for the
+// rest of the batch, or its entries would be out of order; other licenses go on. The error is always nil.
+func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
+	response := events.DynamoDBEventResponse{BatchItemFailures: []events.DynamoDBBatchItemFailure{}}
+	failed := map[string]bool{}
+	for _, record := range batch.Records {
+		id, err := a.record(ctx, record, failed)
+		if err == nil {
+			continue
+		}
+		failed[id] = true
+		response.BatchItemFailures = append(response.BatchItemFailures,
+			events.DynamoDBBatchItemFailure{ItemIdentifier: record.Change.SequenceNumber})
+		a.Log.LogAttrs(ctx, slog.LevelError, "record",
+			slog.String("eventid", record.EventID),
+			slog.String("sequencenumber", record.Change.SequenceNumber),
+			slog.String("licenseid", id),
+			slog.String("error", err.Error()))
+	}
+	a.Log.LogAttrs(ctx, slog.LevelInfo, "batch",
+		slog.Int("records", len(batch.Records)),
+		slog.Int("failed", len(response.BatchItemFailures)))
+	return response, nil
+}
+
+var errEarlierFailed = errors.New("an earlier record of this license failed")
+
+func (a Auditor) record(ctx context.Context, record events.DynamoDBEventRecord, failed map[string]bool) (licenseID string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	event, err := toEvent(record)
+	if err != nil {
+		return event.LicenseID, err
+	}
+	if failed[event.LicenseID] {
+		return event.LicenseID, errEarlierFailed
+	}
+	return event.LicenseID, a.Recorder.Record(ctx, event)
+}
+
+func toEvent(record events.DynamoDBEventRecord) (audit.Event, error) {
+	keys, err := toMap(record.Change.Keys)
+	if err != nil {
+		return audit.Event{}, fmt.Errorf("keys: %w", err)
+	}
+	id, isText := keys["licenseid"].(string)
+	if !isText || id == "" {
+		return audit.Event{}, errors.New("keys: no licenseid")
+	}
+	event := audit.Event{
+		ID:             record.EventID,
+		SequenceNumber: record.Change.SequenceNumber,
+		Time:           record.Change.ApproximateCreationDateTime.Time,
+		LicenseID:      id,
+	}
+	if event.Old, err = toMap(record.Change.OldImage); err != nil {
+		return event, fmt.Errorf("old image: %w", err)
+	}
+	if event.New, err = toMap(record.Change.NewImage); err != nil {
+		return event, fmt.Errorf("new image: %w", err)
+	}
+	if event.Old == nil && event.New == nil {
+		return event, errors.New("no image: the stream must be of NEW_AND_OLD_IMAGES")
+	}
+	return event, nil
+}
+
+// toMap answers nil for an image that is absent.
+func toMap(image map[string]events.DynamoDBAttributeValue) (attribute.Map, error) {
+	if len(image) == 0 {
+		return nil, nil
+	}
+	converted := make(attribute.Map, len(image))
+	for name, value := range image {
+		v, err := toValue(value)
+		if err != nil {
+			return nil, fmt.Errorf("attribute %q: %w", name, err)
+		}
+		converted[name] = v
+	}
+	return converted, nil
+}
+
+// toValue asks for the type first: the accessors of events.DynamoDBAttributeValue panic on another.
+func toValue(value events.DynamoDBAttributeValue) (any, error) {
+	switch value.DataType() {
+	case events.DataTypeString:
+		return value.String(), nil
+	case events.DataTypeNumber:
+		return attribute.Number(value.Number()), nil
+	case events.DataTypeBinary:
+		return value.Binary(), nil
+	case events.DataTypeBoolean:
+		return value.Boolean(), nil
+	case events.DataTypeNull:
+		return nil, nil
+	case events.DataTypeStringSet:
+		return attribute.StringSet(value.StringSet()), nil
+	case events.DataTypeNumberSet:
+		return toNumberSet(value.NumberSet()), nil
+	case events.DataTypeBinarySet:
+		return attribute.BinarySet(value.BinarySet()), nil
+	case events.DataTypeMap:
+		m, err := toMap(value.Map())
+		if m == nil {
+			m = attribute.Map{}
+		}
+		return m, err
+	case events.DataTypeList:
+		list := make([]any, len(value.List()))
+		for i, element := range value.List() {
+			v, err := toValue(element)
+			if err != nil {
+				return nil, err
+			}
+			list[i] = v
+		}
+		return list, nil
+	default:
+		return nil, fmt.Errorf("unknown type %d", value.DataType())
+	}
+}
+
+func toNumberSet(texts []string) attribute.NumberSet {
+	set := make(attribute.NumberSet, len(texts))
+	for i, text := range texts {
+		set[i] = attribute.Number(text)
+	}
+	return set
+}

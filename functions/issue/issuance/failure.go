@@ -1,0 +1,50 @@
+package issuance
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"openlicenser/shared/api"
+	"openlicenser/shared/license"
+)
+
+var errNoRoute = errors.New("no such route")
+
+// failures says what an error means to the vendor. What is not here is a fault of ours.
+var failures = []struct {
+	err    error
+	status int
+	code   string
+	detail string
+}{
+	{errNoRoute, http.StatusNotFound, "NO_SUCH_ROUTE", "There is no such route; the README lists them."},
+	{errNotJSON, http.StatusBadRequest, "MALFORMED_BODY", "The body must be a JSON object (Content-Type: application/json)."},
+	{errTooLarge, http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE", fmt.Sprintf("The body must be at most %d bytes long.", maxBody)},
+	{license.ErrNotFound, http.StatusNotFound, "LICENSE_NOT_FOUND", "There is no license with this id."},
+	{license.ErrConflict, http.StatusConflict, "CONFLICT", "The license is being changed by others; try again."},
+	{license.ErrUnreadable, http.StatusInternalServerError, "UNREADABLE_LICENSE",
+		"The stored record cannot be understood, so no product gets a token for it; the log names the attribute to repair."},
+}
+
+func failure(err error) api.Failure {
+	var invalid *license.InvalidError
+	if errors.As(err, &invalid) {
+		return api.Failure{
+			Status: http.StatusBadRequest,
+			Code:   "INVALID_FIELDS",
+			Detail: "Some fields are not as they must be; nothing was changed.",
+			Fields: invalid.Fields,
+		}
+	}
+	for _, f := range failures {
+		if errors.Is(err, f.err) {
+			return api.Failure{Status: f.status, Code: f.code, Detail: f.detail}
+		}
+	}
+	return api.Failure{
+		Status: http.StatusInternalServerError,
+		Code:   "INTERNAL_ERROR",
+		Detail: "The fault is ours. A change may or may not have been made: read the license before you try again.",
+	}
+}

@@ -1,0 +1,214 @@
+// Package issuance is the vendor's API: it issues, reads, lists and revokes licenses, and shows their audit
+// trail. It knows no AWS but API Gateway's events, and cannot sign authorization tokens.
+package issuance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"openlicenser/shared/api"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/license"
+	"openlicenser/shared/telemetry"
+	"openlicenser/shared/token"
+)
+
+// Issuer answers the vendor's requests.
+type Issuer struct {
+	Licenses license.Store
+	Trail    audit.Store
+	Secrets  token.Secrets
+	Name     string // the claim iss of license keys
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Router routes requests to the issuer.
+func (i Issuer) Router() api.Router {
+	return api.Router{
+		Routes: api.Routes{
+			"POST /licenses":                    i.issue,
+			"GET /licenses":                     i.list,
+			"GET /licenses/{licenseid}":         i.get,
+			"GET /licenses/{licenseid}/key":     i.licenseKey,
+			"POST /licenses/{licenseid}/revoke": i.revoke,
+			"GET /licenses/{licenseid}/audit":   i.audit,
+		},
+		Fallback: func(context.Context, api.Request) (api.Response, error) { return api.Response{}, errNoRoute },
+		Failure:  failure,
+		Render:   api.Problem,
+		Log:      i.Log,
+	}
+}
+
+func (i Issuer) issue(ctx context.Context, r api.Request) (api.Response, error) {
+	draft, err := readDraft(r)
+	if err != nil && !isInvalid(err) {
+		return api.Response{}, err
+	}
+	l, errDraft := draft.Issue(i.change(r, ""))
+	if err := mergeInvalid(err, errDraft); err != nil {
+		return api.Response{}, err
+	}
+	note(ctx, l)
+	// The key is made first: a license that was stored without an answer would be one that nobody asked for.
+	key, err := i.sign(ctx, l)
+	if err != nil {
+		return api.Response{}, err
+	}
+	if err := i.Licenses.Create(ctx, l); err != nil {
+		return api.Response{}, fmt.Errorf("create: %w", err)
+	}
+	body := i.represent(l)
+	body.LicenseKey = key
+	response, err := withETag(http.StatusCreated, l, body)
+	if err != nil {
+		return api.Response{}, err
+	}
+	response.Header["Location"] = "/licenses/" + l.ID
+	return response, nil
+}
+
+func (i Issuer) get(ctx context.Context, r api.Request) (api.Response, error) {
+	l, err := i.read(ctx, r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	return withETag(http.StatusOK, l, i.represent(l))
+}
+
+func (i Issuer) licenseKey(ctx context.Context, r api.Request) (api.Response, error) {
+	l, err := i.read(ctx, r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	key, err := i.sign(ctx, l)
+	if err != nil {
+		return api.Response{}, err
+	}
+	return noStore(api.JSON(http.StatusOK, map[string]string{"licensekey": key}))
+}
+
+// maxRevocations bounds how often a revocation begins anew when others change the license meanwhile.
+const maxRevocations = 5
+
+// revoke has no If-Match: it is right whatever the license has become meanwhile.
+func (i Issuer) revoke(ctx context.Context, r api.Request) (api.Response, error) {
+	reason, err := readReason(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	for range maxRevocations {
+		before, err := i.read(ctx, r)
+		if err != nil {
+			return api.Response{}, err
+		}
+		after := before.Revoke(i.change(r, reason))
+		if after.Version == before.Version {
+			return withETag(http.StatusOK, after, i.represent(after))
+		}
+		switch err := i.Licenses.Update(ctx, before, after); {
+		case errors.Is(err, license.ErrConflict):
+			continue
+		case err != nil:
+			return api.Response{}, fmt.Errorf("update: %w", err)
+		}
+		return withETag(http.StatusOK, after, i.represent(after))
+	}
+	return api.Response{}, license.ErrConflict
+}
+
+func (i Issuer) list(ctx context.Context, r api.Request) (api.Response, error) {
+	query, err := readListQuery(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	page, err := i.Licenses.List(ctx, query)
+	if err != nil {
+		return api.Response{}, fmt.Errorf("list: %w", err)
+	}
+	licenses := make([]representation, len(page.Licenses))
+	for n, l := range page.Licenses {
+		licenses[n] = i.represent(l)
+	}
+	return noStore(api.JSON(http.StatusOK, struct {
+		Licenses []representation `json:"licenses"`
+		Cursor   string           `json:"cursor,omitempty"`
+	}{licenses, encodeCursor(page.Next)}))
+}
+
+// audit shows the trail of a license, also of one that is gone: that there is none is an empty list.
+func (i Issuer) audit(ctx context.Context, r api.Request) (api.Response, error) {
+	id, err := licenseID(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	telemetry.Note(ctx, slog.String("licenseid", id))
+	query, err := readAuditQuery(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	entries, err := i.Trail.Entries(ctx, id, query.after, query.limit+1)
+	if err != nil {
+		return api.Response{}, fmt.Errorf("audit trail: %w", err)
+	}
+	next := ""
+	if len(entries) > query.limit {
+		entries = entries[:query.limit]
+		next = encodeCursor(fmt.Sprint(entries[query.limit-1].Sequence))
+	}
+	return noStore(api.JSON(http.StatusOK, struct {
+		Entries []audit.Entry `json:"entries"`
+		Cursor  string        `json:"cursor,omitempty"`
+	}{append([]audit.Entry{}, entries...), next}))
+}
+
+func (i Issuer) read(ctx context.Context, r api.Request) (license.License, error) {
+	id, err := licenseID(r)
+	if err != nil {
+		return license.License{}, err
+	}
+	l, err := i.Licenses.Get(ctx, id)
+	if err == nil {
+		note(ctx, l)
+	}
+	return l, err
+}
+
+func (i Issuer) sign(ctx context.Context, l license.License) (string, error) {
+	secret, err := i.Secrets.Secret(ctx)
+	if err != nil {
+		return "", fmt.Errorf("license-key secret: %w", err)
+	}
+	return token.SignLicenseKey(secret, i.Name, l)
+}
+
+// change says who makes the change: the IAM principal that signed the request. Stored instants are of
+// milliseconds.
+func (i Issuer) change(r api.Request, reason string) license.Change {
+	return license.Change{
+		At:        i.Now().UTC().Truncate(time.Millisecond),
+		By:        r.Principal(),
+		Reason:    reason,
+		RequestID: r.ID(),
+	}
+}
+
+func note(ctx context.Context, l license.License) {
+	telemetry.Note(ctx, slog.String("licenseid", l.ID), slog.String("customerid", l.CustomerID))
+}
+
+// licenseID answers the id in the path. What is no UUID is no license of ours.
+func licenseID(r api.Request) (string, error) {
+	id := r.PathParameter("licenseid")
+	if uuid.Validate(id) != nil {
+		return "", license.ErrNotFound
+	}
+	return id, nil
+}

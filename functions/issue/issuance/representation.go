@@ -1,0 +1,75 @@
+package issuance
+
+import (
+	"strconv"
+	"time"
+
+	"openlicenser/shared/api"
+	"openlicenser/shared/license"
+)
+
+// representation is a license as the vendor sees it. Its names are those of the stored record.
+type representation struct {
+	LicenseID      string           `json:"licenseid"`
+	Status         license.Status   `json:"status"`
+	CustomerID     string           `json:"customerid"`
+	CustomerName   string           `json:"customername"`
+	ExpirationDate string           `json:"expirationdate"`
+	GraceDays      int              `json:"gracedays"`
+	Services       license.JSONList `json:"services"`
+	AppURLs        license.JSONList `json:"appurls"`
+	Notes          string           `json:"notes"`
+	Version        int64            `json:"version"`
+	Created        string           `json:"created,omitempty"`
+	Changed        string           `json:"changed,omitempty"`
+	ChangedBy      string           `json:"changedby,omitempty"`
+	ChangeReason   string           `json:"changereason,omitempty"`
+
+	LicenseKey string `json:"licensekey,omitempty"` // only in the answer to POST /licenses
+}
+
+func (i Issuer) represent(l license.License) representation {
+	return representation{
+		LicenseID:      l.ID,
+		Status:         l.Status(i.Now()),
+		CustomerID:     l.CustomerID,
+		CustomerName:   l.CustomerName,
+		ExpirationDate: license.FormatDate(l.ExpirationDate),
+		GraceDays:      l.GraceDays,
+		Services:       l.Services,
+		AppURLs:        l.AppURLs,
+		Notes:          l.Notes,
+		Version:        l.Version,
+		Created:        formatInstant(l.Created),
+		Changed:        formatInstant(l.Changed),
+		ChangedBy:      l.ChangedBy,
+		ChangeReason:   l.ChangeReason,
+	}
+}
+
+func formatInstant(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return license.FormatDate(t)
+}
+
+// withETag answers a license. Its entity tag (RFC 9110 section 8.8.3) is its version, and the instant of the
+// change, because other tools change a license without moving its version on.
+func withETag(status int, l license.License, body representation) (api.Response, error) {
+	response, err := noStore(api.JSON(status, body))
+	if err != nil {
+		return api.Response{}, err
+	}
+	response.Header["ETag"] = `"` + strconv.FormatInt(l.Version, 10) + "-" + strconv.FormatInt(l.Changed.UnixMilli(), 36) + `"`
+	return response, nil
+}
+
+// noStore keeps licenses and their keys out of caches.
+func noStore(response api.Response, err error) (api.Response, error) {
+	if err != nil {
+		return api.Response{}, err
+	}
+	response.Header["Cache-Control"] = "no-store"
+	return response, nil
+}

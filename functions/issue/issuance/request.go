@@ -1,0 +1,207 @@
+package issuance
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"openlicenser/shared/api"
+	"openlicenser/shared/license"
+)
+
+// maxBody is the length in bytes from which on a body is refused unread.
+const maxBody = 256 << 10
+
+var (
+	errTooLarge = fmt.Errorf("the body is longer than %d bytes", maxBody)
+	errNotJSON  = errors.New("the body is not a JSON object")
+)
+
+// readDraft reads a license as the vendor asks for it, and reports all fields that cannot be read at once.
+func readDraft(r api.Request) (license.Draft, error) {
+	var d license.Draft
+	err := readObject(r, map[string]field{
+		"customerid":     {&d.CustomerID, "must be a string"},
+		"customername":   {&d.CustomerName, "must be a string"},
+		"expirationdate": {&d.ExpirationDate, "must be a string that holds an ISO 8601 date"},
+		"services":       {&d.Services, `must be a list of {"serviceName": "…", "serviceValue": "…"}`},
+		"appurls":        {&d.AppURLs, `must be a list of {"URL": "…"}`},
+		"notes":          {&d.Notes, "must be a string"},
+		"gracedays":      {&d.GraceDays, "must be a whole number"},
+	})
+	return d, err
+}
+
+func isInvalid(err error) bool {
+	var invalid *license.InvalidError
+	return errors.As(err, &invalid)
+}
+
+// mergeInvalid reports what could not be read together with what the domain refused, and of a field that could
+// not be read nothing more.
+func mergeInvalid(read, refused error) error {
+	var unread, wrong *license.InvalidError
+	if !errors.As(read, &unread) || !errors.As(refused, &wrong) {
+		return cmp.Or(read, refused)
+	}
+	merged := slices.Clone(unread.Fields)
+	for _, f := range wrong.Fields {
+		if !slices.ContainsFunc(unread.Fields, func(u license.FieldError) bool { return u.Field == f.Field }) {
+			merged = append(merged, f)
+		}
+	}
+	return &license.InvalidError{Fields: merged}
+}
+
+// readReason reads the body of a change of status. It may be absent.
+func readReason(r api.Request) (string, error) {
+	body, err := r.Body()
+	if err == nil && len(body) == 0 {
+		return "", nil
+	}
+	var reason string
+	if err := readObject(r, map[string]field{"reason": {&reason, "must be a string"}}); err != nil {
+		return "", err
+	}
+	return reason, license.CheckReason(reason)
+}
+
+// field says where a member goes, and what to tell a caller who sent something else.
+type field struct {
+	target any
+	want   string
+}
+
+// readObject reads a body that is a JSON object of the given fields only.
+func readObject(r api.Request, fields map[string]field) error {
+	body, err := r.Body()
+	if err != nil {
+		return errNotJSON
+	}
+	if len(body) > maxBody {
+		return errTooLarge
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(body, &object) != nil || object == nil {
+		return errNotJSON
+	}
+	var wrong []license.FieldError
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		f, known := fields[name]
+		switch {
+		case !known:
+			known := strings.Join(slices.Sorted(maps.Keys(fields)), ", ")
+			wrong = append(wrong, license.FieldError{Field: name, Message: "is unknown; known are " + known})
+		case decodeStrictly(object[name], f.target) != nil:
+			wrong = append(wrong, license.FieldError{Field: name, Message: f.want})
+		}
+	}
+	if len(wrong) > 0 {
+		return &license.InvalidError{Fields: wrong}
+	}
+	return nil
+}
+
+func decodeStrictly(raw json.RawMessage, target any) error {
+	if string(raw) == "null" {
+		return errors.New("null")
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(raw)))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(target)
+}
+
+// The number of elements on a page.
+const (
+	defaultLimit = 20
+	maxLimit     = 100
+)
+
+// queryReader reads query parameters and collects what is wrong with them.
+type queryReader struct {
+	parameters map[string]string
+	wrong      []license.FieldError
+}
+
+func (q *queryReader) refuse(name, message string) {
+	q.wrong = append(q.wrong, license.FieldError{Field: name, Message: message})
+}
+
+func (q *queryReader) err(known ...string) error {
+	for _, name := range slices.Sorted(maps.Keys(q.parameters)) {
+		if !slices.Contains(known, name) {
+			q.refuse(name, "is unknown; known are "+strings.Join(known, ", "))
+		}
+	}
+	if len(q.wrong) > 0 {
+		return &license.InvalidError{Fields: q.wrong}
+	}
+	return nil
+}
+
+func (q *queryReader) limit() int {
+	text, present := q.parameters["limit"]
+	if !present {
+		return defaultLimit
+	}
+	limit, err := strconv.Atoi(text)
+	if err != nil || limit < 1 || limit > maxLimit {
+		q.refuse("limit", fmt.Sprintf("must be a whole number from 1 to %d", maxLimit))
+	}
+	return limit
+}
+
+// cursor answers where the page begins, as encodeCursor was told it.
+func (q *queryReader) cursor() string {
+	text, present := q.parameters["cursor"]
+	if !present {
+		return ""
+	}
+	position, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(position) == 0 {
+		q.refuse("cursor", "must be the cursor of an earlier answer")
+	}
+	return string(position)
+}
+
+func encodeCursor(position string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(position))
+}
+
+func readListQuery(r api.Request) (license.Query, error) {
+	q := queryReader{parameters: r.QueryParameters()}
+	query := license.Query{Limit: q.limit(), Before: q.cursor(), CustomerID: q.parameters["customerid"]}
+	if query.Before != "" && uuid.Validate(query.Before) != nil {
+		q.refuse("cursor", "must be the cursor of an earlier answer")
+	}
+	if _, present := q.parameters["customerid"]; present && uuid.Validate(query.CustomerID) != nil {
+		q.refuse("customerid", "must be a UUID")
+	}
+	return query, q.err("cursor", "customerid", "limit")
+}
+
+type auditQuery struct {
+	after int64
+	limit int
+}
+
+func readAuditQuery(r api.Request) (auditQuery, error) {
+	q := queryReader{parameters: r.QueryParameters()}
+	query := auditQuery{limit: q.limit()}
+	if position := q.cursor(); position != "" {
+		after, err := strconv.ParseInt(position, 10, 64)
+		if err != nil || after < 0 {
+			q.refuse("cursor", "must be the cursor of an earlier answer")
+		}
+		query.after = after
+	}
+	return query, q.err("cursor", "limit")
+}

@@ -1,0 +1,158 @@
+// Package verification answers products: it trades a license key for an authorization token, and publishes
+// the key that tokens are checked with. It only reads, and it knows no AWS but API Gateway's events.
+package verification
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"openlicenser/shared/api"
+	"openlicenser/shared/license"
+	"openlicenser/shared/telemetry"
+	"openlicenser/shared/token"
+)
+
+// maxBody is the length in bytes from which on a body is refused unread.
+const maxBody = 64 << 10
+
+// What a product is told besides the errors of licenses and keys.
+var (
+	errBadRequest        = errors.New("the body is not a JSON object with the string licensekey")
+	errMissingLicenseKey = errors.New("no licensekey")
+	errRevoked           = errors.New("the license is revoked")
+	errSuspended         = errors.New("the license is suspended")
+	errExpired           = errors.New("the license is expired")
+)
+
+// Verifier answers verification requests.
+type Verifier struct {
+	Licenses   license.Reader
+	Secrets    token.Secrets
+	Authorizer token.Authorizer
+	Now        func() time.Time
+	Log        *slog.Logger
+}
+
+// Router routes requests to the verifier. What is neither of the public keys is a verification, whatever its
+// path: deployments of the original Open Licenser chose their own.
+func (v Verifier) Router() api.Router {
+	return api.Router{
+		Routes: api.Routes{
+			"POST /verify-license":       v.verify,
+			"GET /.well-known/jwks.json": v.keySet,
+			"GET /public-key.pem":        v.publicKeyPEM,
+		},
+		Fallback: v.verify,
+		Failure:  failure,
+		Render:   render,
+		Log:      v.Log,
+	}
+}
+
+func (v Verifier) verify(ctx context.Context, r api.Request) (api.Response, error) {
+	key, err := licenseKey(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	secret, err := v.Secrets.Secret(ctx)
+	if err != nil {
+		return api.Response{}, fmt.Errorf("license-key secret: %w", err)
+	}
+	now := v.Now()
+	id, err := token.ReadLicenseKey(secret, key, now)
+	if err != nil {
+		return api.Response{}, err
+	}
+	telemetry.Note(ctx, slog.String("licenseid", id))
+	l, err := v.Licenses.Get(ctx, id)
+	if err != nil {
+		return api.Response{}, err
+	}
+	telemetry.Note(ctx, slog.String("customerid", l.CustomerID))
+	if err := usable(l, now); err != nil {
+		return api.Response{}, err
+	}
+	authorization, err := v.Authorizer.Authorize(ctx, l, now)
+	if err != nil {
+		return api.Response{}, err
+	}
+	response, err := api.JSON(http.StatusOK, map[string]string{"message": authorization})
+	return withCaching(response, "no-store"), err
+}
+
+// licenseKey reads the body. Names are matched to the letter, and of one that stands twice the last counts,
+// as the original did.
+func licenseKey(r api.Request) (string, error) {
+	body, err := r.Body()
+	if err != nil || len(body) > maxBody {
+		return "", errBadRequest
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(body, &object) != nil || object == nil {
+		return "", errBadRequest
+	}
+	var key *string
+	if raw, present := object["licensekey"]; present && json.Unmarshal(raw, &key) != nil {
+		return "", errBadRequest
+	}
+	if key == nil || *key == "" {
+		return "", errMissingLicenseKey
+	}
+	return *key, nil
+}
+
+func usable(l license.License, now time.Time) error {
+	switch status := l.Status(now); status {
+	case license.Active, license.Grace:
+		return nil
+	case license.Revoked:
+		return errRevoked
+	case license.Suspended:
+		return errSuspended
+	case license.Expired:
+		return errExpired
+	default:
+		return fmt.Errorf("license %s has the unknown status %q", l.ID, status)
+	}
+}
+
+func (v Verifier) keySet(ctx context.Context, _ api.Request) (api.Response, error) {
+	public, err := v.Authorizer.Key.PublicKey(ctx)
+	if err != nil {
+		return api.Response{}, fmt.Errorf("public key: %w", err)
+	}
+	response, err := api.JSON(http.StatusOK, token.KeySet{Keys: []token.JSONWebKey{token.NewJSONWebKey(public)}})
+	return withCaching(response, publicKeyCaching), err
+}
+
+func (v Verifier) publicKeyPEM(ctx context.Context, _ api.Request) (api.Response, error) {
+	public, err := v.Authorizer.Key.PublicKey(ctx)
+	if err != nil {
+		return api.Response{}, fmt.Errorf("public key: %w", err)
+	}
+	body, err := token.PublicKeyPEM(public)
+	if err != nil {
+		return api.Response{}, err
+	}
+	response := api.Response{
+		Status: http.StatusOK,
+		Header: map[string]string{"Content-Type": "application/x-pem-file"},
+		Body:   body,
+	}
+	return withCaching(response, publicKeyCaching), nil
+}
+
+// publicKeyCaching lets a key be kept for an hour: a successor is published long before it signs.
+const publicKeyCaching = "public, max-age=3600"
+
+func withCaching(r api.Response, caching string) api.Response {
+	if r.Header != nil {
+		r.Header["Cache-Control"] = caching
+	}
+	return r
+}

@@ -1,0 +1,30 @@
+package api
+
+import "net/http"
+
+// problem is a problem detail (RFC 9457) with our members code and errors. Its type is about:blank, so its title
+// is that of the status (RFC 9457 section 4.2.1).
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Code   string `json:"code"`
+	Detail string `json:"detail,omitempty"`
+	Errors any    `json:"errors,omitempty"`
+}
+
+// Problem renders a failure as application/problem+json.
+func Problem(f Failure) Response {
+	response, err := jsonAs("application/problem+json", f.Status, problem{
+		Type:   "about:blank",
+		Title:  http.StatusText(f.Status),
+		Status: f.Status,
+		Code:   f.Code,
+		Detail: f.Detail,
+		Errors: f.Fields,
+	})
+	if err != nil {
+		return Response{Status: http.StatusInternalServerError}
+	}
+	return response
+}

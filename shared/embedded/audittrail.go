@@ -1,0 +1,88 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+
+	"go.etcd.io/bbolt"
+
+	"openlicenser/shared/audit"
+)
+
+// AuditTrail is the audit.Store in a data folder.
+type AuditTrail struct{ db *bbolt.DB }
+
+var _ audit.Store = (*AuditTrail)(nil)
+
+// Head implements audit.Store.
+func (s *AuditTrail) Head(ctx context.Context, licenseID string) (head audit.Head, err error) {
+	if err := ctx.Err(); err != nil {
+		return audit.Head{}, err
+	}
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		head, err = readHead(tx, licenseID)
+		return err
+	})
+	return head, err
+}
+
+// Append implements audit.Store.
+func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
+	return write(ctx, s.db, func(tx *bbolt.Tx) (refusal, err error) {
+		head, err := readHead(tx, e.LicenseID)
+		if err != nil {
+			return nil, err
+		}
+		key := entryKey(e.LicenseID, e.Sequence)
+		if head != from || tx.Bucket(auditBucket).Get(key) != nil {
+			return audit.ErrConflict, nil
+		}
+		if err := putJSON(tx.Bucket(auditBucket), key, e); err != nil {
+			return nil, err
+		}
+		return nil, putJSON(tx.Bucket(auditHeadsBucket), []byte(e.LicenseID), audit.HeadOf(e))
+	})
+}
+
+// Entries implements audit.Store.
+func (s *AuditTrail) Entries(ctx context.Context, licenseID string, after int64, limit int) (entries []audit.Entry, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		prefix := entryPrefix(licenseID)
+		cursor := tx.Bucket(auditBucket).Cursor()
+		key, value := cursor.Seek(entryKey(licenseID, after+1))
+		for ; bytes.HasPrefix(key, prefix) && len(entries) < limit; key, value = cursor.Next() {
+			var e audit.Entry
+			if err := json.Unmarshal(value, &e); err != nil {
+				return err
+			}
+			entries = append(entries, e)
+		}
+		return nil
+	})
+	return entries, err
+}
+
+func readHead(tx *bbolt.Tx, licenseID string) (head audit.Head, err error) {
+	if text := tx.Bucket(auditHeadsBucket).Get([]byte(licenseID)); text != nil {
+		err = json.Unmarshal(text, &head)
+	}
+	return head, err
+}
+
+func entryPrefix(licenseID string) []byte { return []byte(licenseID + "\x00") }
+
+func entryKey(licenseID string, sequence int64) []byte {
+	return append(entryPrefix(licenseID), bigEndian(uint64(sequence))...)
+}
+
+func putJSON(bucket *bbolt.Bucket, key []byte, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return bucket.Put(key, text)
+}

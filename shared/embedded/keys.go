@@ -1,0 +1,112 @@
+package embedded
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"openlicenser/shared/token"
+)
+
+// Secrets is the token.Secrets in a data folder: a file that holds what Secrets Manager holds on AWS.
+type Secrets struct{ secret token.Secret }
+
+var _ token.Secrets = Secrets{}
+
+// Secret implements token.Secrets.
+func (s Secrets) Secret(context.Context) (token.Secret, error) { return s.secret, nil }
+
+func openSecret(path string) (Secrets, error) {
+	text, err := readOrMake(path, func() ([]byte, error) { return json.Marshal(map[string]string{"key": rand.Text() + rand.Text()}) })
+	if err != nil {
+		return Secrets{}, err
+	}
+	secret, err := token.ParseSecret(text)
+	if err != nil {
+		return Secrets{}, fmt.Errorf("file %s: %w", path, err)
+	}
+	return Secrets{secret}, nil
+}
+
+// SigningKey is the token.SigningKey in a data folder: a PEM file in place of KMS.
+type SigningKey struct{ key *rsa.PrivateKey }
+
+var _ token.SigningKey = (*SigningKey)(nil)
+
+// PublicKey implements token.SigningKey.
+func (k *SigningKey) PublicKey(context.Context) (*rsa.PublicKey, error) { return &k.key.PublicKey, nil }
+
+// SignDigest implements token.SigningKey.
+func (k *SigningKey) SignDigest(_ context.Context, digest [sha256.Size]byte) ([]byte, error) {
+	return rsa.SignPKCS1v15(nil, k.key, crypto.SHA256, digest[:])
+}
+
+const tokenKeyBits = 2048
+
+func openSigningKey(path string) (*SigningKey, error) {
+	text, err := readOrMake(path, makeTokenKey)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("file %s: not a PEM file", path)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("file %s: %w", path, err)
+	}
+	rsaKey, isRSA := key.(*rsa.PrivateKey)
+	if !isRSA || rsaKey.N.BitLen() < tokenKeyBits {
+		return nil, fmt.Errorf("file %s: not an RSA key of at least %d bits", path, tokenKeyBits)
+	}
+	return &SigningKey{rsaKey}, nil
+}
+
+func makeTokenKey() ([]byte, error) {
+	key, err := rsa.GenerateKey(rand.Reader, tokenKeyBits)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// readOrMake answers the file's content, and makes the file where there is none. Nobody but its owner may read
+// it. It appears whole or not at all: a crash leaves nothing that a later start would take for a key.
+func readOrMake(path string, content func() ([]byte, error)) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return text, err
+	}
+	if text, err = content(); err != nil {
+		return nil, err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // made with mode 0600
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(temporary.Name())
+	_, errWrite := temporary.Write(text)
+	if err := errors.Join(errWrite, temporary.Sync(), temporary.Close()); err != nil {
+		return nil, err
+	}
+	// Link, unlike Rename, lets the first of two processes win.
+	if err := os.Link(temporary.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}

@@ -1,0 +1,198 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"reflect"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/license"
+)
+
+// Licenses is the license.Store in a data folder. Each write adds to the folder's feed of changes, in the same
+// transaction.
+type Licenses struct {
+	db      *bbolt.DB
+	changes *Changes
+}
+
+var _ license.Store = (*Licenses)(nil)
+
+// Get implements license.Reader.
+func (s *Licenses) Get(ctx context.Context, id string) (license.License, error) {
+	record, err := s.Record(ctx, id)
+	if err != nil {
+		return license.License{}, err
+	}
+	return license.FromRecord(record)
+}
+
+// Record answers the record as it is stored, or license.ErrNotFound.
+func (s *Licenses) Record(ctx context.Context, id string) (record attribute.Map, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		record, err = readRecord(tx, id)
+		return err
+	})
+	return record, err
+}
+
+// PutRecord writes a record as another tool would: whole, and without a look at what was there.
+func (s *Licenses) PutRecord(ctx context.Context, record attribute.Map) error {
+	id, isText := record["licenseid"].(string)
+	if !isText || id == "" {
+		return errors.New("the record has no licenseid")
+	}
+	return s.write(ctx, func(tx *bbolt.Tx) (refusal, err error) {
+		old, err := readRecord(tx, id)
+		if err != nil && !errors.Is(err, license.ErrNotFound) {
+			return nil, err
+		}
+		return nil, s.put(tx, id, old, record)
+	})
+}
+
+// Create implements license.Store.
+func (s *Licenses) Create(ctx context.Context, l license.License) error {
+	return s.write(ctx, func(tx *bbolt.Tx) (refusal, err error) {
+		if tx.Bucket(licensesBucket).Get([]byte(l.ID)) != nil {
+			return license.ErrExists, nil
+		}
+		return nil, s.put(tx, l.ID, nil, l.Record())
+	})
+}
+
+// Update implements license.Store.
+func (s *Licenses) Update(ctx context.Context, before, after license.License) error {
+	return s.write(ctx, func(tx *bbolt.Tx) (refusal, err error) {
+		stored, err := readRecord(tx, before.ID)
+		if errors.Is(err, license.ErrNotFound) {
+			return license.ErrConflict, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for name, value := range before.Expectation() {
+			if !reflect.DeepEqual(stored[name], value) {
+				return license.ErrConflict, nil
+			}
+		}
+		updated := maps.Clone(stored)
+		set, remove := license.Delta(before, after)
+		maps.Copy(updated, set)
+		for _, name := range remove {
+			delete(updated, name)
+		}
+		return nil, s.put(tx, before.ID, stored, updated)
+	})
+}
+
+// List implements license.Store. Ids sort by time, so the newest are at the end.
+func (s *Licenses) List(ctx context.Context, q license.Query) (page license.Page, err error) {
+	if err := ctx.Err(); err != nil {
+		return license.Page{}, err
+	}
+	bucket, prefix := licensesBucket, []byte(nil)
+	if q.CustomerID != "" {
+		bucket, prefix = customersBucket, customerKey(q.CustomerID, "")
+	}
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		cursor := tx.Bucket(bucket).Cursor()
+		for key := seekBefore(cursor, prefix, q.Before); key != nil && bytes.HasPrefix(key, prefix); key, _ = cursor.Prev() {
+			if len(page.Licenses) == q.Limit {
+				page.Next = page.Licenses[q.Limit-1].ID
+				return nil
+			}
+			id := string(key[len(prefix):])
+			l, err := readLicense(tx, id)
+			if errors.Is(err, license.ErrUnreadable) {
+				slog.Warn("a license that cannot be understood is left out of a list", "licenseid", id, "error", err)
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			page.Licenses = append(page.Licenses, l)
+		}
+		return nil
+	})
+	return page, err
+}
+
+// seekBefore moves to the last key under prefix that is less than prefix and id, or, without an id, to the
+// last under prefix.
+func seekBefore(cursor *bbolt.Cursor, prefix []byte, id string) []byte {
+	bound := append(bytes.Clone(prefix), id...)
+	if id == "" {
+		bound = append(bound, 0xFF) // no id begins with this byte, it never stands in UTF-8
+	}
+	if key, _ := cursor.Seek(bound); key == nil {
+		key, _ = cursor.Last()
+		return key
+	}
+	key, _ := cursor.Prev()
+	return key
+}
+
+func (s *Licenses) write(ctx context.Context, change func(tx *bbolt.Tx) (refusal, err error)) error {
+	if err := write(ctx, s.db, change); err != nil {
+		return err
+	}
+	s.changes.signal()
+	return nil
+}
+
+// put writes the record, its index and its change.
+func (s *Licenses) put(tx *bbolt.Tx, id string, old, updated attribute.Map) error {
+	text, err := json.Marshal(updated)
+	if err != nil {
+		return err
+	}
+	if err := tx.Bucket(licensesBucket).Put([]byte(id), text); err != nil {
+		return err
+	}
+	customers := tx.Bucket(customersBucket)
+	if customer, isText := old["customerid"].(string); isText {
+		if err := customers.Delete(customerKey(customer, id)); err != nil {
+			return err
+		}
+	}
+	if customer, isText := updated["customerid"].(string); isText {
+		if err := customers.Put(customerKey(customer, id), nil); err != nil {
+			return err
+		}
+	}
+	return appendChange(tx, Change{LicenseID: id, Time: time.Now(), Old: old, New: updated})
+}
+
+func customerKey(customerID, licenseID string) []byte { return []byte(customerID + "\x00" + licenseID) }
+
+func readLicense(tx *bbolt.Tx, id string) (license.License, error) {
+	record, err := readRecord(tx, id)
+	if err != nil {
+		return license.License{}, err
+	}
+	return license.FromRecord(record)
+}
+
+func readRecord(tx *bbolt.Tx, id string) (attribute.Map, error) {
+	text := tx.Bucket(licensesBucket).Get([]byte(id))
+	if text == nil {
+		return nil, license.ErrNotFound
+	}
+	var record attribute.Map
+	if err := json.Unmarshal(text, &record); err != nil {
+		return nil, fmt.Errorf("%w: license %q: %v", license.ErrUnreadable, id, err)
+	}
+	return record, nil
+}

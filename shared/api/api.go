@@ -57,6 +57,7 @@ func (rt Router) Handle(ctx context.Context, event events.APIGatewayProxyRequest
 		failure := rt.Failure(err)
 		response, code = rt.Render(failure), failure.Code
 	}
+	telemetry.Note(ctx, slog.String("code", code))
 	if response.Header == nil {
 		response.Header = map[string]string{}
 	}
@@ -65,7 +66,6 @@ func (rt Router) Handle(ctx context.Context, event events.APIGatewayProxyRequest
 		slog.String("requestid", event.RequestContext.RequestID),
 		slog.String("route", route),
 		slog.Int("status", response.Status),
-		slog.String("code", code),
 		slog.Float64("milliseconds", float64(time.Since(begun).Microseconds())/1000))
 	return response.event(), nil
 }

@@ -32,8 +32,11 @@ type (
 )
 
 // MarshalJSON writes DynamoDB JSON, names sorted. A value of a type that the package comment does not
-// list is an error.
+// list is an error. A nil Map is null.
 func (m Map) MarshalJSON() ([]byte, error) {
+	if m == nil {
+		return []byte("null"), nil
+	}
 	tagged, err := tagMap(m)
 	if err != nil {
 		return nil, err

@@ -60,3 +60,14 @@ func TestMarshalRefusesOtherGoTypes(t *testing.T) {
 		t.Errorf("an int was written as %s", text)
 	}
 }
+
+func TestNilMapIsNull(t *testing.T) {
+	text, err := attribute.Map(nil).MarshalJSON()
+	if err != nil || string(text) != "null" {
+		t.Errorf("written %s, %v", text, err)
+	}
+	got := attribute.Map{"a": "b"}
+	if err := json.Unmarshal(text, &got); err != nil || got != nil {
+		t.Errorf("read %v, %v", got, err)
+	}
+}

@@ -80,14 +80,16 @@ func laterThan(a, b string) bool {
 	return a > b
 }
 
-// Verify checks that entries follow head without a gap and that every hash holds. The error names the first
-// entry that does not fit. It answers the head that the entries lead to.
-func Verify(head Head, entries []Entry) (Head, error) {
+// Verify checks that the entries are of the license, follow head without a gap, and that every hash holds. The
+// error names the first entry that does not fit. It answers the head that the entries lead to.
+func Verify(licenseID string, head Head, entries []Entry) (Head, error) {
 	for _, e := range entries {
 		computed, err := e.ComputeHash()
 		switch {
 		case err != nil:
 			return head, fmt.Errorf("entry %d: %w", e.Sequence, err)
+		case e.LicenseID != licenseID:
+			return head, fmt.Errorf("entry %d is of license %s", e.Sequence, e.LicenseID)
 		case e.Sequence != head.Sequence+1:
 			return head, fmt.Errorf("entry %d stands where entry %d should", e.Sequence, head.Sequence+1)
 		case e.Previous != head.Hash:

@@ -29,6 +29,9 @@ var ErrInvalidLicenseKey = errors.New("invalid license key")
 // Secret signs license keys with HS256: the UTF-8 bytes of the string `key` in the stored secret.
 type Secret string
 
+// String keeps the secret out of logs and errors.
+func (Secret) String() string { return "[license-key secret]" }
+
 // minSecret is the length of the digest, the least that RFC 7518 section 3.2 allows for HS256.
 const minSecret = 32
 

@@ -45,7 +45,7 @@ func History(t testing.TB, n int) []audit.Event {
 		record["notes"] = fmt.Sprint("note ", i)
 		events[i] = audit.Event{
 			ID:             uuid.NewString(),
-			SequenceNumber: fmt.Sprint(100000000000000000, 990+i), // the length of the number changes on the way
+			SequenceNumber: fmt.Sprintf("100000000000000000%d", 990+i), // the length of the number changes on the way
 			Time:           licensetest.Now.Add(time.Duration(i) * time.Second),
 			LicenseID:      l.ID,
 			Old:            old,
@@ -75,7 +75,7 @@ func chain(t *testing.T, store audit.Store, licenseID string, n int) []audit.Ent
 	if len(entries) != n {
 		t.Fatalf("%d entries, want %d", len(entries), n)
 	}
-	reached, err := audit.Verify(audit.Head{}, entries)
+	reached, err := audit.Verify(licenseID, audit.Head{}, entries)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func pages(t *testing.T, store audit.Store) {
 		if want := min(5, 12-int(head.Sequence)); len(entries) != want {
 			t.Fatalf("after %d: %d entries, want %d", head.Sequence, len(entries), want)
 		}
-		if head, err = audit.Verify(head, entries); err != nil {
+		if head, err = audit.Verify(events[0].LicenseID, head, entries); err != nil {
 			t.Fatal(err)
 		}
 	}

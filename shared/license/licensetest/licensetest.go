@@ -322,7 +322,18 @@ func listEmpty(t *testing.T, h Harness) {
 func contextEnded(t *testing.T, h Harness) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
+	l := Issue(t)
+	mustCreate(t, h, l)
 	if err := h.Store.Create(ended, Issue(t)); err == nil {
 		t.Error("a create whose context has ended was acknowledged")
+	}
+	if err := h.Store.Update(ended, l, l.Revoke(Change(""))); err == nil {
+		t.Error("an update whose context has ended was acknowledged")
+	}
+	if _, err := h.Store.Get(ended, l.ID); err == nil {
+		t.Error("Get answered after its context had ended")
+	}
+	if _, err := h.Store.List(ended, license.Query{Limit: 1}); err == nil {
+		t.Error("List answered after its context had ended")
 	}
 }

@@ -1,0 +1,224 @@
+package auditing_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"openlicenser/functions/audit/auditing"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/embedded"
+	"openlicenser/shared/telemetry"
+)
+
+const (
+	license1 = "00000000-0000-4000-8000-000000000001"
+	license2 = "00000000-0000-4000-8000-000000000002"
+	shop     = "arn:aws:iam::123456789012:user/shop"
+)
+
+func openTrail(t *testing.T) audit.Store {
+	t.Helper()
+	folder, err := embedded.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { folder.Close() })
+	return folder.AuditTrail
+}
+
+func handle(t *testing.T, store audit.Store, batch events.DynamoDBEvent) (failures []string) {
+	t.Helper()
+	auditor := auditing.Auditor{Recorder: audit.Recorder{Store: store}, Log: telemetry.NewLogger(io.Discard)}
+	response, err := auditor.Handle(t.Context(), batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, failure := range response.BatchItemFailures {
+		failures = append(failures, failure.ItemIdentifier)
+	}
+	return failures
+}
+
+func readEvent(t *testing.T, name string) (batch events.DynamoDBEvent) {
+	t.Helper()
+	text, err := os.ReadFile("../../../events/stream/" + name + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &batch); err != nil {
+		t.Fatal(err)
+	}
+	return batch
+}
+
+// line is what a test expects of an entry.
+type line struct {
+	Action            audit.Action
+	Actor, Reason     string
+	Time, ChangedFlag string
+}
+
+func lines(t *testing.T, store audit.Store, licenseID string) (got []line) {
+	t.Helper()
+	entries, err := store.Entries(t.Context(), licenseID, 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := audit.Verify(licenseID, audit.Head{}, entries); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		got = append(got, line{e.Action, e.Actor, e.Reason, e.Time, string(e.Changes["isrevoked"].New)})
+	}
+	return got
+}
+
+// TestEvents runs every sample event of this function.
+func TestEvents(t *testing.T) {
+	issued := line{audit.Issued, shop, "", "2026-11-01T13:00:00Z", `{"BOOL":false}`}
+	revoked := line{audit.Revoked, shop, "contract ended", "2026-11-01T14:00:00Z", `{"BOOL":true}`}
+	want := map[string]map[string][]line{
+		"insert": {license1: {issued}},
+		"modify": {license1: {revoked}},
+		"remove": {license1: {{audit.Deleted, "unknown", "", "2026-11-01T15:00:00Z", ""}}},
+		"batch": { // its last record is a repetition
+			license1: {issued, revoked},
+			license2: {
+				{audit.Issued, "unknown", "", "2026-11-01T16:00:00Z", `{"BOOL":false}`},
+				{audit.Renewed, "unknown", "", "2026-11-01T17:00:00Z", ""},
+			},
+		},
+	}
+	files, err := filepath.Glob("../../../events/stream/*.json")
+	if err != nil || len(files) != len(want) {
+		t.Fatalf("%d files for %d expectations, %v", len(files), len(want), err)
+	}
+	for name, chains := range want {
+		t.Run(name, func(t *testing.T) {
+			store := openTrail(t)
+			if failures := handle(t, store, readEvent(t, name)); len(failures) != 0 {
+				t.Fatalf("failures %v", failures)
+			}
+			for id, expected := range chains {
+				if diff := cmp.Diff(expected, lines(t, store, id)); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", id, diff)
+				}
+			}
+		})
+	}
+}
+
+// failingStore cannot append to the chain of one license.
+type failingStore struct {
+	audit.Store
+	licenseID string
+	after     int64 // entries that it still takes
+}
+
+func (s failingStore) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
+	if e.LicenseID == s.licenseID && e.Sequence > s.after {
+		return errors.New("throttled")
+	}
+	return s.Store.Append(ctx, from, e)
+}
+
+// TestFailureStopsOneLicense: what failed comes again with all that follows it for the same license, in order,
+// and other licenses go on.
+func TestFailureStopsOneLicense(t *testing.T) {
+	store := openTrail(t)
+	batch := readEvent(t, "batch")
+	failures := handle(t, failingStore{store, license1, 0}, batch)
+	want := []string{batch.Records[0].Change.SequenceNumber, batch.Records[2].Change.SequenceNumber, batch.Records[4].Change.SequenceNumber}
+	if diff := cmp.Diff(want, failures); diff != "" {
+		t.Errorf("failures (-want +got):\n%s", diff)
+	}
+	if got := len(lines(t, store, license2)); got != 2 {
+		t.Errorf("%d entries of the other license, want 2", got)
+	}
+
+	if failures := handle(t, store, batch); len(failures) != 0 {
+		t.Fatalf("the second delivery failed: %v", failures)
+	}
+	if got := lines(t, store, license1); len(got) != 2 || got[0].Action != audit.Issued || got[1].Action != audit.Revoked {
+		t.Errorf("got %v", got)
+	}
+	if got := len(lines(t, store, license2)); got != 2 {
+		t.Errorf("%d entries of the other license after the second delivery, want 2", got)
+	}
+}
+
+// TestMalformedRecord: whatever a record holds, it is reported and does not end the function.
+func TestMalformedRecord(t *testing.T) {
+	for name, change := range map[string]string{
+		"no keys":             `{"SequenceNumber":"1","NewImage":{"licenseid":{"S":"x"}}}`,
+		"key of another type": `{"SequenceNumber":"1","Keys":{"licenseid":{"N":"7"}},"NewImage":{"licenseid":{"N":"7"}}}`,
+		"no image":            `{"SequenceNumber":"1","Keys":{"licenseid":{"S":"x"}}}`,
+		"sequence number":     `{"SequenceNumber":"x1","Keys":{"licenseid":{"S":"x"}},"NewImage":{"a":{"S":"b"}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var batch events.DynamoDBEvent
+			if err := json.Unmarshal([]byte(`{"Records":[{"eventID":"e","dynamodb":`+change+`}]}`), &batch); err != nil {
+				t.Fatal(err)
+			}
+			batch.Records = append(batch.Records, readEvent(t, "insert").Records...)
+			store := openTrail(t)
+			if failures := handle(t, store, batch); len(failures) != 1 || failures[0] != batch.Records[0].Change.SequenceNumber {
+				t.Errorf("failures %v", failures)
+			}
+			if got := len(lines(t, store, license1)); got != 1 {
+				t.Errorf("%d entries of the record that follows, want 1", got)
+			}
+		})
+	}
+}
+
+// TestUnknownAttributeType: the accessors of the event's type panic.
+func TestUnknownAttributeType(t *testing.T) {
+	batch := readEvent(t, "insert")
+	batch.Records[0].Change.NewImage["odd"] = events.DynamoDBAttributeValue{}
+	if failures := handle(t, openTrail(t), batch); len(failures) != 1 {
+		t.Errorf("failures %v", failures)
+	}
+}
+
+// TestEveryAttributeType: records of other tools hold what they like.
+func TestEveryAttributeType(t *testing.T) {
+	const image = `{"licenseid":{"S":"x"},"b":{"B":"AQI="},"bs":{"BS":["AQ=="]},"flag":{"BOOL":false},"l":{"L":[{"S":"a"},{"NULL":true}]},` +
+		`"m":{"M":{"deep":{"N":"1.50"}}},"n":{"N":"12345678901234567890123456789012345678"},"none":{"NULL":true},"ns":{"NS":["2"]},"ss":{"SS":["s"]},"empty":{"M":{}}}`
+	var batch events.DynamoDBEvent
+	text := fmt.Sprintf(`{"Records":[{"eventID":"e","dynamodb":{"SequenceNumber":"1","Keys":{"licenseid":{"S":"x"}},"NewImage":%s}}]}`, image)
+	if err := json.Unmarshal([]byte(text), &batch); err != nil {
+		t.Fatal(err)
+	}
+	store := openTrail(t)
+	if failures := handle(t, store, batch); len(failures) != 0 {
+		t.Fatalf("failures %v", failures)
+	}
+	entries, err := store.Entries(t.Context(), "x", 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(image), &want); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range want {
+		if got := entries[0].Changes[name].New; !bytes.Equal(got, value) {
+			t.Errorf("%s is %s, want %s", name, got, value)
+		}
+	}
+	if strings.TrimSpace(entries[0].Hash) == "" {
+		t.Error("no hash")
+	}
+}

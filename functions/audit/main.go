@@ -1,0 +1,44 @@
+// The audit function records each change of the license table in the audit trail.
+package main
+
+import (
+	"context"
+	"log"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/caarlos0/env/v11"
+
+	"openlicenser/functions/audit/auditing"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/dynamo"
+	"openlicenser/shared/telemetry"
+	"openlicenser/shared/tracing"
+)
+
+// environment is the function's configuration.
+type environment struct {
+	// AuditTable is the name of the table that holds the audit trail.
+	AuditTable string `env:"AUDIT_TABLE,required,notEmpty"`
+}
+
+func main() {
+	var e environment
+	if err := env.Parse(&e); err != nil {
+		log.Fatal(err)
+	}
+	cfg, err := tracing.LoadAWS(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	lambda.Start(tracing.Handler("audit", newAuditor(e, cfg).Handle))
+}
+
+func newAuditor(e environment, cfg aws.Config) auditing.Auditor {
+	return auditing.Auditor{
+		Recorder: audit.Recorder{Store: dynamo.NewAuditTrail(dynamodb.NewFromConfig(cfg), e.AuditTable)},
+		Log:      telemetry.NewLogger(os.Stdout),
+	}
+}

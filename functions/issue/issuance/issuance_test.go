@@ -1,0 +1,373 @@
+package issuance_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"openlicenser/functions/issue/issuance"
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/audit/audittest"
+	"openlicenser/shared/embedded"
+	"openlicenser/shared/license"
+	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/telemetry"
+	"openlicenser/shared/token"
+)
+
+const principal = "arn:aws:iam::123456789012:user/shop"
+
+// vendor calls an issuer as the vendor does.
+type vendor struct {
+	t      *testing.T
+	issuer issuance.Issuer
+	folder *embedded.Folder
+}
+
+func newVendor(t *testing.T) vendor {
+	t.Helper()
+	folder, err := embedded.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { folder.Close() })
+	return vendor{t, issuance.Issuer{
+		Licenses: folder.Licenses,
+		Trail:    folder.AuditTrail,
+		Secrets:  folder.Secrets,
+		Name:     "Test Issuer",
+		Now:      func() time.Time { return licensetest.Now.Add(1234567 * time.Nanosecond) },
+		Log:      telemetry.NewLogger(io.Discard),
+	}, folder}
+}
+
+// answer is any answer of the API.
+type answer struct {
+	status int
+	header map[string]string
+	text   string
+
+	Code           string
+	Errors         []license.FieldError
+	LicenseID      string
+	LicenseKey     string
+	Status         any // of the license, or of the problem
+	ExpirationDate string
+	CustomerID     string
+	ChangedBy      string
+	ChangeReason   string
+	Version        int
+	Services       []license.Service
+	AppURLs        []license.AppURL
+	Licenses       []struct{ LicenseID string }
+	Entries        []audit.Entry
+	Cursor         string
+}
+
+func (v vendor) handle(event events.APIGatewayProxyRequest) answer {
+	v.t.Helper()
+	response, err := v.issuer.Router().Handle(v.t.Context(), event)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	a := answer{status: response.StatusCode, header: response.Headers, text: response.Body}
+	if err := json.Unmarshal([]byte(response.Body), &a); err != nil {
+		v.t.Fatalf("%v: %s", err, response.Body)
+	}
+	return a
+}
+
+func (v vendor) call(method, resource, id, body string, query map[string]string) answer {
+	v.t.Helper()
+	event := events.APIGatewayProxyRequest{
+		HTTPMethod: method, Resource: resource, Body: body,
+		PathParameters: map[string]string{"licenseid": id}, QueryStringParameters: query,
+	}
+	event.RequestContext.RequestID = "request-1"
+	event.RequestContext.Identity.UserArn = principal
+	return v.handle(event)
+}
+
+func (v vendor) issue() answer {
+	v.t.Helper()
+	a := v.call("POST", "/licenses", "", `{"customername":"Example","expirationdate":"2030-01-31",`+
+		`"services":[{"serviceName":"A","serviceValue":"b"}],"appurls":[{"URL":"https://app.example.com"}]}`, nil)
+	if a.status != http.StatusCreated {
+		v.t.Fatalf("got %d %s", a.status, a.text)
+	}
+	return a
+}
+
+func TestIssue(t *testing.T) {
+	v := newVendor(t)
+	a := v.issue()
+	if a.header["Location"] != "/licenses/"+a.LicenseID || a.header["ETag"] == "" || a.header["Cache-Control"] != "no-store" {
+		t.Errorf("headers %v", a.header)
+	}
+	if a.Status != "active" || a.ExpirationDate != "2030-01-31T00:00:00.000Z" || a.Version != 1 || a.ChangedBy != principal {
+		t.Errorf("got %s", a.text)
+	}
+	if len(a.Services) != 1 || a.Services[0].Value != "b" || len(a.AppURLs) != 1 {
+		t.Errorf("got %s", a.text)
+	}
+	secret, err := v.folder.Secrets.Secret(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := token.ReadLicenseKey(secret, a.LicenseKey, licensetest.Now)
+	if err != nil || id != a.LicenseID {
+		t.Errorf("the license key is for %q, %v", id, err)
+	}
+
+	got := v.call("GET", "/licenses/{licenseid}", a.LicenseID, "", nil)
+	if got.status != http.StatusOK || got.header["ETag"] != a.header["ETag"] || got.LicenseKey != "" {
+		t.Errorf("read again: %d %v %s", got.status, got.header, got.text)
+	}
+	key := v.call("GET", "/licenses/{licenseid}/key", a.LicenseID, "", nil)
+	if key.status != http.StatusOK || key.LicenseKey != a.LicenseKey {
+		t.Errorf("the key again: %d %s, want %s", key.status, key.text, a.LicenseKey)
+	}
+}
+
+func TestIssueReportsAllThatIsWrong(t *testing.T) {
+	v := newVendor(t)
+	a := v.call("POST", "/licenses", "", `{"customername":7,"customerid":"x","expirationdate":"2020-01-31","services":[{"serviceName":""}],
+		"appurls":[{"URL":"re:example\\.com"},{"URL":"ftp://a"}],"notes":"a\u0000","gracedays":366,"expires":1}`, nil)
+	var fields []string
+	for _, f := range a.Errors {
+		fields = append(fields, f.Field)
+	}
+	want := []string{"customername", "expires", "customerid", "expirationdate", "services[0].serviceName", "services[0].serviceValue",
+		"appurls[0].URL", "appurls[1].URL", "notes", "gracedays"}
+	if a.status != http.StatusBadRequest || a.Code != "INVALID_FIELDS" || a.header["Content-Type"] != "application/problem+json" {
+		t.Errorf("got %d %v %s", a.status, a.header, a.text)
+	}
+	if diff := cmp.Diff(want, fields); diff != "" {
+		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+	if list := v.call("GET", "/licenses", "", "", nil); len(list.Licenses) != 0 {
+		t.Errorf("the refused request made a license: %s", list.text)
+	}
+}
+
+func TestRevoke(t *testing.T) {
+	v := newVendor(t)
+	id := v.issue().LicenseID
+	first := v.call("POST", "/licenses/{licenseid}/revoke", id, `{"reason":"contract ended"}`, nil)
+	if first.status != http.StatusOK || first.Status != "revoked" || first.ChangeReason != "contract ended" || first.Version != 2 {
+		t.Fatalf("got %d %s", first.status, first.text)
+	}
+	again := v.call("POST", "/licenses/{licenseid}/revoke", id, `{"reason":"another"}`, nil)
+	if again.status != http.StatusOK || again.text != first.text {
+		t.Errorf("a second revocation changed something: %d %s", again.status, again.text)
+	}
+	changes, err := v.folder.Changes.Oldest(t.Context(), 10)
+	if err != nil || len(changes) != 2 {
+		t.Errorf("%d changes, %v", len(changes), err)
+	}
+	for name, body := range map[string]string{"reason is a number": `{"reason":1}`, "unknown field": `{"why":"x"}`, "no object": `[]`,
+		"reason too long": `{"reason":"` + strings.Repeat("é", license.MaxReason+1) + `"}`} {
+		if a := v.call("POST", "/licenses/{licenseid}/revoke", id, body, nil); a.status != http.StatusBadRequest {
+			t.Errorf("%s: got %d %s", name, a.status, a.text)
+		}
+	}
+	if a := v.call("POST", "/licenses/{licenseid}/revoke", v.issue().LicenseID, "", nil); a.Status != "revoked" {
+		t.Errorf("without a body: got %d %s", a.status, a.text)
+	}
+}
+
+// TestRevokeForeign: a license that another tool wrote.
+func TestRevokeForeign(t *testing.T) {
+	v := newVendor(t)
+	const id = "869b100f-06b7-44cc-80df-b4c4bf728461"
+	err := v.folder.Licenses.PutRecord(t.Context(), attribute.Map{"licenseid": id, "expirationdate": "2030-01-03"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := v.call("POST", "/licenses/{licenseid}/revoke", id, "", nil); a.Status != "revoked" || a.Version != 1 {
+		t.Errorf("got %d %s", a.status, a.text)
+	}
+}
+
+func TestRevokeConcurrently(t *testing.T) {
+	v := newVendor(t)
+	id := v.issue().LicenseID
+	var group sync.WaitGroup
+	for range 20 {
+		group.Go(func() {
+			if a := v.call("POST", "/licenses/{licenseid}/revoke", id, "", nil); a.Status != "revoked" || a.Version != 2 {
+				t.Errorf("got %d %s", a.status, a.text)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestList(t *testing.T) {
+	v := newVendor(t)
+	var want []string
+	for range 5 {
+		want = append([]string{v.issue().LicenseID}, want...)
+	}
+	var got []string
+	query := map[string]string{"limit": "2"}
+	for {
+		page := v.call("GET", "/licenses", "", "", query)
+		for _, l := range page.Licenses {
+			got = append(got, l.LicenseID)
+		}
+		if page.Cursor == "" {
+			break
+		}
+		query["cursor"] = page.Cursor
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for name, query := range map[string]map[string]string{
+		"limit 0": {"limit": "0"}, "limit 101": {"limit": "101"}, "limit x": {"limit": "x"},
+		"cursor": {"cursor": "!"}, "cursor of nothing": {"cursor": "YQ"}, "customer": {"customerid": "x"}, "unknown": {"sort": "up"},
+	} {
+		if a := v.call("GET", "/licenses", "", "", query); a.status != http.StatusBadRequest || len(a.Errors) != 1 {
+			t.Errorf("%s: got %d %s", name, a.status, a.text)
+		}
+	}
+}
+
+func TestAudit(t *testing.T) {
+	v := newVendor(t)
+	history := audittest.History(t, 5)
+	for _, event := range history {
+		if err := (audit.Recorder{Store: v.folder.AuditTrail}).Record(t.Context(), event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var entries []audit.Entry
+	query := map[string]string{"limit": "2"}
+	for {
+		page := v.call("GET", "/licenses/{licenseid}/audit", history[0].LicenseID, "", query)
+		entries = append(entries, page.Entries...)
+		if page.Cursor == "" {
+			break
+		}
+		query["cursor"] = page.Cursor
+	}
+	if len(entries) != len(history) {
+		t.Fatalf("%d entries, want %d", len(entries), len(history))
+	}
+	if _, err := audit.Verify(history[0].LicenseID, audit.Head{}, entries); err != nil {
+		t.Error(err)
+	}
+	if a := v.call("GET", "/licenses/{licenseid}/audit", "869b100f-06b7-44cc-80df-b4c4bf728461", "", nil); a.text != `{"entries":[]}` {
+		t.Errorf("of no license: %d %s", a.status, a.text)
+	}
+}
+
+func TestNotFound(t *testing.T) {
+	v := newVendor(t)
+	for _, id := range []string{"869b100f-06b7-44cc-80df-b4c4bf728461", "no-uuid", ""} {
+		for route, method := range map[string]string{"": "GET", "/key": "GET", "/revoke": "POST"} {
+			a := v.call(method, "/licenses/{licenseid}"+route, id, "", nil)
+			if a.status != http.StatusNotFound || a.Code != "LICENSE_NOT_FOUND" {
+				t.Errorf("%s of %q: %d %s", route, id, a.status, a.text)
+			}
+		}
+	}
+	if a := v.call("PUT", "/licenses", "", "", nil); a.status != http.StatusNotFound || a.Code != "NO_SUCH_ROUTE" {
+		t.Errorf("no such route: %d %s", a.status, a.text)
+	}
+}
+
+// faultyStore fails each call with an error that must not reach a caller.
+type faultyStore struct{ license.Store }
+
+var errInternal = errors.New("arn:aws:secret-internals")
+
+func (faultyStore) Create(context.Context, license.License) error { return errInternal }
+func (faultyStore) Get(context.Context, string) (license.License, error) {
+	return license.License{}, fmt.Errorf("%w: %w", license.ErrUnreadable, errInternal)
+}
+func (faultyStore) List(context.Context, license.Query) (license.Page, error) {
+	return license.Page{}, errInternal
+}
+
+func TestFaultsStayInside(t *testing.T) {
+	v := newVendor(t)
+	v.issuer.Licenses = faultyStore{}
+	id := "869b100f-06b7-44cc-80df-b4c4bf728461"
+	for name, test := range map[string]struct {
+		a    answer
+		code string
+	}{
+		"create": {v.call("POST", "/licenses", "", `{"customername":"E","expirationdate":"2030-01-31"}`, nil), "INTERNAL_ERROR"},
+		"get":    {v.call("GET", "/licenses/{licenseid}", id, "", nil), "UNREADABLE_LICENSE"},
+		"list":   {v.call("GET", "/licenses", "", "", nil), "INTERNAL_ERROR"},
+	} {
+		if test.a.status != http.StatusInternalServerError || test.a.Code != test.code || strings.Contains(test.a.text, "arn:") {
+			t.Errorf("%s: got %d %s", name, test.a.status, test.a.text)
+		}
+	}
+}
+
+// TestEvents runs every sample event of this function.
+func TestEvents(t *testing.T) {
+	want := map[string]struct {
+		status int
+		body   string // a part of it
+	}{
+		"create":       {http.StatusCreated, `"customername":"Example Ltd"`},
+		"invalid":      {http.StatusBadRequest, `"field":"customername"`},
+		"malformed":    {http.StatusBadRequest, `"code":"MALFORMED_BODY"`},
+		"get":          {http.StatusOK, `"status":"active"`},
+		"get-unknown":  {http.StatusNotFound, `"code":"LICENSE_NOT_FOUND"`},
+		"list":         {http.StatusOK, `"licenses":[{"licenseid":"00000000-0000-4000-8000-000000000001"`},
+		"list-invalid": {http.StatusBadRequest, `"field":"limit"`},
+		"key":          {http.StatusOK, `{"licensekey":"eyJ`},
+		"revoke":       {http.StatusOK, `"changereason":"contract ended"`},
+		"audit":        {http.StatusOK, `{"entries":[`},
+	}
+	files, err := filepath.Glob("../../../events/issue/*.json")
+	if err != nil || len(files) != len(want) {
+		t.Fatalf("%d files for %d expectations, %v", len(files), len(want), err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		t.Run(name, func(t *testing.T) {
+			expected, known := want[name]
+			if !known {
+				t.Fatal("no expectation for this file")
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var event events.APIGatewayProxyRequest
+			if err := json.Unmarshal(text, &event); err != nil {
+				t.Fatal(err)
+			}
+			v := newVendor(t)
+			l := licensetest.Issue(t)
+			l.ID = "00000000-0000-4000-8000-000000000001"
+			if err := v.folder.Licenses.Create(t.Context(), l); err != nil {
+				t.Fatal(err)
+			}
+			v.t = t
+			if a := v.handle(event); a.status != expected.status || !strings.Contains(a.text, expected.body) {
+				t.Errorf("got %d %s, want %d %s", a.status, a.text, expected.status, expected.body)
+			}
+		})
+	}
+}

@@ -1,0 +1,58 @@
+// The issue function is the vendor's API under /licenses.
+package main
+
+import (
+	"context"
+	"log"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/caarlos0/env/v11"
+
+	"openlicenser/functions/issue/issuance"
+	"openlicenser/shared/api"
+	"openlicenser/shared/awskeys"
+	"openlicenser/shared/dynamo"
+	"openlicenser/shared/telemetry"
+	"openlicenser/shared/tracing"
+)
+
+// environment is the function's configuration.
+type environment struct {
+	// LicenseTable is the name of the license table.
+	LicenseTable string `env:"LICENSER_DB,required,notEmpty"`
+	// AuditTable is the name of the table that holds the audit trail; this function only reads it.
+	AuditTable string `env:"AUDIT_TABLE,required,notEmpty"`
+	// LicenseKeySecret is the name or ARN of the secret that signs license keys.
+	LicenseKeySecret string `env:"JWT_SECRETS_NAME,required,notEmpty"`
+	// Issuer is the claim iss of license keys.
+	Issuer string `env:"LICENSER_ISSUER" envDefault:"Open Licenser"`
+}
+
+func main() {
+	var e environment
+	if err := env.Parse(&e); err != nil {
+		log.Fatal(err)
+	}
+	cfg, err := tracing.LoadAWS(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	lambda.Start(tracing.Handler("issue", newRouter(e, cfg).Handle))
+}
+
+func newRouter(e environment, cfg aws.Config) api.Router {
+	client := dynamodb.NewFromConfig(cfg)
+	return issuance.Issuer{
+		Licenses: dynamo.NewLicenses(client, e.LicenseTable),
+		Trail:    dynamo.NewAuditTrail(client, e.AuditTable),
+		Secrets:  awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret),
+		Name:     e.Issuer,
+		Now:      time.Now,
+		Log:      telemetry.NewLogger(os.Stdout),
+	}.Router()
+}

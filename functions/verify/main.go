@@ -1,0 +1,65 @@
+// The verify function answers products: POST /verify-license, and the public keys.
+package main
+
+import (
+	"context"
+	"log"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/caarlos0/env/v11"
+
+	"openlicenser/functions/verify/verification"
+	"openlicenser/shared/api"
+	"openlicenser/shared/awskeys"
+	"openlicenser/shared/dynamo"
+	"openlicenser/shared/telemetry"
+	"openlicenser/shared/token"
+	"openlicenser/shared/tracing"
+)
+
+// environment is the function's configuration.
+type environment struct {
+	// LicenseTable is the name of the license table.
+	LicenseTable string `env:"LICENSER_DB,required,notEmpty"`
+	// LicenseKeySecret is the name or ARN of the secret that signs license keys.
+	LicenseKeySecret string `env:"JWT_SECRETS_NAME,required,notEmpty"`
+	// TokenKey is the id, ARN or alias of the KMS key that signs authorization tokens.
+	TokenKey string `env:"KMS_KEY_ID,required,notEmpty"`
+	// Issuer is the claim iss of authorization tokens.
+	Issuer string `env:"LICENSER_ISSUER" envDefault:"Open Licenser"`
+	// TokenLifetimeDays is how long an authorization token is valid. A product that cannot reach the
+	// server goes on for as long.
+	TokenLifetimeDays uint16 `env:"TOKEN_LIFETIME_DAYS" envDefault:"90"`
+}
+
+func main() {
+	var e environment
+	if err := env.Parse(&e); err != nil {
+		log.Fatal(err)
+	}
+	cfg, err := tracing.LoadAWS(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	lambda.Start(tracing.Handler("verify", newRouter(e, cfg).Handle))
+}
+
+func newRouter(e environment, cfg aws.Config) api.Router {
+	return verification.Verifier{
+		Licenses: dynamo.NewLicenses(dynamodb.NewFromConfig(cfg), e.LicenseTable),
+		Secrets:  awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret),
+		Authorizer: token.Authorizer{
+			Key:      awskeys.NewSigningKey(kms.NewFromConfig(cfg), e.TokenKey),
+			Issuer:   e.Issuer,
+			Lifetime: time.Duration(e.TokenLifetimeDays) * 24 * time.Hour,
+		},
+		Now: time.Now,
+		Log: telemetry.NewLogger(os.Stdout),
+	}.Router()
+}

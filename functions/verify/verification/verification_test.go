@@ -1,0 +1,344 @@
+package verification_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"openlicenser/functions/verify/verification"
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/embedded"
+	"openlicenser/shared/license"
+	"openlicenser/shared/telemetry"
+	"openlicenser/shared/token"
+)
+
+// conformance is the file that holds the contract's cases.
+type conformance struct {
+	Secret string
+	Items  []attribute.Map
+	Cases  []struct {
+		Name            string
+		Body            string
+		IsBase64Encoded bool
+		Want            struct {
+			Status int
+			Error  string
+			Claims map[string]any
+		}
+	}
+}
+
+func readConformance(t testing.TB) conformance {
+	t.Helper()
+	text, err := os.ReadFile("testdata/conformance.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c conformance
+	if err := json.Unmarshal(text, &c); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Cases) == 0 {
+		t.Fatal("no cases")
+	}
+	return c
+}
+
+type fixedSecret token.Secret
+
+func (s fixedSecret) Secret(context.Context) (token.Secret, error) { return token.Secret(s), nil }
+
+// newVerifier answers a verifier over a store that holds the conformance file's items.
+func newVerifier(t testing.TB, c conformance) verification.Verifier {
+	t.Helper()
+	folder, err := embedded.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { folder.Close() })
+	for _, item := range c.Items {
+		if err := folder.Licenses.PutRecord(t.Context(), item); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return verification.Verifier{
+		Licenses:   folder.Licenses,
+		Secrets:    fixedSecret(c.Secret),
+		Authorizer: token.Authorizer{Key: folder.SigningKey, Issuer: "Test Issuer", Lifetime: 90 * 24 * time.Hour},
+		Now:        time.Now,
+		Log:        telemetry.NewLogger(io.Discard),
+	}
+}
+
+func handle(t testing.TB, v verification.Verifier, event events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, map[string]string) {
+	t.Helper()
+	response, err := v.Router().Handle(t.Context(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body map[string]string
+	if strings.HasPrefix(event.Resource, "/verify-license") {
+		if err := json.Unmarshal([]byte(response.Body), &body); err != nil {
+			t.Fatalf("%v: %s", err, response.Body)
+		}
+	}
+	return response, body
+}
+
+func verifyEvent(body string, isBase64Encoded bool) events.APIGatewayProxyRequest {
+	return events.APIGatewayProxyRequest{
+		HTTPMethod: http.MethodPost, Resource: "/verify-license", Body: body, IsBase64Encoded: isBase64Encoded,
+	}
+}
+
+// readToken checks a token with an independent library against the key set as the product gets it.
+func readToken(t testing.TB, v verification.Verifier, text string) map[string]any {
+	t.Helper()
+	response, _ := handle(t, v, events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Resource: "/.well-known/jwks.json"})
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal([]byte(response.Body), &set); err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := set.Key(parsed.Headers[0].KeyID)
+	if len(keys) != 1 {
+		t.Fatalf("the key set has %d keys with the token's kid %q", len(keys), parsed.Headers[0].KeyID)
+	}
+	var claims map[string]any
+	if err := parsed.Claims(keys[0].Key, &claims); err != nil {
+		t.Fatal(err)
+	}
+	return claims
+}
+
+func TestConformance(t *testing.T) {
+	c := readConformance(t)
+	v := newVerifier(t, c)
+	for _, test := range c.Cases {
+		t.Run(test.Name, func(t *testing.T) {
+			response, body := handle(t, v, verifyEvent(test.Body, test.IsBase64Encoded))
+			if response.StatusCode != test.Want.Status || body["error"] != test.Want.Error {
+				t.Fatalf("got %d %s, want %d %s", response.StatusCode, response.Body, test.Want.Status, test.Want.Error)
+			}
+			if test.Want.Status != http.StatusOK {
+				return
+			}
+			claims := readToken(t, v, body["message"])
+			for name, want := range test.Want.Claims {
+				if claims[name] != want {
+					t.Errorf("claim %s is %v, want %v", name, claims[name], want)
+				}
+			}
+		})
+	}
+}
+
+// TestEvents runs every sample event of this function.
+func TestEvents(t *testing.T) {
+	want := map[string]struct {
+		status int
+		body   string // a part of it
+	}{
+		"valid":           {http.StatusOK, `"message":"eyJ`},
+		"base64-body":     {http.StatusOK, `"message":"eyJ`},
+		"revoked":         {http.StatusBadRequest, `{"error":"LICENSE_REVOKED"}`},
+		"expired":         {http.StatusBadRequest, `{"error":"LICENSE_EXPIRED"}`},
+		"missing-key":     {http.StatusBadRequest, `{"error":"MISSING_LICENSE_KEY"}`},
+		"malformed":       {http.StatusBadRequest, `{"error":"BAD_LICENSE_SERVER_REQUEST"}`},
+		"no-body":         {http.StatusBadRequest, `{"error":"BAD_LICENSE_SERVER_REQUEST"}`},
+		"unknown-license": {http.StatusBadRequest, `{"error":"INVALID_LICENSE"}`},
+		"jwks":            {http.StatusOK, `{"keys":[{"kty":"RSA"`},
+		"public-key":      {http.StatusOK, "-----BEGIN PUBLIC KEY-----\n"},
+	}
+	v := newVerifier(t, readConformance(t))
+	files, err := filepath.Glob("../../../events/verify/*.json")
+	if err != nil || len(files) != len(want) {
+		t.Fatalf("%d files for %d expectations, %v", len(files), len(want), err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		t.Run(name, func(t *testing.T) {
+			expected, known := want[name]
+			if !known {
+				t.Fatal("no expectation for this file")
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var event events.APIGatewayProxyRequest
+			if err := json.Unmarshal(text, &event); err != nil {
+				t.Fatal(err)
+			}
+			response, _ := handle(t, v, event)
+			if response.StatusCode != expected.status || !strings.Contains(response.Body, expected.body) {
+				t.Errorf("got %d %s, want %d %s", response.StatusCode, response.Body, expected.status, expected.body)
+			}
+		})
+	}
+}
+
+// TestOtherPath: deployments of the original chose their own path, and function URLs send no resource.
+func TestOtherPath(t *testing.T) {
+	c := readConformance(t)
+	v := newVerifier(t, c)
+	for name, event := range map[string]events.APIGatewayProxyRequest{
+		"another resource": {HTTPMethod: http.MethodPost, Resource: "/licenser", Body: c.Cases[0].Body},
+		"function URL":     {Body: c.Cases[0].Body},
+	} {
+		t.Run(name, func(t *testing.T) {
+			response, err := v.Router().Handle(t.Context(), event)
+			if err != nil || response.StatusCode != http.StatusOK {
+				t.Errorf("got %d %s, %v", response.StatusCode, response.Body, err)
+			}
+		})
+	}
+}
+
+// faultyReader stands for a table that cannot be read.
+type faultyReader struct{ err error }
+
+func (r faultyReader) Get(context.Context, string) (license.License, error) {
+	if r.err == nil {
+		panic("a panic with a secret in it")
+	}
+	return license.License{}, r.err
+}
+
+type faultySecrets struct{}
+
+func (faultySecrets) Secret(context.Context) (token.Secret, error) {
+	return "", errors.New("AccessDenied: a secret in it")
+}
+
+// TestFaults: what is our fault is a 500 with a fixed body, never a 400, and the cause is in the log only.
+func TestFaults(t *testing.T) {
+	c := readConformance(t)
+	healthy := newVerifier(t, c)
+	other := newVerifier(t, c)
+	for name, breakIt := range map[string]func(v *verification.Verifier){
+		"table unavailable":  func(v *verification.Verifier) { v.Licenses = faultyReader{errors.New("throttled, a secret in it")} },
+		"record unreadable":  func(v *verification.Verifier) { v.Licenses = faultyReader{license.ErrUnreadable} },
+		"panic":              func(v *verification.Verifier) { v.Licenses = faultyReader{} },
+		"secret unavailable": func(v *verification.Verifier) { v.Secrets = faultySecrets{} },
+		"secret too short":   func(v *verification.Verifier) { v.Secrets = fixedSecret("short") },
+		"secret empty":       func(v *verification.Verifier) { v.Secrets = fixedSecret("") },
+		"token key moved": func(v *verification.Verifier) {
+			v.Authorizer.Key = movedKey{public: healthy.Authorizer.Key, private: other.Authorizer.Key}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := healthy
+			var log bytes.Buffer
+			v.Log = telemetry.NewLogger(&log)
+			breakIt(&v)
+			response, _ := handle(t, v, verifyEvent(c.Cases[0].Body, false))
+			if response.StatusCode != http.StatusInternalServerError || response.Body != `{"error":"INTERNAL_LICENSE_SERVER_ERROR"}` {
+				t.Errorf("got %d %s", response.StatusCode, response.Body)
+			}
+			if response.Headers["Retry-After"] == "" {
+				t.Error("no Retry-After")
+			}
+			var record struct{ Level, Error string }
+			if err := json.Unmarshal(log.Bytes(), &record); err != nil {
+				t.Fatalf("%v: %s", err, log.Bytes())
+			}
+			if record.Level != slog.LevelError.String() || record.Error == "" {
+				t.Errorf("logged %s", log.Bytes())
+			}
+		})
+	}
+}
+
+// movedKey publishes one key and signs with another.
+type movedKey struct{ public, private token.SigningKey }
+
+func (k movedKey) PublicKey(ctx context.Context) (*rsa.PublicKey, error) {
+	return k.public.PublicKey(ctx)
+}
+
+func (k movedKey) SignDigest(ctx context.Context, digest [sha256.Size]byte) ([]byte, error) {
+	return k.private.SignDigest(ctx, digest)
+}
+
+// TestOneLogRecord: an invocation is one record, without the license key and the token.
+func TestOneLogRecord(t *testing.T) {
+	c := readConformance(t)
+	v := newVerifier(t, c)
+	var log bytes.Buffer
+	v.Log = telemetry.NewLogger(&log)
+	event := verifyEvent(c.Cases[0].Body, false)
+	event.RequestContext.RequestID = "request-1"
+	response, body := handle(t, v, event)
+	if response.Headers["X-Request-Id"] != "request-1" {
+		t.Errorf("the answer's request id is %q", response.Headers["X-Request-Id"])
+	}
+	var record map[string]any
+	if err := json.Unmarshal(log.Bytes(), &record); err != nil {
+		t.Fatalf("not one record: %v: %s", err, log.Bytes())
+	}
+	for name, want := range map[string]any{
+		"level": "INFO", "msg": "request", "requestid": "request-1", "route": "POST /verify-license", "status": 200.0, "code": "OK",
+		"licenseid": "00000000-0000-4000-8000-000000000001", "customerid": "10000000-0000-4000-8000-000000000001",
+	} {
+		if record[name] != want {
+			t.Errorf("%s is %v, want %v", name, record[name], want)
+		}
+	}
+	var sent struct{ LicenseKey string }
+	if err := json.Unmarshal([]byte(c.Cases[0].Body), &sent); err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{sent.LicenseKey, body["message"], c.Secret} {
+		if secret == "" || strings.Contains(log.String(), secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+}
+
+func TestBounds(t *testing.T) {
+	c := readConformance(t)
+	v := newVerifier(t, c)
+	v.Licenses = faultyReader{errors.New("the store was asked")}
+	for name, test := range map[string]struct{ body, want string }{
+		"body over 64 KiB":       {`{"licensekey":"` + strings.Repeat("a", 64<<10) + `"}`, "BAD_LICENSE_SERVER_REQUEST"},
+		"license key over 8 KiB": {`{"licensekey":"` + strings.Repeat("a", 8<<10+1) + `"}`, "INVALID_LICENSE"},
+		"deep nesting":           {strings.Repeat(`{"a":`, 12000), "BAD_LICENSE_SERVER_REQUEST"},
+		"name in another case":   {`{"LicenseKey":"a.b.c"}`, "MISSING_LICENSE_KEY"},
+		"list":                   {`{"licensekey":["a"]}`, "BAD_LICENSE_SERVER_REQUEST"},
+		"false":                  {`{"licensekey":false}`, "BAD_LICENSE_SERVER_REQUEST"},
+		"null":                   {`null`, "BAD_LICENSE_SERVER_REQUEST"},
+		"two objects":            {`{}{}`, "BAD_LICENSE_SERVER_REQUEST"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			response, body := handle(t, v, verifyEvent(test.body, false))
+			if response.StatusCode != http.StatusBadRequest || body["error"] != test.want {
+				t.Errorf("got %d %s, want %s", response.StatusCode, response.Body, test.want)
+			}
+		})
+	}
+	t.Run("not base64", func(t *testing.T) {
+		if _, body := handle(t, v, verifyEvent("%%%", true)); body["error"] != "BAD_LICENSE_SERVER_REQUEST" {
+			t.Errorf("got %v", body)
+		}
+	})
+}

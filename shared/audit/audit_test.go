@@ -1,0 +1,221 @@
+package audit_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"sync"
+	"testing"
+
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/audit/audittest"
+	"openlicenser/shared/license/licensetest"
+)
+
+// memory is an audit.Store that keeps the contract, and fails the test when anything is overwritten.
+type memory struct {
+	t       testing.TB
+	mu      sync.Mutex
+	heads   map[string]audit.Head
+	entries map[string][]audit.Entry
+}
+
+func newMemory(t testing.TB) *memory {
+	return &memory{t: t, heads: map[string]audit.Head{}, entries: map[string][]audit.Entry{}}
+}
+
+func (m *memory) Head(_ context.Context, licenseID string) (audit.Head, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.heads[licenseID], nil
+}
+
+func (m *memory) Append(_ context.Context, from audit.Head, e audit.Entry) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.heads[e.LicenseID] != from {
+		return audit.ErrConflict
+	}
+	if e.Sequence != int64(len(m.entries[e.LicenseID]))+1 {
+		m.t.Errorf("entry %d was put where entry %d belongs", e.Sequence, len(m.entries[e.LicenseID])+1)
+	}
+	m.entries[e.LicenseID] = append(m.entries[e.LicenseID], e)
+	m.heads[e.LicenseID] = audit.HeadOf(e)
+	return nil
+}
+
+func (m *memory) Entries(_ context.Context, licenseID string, after int64, limit int) ([]audit.Entry, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	entries := m.entries[licenseID]
+	entries = entries[min(int(after), len(entries)):]
+	return entries[:min(limit, len(entries))], nil
+}
+
+func TestMemory(t *testing.T) {
+	audittest.TestStore(t, func(t *testing.T) audit.Store { return newMemory(t) })
+}
+
+// describe records one change and answers its entry.
+func describe(t *testing.T, before, after attribute.Map) audit.Entry {
+	t.Helper()
+	store := newMemory(t)
+	event := audit.Event{ID: "event-1", SequenceNumber: "1", Time: licensetest.Now, LicenseID: "id", Old: before, New: after}
+	if err := (audit.Recorder{Store: store}).Record(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+	return store.entries["id"][0]
+}
+
+func TestActions(t *testing.T) {
+	base := licensetest.Issue(t).Record()
+	with := func(changes attribute.Map) attribute.Map {
+		record := maps.Clone(base)
+		maps.Copy(record, changes)
+		return record
+	}
+	for name, test := range map[string]struct {
+		before, after attribute.Map
+		want          audit.Action
+	}{
+		"issued":                {nil, base, audit.Issued},
+		"deleted":               {base, nil, audit.Deleted},
+		"revoked":               {base, with(attribute.Map{"isrevoked": true}), audit.Revoked},
+		"revocation taken back": {with(attribute.Map{"isrevoked": true}), base, audit.Reinstated},
+		"suspended":             {base, with(attribute.Map{"issuspended": true}), audit.Suspended},
+		"suspension taken back": {with(attribute.Map{"issuspended": true}), base, audit.Reinstated},
+		"renewed":               {base, with(attribute.Map{"expirationdate": "2099-01-01"}), audit.Renewed},
+		"more days of grace":    {base, with(attribute.Map{"gracedays": attribute.Number("9")}), audit.Renewed},
+		"shortened":             {base, with(attribute.Map{"expirationdate": "2026-12-01"}), audit.Changed},
+		"date in another form":  {with(attribute.Map{"expirationdate": "2099-01-01"}), with(attribute.Map{"expirationdate": "2099-01-01T00:00:00Z"}), audit.Changed},
+		"revoked and renewed":   {base, with(attribute.Map{"isrevoked": true, "expirationdate": "2099-01-01"}), audit.Revoked},
+		"notes":                 {base, with(attribute.Map{"notes": "x"}), audit.Changed},
+		"no longer understood":  {base, with(attribute.Map{"isrevoked": "true"}), audit.Changed},
+		"understood again":      {with(attribute.Map{"isrevoked": "true"}), with(attribute.Map{"isrevoked": true}), audit.Changed},
+		"an unknown attribute":  {base, with(attribute.Map{"colour": attribute.BinarySet{{1}}}), audit.Changed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := describe(t, test.before, test.after).Action; got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// TestActor: only the change that set the actor is its.
+func TestActor(t *testing.T) {
+	issued := licensetest.Issue(t)
+	revoked := issued.Revoke(licensetest.Change("why"))
+	e := describe(t, issued.Record(), revoked.Record())
+	if e.Actor != revoked.ChangedBy || e.Reason != "why" || e.RequestID != revoked.RequestID {
+		t.Errorf("our change: %+v", e)
+	}
+	foreign := revoked.Record()
+	foreign["isrevoked"] = false
+	for name, e := range map[string]audit.Entry{
+		"foreign change":      describe(t, revoked.Record(), foreign),
+		"deletion":            describe(t, revoked.Record(), nil),
+		"foreign new license": describe(t, nil, attribute.Map{"licenseid": "x", "expirationdate": "2030-01-01"}),
+	} {
+		if e.Actor != audit.UnknownActor || e.Reason != "" || e.RequestID != "" {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+}
+
+func TestChanges(t *testing.T) {
+	e := describe(t,
+		attribute.Map{"same": "a", "gone": true, "changed": attribute.Number("1"), "type": "1"},
+		attribute.Map{"same": "a", "new": nil, "changed": attribute.Number("2"), "type": attribute.Number("1")})
+	got, err := json.Marshal(e.Changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"changed":{"old":{"N":"1"},"new":{"N":"2"}},"gone":{"old":{"BOOL":true}},"new":{"new":{"NULL":true}},"type":{"old":{"S":"1"},"new":{"N":"1"}}}`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestVectors holds entries to the published hashes in testdata, which were computed by another program.
+func TestVectors(t *testing.T) {
+	text, err := os.ReadFile("testdata/chain.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var chain struct{ Entries []audit.Entry }
+	if err := json.Unmarshal(text, &chain); err != nil {
+		t.Fatal(err)
+	}
+	if len(chain.Entries) < 3 {
+		t.Fatalf("%d entries", len(chain.Entries))
+	}
+	head, err := audit.Verify(chain.Entries[0].LicenseID, audit.Head{}, chain.Entries)
+	if err != nil || head.Sequence != int64(len(chain.Entries)) {
+		t.Errorf("head %+v, %v", head, err)
+	}
+}
+
+func TestVerifyFinds(t *testing.T) {
+	store := newMemory(t)
+	events := audittest.History(t, 5)
+	for _, event := range events {
+		if err := (audit.Recorder{Store: store}).Record(t.Context(), event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id := events[0].LicenseID
+	good := store.entries[id]
+	for name, tamper := range map[string]func(entries []audit.Entry) []audit.Entry{
+		"an entry removed":   func(e []audit.Entry) []audit.Entry { return append(e[:2], e[3:]...) },
+		"the first removed":  func(e []audit.Entry) []audit.Entry { return e[1:] },
+		"two swapped":        func(e []audit.Entry) []audit.Entry { e[2], e[3] = e[3], e[2]; return e },
+		"one twice":          func(e []audit.Entry) []audit.Entry { return append(e[:3], e[2:]...) },
+		"an actor changed":   func(e []audit.Entry) []audit.Entry { e[2].Actor = "someone"; return e },
+		"a reason added":     func(e []audit.Entry) []audit.Entry { e[2].Reason = "x"; return e },
+		"a time changed":     func(e []audit.Entry) []audit.Entry { e[0].Time = "2026-11-01T12:00:01Z"; return e },
+		"the format changed": func(e []audit.Entry) []audit.Entry { e[0].Format = 2; return e },
+		"a change dropped":   func(e []audit.Entry) []audit.Entry { e[4].Changes = nil; return e },
+		"a hash made to fit": func(e []audit.Entry) []audit.Entry { e[2].Reason = "x"; e[2].Hash, _ = e[2].ComputeHash(); return e },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := audit.Verify(id, audit.Head{}, tamper(append([]audit.Entry(nil), good...))); err == nil {
+				t.Error("not found")
+			}
+		})
+	}
+	if _, err := audit.Verify("another", audit.Head{}, good); err == nil {
+		t.Error("the chain passes for that of another license")
+	}
+	if _, err := audit.Verify(id, audit.Head{}, good); err != nil {
+		t.Errorf("the chain itself: %v", err)
+	}
+}
+
+// TestSequenceNumbers: they are compared as numbers, not as text.
+func TestSequenceNumbers(t *testing.T) {
+	for name, test := range map[string]struct {
+		numbers []string
+		want    int
+	}{
+		"growing in length": {[]string{"9", "10", "100000000000000000000000000000000000000001"}, 3},
+		"repeated":          {[]string{"5", "5", "05"}, 1},
+		"out of order":      {[]string{"20", "3", "21"}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newMemory(t)
+			for i, number := range test.numbers {
+				event := audit.Event{ID: fmt.Sprint(i), SequenceNumber: number, LicenseID: "id", New: attribute.Map{"n": fmt.Sprint(i)}}
+				if err := (audit.Recorder{Store: store}).Record(t.Context(), event); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := len(store.entries["id"]); got != test.want {
+				t.Errorf("%d entries, want %d", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,245 @@
+package awskeys
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// tick is a clock that stands still until it is moved.
+type tick struct{ now time.Time }
+
+func (c *tick) clock() time.Time                  { return c.now }
+func (c *tick) advance(by time.Duration)          { c.now = c.now.Add(by) }
+func newTick() *tick                              { return &tick{time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)} }
+func constant(text string) func() (string, error) { return func() (string, error) { return text, nil } }
+
+var errDown = errors.New("the service is down")
+
+func down() (string, error) { return "", errDown }
+
+// source is what a cache fetches from: it counts, and answers with whatever answer is at the time.
+type source struct {
+	fetches int
+	answer  func() (string, error)
+}
+
+func (s *source) fetch(context.Context) (string, error) {
+	s.fetches++
+	return s.answer()
+}
+
+func (s *source) cache(clock *tick) *cached[string] {
+	return newCached("the value", s.fetch, []Option{WithClock(clock.clock)})
+}
+
+// wantValue asks the cache, and wants a value after so many fetches in all.
+func wantValue(t *testing.T, c *cached[string], s *source, value string, fetches int) {
+	t.Helper()
+	got, err := c.get(t.Context())
+	if err != nil || got != value || s.fetches != fetches {
+		t.Errorf("got %q, %v after %d fetches, want %q after %d", got, err, s.fetches, value, fetches)
+	}
+}
+
+func TestCacheAge(t *testing.T) {
+	clock, s := newTick(), &source{answer: constant("first")}
+	c := s.cache(clock)
+	wantValue(t, c, s, "first", 1)
+	s.answer = constant("second")
+
+	clock.advance(5*time.Minute - 1)
+	wantValue(t, c, s, "first", 1)
+	clock.advance(1)
+	wantValue(t, c, s, "second", 2)
+	clock.advance(5*time.Minute - 1)
+	wantValue(t, c, s, "second", 2)
+}
+
+func TestCacheRefreshFails(t *testing.T) {
+	log := captureLog(t)
+	clock, s := newTick(), &source{answer: constant("first")}
+	c := s.cache(clock)
+	wantValue(t, c, s, "first", 1)
+	clock.advance(5 * time.Minute)
+	s.answer = down
+
+	wantValue(t, c, s, "first", 2)
+	if text := log.String(); strings.Count(text, "WARN") != 1 || !strings.Contains(text, errDown.Error()) ||
+		!strings.Contains(text, "the value could not be read anew") || strings.Contains(text, "first") {
+		t.Errorf("logged %s", text)
+	}
+	clock.advance(30*time.Second - 1)
+	wantValue(t, c, s, "first", 2)
+	clock.advance(1)
+	wantValue(t, c, s, "first", 3)
+
+	s.answer = constant("second")
+	clock.advance(30 * time.Second)
+	wantValue(t, c, s, "second", 4)
+}
+
+func TestCacheFirstFetchFails(t *testing.T) {
+	log := captureLog(t)
+	clock, s := newTick(), &source{answer: down}
+	c := s.cache(clock)
+	if got, err := c.get(t.Context()); !errors.Is(err, errDown) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	s.answer = constant("first")
+	wantValue(t, c, s, "first", 2) // at once: there was nothing to fall back on
+	if log.Len() != 0 {
+		t.Errorf("an error that is returned was logged too: %s", log)
+	}
+}
+
+func TestCacheDrop(t *testing.T) {
+	clock, s := newTick(), &source{answer: constant("first")}
+	c := s.cache(clock)
+	wantValue(t, c, s, "first", 1)
+	s.answer = constant("second")
+
+	c.dropIf(func(value string) bool { return value == "another" })
+	wantValue(t, c, s, "first", 1)
+	c.dropIf(func(value string) bool { return value == "first" })
+	wantValue(t, c, s, "second", 2)
+
+	s.answer = down
+	c.dropIf(func(string) bool { return true })
+	if got, err := c.get(t.Context()); !errors.Is(err, errDown) {
+		t.Errorf("a dropped value came back: %q, %v", got, err)
+	}
+}
+
+// gate is a fetch that lands when it is told to.
+type gate struct {
+	fetches atomic.Int32
+	open    chan string
+}
+
+func (g *gate) fetch(ctx context.Context) (string, error) {
+	g.fetches.Add(1)
+	select {
+	case value := <-g.open:
+		return value, nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+type result struct {
+	value string
+	err   error
+}
+
+// ask asks the cache in a goroutine of its own.
+func ask(ctx context.Context, c *cached[string]) <-chan result {
+	answer := make(chan result, 1)
+	go func() {
+		value, err := c.get(ctx)
+		answer <- result{value, err}
+	}()
+	return answer
+}
+
+func TestCacheFirstFetchIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{open: make(chan string)}
+		c := newCached("the value", g.fetch, nil)
+		gone, hangUp := context.WithCancel(t.Context())
+		first := ask(gone, c)
+		synctest.Wait()
+		var others []<-chan result
+		for range 20 {
+			others = append(others, ask(t.Context(), c))
+		}
+		synctest.Wait()
+
+		hangUp() // who began the fetch does not wait for its end
+		if r := <-first; !errors.Is(r.err, context.Canceled) {
+			t.Errorf("got %+v", r)
+		}
+		g.open <- "value"
+		for _, other := range others {
+			if r := <-other; r != (result{"value", nil}) {
+				t.Errorf("got %+v", r)
+			}
+		}
+		if n := g.fetches.Load(); n != 1 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
+func TestCacheRefreshHoldsUpOneRequestOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{open: make(chan string)}
+		c := newCached("the value", g.fetch, nil)
+		first := ask(t.Context(), c)
+		g.open <- "old"
+		<-first
+		time.Sleep(5 * time.Minute) // of the bubble's clock: it takes no time
+
+		refreshing := ask(t.Context(), c)
+		synctest.Wait()
+		for range 20 {
+			if value, err := c.get(t.Context()); value != "old" || err != nil {
+				t.Errorf("got %q, %v", value, err)
+			}
+		}
+		g.open <- "new"
+		if r := <-refreshing; r != (result{"new", nil}) {
+			t.Errorf("got %+v", r)
+		}
+		if n := g.fetches.Load(); n != 2 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
+// TestCacheFetchHangs: the service accepts the request and never answers.
+func TestCacheFetchHangs(t *testing.T) {
+	captureLog(t)
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{open: make(chan string)}
+		c := newCached("the value", g.fetch, nil)
+		began := time.Now()
+		if value, err := c.get(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("without a value: got %q, %v", value, err)
+		}
+		if took := time.Since(began); took != fetchTimeout {
+			t.Errorf("without a value: took %v", took)
+		}
+
+		first := ask(t.Context(), c)
+		g.open <- "old"
+		<-first
+		time.Sleep(5 * time.Minute)
+		soon, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began = time.Now()
+		if value, err := c.get(soon); value != "old" || err != nil {
+			t.Errorf("with an old value: got %q, %v", value, err)
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("with an old value: took %v", took)
+		}
+		time.Sleep(fetchTimeout) // the fetch ends too, and with it all goroutines of the bubble
+	})
+}
+
+// captureLog makes the default logger write to a buffer until the test ends.
+func captureLog(t *testing.T) *bytes.Buffer {
+	t.Helper()
+	var log bytes.Buffer
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	return &log
+}

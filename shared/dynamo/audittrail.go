@@ -1,0 +1,220 @@
+package dynamo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"openlicenser/shared/audit"
+)
+
+// AuditAPI is what AuditTrail uses of a *dynamodb.Client.
+type AuditAPI interface {
+	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
+}
+
+// AuditTrail keeps audit chains in a table with the partition key licenseid (S) and the sort key sequence (N).
+// The item of sequence 0 is the chain's head, the items from 1 on are its entries. It never updates and never
+// deletes: its writes need dynamodb:PutItem and nothing else.
+type AuditTrail struct {
+	client AuditAPI
+	table  string
+}
+
+var _ audit.Store = (*AuditTrail)(nil)
+
+// NewAuditTrail makes a store over a table, named by its name or ARN.
+func NewAuditTrail(client AuditAPI, table string) *AuditTrail {
+	return &AuditTrail{client: client, table: table}
+}
+
+// itemKey is the table's key.
+type itemKey struct {
+	LicenseID string `dynamodbav:"licenseid"`
+	Sequence  int64  `dynamodbav:"sequence"`
+}
+
+// headSequence is the sort key of a chain's head.
+const headSequence = 0
+
+// headItem is a chain's head. SequenceNumber is an S: the stream's numbers have up to 40 digits, an N has 38.
+type headItem struct {
+	itemKey
+	HeadSequence   int64  `dynamodbav:"headsequence"`
+	Hash           string `dynamodbav:"hash"`
+	SequenceNumber string `dynamodbav:"sequencenumber"`
+}
+
+// entryItem is an entry. Entry is its JSON, which decides; the rest is for whoever looks at the table.
+type entryItem struct {
+	itemKey
+	Entry string `dynamodbav:"entry"`
+	Hash  string `dynamodbav:"hash"`
+}
+
+// Head reads the head with strong consistency.
+func (s *AuditTrail) Head(ctx context.Context, licenseID string) (audit.Head, error) {
+	key, err := attributevalue.MarshalMap(itemKey{licenseID, headSequence})
+	if err != nil {
+		return audit.Head{}, fmt.Errorf("audit head: %w", err)
+	}
+	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table, Key: key, ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return audit.Head{}, fmt.Errorf("audit head: %w", err)
+	}
+	var head headItem
+	if err := attributevalue.UnmarshalMap(out.Item, &head); err != nil {
+		return audit.Head{}, fmt.Errorf("audit head: %w", err)
+	}
+	return audit.Head{Sequence: head.HeadSequence, Hash: head.Hash, SequenceNumber: head.SequenceNumber}, nil
+}
+
+// Append puts the entry and the head in one transaction. The SDK sends the same ClientRequestToken with every
+// repetition of it, so for ten minutes a repetition of an append whose reply was lost succeeds without effect
+// (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html).
+func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
+	entry, err := s.putEntry(e)
+	if err != nil {
+		return fmt.Errorf("append audit entry: %w", err)
+	}
+	head, err := s.putHead(from, e)
+	if err != nil {
+		return fmt.Errorf("append audit entry: %w", err)
+	}
+	_, err = s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
+		TransactItems: []types.TransactWriteItem{{Put: entry}, {Put: head}},
+	})
+	switch {
+	case err == nil:
+		return nil
+	case isConflict(err):
+		return audit.ErrConflict
+	default:
+		return fmt.Errorf("append audit entry: %w", err)
+	}
+}
+
+// putEntry never replaces an entry.
+func (s *AuditTrail) putEntry(e audit.Entry) (*types.Put, error) {
+	text, err := entryJSON(e)
+	if err != nil {
+		return nil, err
+	}
+	values, err := attributevalue.MarshalMap(entryItem{itemKey{e.LicenseID, e.Sequence}, text, e.Hash})
+	return &types.Put{
+		TableName:                &s.table,
+		Item:                     values,
+		ConditionExpression:      aws.String("attribute_not_exists(#licenseid)"),
+		ExpressionAttributeNames: map[string]string{"#licenseid": attrLicenseID},
+	}, err
+}
+
+// entryJSON leaves characters that matter to HTML only as they are: a text six times as long might not fit
+// into an item.
+func entryJSON(e audit.Entry) (string, error) {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(e)
+	return string(bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))), err
+}
+
+// putHead replaces no head other than from.
+func (s *AuditTrail) putHead(from audit.Head, e audit.Entry) (*types.Put, error) {
+	to := audit.HeadOf(e)
+	values, err := attributevalue.MarshalMap(headItem{
+		itemKey{e.LicenseID, headSequence}, to.Sequence, to.Hash, to.SequenceNumber,
+	})
+	if err != nil {
+		return nil, err
+	}
+	put := &types.Put{TableName: &s.table, Item: values}
+	if from == (audit.Head{}) {
+		put.ConditionExpression = aws.String("attribute_not_exists(#licenseid)")
+		put.ExpressionAttributeNames = map[string]string{"#licenseid": attrLicenseID}
+		return put, nil
+	}
+	put.ConditionExpression = aws.String(
+		"#headsequence = :headsequence AND #hash = :hash AND #sequencenumber = :sequencenumber")
+	put.ExpressionAttributeNames = map[string]string{
+		"#headsequence": "headsequence", "#hash": "hash", "#sequencenumber": "sequencenumber",
+	}
+	put.ExpressionAttributeValues, err = attributevalue.MarshalMap(map[string]any{
+		":headsequence": from.Sequence, ":hash": from.Hash, ":sequencenumber": from.SequenceNumber,
+	})
+	return put, err
+}
+
+// isConflict tells whether the transaction met a chain that has moved on, or that another transaction is just
+// moving. Other reasons, as throttling, are faults.
+func isConflict(err error) bool {
+	var canceled *types.TransactionCanceledException
+	return errors.As(err, &canceled) &&
+		slices.ContainsFunc(canceled.CancellationReasons, func(reason types.CancellationReason) bool {
+			code := aws.ToString(reason.Code)
+			return code == "ConditionalCheckFailed" || code == "TransactionConflict"
+		})
+}
+
+// Entries reads with strong consistency, and goes on where DynamoDB ends a page at 1 MB.
+func (s *AuditTrail) Entries(ctx context.Context, licenseID string, after int64, limit int) ([]audit.Entry, error) {
+	values, err := attributevalue.MarshalMap(map[string]any{
+		":licenseid": licenseID,
+		":after":     max(after, headSequence), // the head is no entry
+	})
+	if err != nil {
+		return nil, fmt.Errorf("audit entries: %w", err)
+	}
+	in := &dynamodb.QueryInput{
+		TableName:                 &s.table,
+		KeyConditionExpression:    aws.String("#licenseid = :licenseid AND #sequence > :after"),
+		ExpressionAttributeNames:  map[string]string{"#licenseid": attrLicenseID, "#sequence": "sequence"},
+		ExpressionAttributeValues: values,
+		ConsistentRead:            aws.Bool(true),
+	}
+	var entries []audit.Entry
+	for len(entries) < limit {
+		in.Limit = aws.Int32(int32(min(limit-len(entries), math.MaxInt32)))
+		out, err := s.client.Query(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("audit entries: %w", err)
+		}
+		if entries, err = appendEntries(entries, out.Items); err != nil {
+			return nil, fmt.Errorf("audit entries: %w", err)
+		}
+		if in.ExclusiveStartKey = out.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 {
+			break
+		}
+	}
+	return entries, nil
+}
+
+// appendEntries names an item that holds no entry by its sequence: a chain with a hole proves nothing, so it
+// is not left out.
+func appendEntries(entries []audit.Entry, items []item) ([]audit.Entry, error) {
+	for _, values := range items {
+		var stored entryItem
+		if err := attributevalue.UnmarshalMap(values, &stored); err != nil {
+			return nil, err
+		}
+		var e audit.Entry
+		if err := json.Unmarshal([]byte(stored.Entry), &e); err != nil {
+			return nil, fmt.Errorf("entry %d cannot be read: %w", stored.Sequence, err)
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}

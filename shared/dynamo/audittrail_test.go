@@ -1,0 +1,239 @@
+package dynamo_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/audit/audittest"
+	"openlicenser/shared/dynamo"
+)
+
+// sampleEntry holds every character that JSON for HTML would escape.
+func sampleEntry() audit.Entry {
+	return audit.Entry{
+		Format: 1, LicenseID: "an-id", Sequence: 5, Action: audit.Changed, Actor: "vendor", Reason: "<why> & é",
+		Changes:        map[string]audit.FieldChange{"notes": {New: json.RawMessage(`{"S":"<&>"}`)}},
+		SequenceNumber: "1234567890123456789012345678901234567890", Previous: "4444", Hash: "5555",
+	}
+}
+
+const sampleEntryJSON = `{"format":1,"licenseid":"an-id","sequence":5,"time":"","action":"CHANGED","actor":"vendor",` +
+	`"reason":"<why> & é","changes":{"notes":{"new":{"S":"<&>"}}},"eventid":"",` +
+	`"sequencenumber":"1234567890123456789012345678901234567890","previous":"4444","hash":"5555"}`
+
+func sampleEntryItem(t *testing.T) string {
+	return dynamoJSON(t, attribute.Map{
+		"licenseid": "an-id", "sequence": attribute.Number("5"), "entry": sampleEntryJSON, "hash": "5555",
+	})
+}
+
+func sampleHeadItem(t *testing.T) string {
+	return dynamoJSON(t, attribute.Map{
+		"licenseid": "an-id", "sequence": attribute.Number("0"), "headsequence": attribute.Number("5"), "hash": "5555",
+		"sequencenumber": "1234567890123456789012345678901234567890",
+	})
+}
+
+func TestHead(t *testing.T) {
+	t.Run("OK", func(t *testing.T) {
+		w, client := serve(t, ok(`{"Item":`+sampleHeadItem(t)+`}`))
+		got, err := dynamo.NewAuditTrail(client, "audit-table").Head(t.Context(), "an-id")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(audit.HeadOf(sampleEntry()), got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		w.wantRequest(t, 0, "GetItem", `{"TableName":"audit-table","ConsistentRead":true,
+			"Key":{"licenseid":{"S":"an-id"},"sequence":{"N":"0"}}}`)
+	})
+	t.Run("NoChain", func(t *testing.T) {
+		_, client := serve(t, ok(`{}`))
+		got, err := dynamo.NewAuditTrail(client, "t").Head(t.Context(), "an-id")
+		if err != nil || got != (audit.Head{}) {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+	t.Run("Unreadable", func(t *testing.T) {
+		_, client := serve(t, ok(`{"Item":{"headsequence":{"S":"many"}}}`))
+		_, err := dynamo.NewAuditTrail(client, "t").Head(t.Context(), "an-id")
+		wantFault(t, err, "audit head", "many")
+	})
+}
+
+func TestAppend(t *testing.T) {
+	putEntry := `{"Put":{"TableName":"audit-table","Item":` + sampleEntryItem(t) + `,
+		"ConditionExpression":"attribute_not_exists(#licenseid)","ExpressionAttributeNames":{"#licenseid":"licenseid"}}}`
+	tests := map[string]struct {
+		from    audit.Head
+		putHead string
+	}{
+		"FirstEntry": {
+			from: audit.Head{},
+			putHead: `{"Put":{"TableName":"audit-table","Item":` + sampleHeadItem(t) + `,
+				"ConditionExpression":"attribute_not_exists(#licenseid)","ExpressionAttributeNames":{"#licenseid":"licenseid"}}}`,
+		},
+		"NextEntry": {
+			from: audit.Head{Sequence: 4, Hash: "4444", SequenceNumber: "44"},
+			putHead: `{"Put":{"TableName":"audit-table","Item":` + sampleHeadItem(t) + `,
+				"ConditionExpression":"#headsequence = :headsequence AND #hash = :hash AND #sequencenumber = :sequencenumber",
+				"ExpressionAttributeNames":{"#headsequence":"headsequence","#hash":"hash","#sequencenumber":"sequencenumber"},
+				"ExpressionAttributeValues":{":headsequence":{"N":"4"},":hash":{"S":"4444"},":sequencenumber":{"S":"44"}}}}`,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w, client := serve(t, ok(`{}`))
+			if err := dynamo.NewAuditTrail(client, "audit-table").Append(t.Context(), test.from, sampleEntry()); err != nil {
+				t.Fatal(err)
+			}
+			if token, _ := w.calls[0].body["ClientRequestToken"].(string); token == "" {
+				t.Error("no ClientRequestToken")
+			}
+			delete(w.calls[0].body, "ClientRequestToken")
+			w.wantRequest(t, 0, "TransactWriteItems", `{"TransactItems":[`+putEntry+`,`+test.putHead+`]}`)
+		})
+	}
+}
+
+// TestAppendRepeatsItsToken: by the token DynamoDB recognizes the repetition of an append whose reply was lost.
+func TestAppendRepeatsItsToken(t *testing.T) {
+	w, client := serve(t, answer{status: 500}, ok(`{}`))
+	if err := dynamo.NewAuditTrail(client, "t").Append(t.Context(), audit.Head{}, sampleEntry()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(w.calls[0].body, w.calls[1].body); diff != "" {
+		t.Errorf("the repetition differs (-first +second):\n%s", diff)
+	}
+}
+
+func TestAppendCanceled(t *testing.T) {
+	tests := map[string]struct {
+		codes    []string
+		conflict bool
+	}{
+		"EntryExists":        {[]string{"ConditionalCheckFailed", "None"}, true},
+		"HeadMoved":          {[]string{"None", "ConditionalCheckFailed"}, true},
+		"HeadIsMoving":       {[]string{"None", "TransactionConflict"}, true},
+		"HeadMovedThrottled": {[]string{"ThrottlingError", "ConditionalCheckFailed"}, true},
+		"Throttled":          {[]string{"ThrottlingError", "None"}, false},
+		"NoThroughput":       {[]string{"None", "ProvisionedThroughputExceeded"}, false},
+		"TooLarge":           {[]string{"ValidationError", "None"}, false},
+		"NoReasons":          {nil, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var reasons []string
+			for _, code := range test.codes {
+				reasons = append(reasons, fmt.Sprintf(`{"Code":%q}`, code))
+			}
+			_, client := serve(t, fault(400, "TransactionCanceledException",
+				`,"CancellationReasons":[`+strings.Join(reasons, ",")+`]`))
+			err := dynamo.NewAuditTrail(client, "t").Append(t.Context(), audit.Head{}, sampleEntry())
+			if errors.Is(err, audit.ErrConflict) != test.conflict {
+				t.Errorf("got %v, want a conflict: %v", err, test.conflict)
+			}
+			if !test.conflict {
+				wantFault(t, err, "append audit entry", "<why>")
+			}
+		})
+	}
+}
+
+func TestEntries(t *testing.T) {
+	page := func(items ...string) answer { return ok(`{"Items":[` + strings.Join(items, ",") + `]}`) }
+	partly := func(sequence string, items ...string) answer {
+		return ok(`{"Items":[` + strings.Join(items, ",") + `],
+			"LastEvaluatedKey":{"licenseid":{"S":"an-id"},"sequence":{"N":"` + sequence + `"}}}`)
+	}
+	item := sampleEntryItem(t)
+
+	t.Run("OK", func(t *testing.T) {
+		w, client := serve(t, page(item))
+		got, err := dynamo.NewAuditTrail(client, "audit-table").Entries(t.Context(), "an-id", 4, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]audit.Entry{sampleEntry()}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		w.wantRequest(t, 0, "Query", `{"TableName":"audit-table","ConsistentRead":true,"Limit":10,
+			"KeyConditionExpression":"#licenseid = :licenseid AND #sequence > :after",
+			"ExpressionAttributeNames":{"#licenseid":"licenseid","#sequence":"sequence"},
+			"ExpressionAttributeValues":{":licenseid":{"S":"an-id"},":after":{"N":"4"}}}`)
+	})
+	t.Run("NeverTheHead", func(t *testing.T) {
+		w, client := serve(t, page())
+		if _, err := dynamo.NewAuditTrail(client, "t").Entries(t.Context(), "an-id", -1, 1); err != nil {
+			t.Fatal(err)
+		}
+		values := w.calls[0].body["ExpressionAttributeValues"].(map[string]any)
+		if diff := cmp.Diff(map[string]any{"N": "0"}, values[":after"]); diff != "" {
+			t.Errorf(":after (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("GoesOnUntilTheEnd", func(t *testing.T) {
+		w, client := serve(t, partly("6", item, item), partly("7"), page(item))
+		got, err := dynamo.NewAuditTrail(client, "t").Entries(t.Context(), "an-id", 4, 10)
+		if err != nil || len(got) != 3 {
+			t.Fatalf("got %v, %v", got, err)
+		}
+		if w.calls[2].body["Limit"] != 8.0 {
+			t.Errorf("the third page's limit is %v", w.calls[2].body["Limit"])
+		}
+		want := map[string]any{"licenseid": map[string]any{"S": "an-id"}, "sequence": map[string]any{"N": "7"}}
+		if diff := cmp.Diff(want, w.calls[2].body["ExclusiveStartKey"]); diff != "" {
+			t.Errorf("start key of the third page (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("EndsAtTheLimit", func(t *testing.T) {
+		_, client := serve(t, partly("6", item, item))
+		got, err := dynamo.NewAuditTrail(client, "t").Entries(t.Context(), "an-id", 4, 2)
+		if err != nil || len(got) != 2 {
+			t.Fatalf("got %v, %v", got, err)
+		}
+	})
+	t.Run("Unreadable", func(t *testing.T) {
+		_, client := serve(t, page(item, `{"sequence":{"N":"6"},"entry":{"S":"not JSON"}}`))
+		_, err := dynamo.NewAuditTrail(client, "t").Entries(t.Context(), "an-id", 4, 2)
+		wantFault(t, err, "audit entries", "not JSON")
+	})
+}
+
+// TestAuditFaults: a fault of DynamoDB is never a conflict, which would be tried again at once.
+func TestAuditFaults(t *testing.T) {
+	event := audittest.History(t, 1)[0]
+	operations := map[string]func(context.Context, *dynamo.AuditTrail) error{
+		"audit head": func(ctx context.Context, s *dynamo.AuditTrail) error {
+			_, err := s.Head(ctx, event.LicenseID)
+			return err
+		},
+		"append audit entry": func(ctx context.Context, s *dynamo.AuditTrail) error {
+			return s.Append(ctx, audit.Head{}, sampleEntry())
+		},
+		"audit entries": func(ctx context.Context, s *dynamo.AuditTrail) error {
+			_, err := s.Entries(ctx, event.LicenseID, 0, 1)
+			return err
+		},
+	}
+	for operation, run := range operations {
+		for name, answers := range faults {
+			t.Run(operation+"/"+name, func(t *testing.T) {
+				_, client := serve(t, answers...)
+				err := run(t.Context(), dynamo.NewAuditTrail(client, "t"))
+				wantFault(t, err, operation, "<why>")
+				if errors.Is(err, audit.ErrConflict) {
+					t.Errorf("the fault became %v", err)
+				}
+			})
+		}
+	}
+}

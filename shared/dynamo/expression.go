@@ -1,0 +1,85 @@
+package dynamo
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"openlicenser/shared/attribute"
+)
+
+// expressions is the changing part of an UpdateItem request
+// (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html). Every attribute x is
+// written as #x, because many names are reserved words; :x is its new value and :was_x the expected one.
+type expressions struct {
+	update, condition string
+	names             map[string]string
+	values            item
+}
+
+// updateExpressions writes, for set {version: 2}, remove [changereason] and expected {version: 1, notes: nil}:
+//
+//	SET #version = :version REMOVE #changereason
+//	attribute_exists(#licenseid) AND (attribute_not_exists(#notes) OR attribute_type(#notes, :NULL))
+//	  AND #version = :was_version
+func updateExpressions(set attribute.Map, remove []string, expected attribute.Map) (expressions, error) {
+	e := expressions{names: map[string]string{}, values: item{}}
+	var err error
+	if e.update, err = e.changes(set, remove); err != nil {
+		return expressions{}, err
+	}
+	e.condition, err = e.expectation(expected)
+	return e, err
+}
+
+func (e expressions) changes(set attribute.Map, remove []string) (string, error) {
+	var sets, removes []string
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		value, err := e.value(name, set[name])
+		if err != nil {
+			return "", err
+		}
+		sets = append(sets, e.name(name)+" = "+value)
+	}
+	for _, name := range slices.Sorted(slices.Values(remove)) {
+		removes = append(removes, e.name(name))
+	}
+	update := "SET " + strings.Join(sets, ", ")
+	if len(removes) > 0 {
+		update += " REMOVE " + strings.Join(removes, ", ")
+	}
+	return update, nil
+}
+
+func (e expressions) expectation(expected attribute.Map) (string, error) {
+	conditions := []string{"attribute_exists(" + e.name(attrLicenseID) + ")"}
+	for _, name := range slices.Sorted(maps.Keys(expected)) {
+		condition, err := e.equals(e.name(name), name, expected[name])
+		if err != nil {
+			return "", err
+		}
+		conditions = append(conditions, condition)
+	}
+	return strings.Join(conditions, " AND "), nil
+}
+
+// equals takes absent and NULL for the same, as license.License.Expectation does.
+func (e expressions) equals(attr, name string, expected any) (string, error) {
+	if expected == nil {
+		e.values[":NULL"] = text("NULL")
+		return "(attribute_not_exists(" + attr + ") OR attribute_type(" + attr + ", :NULL))", nil
+	}
+	value, err := e.value("was_"+name, expected)
+	return attr + " = " + value, err
+}
+
+func (e expressions) name(name string) string {
+	e.names["#"+name] = name
+	return "#" + name
+}
+
+func (e expressions) value(name string, value any) (string, error) {
+	v, err := toValue(value)
+	e.values[":"+name] = v
+	return ":" + name, err
+}

@@ -1,0 +1,333 @@
+package dynamo_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/dynamo"
+	"openlicenser/shared/license"
+	"openlicenser/shared/license/licensetest"
+)
+
+func TestGet(t *testing.T) {
+	t.Run("OK", func(t *testing.T) {
+		want := licensetest.Issue(t)
+		w, client := serve(t, ok(`{"Item":`+dynamoJSON(t, want.Record())+`}`))
+		got, err := dynamo.NewLicenses(client, "licenses-table").Get(t.Context(), want.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := licensetest.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		w.wantRequest(t, 0, "GetItem", fmt.Sprintf(
+			`{"TableName":"licenses-table","Key":{"licenseid":{"S":%q}},"ConsistentRead":true}`, want.ID))
+	})
+	t.Run("ErrNotFound", func(t *testing.T) {
+		_, client := serve(t, ok(`{}`))
+		_, err := dynamo.NewLicenses(client, "t").Get(t.Context(), "some-id")
+		wantErr(t, err, license.ErrNotFound)
+	})
+	t.Run("ErrNotFound/NoKeyOfDynamoDB", func(t *testing.T) {
+		_, client := serve(t) // no call
+		for _, id := range []string{"", strings.Repeat("x", 2049)} {
+			_, err := dynamo.NewLicenses(client, "t").Get(t.Context(), id)
+			wantErr(t, err, license.ErrNotFound)
+		}
+	})
+	t.Run("LongestKeyIsAsked", func(t *testing.T) {
+		_, client := serve(t, ok(`{}`))
+		_, err := dynamo.NewLicenses(client, "t").Get(t.Context(), strings.Repeat("x", 2048))
+		wantErr(t, err, license.ErrNotFound)
+	})
+}
+
+// TestGetErrUnreadable: what attributevalue would let through.
+func TestGetErrUnreadable(t *testing.T) {
+	record := licensetest.Issue(t).Record()
+	for name, other := range map[string]attribute.Map{
+		"flag as text":   with(record, "isrevoked", "true"),
+		"flag as NULL":   with(record, "isrevoked", nil),
+		"flag as number": with(record, "issuspended", attribute.Number("1")),
+		"name as number": with(record, "customername", attribute.Number("1")),
+		"days as text":   with(record, "gracedays", "3"),
+		"date as number": with(record, "expirationdate", attribute.Number("1735862400")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, client := serve(t, ok(`{"Item":`+dynamoJSON(t, other)+`}`))
+			_, err := dynamo.NewLicenses(client, "t").Get(t.Context(), "some-id")
+			wantErr(t, err, license.ErrUnreadable)
+		})
+	}
+	t.Run("type that DynamoDB has not yet", func(t *testing.T) {
+		text := strings.Replace(dynamoJSON(t, with(record, "isrevoked", "?")), `"isrevoked":{"S"`, `"isrevoked":{"X"`, 1)
+		_, client := serve(t, ok(`{"Item":`+text+`}`))
+		if l, err := dynamo.NewLicenses(client, "t").Get(t.Context(), "some-id"); err == nil {
+			t.Errorf("got %+v", l)
+		}
+	})
+}
+
+// TestGetTakesNamesExactly: an attribute whose name differs in case is another attribute.
+func TestGetTakesNamesExactly(t *testing.T) {
+	record := with(licensetest.Issue(t).Record(), "isRevoked", true)
+	_, client := serve(t, ok(`{"Item":`+dynamoJSON(t, record)+`}`))
+	got, err := dynamo.NewLicenses(client, "t").Get(t.Context(), "some-id")
+	if err != nil || got.Revoked {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestCreate(t *testing.T) {
+	l := licensetest.Issue(t)
+	stored := with(l.Record(), "collection", "licenses")
+	taken := func(item attribute.Map) answer {
+		return fault(400, "ConditionalCheckFailedException", `,"Item":`+dynamoJSON(t, item))
+	}
+
+	t.Run("OK", func(t *testing.T) {
+		w, client := serve(t, ok(`{}`))
+		if err := dynamo.NewLicenses(client, "licenses-table").Create(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+		w.wantRequest(t, 0, "PutItem", `{"TableName":"licenses-table","Item":`+dynamoJSON(t, stored)+`,
+			"ConditionExpression":"attribute_not_exists(#licenseid)",
+			"ExpressionAttributeNames":{"#licenseid":"licenseid"},
+			"ReturnValuesOnConditionCheckFailure":"ALL_OLD"}`)
+	})
+	t.Run("LostReply", func(t *testing.T) {
+		_, client := serve(t, answer{status: 500}, taken(stored))
+		if err := dynamo.NewLicenses(client, "t").Create(t.Context(), l); err != nil {
+			t.Errorf("the record that the first attempt wrote was taken for another's: %v", err)
+		}
+	})
+	for name, other := range map[string]attribute.Map{
+		"OtherContent": with(stored, "customername", "Another"),
+		"OtherRequest": with(stored, "requestid", "another"),
+		"NotTold":      {},
+	} {
+		t.Run("ErrExists/"+name, func(t *testing.T) {
+			_, client := serve(t, taken(other))
+			wantErr(t, dynamo.NewLicenses(client, "t").Create(t.Context(), l), license.ErrExists)
+		})
+	}
+	t.Run("ErrExists/WithoutRequestID", func(t *testing.T) {
+		anonymous := l
+		anonymous.RequestID = ""
+		same := with(anonymous.Record(), "collection", "licenses")
+		_, client := serve(t, taken(same))
+		wantErr(t, dynamo.NewLicenses(client, "t").Create(t.Context(), anonymous), license.ErrExists)
+	})
+}
+
+func TestUpdate(t *testing.T) {
+	before := licensetest.Issue(t)
+	change := licensetest.Change("")
+	after := before.Revoke(change)
+
+	t.Run("OK", func(t *testing.T) {
+		w, client := serve(t, ok(`{}`))
+		if err := dynamo.NewLicenses(client, "licenses-table").Update(t.Context(), before, after); err != nil {
+			t.Fatal(err)
+		}
+		w.wantRequest(t, 0, "UpdateItem", fmt.Sprintf(`{"TableName":"licenses-table",
+			"Key":{"licenseid":{"S":%q}},
+			"UpdateExpression":"SET #collection = :collection, #isrevoked = :isrevoked, #requestid = :requestid, #version = :version REMOVE #changereason",
+			"ConditionExpression":"attribute_exists(#licenseid) AND #changedtimestamp = :was_changedtimestamp AND #version = :was_version",
+			"ExpressionAttributeNames":{"#changedtimestamp":"changedtimestamp","#changereason":"changereason",
+				"#collection":"collection","#isrevoked":"isrevoked","#licenseid":"licenseid",
+				"#requestid":"requestid","#version":"version"},
+			"ExpressionAttributeValues":{":collection":{"S":"licenses"},":isrevoked":{"BOOL":true},
+				":requestid":{"S":%q},":version":{"N":"2"},
+				":was_changedtimestamp":{"N":"1793534400000"},":was_version":{"N":"1"}},
+			"ReturnValuesOnConditionCheckFailure":"ALL_OLD"}`, before.ID, change.RequestID))
+	})
+	t.Run("OK/ForeignRecord", func(t *testing.T) {
+		foreign, err := license.FromRecord(attribute.Map{
+			"licenseid": "an-id", "expirationdate": "2030-01-03", "changedtimestamp": "yesterday",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, client := serve(t, ok(`{}`))
+		if err := dynamo.NewLicenses(client, "t").Update(t.Context(), foreign, foreign.Revoke(change)); err != nil {
+			t.Fatal(err)
+		}
+		const want = "attribute_exists(#licenseid) AND #changedtimestamp = :was_changedtimestamp AND " +
+			"(attribute_not_exists(#version) OR attribute_type(#version, :NULL))"
+		if got := w.calls[0].body["ConditionExpression"]; got != want {
+			t.Errorf("the condition is\n%s, want\n%s", got, want)
+		}
+		values := w.calls[0].body["ExpressionAttributeValues"].(map[string]any)
+		if diff := cmp.Diff(map[string]any{"S": "NULL"}, values[":NULL"]); diff != "" {
+			t.Errorf(":NULL (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(map[string]any{"S": "yesterday"}, values[":was_changedtimestamp"]); diff != "" {
+			t.Errorf("the expected value (-want +got):\n%s", diff)
+		}
+	})
+
+	stored := with(after.Record(), "collection", "licenses")
+	refusal := func(item attribute.Map) answer {
+		return fault(400, "ConditionalCheckFailedException", `,"Item":`+dynamoJSON(t, item))
+	}
+	t.Run("LostReply", func(t *testing.T) {
+		_, client := serve(t, answer{status: 500}, refusal(with(stored, "foreign", "kept")))
+		if err := dynamo.NewLicenses(client, "t").Update(t.Context(), before, after); err != nil {
+			t.Errorf("the change that the first attempt made was taken for another's: %v", err)
+		}
+	})
+	for name, other := range map[string]attribute.Map{
+		"OtherRequest":  with(stored, "requestid", "another"),
+		"LaterVersion":  with(stored, "version", attribute.Number("3")),
+		"RemovedIsBack": with(stored, "changereason", "again"),
+		"Gone":          {},
+	} {
+		t.Run("ErrConflict/"+name, func(t *testing.T) {
+			_, client := serve(t, refusal(other))
+			wantErr(t, dynamo.NewLicenses(client, "t").Update(t.Context(), before, after), license.ErrConflict)
+		})
+	}
+	t.Run("ErrConflict/WithoutRequestID", func(t *testing.T) {
+		anonymous := after
+		anonymous.RequestID = ""
+		_, client := serve(t, refusal(with(anonymous.Record(), "collection", "licenses")))
+		wantErr(t, dynamo.NewLicenses(client, "t").Update(t.Context(), before, anonymous), license.ErrConflict)
+	})
+}
+
+func TestList(t *testing.T) {
+	first, second := licensetest.Issue(t), licensetest.Issue(t)
+	page := `{"Items":[` + dynamoJSON(t, second.Record()) + `,` + dynamoJSON(t, first.Record()) + `]`
+
+	t.Run("Newest", func(t *testing.T) {
+		w, client := serve(t, ok(page+`}`))
+		got, err := dynamo.NewLicenses(client, "licenses-table").List(t.Context(), license.Query{Limit: 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := licensetest.Diff(license.Page{Licenses: []license.License{second, first}}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		w.wantRequest(t, 0, "Query", `{"TableName":"licenses-table","IndexName":"newest",
+			"KeyConditionExpression":"#partition = :partition","ScanIndexForward":false,"Limit":7,
+			"ExpressionAttributeNames":{"#partition":"collection"},
+			"ExpressionAttributeValues":{":partition":{"S":"licenses"}}}`)
+	})
+	t.Run("Newest/Before", func(t *testing.T) {
+		w, client := serve(t, ok(`{}`))
+		if _, err := dynamo.NewLicenses(client, "t").List(t.Context(), license.Query{Limit: 7, Before: "an-id"}); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]any{"collection": map[string]any{"S": "licenses"}, "licenseid": map[string]any{"S": "an-id"}}
+		if diff := cmp.Diff(want, w.calls[0].body["ExclusiveStartKey"]); diff != "" {
+			t.Errorf("start key (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("Customer", func(t *testing.T) {
+		w, client := serve(t, ok(page+`,"LastEvaluatedKey":{"customerid":{"S":"c"},"licenseid":{"S":"`+first.ID+`"}}}`))
+		got, err := dynamo.NewLicenses(client, "licenses-table").List(t.Context(),
+			license.Query{CustomerID: "c", Limit: 2, Before: "an-id"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Next != first.ID {
+			t.Errorf("the next page begins after %q, want %q", got.Next, first.ID)
+		}
+		w.wantRequest(t, 0, "Query", `{"TableName":"licenses-table","IndexName":"customer",
+			"KeyConditionExpression":"#partition = :partition","ScanIndexForward":false,"Limit":2,
+			"ExpressionAttributeNames":{"#partition":"customerid"},
+			"ExpressionAttributeValues":{":partition":{"S":"c"}},
+			"ExclusiveStartKey":{"customerid":{"S":"c"},"licenseid":{"S":"an-id"}}}`)
+	})
+}
+
+func TestListLeavesOutUnreadable(t *testing.T) {
+	good, bad := licensetest.Issue(t), licensetest.Issue(t)
+	unreadable := with(bad.Record(), "isrevoked", "a secret remark")
+	_, client := serve(t, ok(`{"Items":[`+dynamoJSON(t, good.Record())+`,`+dynamoJSON(t, unreadable)+`],
+		"LastEvaluatedKey":{"collection":{"S":"licenses"},"licenseid":{"S":"`+bad.ID+`"}}}`))
+	log := captureLog(t)
+
+	page, err := dynamo.NewLicenses(client, "t").List(t.Context(), license.Query{Limit: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := licensetest.Diff(license.Page{Licenses: []license.License{good}, Next: bad.ID}, page); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if text := log.String(); !strings.Contains(text, "WARN") || !strings.Contains(text, bad.ID) ||
+		strings.Contains(text, "a secret remark") {
+		t.Errorf("logged %s", text)
+	}
+}
+
+// TestLicenseFaults: a fault of DynamoDB is never an answer about a license, and names its operation.
+func TestLicenseFaults(t *testing.T) {
+	l := licensetest.Issue(t)
+	operations := map[string]func(context.Context, *dynamo.Licenses) error{
+		"get license": func(ctx context.Context, s *dynamo.Licenses) error {
+			_, err := s.Get(ctx, l.ID)
+			return err
+		},
+		"create license": func(ctx context.Context, s *dynamo.Licenses) error { return s.Create(ctx, l) },
+		"update license": func(ctx context.Context, s *dynamo.Licenses) error {
+			return s.Update(ctx, l, l.Revoke(licensetest.Change("why")))
+		},
+		"list licenses": func(ctx context.Context, s *dynamo.Licenses) error {
+			_, err := s.List(ctx, license.Query{Limit: 1})
+			return err
+		},
+	}
+	for operation, run := range operations {
+		for name, answers := range faults {
+			t.Run(operation+"/"+name, func(t *testing.T) {
+				_, client := serve(t, answers...)
+				err := run(t.Context(), dynamo.NewLicenses(client, "t"))
+				wantFault(t, err, operation, l.CustomerName)
+			})
+		}
+	}
+}
+
+// wantFault wants an error that is none of the domain's and says which operation failed, and nothing of what
+// was written.
+func wantFault(t *testing.T, err error, operation, content string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, answer := range []error{license.ErrNotFound, license.ErrExists, license.ErrConflict, license.ErrUnreadable} {
+		if errors.Is(err, answer) {
+			t.Errorf("the fault became %v", err)
+		}
+	}
+	if !strings.HasPrefix(err.Error(), operation+": ") || strings.Contains(err.Error(), content) {
+		t.Errorf("the error reads %q", err)
+	}
+}
+
+func wantErr(t *testing.T, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Fatalf("got error %v, want %v", got, want)
+	}
+}
+
+// captureLog makes the default logger write to a buffer until the test ends.
+func captureLog(t *testing.T) *bytes.Buffer {
+	t.Helper()
+	var log bytes.Buffer
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	return &log
+}

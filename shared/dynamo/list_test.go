@@ -1,0 +1,56 @@
+package dynamo_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/dynamo"
+	"openlicenser/shared/license"
+	"openlicenser/shared/license/licensetest"
+)
+
+// TestListContract: what the indexes do with records of other tools, on a real DynamoDB or its like.
+func TestListContract(t *testing.T) {
+	endpoint := endpointOrSkip(t)
+	client := newClient(endpoint)
+	table := createTable(t, client, licenseTable())
+	store, other := dynamo.NewLicenses(client, table), otherTool{endpoint, table}
+
+	ours := licensetest.Issue(t)
+	if err := store.Create(t.Context(), ours); err != nil {
+		t.Fatal(err)
+	}
+	foreign := attribute.Map{"licenseid": "foreign", "customerid": "their-customer", "expirationdate": "2030-01-03"}
+	if err := other.put(t.Context(), foreign); err != nil {
+		t.Fatal(err)
+	}
+	wantIDs := func(when string, q license.Query, want ...string) {
+		t.Helper()
+		page, err := store.List(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, l := range page.Licenses {
+			got = append(got, l.ID)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+	}
+
+	wantIDs("a foreign record is in its customer's list at once",
+		license.Query{CustomerID: "their-customer", Limit: 10}, "foreign")
+	wantIDs("and not yet in the list of all", license.Query{Limit: 10}, ours.ID)
+	before, err := store.Get(t.Context(), "foreign")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Update(t.Context(), before, before.Revoke(licensetest.Change("why"))); err != nil {
+		t.Fatal(err)
+	}
+	wantIDs("it joins the list of all with our first change", license.Query{Limit: 10}, "foreign", ours.ID)
+	wantIDs("a page may begin after an id that is not there", license.Query{Limit: 10, Before: "f"}, ours.ID)
+}

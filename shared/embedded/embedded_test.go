@@ -1,0 +1,257 @@
+package embedded_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"openlicenser/shared/audit"
+	"openlicenser/shared/audit/audittest"
+	"openlicenser/shared/embedded"
+	"openlicenser/shared/license"
+	"openlicenser/shared/license/licensetest"
+)
+
+func open(t testing.TB, path string) *embedded.Folder {
+	t.Helper()
+	folder, err := embedded.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { folder.Close() })
+	return folder
+}
+
+func TestLicenses(t *testing.T) {
+	licensetest.TestStore(t, func(t *testing.T) licensetest.Harness {
+		licenses := open(t, t.TempDir()).Licenses
+		return licensetest.Harness{Store: licenses, PutRecord: licenses.PutRecord, Record: licenses.Record}
+	})
+}
+
+func TestAuditTrail(t *testing.T) {
+	audittest.TestStore(t, func(t *testing.T) audit.Store { return open(t, t.TempDir()).AuditTrail })
+}
+
+// TestRestart: everything is still there, the keys too.
+func TestRestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "made", "by", "open")
+	first := open(t, path)
+	l := licensetest.Issue(t)
+	if err := first.Licenses.Create(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	secret, _ := first.Secrets.Secret(t.Context())
+	public, _ := first.SigningKey.PublicKey(t.Context())
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	second := open(t, path)
+	got, err := second.Licenses.Get(t.Context(), l.ID)
+	if err != nil || licensetest.Diff(l, got) != "" {
+		t.Errorf("the license is now %+v, %v", got, err)
+	}
+	if again, _ := second.Secrets.Secret(t.Context()); again != secret || secret == "" {
+		t.Error("the secret has changed")
+	}
+	if again, _ := second.SigningKey.PublicKey(t.Context()); !public.Equal(again) {
+		t.Error("the token key has changed")
+	}
+	changes, err := second.Changes.Oldest(t.Context(), 10)
+	if err != nil || len(changes) != 1 || changes[0].LicenseID != l.ID {
+		t.Errorf("changes %v, %v", changes, err)
+	}
+}
+
+// TestPermissions: nobody but the owner may read.
+func TestPermissions(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data")
+	open(t, path)
+	files := 0
+	err := filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		files++
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %s", path, info.Mode())
+		}
+		return nil
+	})
+	if err != nil || files != 4 {
+		t.Errorf("%d files, %v", files, err)
+	}
+}
+
+// TestChanges: the feed has each change once, in order, with what was before, and forgets only what it is told to.
+func TestChanges(t *testing.T) {
+	folder := open(t, t.TempDir())
+	before := licensetest.Issue(t)
+	after := before.Revoke(licensetest.Change("why"))
+	if err := folder.Licenses.Create(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	if err := folder.Licenses.Update(t.Context(), before, after); err != nil {
+		t.Fatal(err)
+	}
+	if err := folder.Licenses.Update(t.Context(), before, after); err == nil {
+		t.Fatal("a stale update was taken")
+	}
+	select {
+	case <-folder.Changes.Added():
+	default:
+		t.Error("no signal")
+	}
+	changes, err := folder.Changes.Oldest(t.Context(), 10)
+	if err != nil || len(changes) != 2 {
+		t.Fatalf("%d changes, %v", len(changes), err)
+	}
+	if changes[0].Old != nil || changes[1].Old["isrevoked"] != false || changes[1].New["isrevoked"] != true {
+		t.Errorf("got %+v", changes)
+	}
+	if err := folder.Changes.RemoveBefore(t.Context(), changes[1].SequenceNumber); err != nil {
+		t.Fatal(err)
+	}
+	left, err := folder.Changes.Oldest(t.Context(), 10)
+	if err != nil || len(left) != 1 || left[0].SequenceNumber != changes[1].SequenceNumber {
+		t.Errorf("left %+v, %v", left, err)
+	}
+}
+
+// TestWritesShareTransactions: one write's refusal does not undo the others that it shares a transaction with.
+func TestWritesShareTransactions(t *testing.T) {
+	folder := open(t, t.TempDir())
+	taken := licensetest.Issue(t)
+	if err := folder.Licenses.Create(t.Context(), taken); err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	ids := make([]string, 100)
+	for i := range ids {
+		l := licensetest.Issue(t)
+		ids[i] = l.ID
+		group.Go(func() {
+			if err := folder.Licenses.Create(t.Context(), l); err != nil {
+				t.Error(err)
+			}
+		})
+		group.Go(func() {
+			if err := folder.Licenses.Create(t.Context(), taken); err != license.ErrExists {
+				t.Errorf("got %v, want ErrExists", err)
+			}
+		})
+	}
+	group.Wait()
+	for _, id := range ids {
+		if _, err := folder.Licenses.Get(t.Context(), id); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	if changes, err := folder.Changes.Oldest(t.Context(), 1000); err != nil || len(changes) != 101 {
+		t.Errorf("%d changes, want 101; %v", len(changes), err)
+	}
+}
+
+// TestOpenRefuses: each of these is one clear error that names what is wrong.
+func TestOpenRefuses(t *testing.T) {
+	write := func(name, text string) func(t *testing.T, path string) {
+		return func(t *testing.T, path string) {
+			if err := os.WriteFile(filepath.Join(path, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	edit := func(change func(text []byte) []byte) func(t *testing.T, path string) {
+		return func(t *testing.T, path string) {
+			file := filepath.Join(path, "licenser.db")
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, change(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		damage func(t *testing.T, path string)
+		want   string
+	}{
+		"secret is no JSON":     {write("license-key-secret.json", "hello"), "license-key-secret.json"},
+		"secret is too short":   {write("license-key-secret.json", `{"key":"short"}`), "license-key-secret.json"},
+		"token key is no PEM":   {write("token-key.pem", "hello"), "token-key.pem: not a PEM file"},
+		"token key is cut":      {write("token-key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), "token-key.pem"},
+		"data file is text":     {write("licenser.db", strings.Repeat("hello", 10000)), "licenser.db is damaged"},
+		"data file is cut":      {edit(func(b []byte) []byte { return b[:len(b)/2] }), "licenser.db is damaged"},
+		"data file is cut more": {edit(func(b []byte) []byte { return b[:9000] }), "licenser.db is damaged"},
+		"data file has a hole": {edit(func(b []byte) []byte {
+			clear(b[4*4096:])
+			return b
+		}), "licenser.db is damaged"},
+		"data file has noise": {edit(func(b []byte) []byte {
+			for i := 3 * 4096; i < len(b); i += 7 {
+				b[i] ^= 0x5A
+			}
+			return b
+		}), "licenser.db is damaged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := t.TempDir()
+			folder := open(t, path)
+			for range 200 {
+				if err := folder.Licenses.Create(t.Context(), licensetest.Issue(t)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := folder.Close(); err != nil {
+				t.Fatal(err)
+			}
+			test.damage(t, path)
+			again, err := embedded.Open(path)
+			if err == nil {
+				again.Close()
+				t.Fatal("opened")
+			}
+			if !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %v, want %q in it", err, test.want)
+			}
+		})
+	}
+	t.Run("a file in place of the folder", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := embedded.Open(path); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("open already", func(t *testing.T) {
+		path := t.TempDir()
+		open(t, path)
+		if _, err := embedded.Open(path); err == nil || !strings.Contains(err.Error(), "another process has it open") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func BenchmarkCreate(b *testing.B) {
+	folder := open(b, b.TempDir())
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := folder.Licenses.Create(b.Context(), licensetest.Issue(b)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "licenses/s")
+}

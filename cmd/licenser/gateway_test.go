@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+
+	"openlicenser/functions/issue/issuance"
+	"openlicenser/functions/verify/verification"
+	"openlicenser/shared/api"
+	"openlicenser/shared/telemetry"
+)
+
+// TestRoutesAreTheTemplates: the local server serves what the template declares, no more and no less, and the same
+// routes need a principal.
+func TestRoutesAreTheTemplates(t *testing.T) {
+	public := slices.Collect(maps.Keys(verification.Verifier{}.Router().Routes))
+	vendor := slices.Collect(maps.Keys(issuance.Issuer{}.Router().Routes))
+	served := map[string]string{}
+	for _, route := range public {
+		served[route] = "NONE"
+	}
+	for _, route := range vendor {
+		served[route] = "AWS_IAM"
+	}
+	declared := templateRoutes(t)
+	if !maps.Equal(served, declared) {
+		t.Errorf("served:\n%v\ndeclared in the template:\n%v", served, declared)
+	}
+}
+
+// templateRoutes answers the template's routes and how each is authorized.
+func templateRoutes(t *testing.T) map[string]string {
+	t.Helper()
+	routes := map[string]string{}
+	for path, methods := range readTemplate(t).Resources.Api.Properties.DefinitionBody.Paths {
+		for method, operation := range methods {
+			authorization := "NONE"
+			if len(operation.Security) > 0 {
+				authorization = "AWS_IAM"
+			}
+			routes[strings.ToUpper(method)+" "+path] = authorization
+		}
+	}
+	return routes
+}
+
+// samTemplate is what these tests read of template.yaml.
+type samTemplate struct {
+	Resources struct {
+		Api struct {
+			Properties struct {
+				DefinitionBody struct {
+					Paths map[string]map[string]struct {
+						Security []any
+					}
+					GatewayResponses map[string]struct {
+						StatusCode        any
+						ResponseTemplates map[string]string
+					} `yaml:"x-amazon-apigateway-gateway-responses"`
+				} `yaml:"DefinitionBody"`
+			} `yaml:"Properties"`
+		} `yaml:"Api"`
+	} `yaml:"Resources"`
+}
+
+func readTemplate(t *testing.T) (read samTemplate) {
+	t.Helper()
+	text, err := os.ReadFile("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, &read); err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
+// newTestGateway echoes each event.
+func newTestGateway(t *testing.T, principal string) *httptest.Server {
+	t.Helper()
+	echo := func(_ context.Context, r api.Request) (api.Response, error) {
+		body, err := r.Body()
+		if err != nil {
+			return api.Response{}, err
+		}
+		return api.JSON(http.StatusOK, map[string]any{
+			"id": r.PathParameter("licenseid"), "query": r.QueryParameters(), "principal": r.Principal(), "body": body,
+		})
+	}
+	router := api.Router{
+		Routes: api.Routes{"POST /things/{licenseid}": echo, "GET /things": echo},
+		Log:    telemetry.NewLogger(io.Discard),
+	}
+	server := httptest.NewServer(newGateway(lambdaFunction{router: router, principal: principal}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+func TestGatewayMakesEvents(t *testing.T) {
+	server := newTestGateway(t, "someone")
+	response, err := http.Post(server.URL+"/things/a%2Fb?x=1&x=2&y=%20", "", strings.NewReader("\xff\x00binary"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var got struct {
+		ID, Principal string
+		Query         map[string]string
+		Body          []byte
+	}
+	if err := json.NewDecoder(response.Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if got.ID != "a/b" || got.Principal != "someone" || got.Query["x"] != "2" || got.Query["y"] != " " || string(got.Body) != "\xff\x00binary" {
+		t.Errorf("got %+v", got)
+	}
+	if response.Header.Get("X-Request-Id") == "" {
+		t.Error("no request id")
+	}
+}
+
+// TestGatewayAnswers: what API Gateway answers by itself, with the member that products read.
+func TestGatewayAnswers(t *testing.T) {
+	server := newTestGateway(t, "")
+	for name, test := range map[string]struct {
+		method, path, body string
+		status             int
+		code               string
+	}{
+		"unknown path":   {"GET", "/nothing", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"unknown method": {"PUT", "/things", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"HEAD":           {"HEAD", "/things", "", 403, ""},
+		"unclean path":   {"GET", "//things", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"over 10 MB":     {"POST", "/things/a", strings.Repeat("a", maxPayload+1), 413, "REQUEST_TOO_LARGE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request, err := http.NewRequest(test.method, server.URL+test.path, strings.NewReader(test.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+			response, err := client.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			var got struct{ Error, Code string }
+			if test.method != http.MethodHead {
+				if err := json.NewDecoder(response.Body).Decode(&got); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if response.StatusCode != test.status || got.Error != test.code || got.Code != test.code {
+				t.Errorf("got %d %+v", response.StatusCode, got)
+			}
+		})
+	}
+}

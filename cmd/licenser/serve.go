@@ -55,7 +55,7 @@ func (c serveCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("name of the user: %w", err), folder.Close())
 	}
-	log := telemetry.NewLogger(c.log)
+	log := telemetry.NewConsoleLogger(c.log)
 	slog.SetDefault(log)
 	if err := c.printWelcome(listener.Addr()); err != nil {
 		return errors.Join(err, folder.Close())

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"log"
+	"log/slog"
 	"os"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -13,6 +14,7 @@ import (
 
 	"openlicenser/functions/audit/auditing"
 	"openlicenser/shared/audit"
+	"openlicenser/shared/awsconfig"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/telemetry"
 	"openlicenser/shared/tracing"
@@ -25,12 +27,16 @@ type environment struct {
 }
 
 func main() {
+	slog.SetDefault(telemetry.NewLogger(os.Stdout))
 	var e environment
 	if err := env.Parse(&e); err != nil {
 		log.Fatal(err)
 	}
-	cfg, err := tracing.LoadAWS(context.Background())
+	cfg, err := awsconfig.Load(context.Background())
 	if err != nil {
+		log.Fatal(err)
+	}
+	if err := tracing.Instrument(&cfg); err != nil {
 		log.Fatal(err)
 	}
 	lambda.Start(tracing.Handler("audit", newAuditor(e, cfg).Handle))
@@ -39,6 +45,6 @@ func main() {
 func newAuditor(e environment, cfg aws.Config) auditing.Auditor {
 	return auditing.Auditor{
 		Recorder: audit.Recorder{Store: dynamo.NewAuditTrail(dynamodb.NewFromConfig(cfg), e.AuditTable)},
-		Log:      telemetry.NewLogger(os.Stdout),
+		Log:      slog.Default(),
 	}
 }

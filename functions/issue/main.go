@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"log"
+	"log/slog"
 	"os"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"openlicenser/functions/issue/issuance"
 	"openlicenser/shared/api"
+	"openlicenser/shared/awsconfig"
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/telemetry"
@@ -34,12 +36,16 @@ type environment struct {
 }
 
 func main() {
+	slog.SetDefault(telemetry.NewLogger(os.Stdout))
 	var e environment
 	if err := env.Parse(&e); err != nil {
 		log.Fatal(err)
 	}
-	cfg, err := tracing.LoadAWS(context.Background())
+	cfg, err := awsconfig.Load(context.Background())
 	if err != nil {
+		log.Fatal(err)
+	}
+	if err := tracing.Instrument(&cfg); err != nil {
 		log.Fatal(err)
 	}
 	lambda.Start(tracing.Handler("issue", newRouter(e, cfg).Handle))
@@ -53,6 +59,6 @@ func newRouter(e environment, cfg aws.Config) api.Router {
 		Secrets:  awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret),
 		Name:     e.Issuer,
 		Now:      time.Now,
-		Log:      telemetry.NewLogger(os.Stdout),
+		Log:      slog.Default(),
 	}.Router()
 }

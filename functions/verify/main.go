@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"log"
+	"log/slog"
 	"os"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/api"
+	"openlicenser/shared/awsconfig"
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/telemetry"
@@ -39,12 +41,16 @@ type environment struct {
 }
 
 func main() {
+	slog.SetDefault(telemetry.NewLogger(os.Stdout))
 	var e environment
 	if err := env.Parse(&e); err != nil {
 		log.Fatal(err)
 	}
-	cfg, err := tracing.LoadAWS(context.Background())
+	cfg, err := awsconfig.Load(context.Background())
 	if err != nil {
+		log.Fatal(err)
+	}
+	if err := tracing.Instrument(&cfg); err != nil {
 		log.Fatal(err)
 	}
 	lambda.Start(tracing.Handler("verify", newRouter(e, cfg).Handle))
@@ -60,6 +66,6 @@ func newRouter(e environment, cfg aws.Config) api.Router {
 			Lifetime: time.Duration(e.TokenLifetimeDays) * 24 * time.Hour,
 		},
 		Now: time.Now,
-		Log: telemetry.NewLogger(os.Stdout),
+		Log: slog.Default(),
 	}.Router()
 }

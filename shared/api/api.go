@@ -25,6 +25,7 @@ type Routes map[string]Handler
 
 // Router is a Lambda function behind API Gateway.
 type Router struct {
+	Function string // its name, for log and metrics
 	Routes   Routes
 	Fallback Handler                  // answers what no route does
 	Failure  func(err error) Failure  // says what an error means to the caller
@@ -40,11 +41,20 @@ type Failure struct {
 	Fields any    // what was wrong with which field
 }
 
+// answerReserve is kept back of the invocation's time, so that an answer gets out when AWS is slow: a function that
+// is cut off leaves the caller with API Gateway's answer and us without a log record.
+const answerReserve = 500 * time.Millisecond
+
 // Handle answers one event. Its error is always nil: API Gateway would answer a failed function with a body
 // of its own.
 func (rt Router) Handle(ctx context.Context, event events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
 	ctx, record := telemetry.Begin(ctx)
 	begun := time.Now()
+	if deadline, bounded := ctx.Deadline(); bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerReserve))
+		defer cancel()
+	}
 	route := event.HTTPMethod + " " + event.Resource
 	handler, known := rt.Routes[route]
 	if !known {
@@ -57,16 +67,20 @@ func (rt Router) Handle(ctx context.Context, event events.APIGatewayProxyRequest
 		failure := rt.Failure(err)
 		response, code = rt.Render(failure), failure.Code
 	}
-	telemetry.Note(ctx, slog.String("code", code))
+	telemetry.Note(ctx, slog.String(telemetry.CodeKey, code))
 	if response.Header == nil {
 		response.Header = map[string]string{}
 	}
 	response.Header["X-Request-Id"] = event.RequestContext.RequestID
 	rt.log(ctx, record, response.Status, err,
+		slog.String(telemetry.FunctionKey, rt.Function),
 		slog.String("requestid", event.RequestContext.RequestID),
+		slog.String("traceid", event.Headers["X-Amzn-Trace-Id"]),
 		slog.String("route", route),
 		slog.Int("status", response.Status),
-		slog.Float64("milliseconds", float64(time.Since(begun).Microseconds())/1000))
+		slog.Int(telemetry.RequestsKey, 1),
+		slog.Float64(telemetry.MillisecondsKey, float64(time.Since(begun).Microseconds())/1000),
+		telemetry.Metrics(begun))
 	return response.event(), nil
 }
 

@@ -11,6 +11,7 @@ const (
 	freshFor     = 5 * time.Minute  // exclusive: at five minutes the value is read anew
 	retryAfter   = 30 * time.Second // from a refresh that failed to the next one
 	fetchTimeout = 3 * time.Second  // of one fetch, with the repetitions of the SDK
+	recentFor    = time.Minute      // exclusive: what refresh takes for recent
 )
 
 // Option changes how a value is cached.
@@ -32,6 +33,8 @@ type cached[T any] struct {
 	mu     sync.Mutex
 	value  *T        // nil: none yet, or dropped
 	until  time.Time // when the value is to be fetched anew
+	since  time.Time // when the value was fetched
+	failed error     // of the last fetch, nil if it succeeded
 	flight *flight[T]
 }
 
@@ -63,6 +66,26 @@ func (c *cached[T]) get(ctx context.Context) (T, error) {
 	}
 	c.mu.Unlock()
 	return f.wait(ctx, value)
+}
+
+// refresh answers a recent value or an error, never an old value. After a failed fetch it answers the failure
+// until the next fetch is due.
+func (c *cached[T]) refresh(ctx context.Context) (T, error) {
+	c.mu.Lock()
+	f := c.flight
+	switch {
+	case f != nil:
+	case c.value != nil && c.clock().Before(c.since.Add(recentFor)):
+		defer c.mu.Unlock()
+		return *c.value, nil
+	case c.failed != nil && c.clock().Before(c.until):
+		defer c.mu.Unlock()
+		return *new(T), c.failed
+	default:
+		f = c.start(ctx)
+	}
+	c.mu.Unlock()
+	return f.wait(ctx, nil)
 }
 
 // wait answers what the flight brought, or else the value from before, if there is one.
@@ -100,9 +123,10 @@ func (c *cached[T]) start(ctx context.Context) *flight[T] {
 func (c *cached[T]) land(ctx context.Context, f *flight[T], value T, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.flight = nil
+	c.flight, c.failed = nil, err
 	if err == nil {
-		f.value, c.value, c.until = &value, &value, c.clock().Add(freshFor)
+		now := c.clock()
+		f.value, c.value, c.since, c.until = &value, &value, now, now.Add(freshFor)
 	} else {
 		f.err = err
 		if c.value != nil {

@@ -35,6 +35,10 @@ func NewSecrets(client SecretsAPI, secretID string, options ...Option) *Secrets 
 // none is an error like any other: where a good one is cached, that one serves on.
 func (s *Secrets) Secret(ctx context.Context) (token.Secret, error) { return s.cache.get(ctx) }
 
+// Refresh answers a secret that is at most a minute old. Within half a minute of a failure to read it, it answers
+// that failure without a call.
+func (s *Secrets) Refresh(ctx context.Context) (token.Secret, error) { return s.cache.refresh(ctx) }
+
 func fetchSecret(ctx context.Context, client SecretsAPI, secretID string) (token.Secret, error) {
 	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &secretID})
 	if err != nil {

@@ -26,6 +26,9 @@ var _ token.Secrets = Secrets{}
 // Secret implements token.Secrets.
 func (s Secrets) Secret(context.Context) (token.Secret, error) { return s.secret, nil }
 
+// Refresh implements token.Secrets. The file is read once, at the start.
+func (s Secrets) Refresh(ctx context.Context) (token.Secret, error) { return s.Secret(ctx) }
+
 func openSecret(path string) (Secrets, error) {
 	text, err := readOrMake(path, func() ([]byte, error) { return json.Marshal(map[string]string{"key": rand.Text() + rand.Text()}) })
 	if err != nil {

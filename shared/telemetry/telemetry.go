@@ -6,16 +6,29 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 )
 
 // NewLogger writes JSON, one record a line, as CloudWatch Logs Insights reads it.
 func NewLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
 
-// Record gathers the attributes of one invocation. Its methods may be called concurrently.
+// NewConsoleLogger writes the same without what only CloudWatch reads.
+func NewConsoleLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
+		if len(groups) == 0 && attr.Key == metricsKey {
+			return slog.Attr{}
+		}
+		return attr
+	}}))
+}
+
+// Record gathers what is worth knowing about one invocation. Its methods may be called concurrently.
 type Record struct {
-	mu    sync.Mutex
-	attrs []slog.Attr
+	mu     sync.Mutex
+	attrs  []slog.Attr
+	counts map[string]int
 }
 
 type recordKey struct{}
@@ -25,7 +38,7 @@ func Begin(ctx context.Context) (context.Context, *Record) {
 	if record, begun := ctx.Value(recordKey{}).(*Record); begun {
 		return ctx, record
 	}
-	record := &Record{}
+	record := &Record{counts: map[string]int{}}
 	return context.WithValue(ctx, recordKey{}, record), record
 }
 
@@ -38,9 +51,22 @@ func Note(ctx context.Context, attrs ...slog.Attr) {
 	}
 }
 
-// Attrs answers what was noted so far, in order.
+// Count adds one to an attribute of the context's Record that is a number. Without one it does nothing.
+func Count(ctx context.Context, name string) {
+	if record, begun := ctx.Value(recordKey{}).(*Record); begun {
+		record.mu.Lock()
+		defer record.mu.Unlock()
+		record.counts[name]++
+	}
+}
+
+// Attrs answers what was noted so far, in order, then what was counted.
 func (r *Record) Attrs() []slog.Attr {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]slog.Attr(nil), r.attrs...)
+	attrs := slices.Clone(r.attrs)
+	for _, name := range slices.Sorted(maps.Keys(r.counts)) {
+		attrs = append(attrs, slog.Int(name, r.counts[name]))
+	}
+	return attrs
 }

@@ -26,6 +26,9 @@ const licenseKeySubject = "License Key"
 // for the log only: the caller must not learn how far a forgery came.
 var ErrInvalidLicenseKey = errors.New("invalid license key")
 
+// ErrSignature is the ErrInvalidLicenseKey of a key whose signature does not match the secret.
+var ErrSignature = fmt.Errorf("%w: the signature does not match", ErrInvalidLicenseKey)
+
 // Secret signs license keys with HS256: the UTF-8 bytes of the string `key` in the stored secret.
 type Secret string
 
@@ -51,7 +54,12 @@ func ParseSecret(stored []byte) (Secret, error) {
 
 // Secrets is the port to the secret. An error is a fault of ours, never of a license key.
 type Secrets interface {
+	// Secret answers the secret, which may be one from memory.
 	Secret(ctx context.Context) (Secret, error)
+
+	// Refresh answers a secret that is at most a minute old, for a key whose signature does not match.
+	// Calling it often costs no more than calling it once a minute.
+	Refresh(ctx context.Context) (Secret, error)
 }
 
 // SignLicenseKey makes the license key of a license. The same license, secret and issuer give the same key.
@@ -125,7 +133,7 @@ func verifyHS256(secret Secret, signed, signature string) error {
 		return invalid("the signature is not strict base64url")
 	}
 	if err := jwt.SigningMethodHS256.Verify(signed, mac, []byte(secret)); err != nil {
-		return invalid("the signature does not match")
+		return ErrSignature
 	}
 	return nil
 }

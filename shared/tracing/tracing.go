@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-xray-sdk-go/instrumentation/awsv2"
 	"github.com/aws/aws-xray-sdk-go/strategy/ctxmissing"
 	"github.com/aws/aws-xray-sdk-go/xray"
@@ -18,20 +17,16 @@ import (
 	"openlicenser/shared/telemetry"
 )
 
-// LoadAWS answers the AWS configuration of this function, with every call traced.
-func LoadAWS(ctx context.Context) (aws.Config, error) {
+// Instrument makes every call of the clients that are built from the configuration a subsegment.
+func Instrument(cfg *aws.Config) error {
 	xray.SetLogger(xraylog.NullLogger) // its own lines are not JSON
 	// Calls outside of an invocation, and invocations that Lambda does not trace, have no segment.
 	err := xray.Configure(xray.Config{ContextMissingStrategy: ctxmissing.NewDefaultIgnoreErrorStrategy()})
 	if err != nil {
-		return aws.Config{}, err
+		return err
 	}
-	loaded, err := config.LoadDefaultConfig(ctx)
-	if err != nil {
-		return aws.Config{}, err
-	}
-	awsv2.AWSV2Instrumentor(&loaded.APIOptions)
-	return loaded, nil
+	awsv2.AWSV2Instrumentor(&cfg.APIOptions)
+	return nil
 }
 
 // annotated are the attributes by which traces can be searched.

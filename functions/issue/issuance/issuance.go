@@ -32,6 +32,7 @@ type Issuer struct {
 // Router routes requests to the issuer.
 func (i Issuer) Router() api.Router {
 	return api.Router{
+		Function: "issue",
 		Routes: api.Routes{
 			"POST /licenses":                    i.issue,
 			"GET /licenses":                     i.list,

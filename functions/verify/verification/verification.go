@@ -42,6 +42,7 @@ type Verifier struct {
 // path: deployments of the original Open Licenser chose their own.
 func (v Verifier) Router() api.Router {
 	return api.Router{
+		Function: "verify",
 		Routes: api.Routes{
 			"POST /verify-license":       v.verify,
 			"GET /.well-known/jwks.json": v.keySet,
@@ -59,12 +60,8 @@ func (v Verifier) verify(ctx context.Context, r api.Request) (api.Response, erro
 	if err != nil {
 		return api.Response{}, err
 	}
-	secret, err := v.Secrets.Secret(ctx)
-	if err != nil {
-		return api.Response{}, fmt.Errorf("license-key secret: %w", err)
-	}
 	now := v.Now()
-	id, err := token.ReadLicenseKey(secret, key, now)
+	id, err := v.licenseID(ctx, key, now)
 	if err != nil {
 		return api.Response{}, err
 	}
@@ -81,8 +78,30 @@ func (v Verifier) verify(ctx context.Context, r api.Request) (api.Response, erro
 	if err != nil {
 		return api.Response{}, err
 	}
+	telemetry.Count(ctx, telemetry.SignaturesKey)
 	response, err := api.JSON(http.StatusOK, map[string]string{"message": authorization})
 	return withCaching(response, "no-store"), err
+}
+
+// licenseID reads the key. Where its signature does not match, it may be one that was made after the secret was
+// changed: then the secret is asked for anew, before a definite no.
+func (v Verifier) licenseID(ctx context.Context, key string, now time.Time) (string, error) {
+	secret, err := v.Secrets.Secret(ctx)
+	if err != nil {
+		return "", fmt.Errorf("license-key secret: %w", err)
+	}
+	id, err := token.ReadLicenseKey(secret, key, now)
+	if !errors.Is(err, token.ErrSignature) {
+		return id, err
+	}
+	newer, errRefresh := v.Secrets.Refresh(ctx)
+	switch {
+	case errRefresh != nil:
+		return "", fmt.Errorf("license-key secret: %w", errRefresh)
+	case newer == secret:
+		return "", err
+	}
+	return token.ReadLicenseKey(newer, key, now)
 }
 
 // licenseKey reads the body. Names are matched to the letter, and of one that stands twice the last counts,

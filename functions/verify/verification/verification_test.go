@@ -62,7 +62,8 @@ func readConformance(t testing.TB) conformance {
 
 type fixedSecret token.Secret
 
-func (s fixedSecret) Secret(context.Context) (token.Secret, error) { return token.Secret(s), nil }
+func (s fixedSecret) Secret(context.Context) (token.Secret, error)  { return token.Secret(s), nil }
+func (s fixedSecret) Refresh(context.Context) (token.Secret, error) { return token.Secret(s), nil }
 
 // newVerifier answers a verifier over a store that holds the conformance file's items.
 func newVerifier(t testing.TB, c conformance) verification.Verifier {
@@ -224,10 +225,49 @@ func (r faultyReader) Get(context.Context, string) (license.License, error) {
 	return license.License{}, r.err
 }
 
-type faultySecrets struct{}
+// changingSecrets answers one secret from memory, and another one or an error when asked anew.
+type changingSecrets struct {
+	cached, current token.Secret
+	err             error
+}
 
-func (faultySecrets) Secret(context.Context) (token.Secret, error) {
-	return "", errors.New("AccessDenied: a secret in it")
+func (s changingSecrets) Secret(context.Context) (token.Secret, error) {
+	if s.cached == "" {
+		return "", s.err
+	}
+	return s.cached, nil
+}
+
+func (s changingSecrets) Refresh(context.Context) (token.Secret, error) { return s.current, s.err }
+
+var errDenied = errors.New("AccessDenied: a secret in it")
+
+// TestSecretChanged: a key that was made after the secret was changed is good, and one that cannot be judged is no
+// definite no.
+func TestSecretChanged(t *testing.T) {
+	c := readConformance(t)
+	v := newVerifier(t, c)
+	const old = token.Secret("the secret that was in force before")
+	for name, test := range map[string]struct {
+		secrets changingSecrets
+		status  int
+		body    string
+	}{
+		"changed":            {changingSecrets{cached: old, current: token.Secret(c.Secret)}, http.StatusOK, `{"message":`},
+		"not changed":        {changingSecrets{cached: old, current: old}, http.StatusBadRequest, `{"error":"INVALID_LICENSE"}`},
+		"changed to another": {changingSecrets{cached: old, current: old + "2"}, http.StatusBadRequest, `{"error":"INVALID_LICENSE"}`},
+		"cannot be asked":    {changingSecrets{cached: old, err: errDenied}, http.StatusInternalServerError, `{"error":"INTERNAL`},
+		"not needed":         {changingSecrets{cached: token.Secret(c.Secret), err: errDenied}, http.StatusOK, `{"message":`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := v
+			v.Secrets = test.secrets
+			response, _ := handle(t, v, verifyEvent(c.Cases[0].Body, false))
+			if response.StatusCode != test.status || !strings.HasPrefix(response.Body, test.body) {
+				t.Errorf("got %d %s", response.StatusCode, response.Body)
+			}
+		})
+	}
 }
 
 // TestFaults: what is our fault is a 500 with a fixed body, never a 400, and the cause is in the log only.
@@ -239,7 +279,7 @@ func TestFaults(t *testing.T) {
 		"table unavailable":  func(v *verification.Verifier) { v.Licenses = faultyReader{errors.New("throttled, a secret in it")} },
 		"record unreadable":  func(v *verification.Verifier) { v.Licenses = faultyReader{license.ErrUnreadable} },
 		"panic":              func(v *verification.Verifier) { v.Licenses = faultyReader{} },
-		"secret unavailable": func(v *verification.Verifier) { v.Secrets = faultySecrets{} },
+		"secret unavailable": func(v *verification.Verifier) { v.Secrets = changingSecrets{err: errDenied} },
 		"secret too short":   func(v *verification.Verifier) { v.Secrets = fixedSecret("short") },
 		"secret empty":       func(v *verification.Verifier) { v.Secrets = fixedSecret("") },
 		"token key moved": func(v *verification.Verifier) {
@@ -297,7 +337,7 @@ func TestOneLogRecord(t *testing.T) {
 		t.Fatalf("not one record: %v: %s", err, log.Bytes())
 	}
 	for name, want := range map[string]any{
-		"level": "INFO", "msg": "request", "requestid": "request-1", "route": "POST /verify-license", "status": 200.0, "code": "OK",
+		"level": "INFO", "msg": "request", "function": "verify", "requests": 1.0, "signatures": 1.0, "requestid": "request-1", "route": "POST /verify-license", "status": 200.0, "code": "OK",
 		"licenseid": "00000000-0000-4000-8000-000000000001", "customerid": "10000000-0000-4000-8000-000000000001",
 	} {
 		if record[name] != want {

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"openlicenser/shared/api"
+	"openlicenser/shared/awsconfig"
+	"openlicenser/shared/lambdatest"
+	"openlicenser/shared/telemetry"
+)
+
+const keyARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+// account is an AWS account that holds the conformance file's items, its secret, and a token key.
+type account struct {
+	*lambdatest.AWS
+	key   *rsa.PrivateKey
+	cases []conformanceCase
+}
+
+type conformanceCase struct {
+	Name            string
+	Body            string
+	IsBase64Encoded bool
+	Want            struct {
+		Status int
+		Error  string
+		Claims map[string]any
+	}
+}
+
+func newAccount(t *testing.T) account {
+	t.Helper()
+	text, err := os.ReadFile("verification/testdata/conformance.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Secret string
+		Items  []map[string]map[string]any
+		Cases  []conformanceCase
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aws := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
+		"GetItem": func(input map[string]any) (int, any) {
+			id := input["Key"].(map[string]any)["licenseid"].(map[string]any)["S"]
+			i := slices.IndexFunc(file.Items, func(item map[string]map[string]any) bool { return item["licenseid"]["S"] == id })
+			if i < 0 {
+				return http.StatusOK, map[string]any{}
+			}
+			return http.StatusOK, map[string]any{"Item": file.Items[i]}
+		},
+		"GetSecretValue": func(map[string]any) (int, any) {
+			return http.StatusOK, map[string]string{"SecretString": fmt.Sprintf(`{"key":%q}`, file.Secret)}
+		},
+		"GetPublicKey": func(map[string]any) (int, any) {
+			return http.StatusOK, map[string]any{"KeyId": keyARN, "KeyUsage": "SIGN_VERIFY", "PublicKey": public}
+		},
+		"Sign": func(input map[string]any) (int, any) {
+			if input["MessageType"] != "DIGEST" || input["SigningAlgorithm"] != "RSASSA_PKCS1_V1_5_SHA_256" {
+				return http.StatusBadRequest, map[string]string{"__type": "ValidationException"}
+			}
+			digest, err := base64.StdEncoding.DecodeString(input["Message"].(string))
+			if err != nil {
+				return http.StatusBadRequest, map[string]string{"__type": "ValidationException"}
+			}
+			signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest)
+			if err != nil {
+				return http.StatusBadRequest, map[string]string{"__type": "ValidationException"}
+			}
+			return http.StatusOK, map[string]any{"KeyId": keyARN, "Signature": signature}
+		},
+	})
+	return account{AWS: aws, key: key, cases: file.Cases}
+}
+
+func (a account) environment(more ...string) []string {
+	return append([]string{"LICENSER_DB=licenses", "JWT_SECRETS_NAME=secret", "KMS_KEY_ID=alias/token", "AWS_ENDPOINT_URL=" + a.URL}, more...)
+}
+
+func verifyEvent(c conformanceCase) events.APIGatewayProxyRequest {
+	event := events.APIGatewayProxyRequest{
+		HTTPMethod: http.MethodPost, Resource: "/verify-license", Body: c.Body, IsBase64Encoded: c.IsBase64Encoded,
+	}
+	event.RequestContext.RequestID = "request-1"
+	return event
+}
+
+// TestConformanceOfTheBinary drives the built function through the Lambda Runtime API, with the real SDK clients.
+func TestConformanceOfTheBinary(t *testing.T) {
+	a := newAccount(t)
+	f := lambdatest.Start(t, ".", a.environment()...)
+	for _, c := range a.cases {
+		t.Run(c.Name, func(t *testing.T) {
+			var response events.APIGatewayProxyResponse
+			f.Invoke(verifyEvent(c), "", &response)
+			var body struct{ Message, Error string }
+			if err := json.Unmarshal([]byte(response.Body), &body); err != nil {
+				t.Fatal(err)
+			}
+			if response.StatusCode != c.Want.Status || body.Error != c.Want.Error {
+				t.Fatalf("got %d %s, want %d %s", response.StatusCode, response.Body, c.Want.Status, c.Want.Error)
+			}
+			if c.Want.Status != http.StatusOK {
+				return
+			}
+			parsed, err := jwt.ParseSigned(body.Message, []jose.SignatureAlgorithm{jose.RS256})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var claims map[string]any
+			if err := parsed.Claims(&a.key.PublicKey, &claims); err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range c.Want.Claims {
+				if claims[name] != want {
+					t.Errorf("claim %s is %v, want %v", name, claims[name], want)
+				}
+			}
+		})
+	}
+	// The secret and the public key are read once; an unknown license costs one read, a bad key none.
+	if a.Calls("GetSecretValue") != 1 || a.Calls("GetPublicKey") != 1 {
+		t.Errorf("%d calls for the secret, %d for the public key", a.Calls("GetSecretValue"), a.Calls("GetPublicKey"))
+	}
+	if reads := a.Calls("GetItem"); reads != 8 {
+		t.Errorf("%d reads for the 8 cases with a good signature and an id", reads)
+	}
+	for line := range strings.Lines(f.Output()) {
+		var record struct {
+			Msg      string
+			Function string
+			AWSCalls int
+			AWS      struct{ CloudWatchMetrics []struct{ Namespace string } } `json:"_aws"`
+		}
+		if err := json.Unmarshal([]byte(line), &record); err != nil || record.Msg != "request" || record.Function != "verify" ||
+			len(record.AWS.CloudWatchMetrics) != 1 || record.AWS.CloudWatchMetrics[0].Namespace != telemetry.Namespace {
+			t.Errorf("logged %s", line)
+		}
+		for _, c := range a.cases {
+			if key := licenseKey(c); len(key) > 100 && strings.Contains(line, key) {
+				t.Errorf("a license key was logged: %s", line)
+			}
+		}
+		if strings.Contains(line, "conformance-secret") || strings.Contains(line, "authorization_token") {
+			t.Errorf("a secret was logged: %s", line)
+		}
+	}
+}
+
+func licenseKey(c conformanceCase) string {
+	var body struct{ LicenseKey any }
+	if json.Unmarshal([]byte(c.Body), &body) != nil {
+		return ""
+	}
+	key, _ := body.LicenseKey.(string)
+	return key
+}
+
+// TestTraces receives real segments.
+func TestTraces(t *testing.T) {
+	a := newAccount(t)
+	daemon := lambdatest.NewDaemon(t)
+	f := lambdatest.Start(t, ".", a.environment("AWS_XRAY_DAEMON_ADDRESS="+daemon.Address, "_X_AMZN_TRACE_ID=", "LAMBDA_TASK_ROOT="+t.TempDir())...)
+	const trace = "1-67340000-0123456789abcdef01234567"
+	var response events.APIGatewayProxyResponse
+	f.Invoke(verifyEvent(a.cases[0]), "Root="+trace+";Parent=0123456789abcdef;Sampled=1", &response)
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("got %d %s", response.StatusCode, response.Body)
+	}
+	segment, text := daemon.Receive()
+	if segment.Name != "verify" || segment.TraceID != trace || segment.ParentID != "0123456789abcdef" {
+		t.Errorf("segment %s", text)
+	}
+	if segment.Annotations["code"] != "OK" || segment.Annotations["licenseid"] != "00000000-0000-4000-8000-000000000001" {
+		t.Errorf("annotations %v", segment.Annotations)
+	}
+	var operations []string
+	for _, s := range segment.Subsegments {
+		if s.Namespace == "aws" {
+			operations = append(operations, s.AWS.Operation)
+		}
+	}
+	slices.Sort(operations)
+	if want := []string{"GetItem", "GetPublicKey", "GetSecretValue", "Sign"}; !slices.Equal(operations, want) {
+		t.Errorf("subsegments of %v, want %v: %s", operations, want, text)
+	}
+	if strings.Contains(text, licenseKey(a.cases[0])) || strings.Contains(text, "conformance-secret") {
+		t.Errorf("a secret is in the trace: %s", text)
+	}
+
+	f.Invoke(verifyEvent(a.cases[0]), "", &response) // without a trace header
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("without a trace: %d %s", response.StatusCode, response.Body)
+	}
+	for line := range strings.Lines(f.Output()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
+}
+
+// TestFaults drives every fault of AWS through the adapters. Each ends in the documented 500, in bounded time.
+func TestFaults(t *testing.T) {
+	hang := func(map[string]any) (int, any) {
+		time.Sleep(3 * time.Second)
+		return http.StatusOK, map[string]any{}
+	}
+	cut := func(map[string]any) (int, any) { panic(http.ErrAbortHandler) }
+	garbage := func(map[string]any) (int, any) { return http.StatusOK, "<html>" }
+	for name, test := range map[string]struct {
+		operation string
+		fault     lambdatest.Operation
+		attempts  int
+	}{
+		"table throttled":        {"GetItem", lambdatest.Fault(400, "ProvisionedThroughputExceededException"), 3},
+		"table missing":          {"GetItem", lambdatest.Fault(400, "ResourceNotFoundException"), 1},
+		"table denied":           {"GetItem", lambdatest.Fault(400, "AccessDeniedException"), 1},
+		"table fails":            {"GetItem", lambdatest.Fault(500, "InternalServerError"), 3},
+		"table cuts connections": {"GetItem", cut, 3},
+		"table hangs":            {"GetItem", hang, 0},
+		"table answers garbage":  {"GetItem", garbage, 0},
+		"record cannot be read": {"GetItem", func(map[string]any) (int, any) {
+			return 200, json.RawMessage(`{"Item":{"licenseid":{"S":"x"},"isrevoked":{"S":"true"}}}`)
+		}, 1},
+		"secret throttled":           {"GetSecretValue", lambdatest.Fault(400, "ThrottlingException"), 3},
+		"secret missing":             {"GetSecretValue", lambdatest.Fault(400, "ResourceNotFoundException"), 1},
+		"secret denied":              {"GetSecretValue", lambdatest.Fault(400, "AccessDeniedException"), 1},
+		"secret cannot be decrypted": {"GetSecretValue", lambdatest.Fault(400, "DecryptionFailure"), 1},
+		"secret is binary":           {"GetSecretValue", func(map[string]any) (int, any) { return 200, map[string]any{"SecretBinary": "AAAA"} }, 1},
+		"secret is too short":        {"GetSecretValue", func(map[string]any) (int, any) { return 200, map[string]any{"SecretString": `{"key":"short"}`} }, 1},
+		"secret hangs":               {"GetSecretValue", hang, 0},
+		"key throttled":              {"Sign", lambdatest.Fault(400, "ThrottlingException"), 3},
+		"key disabled":               {"Sign", lambdatest.Fault(400, "DisabledException"), 1},
+		"key pending deletion":       {"Sign", lambdatest.Fault(400, "KMSInvalidStateException"), 1},
+		"key missing":                {"Sign", lambdatest.Fault(400, "NotFoundException"), 1},
+		"key denied":                 {"Sign", lambdatest.Fault(400, "AccessDeniedException"), 1},
+		"key of another signature": {"Sign", func(map[string]any) (int, any) {
+			return 200, map[string]any{"KeyId": keyARN, "Signature": make([]byte, 256)}
+		}, 1},
+		"key moved": {"Sign", func(map[string]any) (int, any) {
+			return 200, map[string]any{"KeyId": keyARN + "2", "Signature": make([]byte, 256)}
+		}, 1},
+		"key hangs":         {"Sign", hang, 0},
+		"public key denied": {"GetPublicKey", lambdatest.Fault(400, "AccessDeniedException"), 1},
+		"public key is none": {"GetPublicKey", func(map[string]any) (int, any) {
+			return 200, map[string]any{"KeyId": keyARN, "KeyUsage": "SIGN_VERIFY", "PublicKey": "AAAA"}
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			a.Set(test.operation, test.fault)
+			router := a.router(t)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			response, err := router.Handle(ctx, verifyEvent(a.cases[0]))
+			if err != nil || ctx.Err() != nil {
+				t.Fatalf("not answered in the function's time: %v, %v", err, ctx.Err())
+			}
+			if response.StatusCode != http.StatusInternalServerError || response.Body != `{"error":"INTERNAL_LICENSE_SERVER_ERROR"}` ||
+				response.Headers["Retry-After"] == "" {
+				t.Errorf("got %d %s %v", response.StatusCode, response.Body, response.Headers)
+			}
+			if got := a.Calls(test.operation); test.attempts > 0 && got != test.attempts {
+				t.Errorf("%d attempts, want %d", got, test.attempts)
+			}
+		})
+	}
+}
+
+// router is the function's own, with the account as its AWS.
+func (a account) router(t *testing.T) api.Router {
+	t.Helper()
+	cfg, err := awsconfig.Load(t.Context(), config.WithBaseEndpoint(a.URL), config.WithRegion("eu-central-1"),
+		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("test", "test", "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := newRouter(environment{LicenseTable: "licenses", LicenseKeySecret: "secret", TokenKey: "alias/token", Issuer: "Test", TokenLifetimeDays: 90}, cfg)
+	router.Log = telemetry.NewLogger(io.Discard)
+	return router
+}

@@ -1,0 +1,54 @@
+// Package awsconfig is how our functions call AWS: with bounded time, few and jittered retries, and a count of the
+// calls in the invocation's log record.
+package awsconfig
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
+
+	"openlicenser/shared/telemetry"
+)
+
+const (
+	// attemptTimeout bounds one attempt: a call that hangs leaves time for another one. DynamoDB and KMS answer
+	// within some 20 ms as a rule.
+	attemptTimeout = 2 * time.Second
+	maxAttempts    = 3
+	// maxBackoff bounds the jittered pause between attempts.
+	maxBackoff = 500 * time.Millisecond
+)
+
+// Load answers the configuration that Lambda gives the function by its environment, with more options on top.
+func Load(ctx context.Context, more ...func(*config.LoadOptions) error) (aws.Config, error) {
+	return config.LoadDefaultConfig(ctx, append([]func(*config.LoadOptions) error{
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(attemptTimeout)),
+		config.WithRetryer(func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts = maxAttempts
+				o.MaxBackoff = maxBackoff
+			})
+		}),
+		config.WithLogger(logging.LoggerFunc(func(_ logging.Classification, format string, v ...any) {
+			slog.Warn("AWS SDK: " + fmt.Sprintf(format, v...)) // in the form of our own records
+		})),
+		config.WithAPIOptions([]func(*middleware.Stack) error{countCalls}),
+	}, more...)...)
+}
+
+// countCalls notes each call, and not each attempt, in the invocation's record.
+func countCalls(stack *middleware.Stack) error {
+	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("CountCalls",
+		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			telemetry.Count(ctx, "awscalls")
+			return next.HandleInitialize(ctx, in)
+		}), middleware.Before)
+}

@@ -1,0 +1,267 @@
+// Package lambdatest runs built functions as Lambda does, for tests: it serves the Lambda Runtime API, an AWS
+// endpoint that does what the test says, and the X-Ray daemon's socket.
+package lambdatest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Operation answers one AWS call: a status and a body that becomes JSON. It may also hold the call up, or panic with
+// http.ErrAbortHandler to cut the connection.
+type Operation func(input map[string]any) (status int, output any)
+
+// AWS is an endpoint that speaks AWS JSON.
+type AWS struct {
+	URL string
+
+	mu         sync.Mutex
+	operations map[string]Operation
+	calls      map[string]int
+}
+
+// NewAWS serves the operations, by name as GetItem, until the test ends.
+func NewAWS(t testing.TB, operations map[string]Operation) *AWS {
+	a := &AWS{operations: operations, calls: map[string]int{}}
+	server := httptest.NewServer(http.HandlerFunc(a.serve))
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	a.URL = server.URL
+	return a
+}
+
+// Set changes what an operation answers.
+func (a *AWS) Set(name string, operation Operation) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.operations[name] = operation
+}
+
+// Calls answers how often an operation was called.
+func (a *AWS) Calls(name string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.calls[name]
+}
+
+// Fault answers every call with an AWS error.
+func Fault(status int, code string) Operation {
+	return func(map[string]any) (int, any) {
+		return status, map[string]string{"__type": code, "message": "internals of " + code}
+	}
+}
+
+func (a *AWS) serve(w http.ResponseWriter, r *http.Request) {
+	_, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	var input map[string]any
+	err := json.NewDecoder(r.Body).Decode(&input)
+	a.mu.Lock()
+	a.calls[name]++
+	operation := a.operations[name]
+	a.mu.Unlock()
+	if err != nil || operation == nil {
+		http.Error(w, "unexpected call of "+name, http.StatusNotImplemented)
+		return
+	}
+	status, output := operation(input)
+	text, err := json.Marshal(output)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotImplemented)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	w.Header().Set("X-Amz-Crc32", fmt.Sprint(crc32.ChecksumIEEE(text))) // DynamoDB's clients check it
+	w.WriteHeader(status)
+	w.Write(text)
+}
+
+// Function is a running function.
+type Function struct {
+	t      testing.TB
+	events chan invocation
+	output *lockedBuffer
+}
+
+type invocation struct {
+	event   []byte
+	traceID string
+	answer  chan []byte
+}
+
+// Start builds the package in folder and runs it with the environment, NAME=value, and nothing of this process's.
+func Start(t testing.TB, folder string, environment ...string) *Function {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "bootstrap")
+	if out, err := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", binary, folder).CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	f := &Function{t: t, events: make(chan invocation), output: &lockedBuffer{}}
+	runtime := httptest.NewServer(f.runtimeAPI())
+	command := exec.Command(binary)
+	command.Env = append(environment,
+		"AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(runtime.URL, "http://"),
+		"AWS_LAMBDA_FUNCTION_NAME="+filepath.Base(folder),
+		"AWS_REGION=eu-central-1", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=example",
+		"HOME="+os.TempDir())
+	command.Stdout, command.Stderr = f.output, f.output
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		command.Process.Kill()
+		command.Wait()
+		runtime.CloseClientConnections()
+		runtime.Close()
+	})
+	return f
+}
+
+// invocationTimeout is the time that an invocation is told it has.
+const invocationTimeout = 10 * time.Second
+
+// runtimeAPI is https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
+func (f *Function) runtimeAPI() http.Handler {
+	var mu sync.Mutex
+	answers := map[string]chan []byte{}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case next := <-f.events:
+			mu.Lock()
+			id := fmt.Sprintf("invocation-%d", len(answers)+1)
+			answers[id] = next.answer
+			mu.Unlock()
+			w.Header().Set("Lambda-Runtime-Aws-Request-Id", id)
+			w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(invocationTimeout).UnixMilli()))
+			w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:123456789012:function:test")
+			if next.traceID != "" {
+				w.Header().Set("Lambda-Runtime-Trace-Id", next.traceID)
+			}
+			w.Write(next.event)
+		case <-r.Context().Done():
+		}
+	})
+	answer := func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		answers[r.PathValue("id")] <- body
+		w.WriteHeader(http.StatusAccepted)
+	}
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", answer)
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", answer)
+	return mux
+}
+
+// Invoke answers what the function answers to an event. traceID is X-Ray's header, empty for none.
+func (f *Function) Invoke(event any, traceID string, answer any) {
+	f.t.Helper()
+	text, err := json.Marshal(event)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	next := invocation{text, traceID, make(chan []byte, 1)}
+	patience := time.After(time.Minute)
+	select {
+	case f.events <- next:
+	case <-patience:
+		f.t.Fatalf("the function does not ask for events:\n%s", f.output)
+	}
+	select {
+	case got := <-next.answer:
+		if err := json.Unmarshal(got, answer); err != nil {
+			f.t.Fatalf("%v: %s", err, got)
+		}
+	case <-patience:
+		f.t.Fatalf("the function does not answer:\n%s", f.output)
+	}
+}
+
+// Output answers all that the function has written.
+func (f *Function) Output() string { return f.output.String() }
+
+// lockedBuffer may be written and read at the same time.
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+// Segment is what tests read of an X-Ray segment document.
+type Segment struct {
+	Name        string
+	TraceID     string `json:"trace_id"`
+	ParentID    string `json:"parent_id"`
+	Namespace   string
+	Annotations map[string]any
+	AWS         struct{ Operation string } `json:"aws"`
+	Fault       bool
+	Subsegments []Segment
+}
+
+// Daemon is the X-Ray daemon.
+type Daemon struct {
+	Address string // as AWS_XRAY_DAEMON_ADDRESS wants it
+
+	t          testing.TB
+	connection net.PacketConn
+}
+
+// NewDaemon listens until the test ends.
+func NewDaemon(t testing.TB) *Daemon {
+	t.Helper()
+	connection, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	return &Daemon{Address: connection.LocalAddr().String(), t: t, connection: connection}
+}
+
+// Receive answers the next segment document and its text.
+func (d *Daemon) Receive() (segment Segment, text string) {
+	d.t.Helper()
+	packet := make([]byte, 64<<10)
+	if err := d.connection.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		d.t.Fatal(err)
+	}
+	n, _, err := d.connection.ReadFrom(packet)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_, document, _ := strings.Cut(string(packet[:n]), "\n") // a header stands in the first line
+	if err := json.Unmarshal([]byte(document), &segment); err != nil {
+		d.t.Fatalf("%v: %s", err, packet[:n])
+	}
+	return segment, document
+}

@@ -1,0 +1,41 @@
+package telemetry
+
+import (
+	"log/slog"
+	"time"
+)
+
+// metricsKey is the member by which CloudWatch recognizes a log record that holds metrics.
+const metricsKey = "_aws"
+
+// Namespace is where CloudWatch shows the metrics.
+const Namespace = "OpenLicenser"
+
+// The dimensions and metrics of a request are attributes of its log record.
+const (
+	FunctionKey     = "function"
+	CodeKey         = "code"
+	RequestsKey     = "requests"
+	MillisecondsKey = "milliseconds"
+	SignaturesKey   = "signatures"
+)
+
+// Metrics makes a request's log record count in CloudWatch, by function and outcome, with no call to it: the
+// embedded metric format
+// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
+func Metrics(now time.Time) slog.Attr {
+	type metric struct{ Name, Unit string }
+	type directive struct {
+		Namespace  string
+		Dimensions [][]string
+		Metrics    []metric
+	}
+	return slog.Any(metricsKey, struct {
+		Timestamp         int64
+		CloudWatchMetrics []directive
+	}{now.UnixMilli(), []directive{{
+		Namespace:  Namespace,
+		Dimensions: [][]string{{FunctionKey, CodeKey}, {FunctionKey}},
+		Metrics:    []metric{{RequestsKey, "Count"}, {MillisecondsKey, "Milliseconds"}, {SignaturesKey, "Count"}},
+	}}})
+}

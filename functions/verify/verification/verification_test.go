@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -379,6 +380,28 @@ func TestBounds(t *testing.T) {
 	t.Run("not base64", func(t *testing.T) {
 		if _, body := handle(t, v, verifyEvent("%%%", true)); body["error"] != "BAD_LICENSE_SERVER_REQUEST" {
 			t.Errorf("got %v", body)
+		}
+	})
+}
+
+// FuzzBody: whatever the body, one of the table's answers for callers, and the store is not asked in vain.
+func FuzzBody(f *testing.F) {
+	c := readConformance(f)
+	v := newVerifier(f, c)
+	for _, test := range c.Cases {
+		f.Add(test.Body, test.IsBase64Encoded)
+	}
+	f.Add(`{"licensekey":"\ud800","licensekey":"a.b.c"}`, false)
+	definite := regexp.MustCompile(`^{"error":"(BAD_LICENSE_SERVER_REQUEST|MISSING_LICENSE_KEY|INVALID_LICENSE|LICENSE_REVOKED|LICENSE_EXPIRED)"}$`)
+	f.Fuzz(func(t *testing.T, body string, isBase64Encoded bool) {
+		response, err := v.Router().Handle(t.Context(), verifyEvent(body, isBase64Encoded))
+		if err != nil {
+			t.Fatal(err)
+		}
+		isToken := response.StatusCode == http.StatusOK && strings.HasPrefix(response.Body, `{"message":"eyJ`)
+		isRefusal := response.StatusCode == http.StatusBadRequest && definite.MatchString(response.Body)
+		if !isToken && !isRefusal {
+			t.Fatalf("%q is answered with %d %s", body, response.StatusCode, response.Body)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -64,8 +65,8 @@ type samTemplate struct {
 						Security []any
 					}
 					GatewayResponses map[string]struct {
-						StatusCode        any
-						ResponseTemplates map[string]string
+						StatusCode        any               `yaml:"statusCode"`
+						ResponseTemplates map[string]string `yaml:"responseTemplates"`
 					} `yaml:"x-amazon-apigateway-gateway-responses"`
 				} `yaml:"DefinitionBody"`
 			} `yaml:"Properties"`
@@ -83,6 +84,38 @@ func readTemplate(t *testing.T) (read samTemplate) {
 		t.Fatal(err)
 	}
 	return read
+}
+
+// TestGatewayResponsesAreTheTemplates: what API Gateway answers by itself carries what products read, and the local
+// server says the same.
+func TestGatewayResponsesAreTheTemplates(t *testing.T) {
+	declared := readTemplate(t).Resources.Api.Properties.DefinitionBody.GatewayResponses
+	if len(declared) == 0 {
+		t.Fatal("the template declares none")
+	}
+	for name, response := range declared {
+		var body struct{ Error, Code string }
+		if err := json.Unmarshal([]byte(response.ResponseTemplates["application/json"]), &body); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		status := fmt.Sprint(response.StatusCode)
+		if body.Error == "" || body.Code != body.Error || (status == "400") && body.Error != "BAD_LICENSE_SERVER_REQUEST" {
+			t.Errorf("%s answers %s %+v", name, status, body)
+		}
+	}
+	for name, local := range map[string]gatewayAnswer{
+		"BAD_REQUEST_BODY":             badRequest,
+		"MISSING_AUTHENTICATION_TOKEN": noSuchRoute,
+		"REQUEST_TOO_LARGE":            requestTooLarge,
+		"API_CONFIGURATION_ERROR":      internalError,
+	} {
+		recorder := httptest.NewRecorder()
+		gatewayResponse(recorder, local)
+		want := declared[name]
+		if recorder.Body.String() != want.ResponseTemplates["application/json"] || fmt.Sprint(recorder.Code) != fmt.Sprint(want.StatusCode) {
+			t.Errorf("%s: the local server answers %d %s, API Gateway %v %s", name, recorder.Code, recorder.Body, want.StatusCode, want.ResponseTemplates["application/json"])
+		}
+	}
 }
 
 // newTestGateway echoes each event.

@@ -1,0 +1,68 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test build lint lint-go lint-template ci clean
+.PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction
+
+# The processor of the Lambda functions: arm64, or amd64. sam build sets it from the template's Architecture.
+LAMBDA_GOARCH ?= arm64
+PYTHON ?= python3
+
+# What a binary holds depends on the sources and the version of Go only: not on this machine, its folders or the time.
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false
+BUILD_LAMBDA = GOOS=linux GOARCH=$(LAMBDA_GOARCH) $(GO_BUILD) -tags lambda.norpc -ldflags='-s -w -buildid='
+
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
+VENV := .tools/venv
+SAM := SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+run: ## build and start the service on http://127.0.0.1:3000; ARGS="--listen ... --data ..." changes where
+	@$(GO_BUILD) -ldflags='-buildid=' -o bin/licenser ./cmd/licenser
+	@exec bin/licenser serve $(ARGS)
+
+# The race detector needs cgo, a C compiler and a platform that has it; whether runtime/cgo builds tells all three.
+test: ## all hermetic tests
+	@if go build -race runtime/cgo 2>/dev/null; then race=-race; \
+	else echo 'make test: no C compiler for cgo on this machine, so without the race detector'; fi; \
+	echo go test $$race ./...; go test $$race ./...
+
+build: ## all binaries, reproducibly: bin/lambda/*/bootstrap and bin/licenser
+	$(BUILD_LAMBDA) -o bin/lambda/verify/bootstrap ./functions/verify
+	$(BUILD_LAMBDA) -o bin/lambda/issue/bootstrap ./functions/issue
+	$(BUILD_LAMBDA) -o bin/lambda/audit/bootstrap ./functions/audit
+	$(GO_BUILD) -ldflags='-buildid=' -o bin/licenser ./cmd/licenser
+
+# sam build asks for these by the functions' names in the template.
+build-VerifyFunction:
+	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/verify
+build-IssueFunction:
+	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/issue
+build-AuditFunction:
+	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/audit
+
+lint: lint-go lint-template ## gofmt, go vet, staticcheck, cfn-lint, sam validate
+
+lint-go:
+	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...) | sort -u); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	$(STATICCHECK) ./...
+
+lint-template: $(VENV)/installed
+	$(VENV)/bin/cfn-lint --include-checks I --template template.yaml
+	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint --template template.yaml
+
+$(VENV)/installed: .ci/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	{ echo 'The template checks need Python 3.10 or later as $(PYTHON); PYTHON=... names another.'; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || \
+	{ echo 'The template checks need the Python module venv (on Debian and Ubuntu the package python3-venv).'; exit 1; }
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement .ci/requirements.txt
+	@touch $@
+
+ci: ## all that CI runs
+	.ci/run
+
+clean: ## remove what was built and installed here; data in .licenser/ stays
+	rm -rf bin .aws-sam .tools

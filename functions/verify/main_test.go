@@ -9,7 +9,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -27,7 +26,10 @@ import (
 	"openlicenser/shared/awsconfig"
 	"openlicenser/shared/lambdatest"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/telemetry/telemetrytest"
 )
+
+func TestMain(m *testing.M) { telemetrytest.Main(m, "conformance-secret") }
 
 const keyARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
@@ -308,6 +310,6 @@ func (a account) router(t *testing.T) api.Router {
 		t.Fatal(err)
 	}
 	router := newRouter(environment{LicenseTable: "licenses", LicenseKeySecret: "secret", TokenKey: "alias/token", Issuer: "Test", TokenLifetimeDays: 90}, cfg)
-	router.Log = telemetry.NewLogger(io.Discard)
+	router.Log = telemetrytest.Log
 	return router
 }

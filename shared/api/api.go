@@ -80,7 +80,7 @@ func (rt Router) Handle(ctx context.Context, event events.APIGatewayProxyRequest
 		slog.Int("status", response.Status),
 		slog.Int(telemetry.RequestsKey, 1),
 		slog.Float64(telemetry.MillisecondsKey, float64(time.Since(begun).Microseconds())/1000),
-		telemetry.Metrics(begun))
+		telemetry.Metrics(begun, record))
 	return response.event(), nil
 }
 

@@ -29,6 +29,10 @@ func newRouter(log *bytes.Buffer) api.Router {
 				telemetry.Count(ctx, "awscalls")
 				return api.JSON(http.StatusOK, r.QueryParameters())
 			},
+			"GET /signed": func(ctx context.Context, _ api.Request) (api.Response, error) {
+				telemetry.Count(ctx, telemetry.SignaturesKey)
+				return api.JSON(http.StatusOK, nil)
+			},
 			"GET /error": func(context.Context, api.Request) (api.Response, error) { return api.Response{}, errTeapot },
 			"GET /panic": func(context.Context, api.Request) (api.Response, error) { panic("internal text") },
 			"GET /slow": func(ctx context.Context, _ api.Request) (api.Response, error) {
@@ -108,7 +112,7 @@ func TestMetrics(t *testing.T) {
 	var log bytes.Buffer
 	router := newRouter(nil)
 	router.Log = telemetry.NewLogger(&log)
-	if _, err := router.Handle(t.Context(), events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/ok"}); err != nil {
+	if _, err := router.Handle(t.Context(), events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/signed"}); err != nil {
 		t.Fatal(err)
 	}
 	var record map[string]any
@@ -139,10 +143,15 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"requests", "milliseconds"} {
-		if _, isNumber := record[name].(float64); !isNumber {
-			t.Errorf("metric %s is %v", name, record[name])
+	var names []string
+	for _, metric := range directive.Metrics {
+		names = append(names, metric.Name)
+		if _, isNumber := record[metric.Name].(float64); !isNumber {
+			t.Errorf("metric %s is %v", metric.Name, record[metric.Name])
 		}
+	}
+	if diff := cmp.Diff([]string{"requests", "milliseconds", "signatures"}, names); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
 }
 

@@ -23,12 +23,16 @@ const (
 // Metrics makes a request's log record count in CloudWatch, by function and outcome, with no call to it: the
 // embedded metric format
 // (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
-func Metrics(now time.Time) slog.Attr {
+func Metrics(now time.Time, record *Record) slog.Attr {
 	type metric struct{ Name, Unit string }
 	type directive struct {
 		Namespace  string
 		Dimensions [][]string
 		Metrics    []metric
+	}
+	metrics := []metric{{RequestsKey, "Count"}, {MillisecondsKey, "Milliseconds"}}
+	if record.counted(SignaturesKey) { // a metric must be a member of the record
+		metrics = append(metrics, metric{SignaturesKey, "Count"})
 	}
 	return slog.Any(metricsKey, struct {
 		Timestamp         int64
@@ -36,6 +40,6 @@ func Metrics(now time.Time) slog.Attr {
 	}{now.UnixMilli(), []directive{{
 		Namespace:  Namespace,
 		Dimensions: [][]string{{FunctionKey, CodeKey}, {FunctionKey}},
-		Metrics:    []metric{{RequestsKey, "Count"}, {MillisecondsKey, "Milliseconds"}, {SignaturesKey, "Count"}},
+		Metrics:    metrics,
 	}}})
 }

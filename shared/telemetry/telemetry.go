@@ -60,6 +60,12 @@ func Count(ctx context.Context, name string) {
 	}
 }
 
+func (r *Record) counted(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[name] > 0
+}
+
 // Attrs answers what was noted so far, in order, then what was counted.
 func (r *Record) Attrs() []slog.Attr {
 	r.mu.Lock()

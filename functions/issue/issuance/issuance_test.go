@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,9 +23,11 @@ import (
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
 	"openlicenser/shared/license/licensetest"
-	"openlicenser/shared/telemetry"
+	"openlicenser/shared/telemetry/telemetrytest"
 	"openlicenser/shared/token"
 )
+
+func TestMain(m *testing.M) { telemetrytest.Main(m) }
 
 const principal = "arn:aws:iam::123456789012:user/shop"
 
@@ -50,7 +51,7 @@ func newVendor(t *testing.T) vendor {
 		Secrets:  folder.Secrets,
 		Name:     "Test Issuer",
 		Now:      func() time.Time { return licensetest.Now.Add(1234567 * time.Nanosecond) },
-		Log:      telemetry.NewLogger(io.Discard),
+		Log:      telemetrytest.Log,
 	}, folder}
 }
 

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -26,8 +25,11 @@ import (
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/telemetry/telemetrytest"
 	"openlicenser/shared/token"
 )
+
+func TestMain(m *testing.M) { telemetrytest.Main(m, "conformance-secret", "that was in force before") }
 
 // conformance is the file that holds the contract's cases.
 type conformance struct {
@@ -84,7 +86,7 @@ func newVerifier(t testing.TB, c conformance) verification.Verifier {
 		Secrets:    fixedSecret(c.Secret),
 		Authorizer: token.Authorizer{Key: folder.SigningKey, Issuer: "Test Issuer", Lifetime: 90 * 24 * time.Hour},
 		Now:        time.Now,
-		Log:        telemetry.NewLogger(io.Discard),
+		Log:        telemetrytest.Log,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -62,7 +63,7 @@ func (rt Router) Handle(ctx context.Context, event events.APIGatewayProxyRequest
 	}
 
 	code := "OK"
-	response, err := protect(handler)(ctx, Request{event: event})
+	response, err := protect(handler)(ctx, Request{event})
 	if err != nil {
 		failure := rt.Failure(err)
 		response, code = rt.Render(failure), failure.Code
@@ -75,7 +76,7 @@ func (rt Router) Handle(ctx context.Context, event events.APIGatewayProxyRequest
 	rt.log(ctx, record, response.Status, err,
 		slog.String(telemetry.FunctionKey, rt.Function),
 		slog.String("requestid", event.RequestContext.RequestID),
-		slog.String("traceid", event.Headers["X-Amzn-Trace-Id"]),
+		slog.String("traceid", Request{event}.Header("X-Amzn-Trace-Id")),
 		slog.String("route", route),
 		slog.Int("status", response.Status),
 		slog.Int(telemetry.RequestsKey, 1),
@@ -117,6 +118,16 @@ func (r Request) Body() ([]byte, error) {
 		return base64.StdEncoding.DecodeString(r.event.Body)
 	}
 	return []byte(r.event.Body), nil
+}
+
+// Header answers a header by its name, in whatever case the caller wrote it, or nothing.
+func (r Request) Header(name string) string {
+	for written, value := range r.event.Headers {
+		if strings.EqualFold(written, name) {
+			return value
+		}
+	}
+	return ""
 }
 
 // PathParameter answers the part of the path that stands for {name} in the route.

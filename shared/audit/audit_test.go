@@ -108,7 +108,7 @@ func TestActions(t *testing.T) {
 // TestActor: only the change that set the actor is its.
 func TestActor(t *testing.T) {
 	issued := licensetest.Issue(t)
-	revoked := issued.Revoke(licensetest.Change("why"))
+	revoked := licensetest.Revoke(t, issued, "why")
 	e := describe(t, issued.Record(), revoked.Record())
 	if e.Actor != revoked.ChangedBy || e.Reason != "why" || e.RequestID != revoked.RequestID {
 		t.Errorf("our change: %+v", e)

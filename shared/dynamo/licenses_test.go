@@ -131,7 +131,10 @@ func TestCreate(t *testing.T) {
 func TestUpdate(t *testing.T) {
 	before := licensetest.Issue(t)
 	change := licensetest.Change("")
-	after := before.Revoke(change)
+	after, err := before.Revoke(change)
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	t.Run("OK", func(t *testing.T) {
 		w, client := serve(t, ok(`{}`))
@@ -158,7 +161,7 @@ func TestUpdate(t *testing.T) {
 			t.Fatal(err)
 		}
 		w, client := serve(t, ok(`{}`))
-		if err := dynamo.NewLicenses(client, "t").Update(t.Context(), foreign, foreign.Revoke(change)); err != nil {
+		if err := dynamo.NewLicenses(client, "t").Update(t.Context(), foreign, licensetest.Revoke(t, foreign, "why")); err != nil {
 			t.Fatal(err)
 		}
 		const want = "attribute_exists(#licenseid) AND #changedtimestamp = :was_changedtimestamp AND " +
@@ -280,7 +283,7 @@ func TestLicenseFaults(t *testing.T) {
 		},
 		"create license": func(ctx context.Context, s *dynamo.Licenses) error { return s.Create(ctx, l) },
 		"update license": func(ctx context.Context, s *dynamo.Licenses) error {
-			return s.Update(ctx, l, l.Revoke(licensetest.Change("why")))
+			return s.Update(ctx, l, licensetest.Revoke(t, l, "why"))
 		},
 		"list licenses": func(ctx context.Context, s *dynamo.Licenses) error {
 			_, err := s.List(ctx, license.Query{Limit: 1})

@@ -48,7 +48,7 @@ func TestListContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Update(t.Context(), before, before.Revoke(licensetest.Change("why"))); err != nil {
+	if err := store.Update(t.Context(), before, licensetest.Revoke(t, before, "why")); err != nil {
 		t.Fatal(err)
 	}
 	wantIDs("it joins the list of all with our first change", license.Query{Limit: 10}, "foreign", ours.ID)

@@ -95,7 +95,7 @@ func TestPermissions(t *testing.T) {
 func TestChanges(t *testing.T) {
 	folder := open(t, t.TempDir())
 	before := licensetest.Issue(t)
-	after := before.Revoke(licensetest.Change("why"))
+	after := licensetest.Revoke(t, before, "why")
 	if err := folder.Licenses.Create(t.Context(), before); err != nil {
 		t.Fatal(err)
 	}

@@ -68,15 +68,23 @@ func (e *InvalidError) Error() string {
 	return "invalid: " + strings.Join(texts, "; ")
 }
 
+// Patch holds the fields of a license that a vendor may change. A nil leaves a field as it is.
+type Patch struct {
+	CustomerName   *string
+	ExpirationDate *string // ISO 8601
+	Services       *[]Service
+	AppURLs        *[]AppURL
+	Notes          *string
+	GraceDays      *int
+}
+
 // Issue makes the license that the draft asks for, with a new id that sorts by time (UUID version 7), or
 // answers an *InvalidError.
 func (d Draft) Issue(c Change) (License, error) {
-	services, appURLs := marshalList(d.Services), marshalList(d.AppURLs)
-	expiration, fields := d.check(c.At)
-	for field, list := range map[string]JSONList{"services": services, "appurls": appURLs} {
-		if len(list) > MaxListBytes {
-			fields = append(fields, FieldError{field, fmt.Sprintf("must be at most %d bytes of JSON", MaxListBytes)})
-		}
+	l := License{CustomerID: d.CustomerID, Created: c.At}
+	fields := Patch{&d.CustomerName, &d.ExpirationDate, &d.Services, &d.AppURLs, &d.Notes, &d.GraceDays}.apply(&l, c.At)
+	if d.CustomerID != "" && !isUUID(d.CustomerID) {
+		fields = append(fields, FieldError{"customerid", "must be a UUID, as 869b100f-06b7-44cc-80df-b4c4bf728461, or absent"})
 	}
 	if len(fields) > 0 {
 		return License{}, &InvalidError{Fields: fields}
@@ -85,77 +93,99 @@ func (d Draft) Issue(c Change) (License, error) {
 	if err != nil {
 		return License{}, err
 	}
-	customerID, err := canonicalOrNewUUID(d.CustomerID)
-	if err != nil {
-		return License{}, err
+	l.ID = id.String()
+	l.CustomerID = strings.ToLower(d.CustomerID)
+	if l.CustomerID == "" {
+		l.CustomerID = uuid.NewString()
 	}
-	return License{
-		ID:             id.String(),
-		CustomerID:     customerID,
-		CustomerName:   d.CustomerName,
-		Services:       services,
-		AppURLs:        appURLs,
-		ExpirationDate: expiration,
-		GraceDays:      d.GraceDays,
-		Notes:          d.Notes,
-		Created:        c.At,
-	}.stamped(c), nil
+	return l.stamped(c), nil
 }
 
-func canonicalOrNewUUID(text string) (string, error) {
-	if text == "" {
-		id, err := uuid.NewRandom()
-		return id.String(), err
+// Patch changes the given fields, or answers an *InvalidError. A patch that changes nothing answers the license as
+// it is, with the same Version. What other tools wrote into fields that are not given stays as it is.
+func (l License) Patch(p Patch, c Change) (License, error) {
+	patched := l
+	if fields := p.apply(&patched, c.At); len(fields) > 0 {
+		return l, &InvalidError{Fields: fields}
 	}
-	id, err := uuid.Parse(text)
-	return id.String(), err
+	if set, remove := Delta(l, patched); len(set) == 0 && len(remove) == 0 {
+		return l, nil
+	}
+	return patched.stamped(c), nil
 }
 
-func marshalList[T Service | AppURL](elements []T) JSONList {
-	if elements == nil {
-		return "[]"
-	}
-	text, err := marshalJSON(elements)
-	if err != nil {
-		panic(err) // structs of strings always marshal
-	}
-	return JSONList(text)
-}
-
-func (d Draft) check(now time.Time) (expiration time.Time, fields []FieldError) {
+// apply sets the given fields and answers all that is wrong with them.
+func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 	refuse := func(field, message string) { fields = append(fields, FieldError{field, message}) }
+	if p.CustomerName != nil {
+		refuseText(refuse, "customername", *p.CustomerName, 1, MaxCustomerName)
+		l.CustomerName = *p.CustomerName
+	}
+	if p.ExpirationDate != nil {
+		expiration, err := ParseDate(*p.ExpirationDate)
+		switch {
+		case err != nil:
+			refuse("expirationdate", "must be an ISO 8601 date, as 2030-01-31T00:00:00Z")
+		case !expiration.After(now):
+			refuse("expirationdate", "must lie in the future")
+		}
+		l.ExpirationDate = expiration.Truncate(time.Millisecond) // what a record holds
+	}
+	if p.Services != nil {
+		l.Services = marshalList(*p.Services)
+		refuseServices(refuse, *p.Services, len(l.Services))
+	}
+	if p.AppURLs != nil {
+		l.AppURLs = marshalList(*p.AppURLs)
+		refuseAppURLs(refuse, *p.AppURLs, len(l.AppURLs))
+	}
+	if p.Notes != nil {
+		refuseText(refuse, "notes", *p.Notes, 0, MaxNotes)
+		l.Notes = *p.Notes
+	}
+	if p.GraceDays != nil {
+		if *p.GraceDays < 0 || *p.GraceDays > MaxGraceDays {
+			refuse("gracedays", fmt.Sprintf("must be a whole number from 0 to %d", MaxGraceDays))
+		}
+		l.GraceDays = *p.GraceDays
+	}
+	return fields
+}
 
-	refuseText(refuse, "customername", d.CustomerName, 1, MaxCustomerName)
-	if d.CustomerID != "" && !isUUID(d.CustomerID) {
-		refuse("customerid", "must be a UUID, as 869b100f-06b7-44cc-80df-b4c4bf728461, or absent")
-	}
-	expiration, err := ParseDate(d.ExpirationDate)
+func refuseServices(refuse func(field, message string), services []Service, bytes int) {
 	switch {
-	case err != nil:
-		refuse("expirationdate", "must be an ISO 8601 date, as 2030-01-31T00:00:00Z")
-	case !expiration.After(now):
-		refuse("expirationdate", "must lie in the future")
-	}
-	if len(d.Services) > MaxServices {
+	case len(services) > MaxServices:
 		refuse("services", fmt.Sprintf("must hold at most %d services", MaxServices))
+	case bytes > MaxListBytes:
+		refuse("services", fmt.Sprintf("must be at most %d bytes of JSON", MaxListBytes))
 	}
-	for i, s := range d.Services {
+	for i, s := range services {
 		refuseText(refuse, fmt.Sprintf("services[%d].serviceName", i), s.Name, 1, MaxServiceText)
 		refuseText(refuse, fmt.Sprintf("services[%d].serviceValue", i), s.Value, 1, MaxServiceText)
 	}
-	if len(d.AppURLs) > MaxAppURLs {
+}
+
+func refuseAppURLs(refuse func(field, message string), urls []AppURL, bytes int) {
+	switch {
+	case len(urls) > MaxAppURLs:
 		refuse("appurls", fmt.Sprintf("must hold at most %d URLs", MaxAppURLs))
+	case bytes > MaxListBytes:
+		refuse("appurls", fmt.Sprintf("must be at most %d bytes of JSON", MaxListBytes))
 	}
-	for i, u := range d.AppURLs {
+	for i, u := range urls {
 		if message := u.problem(); message != "" {
 			refuse(fmt.Sprintf("appurls[%d].URL", i), message)
 		}
 	}
-	refuseText(refuse, "notes", d.Notes, 0, MaxNotes)
-	if d.GraceDays < 0 || d.GraceDays > MaxGraceDays {
-		refuse("gracedays", fmt.Sprintf("must be a whole number from 0 to %d", MaxGraceDays))
+}
+
+// marshalList writes a nil list as an empty one.
+func marshalList[T Service | AppURL](elements []T) JSONList {
+	text, err := marshalJSON(append([]T{}, elements...))
+	if err != nil {
+		panic(err) // structs of strings always marshal
 	}
-	return expiration, fields
+	return JSONList(text)
 }
 
 // CheckReason tells whether a reason for a change may be recorded; the error is an *InvalidError.

@@ -70,31 +70,3 @@ func (l License) Status(now time.Time) Status {
 
 // EndsAt is the first instant at which the license is expired, grace included.
 func (l License) EndsAt() time.Time { return l.ExpirationDate.AddDate(0, 0, l.GraceDays) }
-
-// Change says who changes a license, when, why, and in which request.
-type Change struct {
-	At        time.Time
-	By        string // the IAM principal
-	Reason    string // empty where none was given
-	RequestID string
-}
-
-// Revoke ends the license for good. A license that is revoked already comes back as it is, with the same
-// Version.
-func (l License) Revoke(c Change) License {
-	if l.Revoked {
-		return l
-	}
-	l.Revoked = true
-	return l.stamped(c)
-}
-
-func (l License) stamped(c Change) License {
-	l.Version++
-	l.Changed = c.At
-	l.ChangedBy = c.By
-	l.ChangeReason = c.Reason
-	l.RequestID = c.RequestID
-	l.stored = nil
-	return l
-}

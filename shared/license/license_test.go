@@ -34,17 +34,3 @@ func TestStatus(t *testing.T) {
 		})
 	}
 }
-
-func TestRevoke(t *testing.T) {
-	before := licensetest.Issue(t)
-	change := licensetest.Change("why")
-	after := before.Revoke(change)
-	want := before
-	want.Revoked, want.Version, want.ChangeReason, want.RequestID = true, 2, "why", change.RequestID
-	if diff := licensetest.Diff(want, after); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if diff := licensetest.Diff(after, after.Revoke(licensetest.Change("again"))); diff != "" {
-		t.Errorf("a second revocation changed something:\n%s", diff)
-	}
-}

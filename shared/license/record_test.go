@@ -212,7 +212,7 @@ func TestRecordRoundTrips(t *testing.T) {
 // TestDelta: an update's attributes lead from the one record to the other, and are no more than needed.
 func TestDelta(t *testing.T) {
 	before := licensetest.Issue(t)
-	after := before.Revoke(licensetest.Change(""))
+	after := licensetest.Revoke(t, before, "")
 	set, remove := license.Delta(before, after)
 	if _, sent := set["customername"]; sent {
 		t.Error("what did not change is written")

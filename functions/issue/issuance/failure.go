@@ -9,7 +9,11 @@ import (
 	"openlicenser/shared/license"
 )
 
-var errNoRoute = errors.New("no such route")
+var (
+	errNoRoute   = errors.New("no such route")
+	errNoIfMatch = errors.New("no If-Match")
+	errStale     = errors.New("If-Match does not match")
+)
 
 // failures says what an error means to the vendor. What is not here is a fault of ours.
 var failures = []struct {
@@ -22,6 +26,9 @@ var failures = []struct {
 	{errNotJSON, http.StatusBadRequest, "MALFORMED_BODY", "The body must be a JSON object (Content-Type: application/json)."},
 	{errTooLarge, http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE", fmt.Sprintf("The body must be at most %d bytes long.", maxBody)},
 	{license.ErrNotFound, http.StatusNotFound, "LICENSE_NOT_FOUND", "There is no license with this id."},
+	{errNoIfMatch, http.StatusPreconditionRequired, "IF_MATCH_REQUIRED",
+		"Send If-Match with the ETag that you read, so that no change of others is lost, or * to change whatever is there."},
+	{errStale, http.StatusPreconditionFailed, "STALE", "The license was changed since you read it; read it again."},
 	{license.ErrConflict, http.StatusConflict, "CONFLICT", "The license is being changed by others; try again."},
 	{license.ErrUnreadable, http.StatusInternalServerError, "UNREADABLE_LICENSE",
 		"The stored record cannot be understood, so no product gets a token for it; the log names the attribute to repair."},
@@ -36,6 +43,10 @@ func failure(err error) api.Failure {
 			Detail: "Some fields are not as they must be; nothing was changed.",
 			Fields: invalid.Fields,
 		}
+	}
+	var impossible *license.TransitionError
+	if errors.As(err, &impossible) {
+		return api.Failure{Status: http.StatusConflict, Code: "STATUS_FORBIDS", Detail: impossible.Message}
 	}
 	for _, f := range failures {
 		if errors.Is(err, f.err) {

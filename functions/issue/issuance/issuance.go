@@ -34,12 +34,16 @@ func (i Issuer) Router() api.Router {
 	return api.Router{
 		Function: "issue",
 		Routes: api.Routes{
-			"POST /licenses":                    i.issue,
-			"GET /licenses":                     i.list,
-			"GET /licenses/{licenseid}":         i.get,
-			"GET /licenses/{licenseid}/key":     i.licenseKey,
-			"POST /licenses/{licenseid}/revoke": i.revoke,
-			"GET /licenses/{licenseid}/audit":   i.audit,
+			"POST /licenses":                       i.issue,
+			"GET /licenses":                        i.list,
+			"GET /licenses/{licenseid}":            i.get,
+			"PATCH /licenses/{licenseid}":          i.patch,
+			"GET /licenses/{licenseid}/key":        i.licenseKey,
+			"POST /licenses/{licenseid}/revoke":    i.transition(license.License.Revoke),
+			"POST /licenses/{licenseid}/suspend":   i.transition(license.License.Suspend),
+			"POST /licenses/{licenseid}/reinstate": i.transition(license.License.Reinstate),
+			"POST /licenses/{licenseid}/renew":     i.renew,
+			"GET /licenses/{licenseid}/audit":      i.audit,
 		},
 		Fallback: func(context.Context, api.Request) (api.Response, error) { return api.Response{}, errNoRoute },
 		Failure:  failure,
@@ -96,31 +100,64 @@ func (i Issuer) licenseKey(ctx context.Context, r api.Request) (api.Response, er
 	return noStore(api.JSON(http.StatusOK, map[string]string{"licensekey": key}))
 }
 
-// maxRevocations bounds how often a revocation begins anew when others change the license meanwhile.
-const maxRevocations = 5
-
-// revoke has no If-Match: it is right whatever the license has become meanwhile.
-func (i Issuer) revoke(ctx context.Context, r api.Request) (api.Response, error) {
-	reason, err := readReason(r)
+func (i Issuer) patch(ctx context.Context, r api.Request) (api.Response, error) {
+	if r.Header("If-Match") == "" {
+		return api.Response{}, errNoIfMatch
+	}
+	patch, reason, err := readPatch(r)
 	if err != nil {
 		return api.Response{}, err
 	}
-	for range maxRevocations {
+	return i.update(ctx, r, reason, func(l license.License, c license.Change) (license.License, error) { return l.Patch(patch, c) })
+}
+
+// transition needs no If-Match: it is right whatever the license has become meanwhile.
+func (i Issuer) transition(do func(license.License, license.Change) (license.License, error)) api.Handler {
+	return func(ctx context.Context, r api.Request) (api.Response, error) {
+		reason, err := readReason(r)
+		if err != nil {
+			return api.Response{}, err
+		}
+		return i.update(ctx, r, reason, do)
+	}
+}
+
+func (i Issuer) renew(ctx context.Context, r api.Request) (api.Response, error) {
+	expirationDate, reason, err := readRenewal(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	return i.update(ctx, r, reason, func(l license.License, c license.Change) (license.License, error) { return l.Renew(expirationDate, c) })
+}
+
+// maxUpdates bounds how often an update begins anew when others change the license meanwhile.
+const maxUpdates = 5
+
+// update reads the license, changes it and writes it. Where the caller sent If-Match, it must match what is read; a
+// change of others between reading and writing begins the update anew, so that none is lost.
+func (i Issuer) update(ctx context.Context, r api.Request, reason string, do func(license.License, license.Change) (license.License, error)) (api.Response, error) {
+	change := i.change(r, reason)
+	for range maxUpdates {
 		before, err := i.read(ctx, r)
 		if err != nil {
 			return api.Response{}, err
 		}
-		after := before.Revoke(i.change(r, reason))
-		if after.Version == before.Version {
-			return withETag(http.StatusOK, after, i.represent(after))
+		if !matches(r.Header("If-Match"), before) {
+			return api.Response{}, errStale
 		}
-		switch err := i.Licenses.Update(ctx, before, after); {
-		case errors.Is(err, license.ErrConflict):
-			continue
-		case err != nil:
+		after, err := do(before, change)
+		if err != nil {
+			return api.Response{}, err
+		}
+		if after.Version != before.Version {
+			err = i.Licenses.Update(ctx, before, after)
+		}
+		switch {
+		case err == nil:
+			return withETag(http.StatusOK, after, i.represent(after))
+		case !errors.Is(err, license.ErrConflict):
 			return api.Response{}, fmt.Errorf("update: %w", err)
 		}
-		return withETag(http.StatusOK, after, i.represent(after))
 	}
 	return api.Response{}, license.ErrConflict
 }

@@ -1,6 +1,7 @@
 package issuance_test
 
 import (
+	stdcmp "cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -151,8 +152,8 @@ func TestIssueReportsAllThatIsWrong(t *testing.T) {
 	for _, f := range a.Errors {
 		fields = append(fields, f.Field)
 	}
-	want := []string{"customername", "expires", "customerid", "expirationdate", "services[0].serviceName", "services[0].serviceValue",
-		"appurls[0].URL", "appurls[1].URL", "notes", "gracedays"}
+	want := []string{"customername", "expires", "expirationdate", "services[0].serviceName", "services[0].serviceValue",
+		"appurls[0].URL", "appurls[1].URL", "notes", "gracedays", "customerid"}
 	if a.status != http.StatusBadRequest || a.Code != "INVALID_FIELDS" || a.header["Content-Type"] != "application/problem+json" {
 		t.Errorf("got %d %v %s", a.status, a.header, a.text)
 	}
@@ -187,6 +188,114 @@ func TestRevoke(t *testing.T) {
 	}
 	if a := v.call("POST", "/licenses/{licenseid}/revoke", v.issue().LicenseID, "", nil); a.Status != "revoked" {
 		t.Errorf("without a body: got %d %s", a.status, a.text)
+	}
+}
+
+func (v vendor) callIfMatch(method, resource, id, ifMatch, body string) answer {
+	v.t.Helper()
+	event := events.APIGatewayProxyRequest{
+		HTTPMethod: method, Resource: resource, Body: body, PathParameters: map[string]string{"licenseid": id},
+		Headers: map[string]string{"if-match": ifMatch},
+	}
+	event.RequestContext.Identity.UserArn = principal
+	return v.handle(event)
+}
+
+func TestLifeCycle(t *testing.T) {
+	v := newVendor(t)
+	id := v.issue().LicenseID
+	for _, step := range []struct {
+		route, body string
+		status      int
+		want        string // the license's status, or the problem's code
+	}{
+		{"suspend", `{"reason":"unpaid"}`, 200, "suspended"},
+		{"suspend", ``, 200, "suspended"},
+		{"renew", `{"expirationdate":"2031-01-31"}`, 200, "suspended"},
+		{"reinstate", ``, 200, "active"},
+		{"renew", `{"expirationdate":"2029-01-31"}`, 400, "INVALID_FIELDS"},
+		{"renew", `{}`, 400, "INVALID_FIELDS"},
+		{"renew", ``, 400, "MALFORMED_BODY"},
+		{"revoke", `{"reason":"ended"}`, 200, "revoked"},
+		{"suspend", ``, 409, "STATUS_FORBIDS"},
+		{"renew", `{"expirationdate":"2032-01-31"}`, 409, "STATUS_FORBIDS"},
+		{"reinstate", ``, 409, "STATUS_FORBIDS"},
+		{"reinstate", `{"reason":"a mistake"}`, 200, "active"},
+	} {
+		a := v.call("POST", "/licenses/{licenseid}/"+step.route, id, step.body, nil)
+		if got := stdcmp.Or(a.Code, fmt.Sprint(a.Status)); a.status != step.status || got != step.want {
+			t.Fatalf("%s %s: got %d %s", step.route, step.body, a.status, a.text)
+		}
+	}
+	a := v.call("GET", "/licenses/{licenseid}", id, "", nil)
+	if a.Version != 6 || a.ExpirationDate != "2031-01-31T00:00:00.000Z" || a.ChangeReason != "a mistake" {
+		t.Errorf("got %s", a.text)
+	}
+}
+
+func TestPatch(t *testing.T) {
+	v := newVendor(t)
+	issued := v.issue()
+	patch := func(ifMatch, body string) answer {
+		t.Helper()
+		return v.callIfMatch("PATCH", "/licenses/{licenseid}", issued.LicenseID, ifMatch, body)
+	}
+	if a := patch("", `{"notes":"x"}`); a.status != http.StatusPreconditionRequired || a.Code != "IF_MATCH_REQUIRED" {
+		t.Errorf("without If-Match: %d %s", a.status, a.text)
+	}
+	changed := patch(issued.header["ETag"], `{"customername":"Renamed","appurls":null,"reason":"moved"}`)
+	if changed.status != http.StatusOK || len(changed.AppURLs) != 0 || len(changed.Services) != 1 || changed.ChangeReason != "moved" || changed.Version != 2 {
+		t.Errorf("got %d %s", changed.status, changed.text)
+	}
+	if a := patch(issued.header["ETag"], `{"notes":"x"}`); a.status != http.StatusPreconditionFailed || a.Code != "STALE" {
+		t.Errorf("stale: %d %s", a.status, a.text)
+	}
+	if a := patch(`"other", `+changed.header["ETag"], `{"customername":"Renamed"}`); a.status != http.StatusOK || a.header["ETag"] != changed.header["ETag"] {
+		t.Errorf("a patch that changes nothing: %d %s", a.status, a.text)
+	}
+	for name, body := range map[string]string{
+		"null where a value is required": `{"customername":null}`, "another id": `{"licenseid":"x"}`, "another customer": `{"customerid":"x"}`,
+		"status": `{"status":"active"}`, "a list in place of an object": `[]`, "blank": `{"customername":" "}`, "past": `{"expirationdate":"2020-01-01"}`,
+	} {
+		if a := patch("*", body); a.status != http.StatusBadRequest {
+			t.Errorf("%s: got %d %s", name, a.status, a.text)
+		}
+	}
+	if a := v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil); a.Version != 2 {
+		t.Errorf("a refused patch changed something: %s", a.text)
+	}
+}
+
+// TestNoLostUpdate: of 50 writers at once, each changes another field or the same one, and each change counts.
+func TestNoLostUpdate(t *testing.T) {
+	v := newVendor(t)
+	issued := v.issue()
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	acknowledged := 0
+	for n := range 50 {
+		group.Go(func() {
+			for {
+				read := v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil)
+				a := v.callIfMatch("PATCH", "/licenses/{licenseid}", issued.LicenseID, read.header["ETag"], fmt.Sprintf(`{"notes":"%d"}`, n))
+				switch a.status {
+				case http.StatusOK:
+					mu.Lock()
+					acknowledged++
+					mu.Unlock()
+					return
+				case http.StatusPreconditionFailed, http.StatusConflict: // another writer was first: read again
+				default:
+					t.Errorf("got %d %s", a.status, a.text)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	a := v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil)
+	if acknowledged != 50 || a.Version != 51 {
+		t.Errorf("%d changes acknowledged, version %d", acknowledged, a.Version)
 	}
 }
 
@@ -339,6 +448,11 @@ func TestEvents(t *testing.T) {
 		"key":          {http.StatusOK, `{"licensekey":"eyJ`},
 		"revoke":       {http.StatusOK, `"changereason":"contract ended"`},
 		"audit":        {http.StatusOK, `{"entries":[`},
+		"suspend":      {http.StatusOK, `"status":"suspended"`},
+		"reinstate":    {http.StatusOK, `"status":"active"`},
+		"renew":        {http.StatusOK, `"expirationdate":"2100-01-31T00:00:00.000Z"`},
+		"patch":        {http.StatusOK, `"appurls":[{"URL":"https://new.example.com"}]`},
+		"patch-stale":  {http.StatusPreconditionFailed, `"code":"STALE"`},
 	}
 	files, err := filepath.Glob("../../../events/issue/*.json")
 	if err != nil || len(files) != len(want) {

@@ -2,6 +2,7 @@ package issuance
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"openlicenser/shared/api"
@@ -54,14 +55,32 @@ func formatInstant(t time.Time) string {
 	return license.FormatDate(t)
 }
 
-// withETag answers a license. Its entity tag (RFC 9110 section 8.8.3) is its version, and the instant of the
-// change, because other tools change a license without moving its version on.
+// entityTag is a license's version, and the instant of its change, because other tools change a license without
+// moving its version on (RFC 9110 section 8.8.3).
+func entityTag(l license.License) string {
+	return `"` + strconv.FormatInt(l.Version, 10) + "-" + strconv.FormatInt(l.Changed.UnixMilli(), 36) + `"`
+}
+
+// matches evaluates If-Match (RFC 9110 section 13.1.1). Without one, everything matches.
+func matches(ifMatch string, l license.License) bool {
+	if ifMatch == "" || ifMatch == "*" {
+		return true
+	}
+	for tag := range strings.SplitSeq(ifMatch, ",") {
+		if strings.TrimSpace(tag) == entityTag(l) {
+			return true
+		}
+	}
+	return false
+}
+
+// withETag answers a license with its entity tag.
 func withETag(status int, l license.License, body representation) (api.Response, error) {
 	response, err := noStore(api.JSON(status, body))
 	if err != nil {
 		return api.Response{}, err
 	}
-	response.Header["ETag"] = `"` + strconv.FormatInt(l.Version, 10) + "-" + strconv.FormatInt(l.Changed.UnixMilli(), 36) + `"`
+	response.Header["ETag"] = entityTag(l)
 	return response, nil
 }
 

@@ -40,6 +40,51 @@ func readDraft(r api.Request) (license.Draft, error) {
 	return d, err
 }
 
+// The fields of a patch that can be removed by null (RFC 7396), and what they are then.
+var removable = map[string]json.RawMessage{
+	"services":  json.RawMessage("[]"),
+	"appurls":   json.RawMessage("[]"),
+	"notes":     json.RawMessage(`""`),
+	"gracedays": json.RawMessage("0"),
+}
+
+// readPatch reads a JSON merge patch (RFC 7396) of a license, and the reason for it.
+func readPatch(r api.Request) (p license.Patch, reason string, err error) {
+	object, err := readMembers(r)
+	if err != nil {
+		return p, "", err
+	}
+	for name, empty := range removable {
+		if string(object[name]) == "null" {
+			object[name] = empty
+		}
+	}
+	err = decodeMembers(object, map[string]field{
+		"customername":   {&p.CustomerName, "must be a string"},
+		"expirationdate": {&p.ExpirationDate, "must be a string that holds an ISO 8601 date"},
+		"services":       {&p.Services, `must be a list of {"serviceName": "…", "serviceValue": "…"}, or null`},
+		"appurls":        {&p.AppURLs, `must be a list of {"URL": "…"}, or null`},
+		"notes":          {&p.Notes, "must be a string, or null"},
+		"gracedays":      {&p.GraceDays, "must be a whole number, or null"},
+		"reason":         {&reason, "must be a string"},
+	})
+	if err != nil {
+		return p, "", err
+	}
+	return p, reason, license.CheckReason(reason)
+}
+
+func readRenewal(r api.Request) (expirationDate, reason string, err error) {
+	err = readObject(r, map[string]field{
+		"expirationdate": {&expirationDate, "must be a string that holds an ISO 8601 date"},
+		"reason":         {&reason, "must be a string"},
+	})
+	if err != nil {
+		return "", "", err
+	}
+	return expirationDate, reason, license.CheckReason(reason)
+}
+
 func isInvalid(err error) bool {
 	var invalid *license.InvalidError
 	return errors.As(err, &invalid)
@@ -82,24 +127,34 @@ type field struct {
 
 // readObject reads a body that is a JSON object of the given fields only.
 func readObject(r api.Request, fields map[string]field) error {
-	body, err := r.Body()
+	object, err := readMembers(r)
 	if err != nil {
-		return errNotJSON
+		return err
 	}
-	if len(body) > maxBody {
-		return errTooLarge
+	return decodeMembers(object, fields)
+}
+
+func readMembers(r api.Request) (object map[string]json.RawMessage, err error) {
+	body, err := r.Body()
+	switch {
+	case err != nil:
+		return nil, errNotJSON
+	case len(body) > maxBody:
+		return nil, errTooLarge
+	case json.Unmarshal(body, &object) != nil || object == nil:
+		return nil, errNotJSON
 	}
-	var object map[string]json.RawMessage
-	if json.Unmarshal(body, &object) != nil || object == nil {
-		return errNotJSON
-	}
+	return object, nil
+}
+
+func decodeMembers(object map[string]json.RawMessage, fields map[string]field) error {
 	var wrong []license.FieldError
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		f, known := fields[name]
 		switch {
 		case !known:
-			known := strings.Join(slices.Sorted(maps.Keys(fields)), ", ")
-			wrong = append(wrong, license.FieldError{Field: name, Message: "is unknown; known are " + known})
+			names := strings.Join(slices.Sorted(maps.Keys(fields)), ", ")
+			wrong = append(wrong, license.FieldError{Field: name, Message: "is unknown; known are " + names})
 		case decodeStrictly(object[name], f.target) != nil:
 			wrong = append(wrong, license.FieldError{Field: name, Message: f.want})
 		}

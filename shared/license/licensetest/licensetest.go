@@ -42,6 +42,16 @@ func Change(reason string) license.Change {
 	return license.Change{At: Now, By: "arn:aws:iam::123456789012:user/vendor", Reason: reason, RequestID: uuid.NewString()}
 }
 
+// Revoke revokes the license at Now.
+func Revoke(t testing.TB, l license.License, reason string) license.License {
+	t.Helper()
+	revoked, err := l.Revoke(Change(reason))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return revoked
+}
+
 // Diff compares what licenses say, not where they come from.
 func Diff(want, got any) string {
 	return cmp.Diff(want, got, cmpopts.IgnoreUnexported(license.License{}), cmpopts.EquateEmpty())
@@ -137,7 +147,7 @@ func getUnreadable(t *testing.T, h Harness) {
 func updateThenGet(t *testing.T, h Harness) {
 	before := Issue(t)
 	mustCreate(t, h, before)
-	after := before.Revoke(Change(""))
+	after := Revoke(t, before, "")
 	after.Notes = ""
 	if err := h.Store.Update(t.Context(), before, after); err != nil {
 		t.Fatal(err)
@@ -158,11 +168,11 @@ func updateThenGet(t *testing.T, h Harness) {
 func updateStale(t *testing.T, h Harness) {
 	first := Issue(t)
 	mustCreate(t, h, first)
-	second := first.Revoke(Change("first"))
+	second := Revoke(t, first, "first")
 	if err := h.Store.Update(t.Context(), first, second); err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, h.Store.Update(t.Context(), first, first.Revoke(Change("second"))), license.ErrConflict)
+	wantErr(t, h.Store.Update(t.Context(), first, Revoke(t, first, "second")), license.ErrConflict)
 	if got := mustGet(t, h, first.ID); got.ChangeReason != "first" {
 		t.Errorf("the refused update left the reason %q", got.ChangeReason)
 	}
@@ -170,7 +180,7 @@ func updateStale(t *testing.T, h Harness) {
 
 func updateGone(t *testing.T, h Harness) {
 	l := Issue(t)
-	wantErr(t, h.Store.Update(t.Context(), l, l.Revoke(Change(""))), license.ErrConflict)
+	wantErr(t, h.Store.Update(t.Context(), l, Revoke(t, l, "")), license.ErrConflict)
 	_, err := h.Store.Get(t.Context(), l.ID)
 	wantErr(t, err, license.ErrNotFound)
 }
@@ -185,7 +195,7 @@ func updateAfterForeignChange(t *testing.T, h Harness) {
 	if err := h.PutRecord(t.Context(), record); err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, h.Store.Update(t.Context(), l, l.Revoke(Change(""))), license.ErrConflict)
+	wantErr(t, h.Store.Update(t.Context(), l, Revoke(t, l, "")), license.ErrConflict)
 }
 
 // updateForeign: records that other tools wrote, without a version and in their own forms, can be changed,
@@ -212,10 +222,10 @@ func updateForeign(t *testing.T, h Harness) {
 				t.Fatal(err)
 			}
 			before := mustGet(t, h, id)
-			if err := h.Store.Update(t.Context(), before, before.Revoke(Change("why"))); err != nil {
+			if err := h.Store.Update(t.Context(), before, Revoke(t, before, "why")); err != nil {
 				t.Fatal(err)
 			}
-			wantErr(t, h.Store.Update(t.Context(), before, before.Revoke(Change("again"))), license.ErrConflict)
+			wantErr(t, h.Store.Update(t.Context(), before, Revoke(t, before, "again")), license.ErrConflict)
 			got := mustGet(t, h, id)
 			if !got.Revoked || got.Version != 1 || got.ChangeReason != "why" {
 				t.Errorf("got %+v", got)
@@ -241,7 +251,7 @@ func updateConcurrently(t *testing.T, h Harness) {
 	var group sync.WaitGroup
 	for i := range writers {
 		group.Go(func() {
-			errs[i] = h.Store.Update(t.Context(), before, before.Revoke(Change(fmt.Sprint(i))))
+			errs[i] = h.Store.Update(t.Context(), before, Revoke(t, before, fmt.Sprint(i)))
 		})
 	}
 	group.Wait()
@@ -327,7 +337,7 @@ func contextEnded(t *testing.T, h Harness) {
 	if err := h.Store.Create(ended, Issue(t)); err == nil {
 		t.Error("a create whose context has ended was acknowledged")
 	}
-	if err := h.Store.Update(ended, l, l.Revoke(Change(""))); err == nil {
+	if err := h.Store.Update(ended, l, Revoke(t, l, "")); err == nil {
 		t.Error("an update whose context has ended was acknowledged")
 	}
 	if _, err := h.Store.Get(ended, l.ID); err == nil {

@@ -1,0 +1,90 @@
+package license
+
+import (
+	"fmt"
+	"time"
+)
+
+// Change says who changes a license, when, why, and in which request.
+type Change struct {
+	At        time.Time
+	By        string // the IAM principal
+	Reason    string // empty where none was given
+	RequestID string
+}
+
+// TransitionError says that a license's status does not allow what was asked for. Its text says what does.
+type TransitionError struct{ Message string }
+
+func (e *TransitionError) Error() string { return e.Message }
+
+// The transitions of the life cycle. One that changes nothing answers the license as it is, with the same
+// Version. Suspension and revocation are independent of the dates: an expired license can be renewed while it
+// is suspended, and is then still suspended.
+//
+//	           revoke      suspend     reinstate            renew
+//	active     revoked     suspended   -                    later end
+//	grace      revoked     suspended   -                    later end
+//	expired    revoked     suspended   -                    later end
+//	suspended  revoked     -           by the dates         later end
+//	revoked    -           refused     by the dates, with   refused
+//	                                   a reason only
+
+// Revoke ends the license for good.
+func (l License) Revoke(c Change) (License, error) {
+	if l.Revoked {
+		return l, nil
+	}
+	l.Revoked = true
+	return l.stamped(c), nil
+}
+
+// Suspend stops the license until it is reinstated. The error is a *TransitionError.
+func (l License) Suspend(c Change) (License, error) {
+	switch {
+	case l.Revoked:
+		return l, &TransitionError{"The license is revoked; reinstate it first, with a reason."}
+	case l.Suspended:
+		return l, nil
+	}
+	l.Suspended = true
+	return l.stamped(c), nil
+}
+
+// Reinstate takes a suspension or, where a reason is given, a revocation back. The error is a *TransitionError.
+func (l License) Reinstate(c Change) (License, error) {
+	switch {
+	case l.Revoked && c.Reason == "":
+		return l, &TransitionError{"A revocation is final unless it is taken back with a reason; send one."}
+	case !l.Revoked && !l.Suspended:
+		return l, nil
+	}
+	l.Revoked, l.Suspended = false, false
+	return l.stamped(c), nil
+}
+
+// Renew moves the end to a later date. The error is a *TransitionError, or an *InvalidError about the date.
+func (l License) Renew(expirationDate string, c Change) (License, error) {
+	if l.Revoked {
+		return l, &TransitionError{"The license is revoked; reinstate it first, with a reason."}
+	}
+	renewed, err := l.Patch(Patch{ExpirationDate: &expirationDate}, c)
+	if err != nil {
+		return l, err
+	}
+	if renewed.ExpirationDate.Before(l.ExpirationDate) {
+		return l, &InvalidError{[]FieldError{{"expirationdate",
+			fmt.Sprintf("must not be earlier than it is, %s; PATCH the license to shorten it", FormatDate(l.ExpirationDate))}}}
+	}
+	return renewed, nil
+}
+
+func (l License) stamped(c Change) License {
+	l.Version++
+	l.Changed = c.At
+	l.ChangedBy = c.By
+	l.ChangeReason = c.Reason
+	l.RequestID = c.RequestID
+	l.stored = nil
+	return l
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"openlicenser/shared/lambdatest"
+)
+
+// TestBinary drives the built function through the Lambda Runtime API: one write for a license, and no signature.
+func TestBinary(t *testing.T) {
+	var item map[string]any
+	aws := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
+		"GetSecretValue": func(map[string]any) (int, any) {
+			return http.StatusOK, map[string]string{"SecretString": `{"key":"a secret of more than thirty-two bytes"}`}
+		},
+		"PutItem": func(input map[string]any) (int, any) {
+			if input["TableName"] == "licenses" && input["ConditionExpression"] != nil {
+				item, _ = input["Item"].(map[string]any)
+			}
+			return http.StatusOK, map[string]any{}
+		},
+		"Query": func(input map[string]any) (int, any) {
+			if input["TableName"] != "audit" {
+				return lambdatest.Fault(http.StatusBadRequest, "ResourceNotFoundException")(input)
+			}
+			return http.StatusOK, map[string]any{"Items": []any{}}
+		},
+	})
+	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "JWT_SECRETS_NAME=secret", "AWS_ENDPOINT_URL="+aws.URL)
+	invoke := func(name string) events.APIGatewayProxyResponse {
+		text, err := os.ReadFile("../../events/issue/" + name + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var response events.APIGatewayProxyResponse
+		f.Invoke(json.RawMessage(text), "", &response)
+		return response
+	}
+
+	response := invoke("create")
+	var license struct{ LicenseID, LicenseKey string }
+	if err := json.Unmarshal([]byte(response.Body), &license); err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusCreated || license.LicenseKey == "" {
+		t.Errorf("got %d %s", response.StatusCode, response.Body)
+	}
+	if id, _ := item["licenseid"].(map[string]any); id["S"] != license.LicenseID {
+		t.Errorf("put %v, answered %s", item, license.LicenseID)
+	}
+	if by, _ := item["changedby"].(map[string]any); by["S"] != "arn:aws:iam::123456789012:user/shop" {
+		t.Errorf("changed by %v", by)
+	}
+	if aws.Calls("PutItem") != 1 || aws.Calls("GetItem") != 0 {
+		t.Errorf("%d puts and %d gets for one license", aws.Calls("PutItem"), aws.Calls("GetItem"))
+	}
+	if trail := invoke("audit"); trail.StatusCode != http.StatusOK || trail.Body != `{"entries":[]}` {
+		t.Errorf("trail: %d %s", trail.StatusCode, trail.Body)
+	}
+}

@@ -86,9 +86,12 @@ func (c serveCommand) gateway(folder *embedded.Folder, principal string, log *sl
 		Licenses: folder.Licenses,
 		Trail:    folder.AuditTrail,
 		Secrets:  folder.Secrets,
-		Name:     c.Issuer,
-		Now:      time.Now,
-		Log:      log,
+
+		Idempotency: folder.Idempotency,
+
+		Name: c.Issuer,
+		Now:  time.Now,
+		Log:  log,
 	}
 	return newGateway(
 		lambdaFunction{router: verifier.Router()},

@@ -29,6 +29,8 @@ type environment struct {
 	LicenseTable string `env:"LICENSER_DB,required,notEmpty"`
 	// AuditTable is the name of the table that holds the audit trail; this function only reads it.
 	AuditTable string `env:"AUDIT_TABLE,required,notEmpty"`
+	// IdempotencyTable is the name of the table that holds the answers to requests with an Idempotency-Key.
+	IdempotencyTable string `env:"IDEMPOTENCY_TABLE,required,notEmpty"`
 	// LicenseKeySecret is the name or ARN of the secret that signs license keys.
 	LicenseKeySecret string `env:"JWT_SECRETS_NAME,required,notEmpty"`
 	// Issuer is the claim iss of license keys.
@@ -57,8 +59,11 @@ func newRouter(e environment, cfg aws.Config) api.Router {
 		Licenses: dynamo.NewLicenses(client, e.LicenseTable),
 		Trail:    dynamo.NewAuditTrail(client, e.AuditTable),
 		Secrets:  awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret),
-		Name:     e.Issuer,
-		Now:      time.Now,
-		Log:      slog.Default(),
+
+		Idempotency: dynamo.NewIdempotency(client, e.IdempotencyTable),
+
+		Name: e.Issuer,
+		Now:  time.Now,
+		Log:  slog.Default(),
 	}.Router()
 }

@@ -31,7 +31,7 @@ func TestBinary(t *testing.T) {
 			return http.StatusOK, map[string]any{"Items": []any{}}
 		},
 	})
-	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "JWT_SECRETS_NAME=secret", "AWS_ENDPOINT_URL="+aws.URL)
+	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "IDEMPOTENCY_TABLE=idempotency", "JWT_SECRETS_NAME=secret", "AWS_ENDPOINT_URL="+aws.URL)
 	invoke := func(name string) events.APIGatewayProxyResponse {
 		text, err := os.ReadFile("../../events/issue/" + name + ".json")
 		if err != nil {

@@ -120,6 +120,12 @@ func (r Request) Body() ([]byte, error) {
 	return []byte(r.event.Body), nil
 }
 
+// Method is the HTTP method.
+func (r Request) Method() string { return r.event.HTTPMethod }
+
+// Path is the path as the caller sent it, without the stage.
+func (r Request) Path() string { return r.event.Path }
+
 // Header answers a header by its name, in whatever case the caller wrote it, or nothing.
 func (r Request) Header(name string) string {
 	for written, value := range r.event.Headers {

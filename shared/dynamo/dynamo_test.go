@@ -23,6 +23,8 @@ import (
 	"openlicenser/shared/audit"
 	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/dynamo"
+	"openlicenser/shared/idempotency"
+	"openlicenser/shared/idempotency/idempotencytest"
 	"openlicenser/shared/license/licensetest"
 )
 
@@ -46,6 +48,17 @@ func TestAuditTrailContract(t *testing.T) {
 	audittest.TestStore(t, func(t *testing.T) audit.Store {
 		client := newClient(endpoint)
 		return dynamo.NewAuditTrail(client, createTable(t, client, auditTable()))
+	})
+}
+
+func TestIdempotencyContract(t *testing.T) {
+	endpoint := endpointOrSkip(t)
+	idempotencytest.TestStore(t, func(t *testing.T) idempotency.Store {
+		client := newClient(endpoint)
+		table := createTable(t, client, &dynamodb.CreateTableInput{
+			AttributeDefinitions: attributes(types.ScalarAttributeTypeS, "key"), KeySchema: keySchema("key"),
+		})
+		return dynamo.NewIdempotency(client, table)
 	})
 }
 

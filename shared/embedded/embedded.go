@@ -26,6 +26,9 @@ var (
 	changesBucket    = []byte("changes")    // sequence number (8 bytes, big-endian) → change as JSON
 	auditBucket      = []byte("audit")      // license id, 0, sequence (8 bytes) → entry as JSON
 	auditHeadsBucket = []byte("auditheads") // license id → head as JSON
+
+	idempotencyBucket       = []byte("idempotency")       // key → record as JSON
+	idempotencyExpiryBucket = []byte("idempotencyexpiry") // Unix seconds (8 bytes), key → nothing
 )
 
 // Folder is an open data folder.
@@ -35,6 +38,8 @@ type Folder struct {
 	Changes    *Changes
 	Secrets    Secrets
 	SigningKey *SigningKey
+
+	Idempotency *Idempotency
 
 	db *bbolt.DB
 }
@@ -71,7 +76,10 @@ func Open(folder string) (*Folder, error) {
 		Changes:    changes,
 		Secrets:    secrets,
 		SigningKey: key,
-		db:         db,
+
+		Idempotency: &Idempotency{db: db},
+
+		db: db,
 	}, nil
 }
 
@@ -100,7 +108,8 @@ func openDatabase(path string) (db *bbolt.DB, err error) {
 		return nil, errors.Join(damaged(path, err), db.Close())
 	}
 	return db, db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{licensesBucket, customersBucket, changesBucket, auditBucket, auditHeadsBucket} {
+		for _, name := range [][]byte{licensesBucket, customersBucket, changesBucket, auditBucket, auditHeadsBucket,
+			idempotencyBucket, idempotencyExpiryBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return fmt.Errorf("data file %s: %w", path, err)
 			}

@@ -11,6 +11,8 @@ import (
 	"openlicenser/shared/audit"
 	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/idempotency"
+	"openlicenser/shared/idempotency/idempotencytest"
 	"openlicenser/shared/license"
 	"openlicenser/shared/license/licensetest"
 )
@@ -34,6 +36,10 @@ func TestLicenses(t *testing.T) {
 
 func TestAuditTrail(t *testing.T) {
 	audittest.TestStore(t, func(t *testing.T) audit.Store { return open(t, t.TempDir()).AuditTrail })
+}
+
+func TestIdempotency(t *testing.T) {
+	idempotencytest.TestStore(t, func(t *testing.T) idempotency.Store { return open(t, t.TempDir()).Idempotency })
 }
 
 // TestRestart: everything is still there, the keys too.

@@ -78,10 +78,15 @@ type Patch struct {
 	GraceDays      *int
 }
 
-// Issue makes the license that the draft asks for, with a new id that sorts by time (UUID version 7), or
-// answers an *InvalidError.
-func (d Draft) Issue(c Change) (License, error) {
-	l := License{CustomerID: d.CustomerID, Created: c.At}
+// NewID makes the id of a new license: a UUID of version 7, which sorts by time (RFC 9562 section 5.7).
+func NewID() (string, error) {
+	id, err := uuid.NewV7()
+	return id.String(), err
+}
+
+// Issue makes the license that the draft asks for, with an id of NewID, or answers an *InvalidError.
+func (d Draft) Issue(id string, c Change) (License, error) {
+	l := License{ID: id, Created: c.At}
 	fields := Patch{&d.CustomerName, &d.ExpirationDate, &d.Services, &d.AppURLs, &d.Notes, &d.GraceDays}.apply(&l, c.At)
 	if d.CustomerID != "" && !isUUID(d.CustomerID) {
 		fields = append(fields, FieldError{"customerid", "must be a UUID, as 869b100f-06b7-44cc-80df-b4c4bf728461, or absent"})
@@ -89,11 +94,6 @@ func (d Draft) Issue(c Change) (License, error) {
 	if len(fields) > 0 {
 		return License{}, &InvalidError{Fields: fields}
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return License{}, err
-	}
-	l.ID = id.String()
 	l.CustomerID = strings.ToLower(d.CustomerID)
 	if l.CustomerID == "" {
 		l.CustomerID = uuid.NewString()

@@ -18,11 +18,15 @@ func validDraft() license.Draft {
 }
 
 func TestIssueFillsIn(t *testing.T) {
-	l, err := validDraft().Issue(licensetest.Change(""))
+	newID, err := license.NewID()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id, err := uuid.Parse(l.ID); err != nil || id.Version() != 7 {
+	l, err := validDraft().Issue(newID, licensetest.Change(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := uuid.Parse(l.ID); err != nil || id.Version() != 7 || l.ID != newID {
 		t.Errorf("the id is %q", l.ID)
 	}
 	if uuid.Validate(l.CustomerID) != nil || l.Services != "[]" || l.AppURLs != "[]" || l.Version != 1 {
@@ -81,7 +85,7 @@ func TestIssueLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := validDraft()
 			test.change(&d)
-			_, err := d.Issue(licensetest.Change(""))
+			_, err := d.Issue("id", licensetest.Change(""))
 			var invalid *license.InvalidError
 			switch {
 			case test.wrong == "" && err != nil:

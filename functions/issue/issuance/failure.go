@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"openlicenser/shared/api"
+	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
 )
 
@@ -26,6 +27,12 @@ var failures = []struct {
 	{errNotJSON, http.StatusBadRequest, "MALFORMED_BODY", "The body must be a JSON object (Content-Type: application/json)."},
 	{errTooLarge, http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE", fmt.Sprintf("The body must be at most %d bytes long.", maxBody)},
 	{license.ErrNotFound, http.StatusNotFound, "LICENSE_NOT_FOUND", "There is no license with this id."},
+	{errIdempotencyKey, http.StatusBadRequest, "INVALID_IDEMPOTENCY_KEY",
+		fmt.Sprintf("Idempotency-Key must be 1 to %d printable ASCII characters, as a UUID.", idempotency.MaxKey)},
+	{idempotency.ErrOtherRequest, http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED",
+		"This Idempotency-Key came with another request; use a new key for each request."},
+	{idempotency.ErrInFlight, http.StatusConflict, "IDEMPOTENCY_IN_FLIGHT",
+		"A request with this Idempotency-Key is under way; send it again in some seconds."},
 	{errNoIfMatch, http.StatusPreconditionRequired, "IF_MATCH_REQUIRED",
 		"Send If-Match with the ETag that you read, so that no change of others is lost, or * to change whatever is there."},
 	{errStale, http.StatusPreconditionFailed, "STALE", "The license was changed since you read it; read it again."},

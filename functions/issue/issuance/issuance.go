@@ -14,6 +14,7 @@ import (
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/audit"
+	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
 	"openlicenser/shared/telemetry"
 	"openlicenser/shared/token"
@@ -24,9 +25,12 @@ type Issuer struct {
 	Licenses license.Store
 	Trail    audit.Store
 	Secrets  token.Secrets
-	Name     string // the claim iss of license keys
-	Now      func() time.Time
-	Log      *slog.Logger
+
+	Idempotency idempotency.Store
+
+	Name string // the claim iss of license keys
+	Now  func() time.Time
+	Log  *slog.Logger
 }
 
 // Router routes requests to the issuer.
@@ -34,15 +38,15 @@ func (i Issuer) Router() api.Router {
 	return api.Router{
 		Function: "issue",
 		Routes: api.Routes{
-			"POST /licenses":                       i.issue,
+			"POST /licenses":                       i.once(i.issue),
 			"GET /licenses":                        i.list,
 			"GET /licenses/{licenseid}":            i.get,
-			"PATCH /licenses/{licenseid}":          i.patch,
+			"PATCH /licenses/{licenseid}":          i.once(i.patch),
 			"GET /licenses/{licenseid}/key":        i.licenseKey,
-			"POST /licenses/{licenseid}/revoke":    i.transition(license.License.Revoke),
-			"POST /licenses/{licenseid}/suspend":   i.transition(license.License.Suspend),
-			"POST /licenses/{licenseid}/reinstate": i.transition(license.License.Reinstate),
-			"POST /licenses/{licenseid}/renew":     i.renew,
+			"POST /licenses/{licenseid}/revoke":    i.once(i.transition(license.License.Revoke)),
+			"POST /licenses/{licenseid}/suspend":   i.once(i.transition(license.License.Suspend)),
+			"POST /licenses/{licenseid}/reinstate": i.once(i.transition(license.License.Reinstate)),
+			"POST /licenses/{licenseid}/renew":     i.once(i.renew),
 			"GET /licenses/{licenseid}/audit":      i.audit,
 		},
 		Fallback: func(context.Context, api.Request) (api.Response, error) { return api.Response{}, errNoRoute },
@@ -52,12 +56,12 @@ func (i Issuer) Router() api.Router {
 	}
 }
 
-func (i Issuer) issue(ctx context.Context, r api.Request) (api.Response, error) {
+func (i Issuer) issue(ctx context.Context, r api.Request, t try) (api.Response, error) {
 	draft, err := readDraft(r)
 	if err != nil && !isInvalid(err) {
 		return api.Response{}, err
 	}
-	l, errDraft := draft.Issue(i.change(r, ""))
+	l, errDraft := draft.Issue(t.newID, t.change(""))
 	if err := mergeInvalid(err, errDraft); err != nil {
 		return api.Response{}, err
 	}
@@ -67,7 +71,13 @@ func (i Issuer) issue(ctx context.Context, r api.Request) (api.Response, error) 
 	if err != nil {
 		return api.Response{}, err
 	}
-	if err := i.Licenses.Create(ctx, l); err != nil {
+	err = i.Licenses.Create(ctx, l)
+	if t.again && errors.Is(err, license.ErrExists) { // an earlier try has made it, and perhaps with a customer id of its own
+		if l, err = i.Licenses.Get(ctx, t.newID); err == nil {
+			key, err = i.sign(ctx, l)
+		}
+	}
+	if err != nil {
 		return api.Response{}, fmt.Errorf("create: %w", err)
 	}
 	body := i.represent(l)
@@ -100,7 +110,7 @@ func (i Issuer) licenseKey(ctx context.Context, r api.Request) (api.Response, er
 	return noStore(api.JSON(http.StatusOK, map[string]string{"licensekey": key}))
 }
 
-func (i Issuer) patch(ctx context.Context, r api.Request) (api.Response, error) {
+func (i Issuer) patch(ctx context.Context, r api.Request, t try) (api.Response, error) {
 	if r.Header("If-Match") == "" {
 		return api.Response{}, errNoIfMatch
 	}
@@ -108,26 +118,26 @@ func (i Issuer) patch(ctx context.Context, r api.Request) (api.Response, error) 
 	if err != nil {
 		return api.Response{}, err
 	}
-	return i.update(ctx, r, reason, func(l license.License, c license.Change) (license.License, error) { return l.Patch(patch, c) })
+	return i.update(ctx, r, t, reason, func(l license.License, c license.Change) (license.License, error) { return l.Patch(patch, c) })
 }
 
 // transition needs no If-Match: it is right whatever the license has become meanwhile.
-func (i Issuer) transition(do func(license.License, license.Change) (license.License, error)) api.Handler {
-	return func(ctx context.Context, r api.Request) (api.Response, error) {
+func (i Issuer) transition(do func(license.License, license.Change) (license.License, error)) func(context.Context, api.Request, try) (api.Response, error) {
+	return func(ctx context.Context, r api.Request, t try) (api.Response, error) {
 		reason, err := readReason(r)
 		if err != nil {
 			return api.Response{}, err
 		}
-		return i.update(ctx, r, reason, do)
+		return i.update(ctx, r, t, reason, do)
 	}
 }
 
-func (i Issuer) renew(ctx context.Context, r api.Request) (api.Response, error) {
+func (i Issuer) renew(ctx context.Context, r api.Request, t try) (api.Response, error) {
 	expirationDate, reason, err := readRenewal(r)
 	if err != nil {
 		return api.Response{}, err
 	}
-	return i.update(ctx, r, reason, func(l license.License, c license.Change) (license.License, error) { return l.Renew(expirationDate, c) })
+	return i.update(ctx, r, t, reason, func(l license.License, c license.Change) (license.License, error) { return l.Renew(expirationDate, c) })
 }
 
 // maxUpdates bounds how often an update begins anew when others change the license meanwhile.
@@ -135,12 +145,15 @@ const maxUpdates = 5
 
 // update reads the license, changes it and writes it. Where the caller sent If-Match, it must match what is read; a
 // change of others between reading and writing begins the update anew, so that none is lost.
-func (i Issuer) update(ctx context.Context, r api.Request, reason string, do func(license.License, license.Change) (license.License, error)) (api.Response, error) {
-	change := i.change(r, reason)
+func (i Issuer) update(ctx context.Context, r api.Request, t try, reason string, do func(license.License, license.Change) (license.License, error)) (api.Response, error) {
+	change := t.change(reason)
 	for range maxUpdates {
 		before, err := i.read(ctx, r)
 		if err != nil {
 			return api.Response{}, err
+		}
+		if t.again && before.RequestID == t.requestID { // an earlier try has made the change
+			return withETag(http.StatusOK, before, i.represent(before))
 		}
 		if !matches(r.Header("If-Match"), before) {
 			return api.Response{}, errStale
@@ -225,17 +238,6 @@ func (i Issuer) sign(ctx context.Context, l license.License) (string, error) {
 		return "", fmt.Errorf("license-key secret: %w", err)
 	}
 	return token.SignLicenseKey(secret, i.Name, l)
-}
-
-// change says who makes the change: the IAM principal that signed the request. Stored instants are of
-// milliseconds.
-func (i Issuer) change(r api.Request, reason string) license.Change {
-	return license.Change{
-		At:        i.Now().UTC().Truncate(time.Millisecond),
-		By:        r.Principal(),
-		Reason:    reason,
-		RequestID: r.ID(),
-	}
 }
 
 func note(ctx context.Context, l license.License) {

@@ -50,9 +50,12 @@ func newVendor(t *testing.T) vendor {
 		Licenses: folder.Licenses,
 		Trail:    folder.AuditTrail,
 		Secrets:  folder.Secrets,
-		Name:     "Test Issuer",
-		Now:      func() time.Time { return licensetest.Now.Add(1234567 * time.Nanosecond) },
-		Log:      telemetrytest.Log,
+
+		Idempotency: folder.Idempotency,
+
+		Name: "Test Issuer",
+		Now:  func() time.Time { return licensetest.Now.Add(1234567 * time.Nanosecond) },
+		Log:  telemetrytest.Log,
 	}, folder}
 }
 

@@ -24,13 +24,17 @@ var Now = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 // Issue makes a license that is valid for a year from Now.
 func Issue(t testing.TB) license.License {
 	t.Helper()
+	id, err := license.NewID()
+	if err != nil {
+		t.Fatal(err)
+	}
 	l, err := license.Draft{
 		CustomerName:   "Test Customer",
 		ExpirationDate: Now.AddDate(1, 0, 0).Format(time.RFC3339),
 		Services:       []license.Service{{Name: "TEST", Value: "EmbeddedPowerBI"}},
 		AppURLs:        []license.AppURL{{URL: "https://app.example.com/?a=1&b=<2>"}},
 		Notes:          "a note, ¿qué? 日本語 🎉",
-	}.Issue(Change("first issue"))
+	}.Issue(id, Change("first issue"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,207 @@
+package issuance_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"openlicenser/shared/idempotency"
+	"openlicenser/shared/license"
+	"openlicenser/shared/license/licensetest"
+)
+
+const order = `{"customername":"Example","expirationdate":"2030-01-31"}`
+
+// with sends a request with an Idempotency-Key, each time as another request.
+func (v vendor) with(key, method, path, body string) answer {
+	v.t.Helper()
+	event := events.APIGatewayProxyRequest{HTTPMethod: method, Resource: path, Path: path, Body: body,
+		Headers: map[string]string{"Idempotency-Key": key, "If-Match": "*"}}
+	if id, isLicense := strings.CutPrefix(path, "/licenses/"); isLicense {
+		id, action, _ := strings.Cut(id, "/")
+		event.Resource = strings.TrimSuffix("/licenses/{licenseid}/"+action, "/")
+		event.PathParameters = map[string]string{"licenseid": id}
+	}
+	id, err := license.NewID()
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	event.RequestContext.RequestID = id
+	event.RequestContext.Identity.UserArn = principal
+	return v.handle(event)
+}
+
+func (v vendor) count() int {
+	v.t.Helper()
+	return len(v.call("GET", "/licenses", "", "", map[string]string{"limit": "100"}).Licenses)
+}
+
+func TestSameKeySameAnswer(t *testing.T) {
+	v := newVendor(t)
+	first := v.with("key-1", "POST", "/licenses", order)
+	again := v.with("key-1", "POST", "/licenses", order)
+	if first.status != http.StatusCreated || again.status != first.status || again.text != first.text || again.header["ETag"] != first.header["ETag"] {
+		t.Errorf("first %d %s, again %d %s", first.status, first.text, again.status, again.text)
+	}
+	if first.header["Idempotency-Replayed"] != "" || again.header["Idempotency-Replayed"] != "true" {
+		t.Error("only the second answer is a repetition")
+	}
+	if other := v.with("key-2", "POST", "/licenses", order); other.LicenseID == first.LicenseID {
+		t.Error("another key got the same license")
+	}
+	if v.count() != 2 {
+		t.Errorf("%d licenses, want 2", v.count())
+	}
+	for name, a := range map[string]answer{
+		"another body":  v.with("key-1", "POST", "/licenses", strings.Replace(order, "Example", "Other", 1)),
+		"another route": v.with("key-1", "POST", "/licenses/"+first.LicenseID+"/revoke", order),
+	} {
+		if a.status != http.StatusUnprocessableEntity || a.Code != "IDEMPOTENCY_KEY_REUSED" {
+			t.Errorf("%s: %d %s", name, a.status, a.text)
+		}
+	}
+	for name, key := range map[string]string{"too long": strings.Repeat("k", 256), "not ASCII": "clé", "control character": "a\nb"} {
+		if a := v.with(key, "POST", "/licenses", order); a.status != http.StatusBadRequest || a.Code != "INVALID_IDEMPOTENCY_KEY" {
+			t.Errorf("%s: %d %s", name, a.status, a.text)
+		}
+	}
+}
+
+// TestRefusalIsNotKept: it changed nothing, and may be mended under the same key.
+func TestRefusalIsNotKept(t *testing.T) {
+	v := newVendor(t)
+	if a := v.with("key-1", "POST", "/licenses", `{}`); a.status != http.StatusBadRequest {
+		t.Fatalf("got %d %s", a.status, a.text)
+	}
+	if a := v.with("key-1", "POST", "/licenses", order); a.status != http.StatusCreated {
+		t.Errorf("got %d %s", a.status, a.text)
+	}
+}
+
+// TestKeyAtTheSameMoment: 50 requests in parallel make one license.
+func TestKeyAtTheSameMoment(t *testing.T) {
+	v := newVendor(t)
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	ids := map[string]bool{}
+	for range 50 {
+		group.Go(func() {
+			for {
+				a := v.with("key-1", "POST", "/licenses", order)
+				if a.status == http.StatusConflict && a.Code == "IDEMPOTENCY_IN_FLIGHT" {
+					time.Sleep(time.Millisecond)
+					continue
+				}
+				if a.status != http.StatusCreated {
+					t.Errorf("got %d %s", a.status, a.text)
+				}
+				mu.Lock()
+				ids[a.LicenseID] = true
+				mu.Unlock()
+				return
+			}
+		})
+	}
+	group.Wait()
+	if len(ids) != 1 || v.count() != 1 {
+		t.Errorf("answers name %d licenses, the store holds %d", len(ids), v.count())
+	}
+}
+
+// crash counts the writes of a function, and cuts it off at one of them: that one and all that follow fail.
+type crash struct {
+	at       int  // the number of the write, from 1
+	persists bool // whether that write still happens
+	writes   int
+}
+
+var errCrash = errors.New("cut off")
+
+func (c *crash) write(do func() error) error {
+	c.writes++
+	switch {
+	case c.writes < c.at:
+		return do()
+	case c.writes == c.at && c.persists:
+		return errors.Join(errCrash, do())
+	default:
+		return errCrash
+	}
+}
+
+type crashingKeys struct {
+	idempotency.Store
+	*crash
+}
+
+func (s crashingKeys) Put(ctx context.Context, r idempotency.Record, now time.Time) (existing *idempotency.Record, err error) {
+	err = s.write(func() (err error) { existing, err = s.Store.Put(ctx, r, now); return err })
+	return existing, err
+}
+
+func (s crashingKeys) TakeOver(ctx context.Context, key string, from, to time.Time) error {
+	return s.write(func() error { return s.Store.TakeOver(ctx, key, from, to) })
+}
+
+func (s crashingKeys) Complete(ctx context.Context, key string, a idempotency.Answer) error {
+	return s.write(func() error { return s.Store.Complete(ctx, key, a) })
+}
+
+type crashingLicenses struct {
+	license.Store
+	*crash
+}
+
+func (s crashingLicenses) Create(ctx context.Context, l license.License) error {
+	return s.write(func() error { return s.Store.Create(ctx, l) })
+}
+
+func (s crashingLicenses) Update(ctx context.Context, before, after license.License) error {
+	return s.write(func() error { return s.Store.Update(ctx, before, after) })
+}
+
+// TestCrash cuts the function off at every write, before and after it takes effect. The client sends the request again
+// until it is answered, and it has then taken effect once.
+func TestCrash(t *testing.T) {
+	for at := 1; at <= 3; at++ {
+		for _, persists := range []bool{false, true} {
+			v := newVendor(t)
+			keys, licenses, clock := v.issuer.Idempotency, v.issuer.Licenses, licensetest.Now
+			v.issuer.Now = func() time.Time { return clock }
+			send := func(method, path, body string) answer {
+				c := &crash{at: at, persists: persists}
+				v.issuer.Idempotency, v.issuer.Licenses = crashingKeys{keys, c}, crashingLicenses{licenses, c}
+				v.with("key of "+path, method, path, body)
+				if c.writes < at {
+					t.Fatalf("%s: only %d writes", path, c.writes)
+				}
+				v.issuer.Idempotency, v.issuer.Licenses = keys, licenses
+				clock = clock.Add(time.Minute) // the lease has ended
+				a := v.with("key of "+path, method, path, body)
+				if again := v.with("key of "+path, method, path, body); again.text != a.text {
+					t.Errorf("%s, cut off at write %d (%t): answered %s, then %s", path, at, persists, a.text, again.text)
+				}
+				return a
+			}
+
+			issued := send("POST", "/licenses", order)
+			if issued.status != http.StatusCreated || issued.Version != 1 || issued.LicenseKey == "" || v.count() != 1 {
+				t.Errorf("cut off at write %d (%t): %d %s; %d licenses", at, persists, issued.status, issued.text, v.count())
+				continue
+			}
+			path := "/licenses/" + issued.LicenseID
+			if a := send("POST", path+"/suspend", `{"reason":"unpaid"}`); a.Status != "suspended" || a.Version != 2 {
+				t.Errorf("suspend, cut off at write %d (%t): %d %s", at, persists, a.status, a.text)
+			}
+			if a := send("PATCH", path, `{"notes":"changed"}`); a.status != http.StatusOK || a.Version != 3 {
+				t.Errorf("patch, cut off at write %d (%t): %d %s", at, persists, a.status, a.text)
+			}
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package dynamo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"openlicenser/shared/idempotency"
+)
+
+// IdempotencyAPI is what Idempotency uses of a *dynamodb.Client.
+type IdempotencyAPI interface {
+	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
+}
+
+// Idempotency keeps records of requests in a table with the partition key key (S) and the TTL attribute expires. DynamoDB
+// deletes expired items within days (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html), so
+// one that has expired counts as absent. Answers hold license keys: the table is encrypted and read by no one else.
+type Idempotency struct {
+	client IdempotencyAPI
+	table  string
+}
+
+var _ idempotency.Store = (*Idempotency)(nil)
+
+// NewIdempotency makes a store over a table, named by its name or ARN.
+func NewIdempotency(client IdempotencyAPI, table string) *Idempotency {
+	return &Idempotency{client: client, table: table}
+}
+
+// idempotencyItem is a record. Instants but expires are Unix milliseconds.
+type idempotencyItem struct {
+	Key         string `dynamodbav:"key"`
+	Fingerprint string `dynamodbav:"fingerprint"`
+	RequestID   string `dynamodbav:"requestid"`
+	At          int64  `dynamodbav:"at"`
+	NewID       string `dynamodbav:"newid"`
+	LeaseEnds   int64  `dynamodbav:"leaseends"`
+	Expires     int64  `dynamodbav:"expires"`          // Unix seconds
+	Answer      string `dynamodbav:"answer,omitempty"` // JSON
+}
+
+// Put implements idempotency.Store. Where the SDK repeats a put whose reply was lost, it meets its own record, and
+// recognizes it by the request's id.
+func (s *Idempotency) Put(ctx context.Context, r idempotency.Record, now time.Time) (*idempotency.Record, error) {
+	values, err := attributevalue.MarshalMap(idempotencyItem{
+		Key: r.Key, Fingerprint: r.Fingerprint, RequestID: r.ID, At: r.At.UnixMilli(), NewID: r.NewID,
+		LeaseEnds: r.LeaseEnds.UnixMilli(), Expires: r.Expires.Unix(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("put idempotency record: %w", err)
+	}
+	limits, err := attributevalue.MarshalMap(map[string]int64{":now": now.Unix()})
+	if err != nil {
+		return nil, fmt.Errorf("put idempotency record: %w", err)
+	}
+	_, err = s.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName:                           &s.table,
+		Item:                                values,
+		ConditionExpression:                 aws.String("attribute_not_exists(#key) OR #expires < :now"),
+		ExpressionAttributeNames:            map[string]string{"#key": "key", "#expires": "expires"},
+		ExpressionAttributeValues:           limits,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	var failed *types.ConditionalCheckFailedException
+	switch {
+	case err == nil:
+		return nil, nil
+	case !errors.As(err, &failed):
+		return nil, fmt.Errorf("put idempotency record: %w", err)
+	}
+	existing, err := toIdempotencyRecord(failed.Item)
+	if err != nil {
+		return nil, fmt.Errorf("put idempotency record: %w", err)
+	}
+	if existing.ID == r.ID {
+		return nil, nil
+	}
+	return existing, nil
+}
+
+func toIdempotencyRecord(values item) (*idempotency.Record, error) {
+	var stored idempotencyItem
+	if err := attributevalue.UnmarshalMap(values, &stored); err != nil {
+		return nil, err
+	}
+	r := &idempotency.Record{
+		Request: idempotency.Request{
+			Key: stored.Key, Fingerprint: stored.Fingerprint, ID: stored.RequestID,
+			At: time.UnixMilli(stored.At).UTC(), NewID: stored.NewID,
+		},
+		LeaseEnds: time.UnixMilli(stored.LeaseEnds).UTC(),
+		Expires:   time.Unix(stored.Expires, 0).UTC(),
+	}
+	if stored.Answer == "" {
+		return r, nil
+	}
+	return r, json.Unmarshal([]byte(stored.Answer), &r.Answer)
+}
+
+// TakeOver implements idempotency.Store.
+func (s *Idempotency) TakeOver(ctx context.Context, key string, from, to time.Time) error {
+	err := s.update(ctx, key, "SET #leaseends = :to", "#leaseends = :from AND attribute_not_exists(#answer)",
+		map[string]string{"#leaseends": "leaseends", "#answer": "answer"},
+		map[string]any{":from": from.UnixMilli(), ":to": to.UnixMilli()})
+	var failed *types.ConditionalCheckFailedException
+	if errors.As(err, &failed) {
+		return idempotency.ErrInFlight
+	}
+	return err
+}
+
+// Complete implements idempotency.Store.
+func (s *Idempotency) Complete(ctx context.Context, key string, a idempotency.Answer) error {
+	text, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("update idempotency record: %w", err)
+	}
+	return s.update(ctx, key, "SET #answer = :answer", "attribute_exists(#key)",
+		map[string]string{"#answer": "answer", "#key": "key"}, map[string]any{":answer": string(text)})
+}
+
+func (s *Idempotency) update(ctx context.Context, key, update, condition string, names map[string]string, values map[string]any) error {
+	marshalled, err := attributevalue.MarshalMap(values)
+	if err != nil {
+		return fmt.Errorf("update idempotency record: %w", err)
+	}
+	_, err = s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:                 &s.table,
+		Key:                       item{"key": text(key)},
+		UpdateExpression:          &update,
+		ConditionExpression:       &condition,
+		ExpressionAttributeNames:  names,
+		ExpressionAttributeValues: marshalled,
+	})
+	if err != nil {
+		return fmt.Errorf("update idempotency record: %w", err)
+	}
+	return nil
+}
+
+// Release implements idempotency.Store.
+func (s *Idempotency) Release(ctx context.Context, key string) error {
+	_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &s.table, Key: item{"key": text(key)}})
+	if err != nil {
+		return fmt.Errorf("release idempotency record: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"openlicenser/shared/idempotency"
+)
+
+// Idempotency is the idempotency.Store in a data folder.
+type Idempotency struct{ db *bbolt.DB }
+
+var _ idempotency.Store = (*Idempotency)(nil)
+
+// Put implements idempotency.Store. Each put also removes some records that have expired.
+func (s *Idempotency) Put(ctx context.Context, r idempotency.Record, now time.Time) (existing *idempotency.Record, err error) {
+	err = write(ctx, s.db, func(tx *bbolt.Tx) (refusal, err error) {
+		if err := removeExpired(tx, now); err != nil {
+			return nil, err
+		}
+		if existing, err = readIdempotency(tx, r.Key); existing != nil || err != nil {
+			return nil, err
+		}
+		if err := putJSON(tx.Bucket(idempotencyBucket), []byte(r.Key), r); err != nil {
+			return nil, err
+		}
+		return nil, tx.Bucket(idempotencyExpiryBucket).Put(expiryKey(r), nil)
+	})
+	return existing, err
+}
+
+// TakeOver implements idempotency.Store.
+func (s *Idempotency) TakeOver(ctx context.Context, key string, from, to time.Time) error {
+	return write(ctx, s.db, func(tx *bbolt.Tx) (refusal, err error) {
+		r, err := readIdempotency(tx, key)
+		if err != nil {
+			return nil, err
+		}
+		if r == nil || r.Answer != nil || !r.LeaseEnds.Equal(from) {
+			return idempotency.ErrInFlight, nil
+		}
+		r.LeaseEnds = to
+		return nil, putJSON(tx.Bucket(idempotencyBucket), []byte(key), r)
+	})
+}
+
+// Complete implements idempotency.Store.
+func (s *Idempotency) Complete(ctx context.Context, key string, a idempotency.Answer) error {
+	return write(ctx, s.db, func(tx *bbolt.Tx) (refusal, err error) {
+		r, err := readIdempotency(tx, key)
+		if r == nil || err != nil {
+			return nil, err
+		}
+		r.Answer = &a
+		return nil, putJSON(tx.Bucket(idempotencyBucket), []byte(key), r)
+	})
+}
+
+// Release implements idempotency.Store.
+func (s *Idempotency) Release(ctx context.Context, key string) error {
+	return write(ctx, s.db, func(tx *bbolt.Tx) (refusal, err error) {
+		r, err := readIdempotency(tx, key)
+		if r == nil || err != nil {
+			return nil, err
+		}
+		return nil, removeIdempotency(tx, expiryKey(*r), []byte(key))
+	})
+}
+
+// maxRemoved bounds what one put removes: more than it adds, so that the bucket does not grow without end.
+const maxRemoved = 10
+
+func removeExpired(tx *bbolt.Tx, now time.Time) error {
+	until := bigEndian(uint64(now.Unix()))
+	cursor := tx.Bucket(idempotencyExpiryBucket).Cursor()
+	for range maxRemoved {
+		key, _ := cursor.First()
+		if key == nil || bytes.Compare(key[:len(until)], until) >= 0 {
+			return nil
+		}
+		if err := removeIdempotency(tx, bytes.Clone(key), bytes.Clone(key[len(until):])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func removeIdempotency(tx *bbolt.Tx, expiry, key []byte) error {
+	if err := tx.Bucket(idempotencyExpiryBucket).Delete(expiry); err != nil {
+		return err
+	}
+	return tx.Bucket(idempotencyBucket).Delete(key)
+}
+
+func expiryKey(r idempotency.Record) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(r.Expires.Unix())), r.Key...)
+}
+
+func readIdempotency(tx *bbolt.Tx, key string) (r *idempotency.Record, err error) {
+	if text := tx.Bucket(idempotencyBucket).Get([]byte(key)); text != nil {
+		err = json.Unmarshal(text, &r)
+	}
+	return r, err
+}

@@ -1,0 +1,108 @@
+// Package idempotency makes a request that is sent twice take effect once: what a client sends again with the same
+// Idempotency-Key gets the answer of the first time. It knows no HTTP and no AWS.
+package idempotency
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"time"
+)
+
+// Lifetime is how long an answer is kept.
+const Lifetime = 24 * time.Hour
+
+// MaxKey is the longest key in bytes.
+const MaxKey = 255
+
+// The errors of Begin, to be tested with errors.Is.
+var (
+	ErrInFlight     = errors.New("a request with this key is under way")
+	ErrOtherRequest = errors.New("the key was used for another request")
+)
+
+// Request is a request that carries a key.
+type Request struct {
+	Key         string // of the record; see RecordKey
+	Fingerprint string // of what is asked for
+	ID          string // by which the first try marks what it changes
+	At          time.Time
+	NewID       string // the id of what it makes, if it makes anything
+}
+
+// RecordKey keeps the keys of principals apart.
+func RecordKey(principal, key string) string { return digest(principal, key) }
+
+// Fingerprint tells whether two requests ask for the same.
+func Fingerprint(method, path, body string) string { return digest(method, path, body) }
+
+func digest(parts ...string) string {
+	hash := sha256.New()
+	for _, part := range parts {
+		sum := sha256.Sum256([]byte(part)) // of one length, so that parts cannot run into each other
+		hash.Write(sum[:])
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}
+
+// Answer is what was answered.
+type Answer struct {
+	Status int               `json:"status"`
+	Header map[string]string `json:"header"`
+	Body   string            `json:"body"`
+}
+
+// Record is what is stored about a request.
+type Record struct {
+	Request
+	LeaseEnds time.Time // until then, the try is taken to be under way
+	Expires   time.Time
+	Answer    *Answer // nil while there is none
+}
+
+// Store keeps records. Each method is one conditional write.
+type Store interface {
+	// Put adds the record where there is none with its key, or one that has expired. Else it answers the one
+	// that is there, and changes nothing.
+	Put(ctx context.Context, r Record, now time.Time) (existing *Record, err error)
+
+	// TakeOver moves the lease of a record without an answer from one instant to another, or answers
+	// ErrInFlight where someone else has moved it.
+	TakeOver(ctx context.Context, key string, from, to time.Time) error
+
+	// Complete stores the answer to a record, and Release removes a record whose request had no effect.
+	Complete(ctx context.Context, key string, a Answer) error
+	Release(ctx context.Context, key string) error
+}
+
+// Outcome is what Begin found.
+type Outcome struct {
+	Answer  *Answer // of an earlier try: nothing is left to do
+	Request Request // as the first try had it, which marks what it changed with the request's ID
+	Again   bool    // an earlier try may have had its effect
+}
+
+// Begin starts a try that may take until leaseEnds. It answers ErrInFlight while another one is under way, and
+// ErrOtherRequest where the key came with another request.
+func Begin(ctx context.Context, store Store, r Request, leaseEnds time.Time) (Outcome, error) {
+	record := Record{Request: r, LeaseEnds: leaseEnds, Expires: r.At.Add(Lifetime)}
+	existing, err := store.Put(ctx, record, r.At)
+	switch {
+	case err != nil:
+		return Outcome{}, err
+	case existing == nil:
+		return Outcome{Request: r}, nil
+	case existing.Fingerprint != r.Fingerprint:
+		return Outcome{}, ErrOtherRequest
+	case existing.Answer != nil:
+		return Outcome{Answer: existing.Answer, Request: existing.Request}, nil
+	case r.At.Before(existing.LeaseEnds):
+		return Outcome{}, ErrInFlight
+	}
+	// The first try has died, before its effect or after it: who begins again must look.
+	if err := store.TakeOver(ctx, r.Key, existing.LeaseEnds, leaseEnds); err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Request: existing.Request, Again: true}, nil
+}

@@ -26,5 +26,6 @@ func Problem(f Failure) Response {
 	if err != nil {
 		return Response{Status: http.StatusInternalServerError}
 	}
+	response.Header["Cache-Control"] = "no-store"
 	return response
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -19,11 +20,20 @@ type Auditor struct {
 	Log      *slog.Logger
 }
 
+// answerReserve is kept back of the invocation's time. A function that is cut off answers nothing, and its whole batch
+// comes again; this way, what is left when DynamoDB is slow is reported as failed, and what was recorded is done with.
+const answerReserve = 5 * time.Second
+
 // Handle answers which records have to come again. Lambda takes the lowest of them as the new beginning
 // (https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html), so records
 // behind it come twice, and the Recorder knows them. A license whose record failed is left alone for the
 // rest of the batch, or its entries would be out of order; other licenses go on. The error is always nil.
 func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
+	if deadline, bounded := ctx.Deadline(); bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerReserve))
+		defer cancel()
+	}
 	response := events.DynamoDBEventResponse{BatchItemFailures: []events.DynamoDBBatchItemFailure{}}
 	failed := map[string]bool{}
 	for _, record := range batch.Records {

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
@@ -156,6 +158,28 @@ func TestFailureStopsOneLicense(t *testing.T) {
 	if got := len(lines(t, store, license2)); got != 2 {
 		t.Errorf("%d entries of the other license after the second delivery, want 2", got)
 	}
+}
+
+// hangingStore does not answer.
+type hangingStore struct{ audit.Store }
+
+func (hangingStore) Head(ctx context.Context, _ string) (audit.Head, error) {
+	<-ctx.Done()
+	return audit.Head{}, ctx.Err()
+}
+
+// TestAnswersBeforeTheFunctionIsCutOff: when the store hangs, all records are reported in the function's time.
+func TestAnswersBeforeTheFunctionIsCutOff(t *testing.T) {
+	batch := readEvent(t, "batch")
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		auditor := auditing.Auditor{Recorder: audit.Recorder{Store: hangingStore{}}, Log: telemetry.NewLogger(io.Discard)}
+		response, err := auditor.Handle(ctx, batch)
+		if err != nil || ctx.Err() != nil || len(response.BatchItemFailures) != len(batch.Records) {
+			t.Errorf("got %+v, %v, %v", response, err, ctx.Err())
+		}
+	})
 }
 
 // TestMalformedRecord: whatever a record holds, it is reported and does not end the function.

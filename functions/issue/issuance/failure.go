@@ -63,6 +63,6 @@ func failure(err error) api.Failure {
 	return api.Failure{
 		Status: http.StatusInternalServerError,
 		Code:   "INTERNAL_ERROR",
-		Detail: "The fault is ours. A change may or may not have been made: read the license before you try again.",
+		Detail: "The fault is ours; try again later. If the request was to change something, that may have been done: read the license first, or send an Idempotency-Key.",
 	}
 }

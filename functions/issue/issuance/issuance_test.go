@@ -157,7 +157,8 @@ func TestIssueReportsAllThatIsWrong(t *testing.T) {
 	}
 	want := []string{"customername", "expires", "expirationdate", "services[0].serviceName", "services[0].serviceValue",
 		"appurls[0].URL", "appurls[1].URL", "notes", "gracedays", "customerid"}
-	if a.status != http.StatusBadRequest || a.Code != "INVALID_FIELDS" || a.header["Content-Type"] != "application/problem+json" {
+	if a.status != http.StatusBadRequest || a.Code != "INVALID_FIELDS" || a.header["Content-Type"] != "application/problem+json" ||
+		a.header["Cache-Control"] != "no-store" {
 		t.Errorf("got %d %v %s", a.status, a.header, a.text)
 	}
 	if diff := cmp.Diff(want, fields); diff != "" {

@@ -18,6 +18,7 @@ type program struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	parsed := kong.Parse(&program{},
 		kong.Name("licenser"),
 		kong.Description("Open Licenser: decides whether a copy of your software may run."),

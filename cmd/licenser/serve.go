@@ -36,8 +36,9 @@ type serveCommand struct {
 
 // Run serves until the context ends, then finishes the requests that have begun.
 func (c serveCommand) Run(ctx context.Context) error {
-	if c.TokenLifetimeDays < 1 {
-		return errors.New("--token-lifetime-days must be at least 1")
+	lifetime, err := token.Lifetime(c.TokenLifetimeDays)
+	if err != nil {
+		return fmt.Errorf("--token-lifetime-days: %w", err)
 	}
 	if c.out == nil {
 		c.out, c.log = os.Stdout, os.Stderr
@@ -64,20 +65,20 @@ func (c serveCommand) Run(ctx context.Context) error {
 	streamContext, stopStream := context.WithCancel(context.WithoutCancel(ctx))
 	var streaming sync.WaitGroup
 	streaming.Go(func() { c.stream(folder, log).run(streamContext) })
-	err = serveHTTP(ctx, listener, c.gateway(folder, principal.Username, log))
+	err = serveHTTP(ctx, listener, c.gateway(folder, lifetime, principal.Username, log))
 	stopStream()
 	streaming.Wait()
 	return errors.Join(err, folder.Close())
 }
 
-func (c serveCommand) gateway(folder *embedded.Folder, principal string, log *slog.Logger) http.Handler {
+func (c serveCommand) gateway(folder *embedded.Folder, lifetime time.Duration, principal string, log *slog.Logger) http.Handler {
 	verifier := verification.Verifier{
 		Licenses: folder.Licenses,
 		Secrets:  folder.Secrets,
 		Authorizer: token.Authorizer{
 			Key:      folder.SigningKey,
 			Issuer:   c.Issuer,
-			Lifetime: time.Duration(c.TokenLifetimeDays) * 24 * time.Hour,
+			Lifetime: lifetime,
 		},
 		Now: time.Now,
 		Log: log,
@@ -114,7 +115,10 @@ func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler)
 		<-ctx.Done()
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
-		stopped <- server.Shutdown(bounded)
+		if server.Shutdown(bounded) != nil { // a client that does not end its request must not hold up the end
+			stopped <- server.Close()
+		}
+		close(stopped)
 	}()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -334,7 +334,8 @@ func TestRefusesToStart(t *testing.T) {
 		"no address":        {[]string{"--listen", "nowhere", "--data", t.TempDir()}, "--listen"},
 		"folder is a file":  {[]string{"--listen", "127.0.0.1:0", "--data", file}, "data folder"},
 		"data file damaged": {[]string{"--listen", "127.0.0.1:0", "--data", damaged}, "licenser.db is damaged"},
-		"lifetime of 0":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--token-lifetime-days", "0"}, "at least 1"},
+		"lifetime of 0":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--token-lifetime-days", "0"}, "from 1 to 3650"},
+		"lifetime too long": {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--token-lifetime-days", "200000"}, "from 1 to 3650"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -37,7 +37,7 @@ type environment struct {
 	Issuer string `env:"LICENSER_ISSUER" envDefault:"Open Licenser"`
 	// TokenLifetimeDays is how long an authorization token is valid. A product that cannot reach the
 	// server goes on for as long.
-	TokenLifetimeDays uint16 `env:"TOKEN_LIFETIME_DAYS" envDefault:"90"`
+	TokenLifetimeDays int `env:"TOKEN_LIFETIME_DAYS" envDefault:"90"`
 }
 
 func main() {
@@ -46,6 +46,10 @@ func main() {
 	if err := env.Parse(&e); err != nil {
 		log.Fatal(err)
 	}
+	lifetime, err := token.Lifetime(e.TokenLifetimeDays)
+	if err != nil {
+		log.Fatalf("TOKEN_LIFETIME_DAYS: %v", err)
+	}
 	cfg, err := awsconfig.Load(context.Background())
 	if err != nil {
 		log.Fatal(err)
@@ -53,17 +57,17 @@ func main() {
 	if err := tracing.Instrument(&cfg); err != nil {
 		log.Fatal(err)
 	}
-	lambda.Start(tracing.Handler("verify", newRouter(e, cfg).Handle))
+	lambda.Start(tracing.Handler("verify", newRouter(e, lifetime, cfg).Handle))
 }
 
-func newRouter(e environment, cfg aws.Config) api.Router {
+func newRouter(e environment, lifetime time.Duration, cfg aws.Config) api.Router {
 	return verification.Verifier{
 		Licenses: dynamo.NewLicenses(dynamodb.NewFromConfig(cfg), e.LicenseTable),
 		Secrets:  awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret),
 		Authorizer: token.Authorizer{
 			Key:      awskeys.NewSigningKey(kms.NewFromConfig(cfg), e.TokenKey),
 			Issuer:   e.Issuer,
-			Lifetime: time.Duration(e.TokenLifetimeDays) * 24 * time.Hour,
+			Lifetime: lifetime,
 		},
 		Now: time.Now,
 		Log: slog.Default(),

@@ -309,7 +309,7 @@ func (a account) router(t *testing.T) api.Router {
 	if err != nil {
 		t.Fatal(err)
 	}
-	router := newRouter(environment{LicenseTable: "licenses", LicenseKeySecret: "secret", TokenKey: "alias/token", Issuer: "Test", TokenLifetimeDays: 90}, cfg)
+	router := newRouter(environment{LicenseTable: "licenses", LicenseKeySecret: "secret", TokenKey: "alias/token", Issuer: "Test"}, 90*24*time.Hour, cfg)
 	router.Log = telemetrytest.Log
 	return router
 }

@@ -126,6 +126,9 @@ func (r Request) Method() string { return r.event.HTTPMethod }
 // Path is the path as the caller sent it, without the stage.
 func (r Request) Path() string { return r.event.Path }
 
+// URLPath is the path of the URL that the caller used, with the stage where it is a part of it.
+func (r Request) URLPath() string { return r.event.RequestContext.Path }
+
 // Header answers a header by its name, in whatever case the caller wrote it, or nothing.
 func (r Request) Header(name string) string {
 	for written, value := range r.event.Headers {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -206,10 +207,13 @@ func refuseText(refuse func(field, message string), field, text string, shortest
 		refuse(field, "is required and must not be blank")
 	case length > longest:
 		refuse(field, fmt.Sprintf("must be at most %d characters", longest))
-	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
-		refuse(field, "must be text without the character U+0000")
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, isControl):
+		refuse(field, "must be text without control characters")
 	}
 }
+
+// isControl lets the white space of texts of several lines pass.
+func isControl(c rune) bool { return unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' }
 
 // isUUID accepts the one form of RFC 9562 section 4: uuid.Parse accepts others too.
 func isUUID(text string) bool { return len(text) == 36 && uuid.Validate(text) == nil }

@@ -307,10 +307,19 @@ func ParseDate(text string) (time.Time, error) {
 	}
 	for _, form := range dateForms {
 		if date, err := time.Parse(form, text); err == nil {
-			return date.UTC(), nil
+			return inCalendar(date.UTC())
 		}
 	}
 	return time.Time{}, errNotADate
+}
+
+// inCalendar refuses dates that the zone moves out of the four-digit years: they could not be written so that they
+// can be read.
+func inCalendar(date time.Time) (time.Time, error) {
+	if date.Year() < 1 || date.Year() > 9999 {
+		return time.Time{}, errNotADate
+	}
+	return date, nil
 }
 
 // FormatDate writes a date as ParseDate's strict form, 2025-01-03T00:00:00.000Z.

@@ -135,6 +135,7 @@ func TestFromRecordVariants(t *testing.T) {
 		"expirationdate is words":        {"expirationdate", "next year"},
 		"expirationdate is no day":       {"expirationdate", "2030-02-30"},
 		"expirationdate, day first":      {"expirationdate", "03-01-2030"},
+		"expirationdate in year 10000":   {"expirationdate", "9999-12-31T23:59:59-12:00"},
 		"services is no JSON":            {"services", "TEST"},
 		"services is an object":          {"services", `{"serviceName":"A"}`},
 		"services is JSON null":          {"services", "null"},

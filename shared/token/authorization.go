@@ -34,6 +34,17 @@ type Authorizer struct {
 	Lifetime time.Duration // from iat to exp
 }
 
+// maxLifetimeDays bounds what a configuration may ask for: a token cannot be taken back.
+const maxLifetimeDays = 3650
+
+// Lifetime answers the lifetime of so many days, or an error that says what is allowed.
+func Lifetime(days int) (time.Duration, error) {
+	if days < 1 || days > maxLifetimeDays {
+		return 0, fmt.Errorf("%d is not a number of days from 1 to %d", days, maxLifetimeDays)
+	}
+	return time.Duration(days) * 24 * time.Hour, nil
+}
+
 // Authorize makes the token of a license that may be used at now. It ends with its lifetime or with the
 // license, grace included, whichever comes first. An error is a fault of ours.
 func (a Authorizer) Authorize(ctx context.Context, l license.License, now time.Time) (string, error) {

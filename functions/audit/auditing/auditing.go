@@ -59,35 +59,32 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 var errEarlierFailed = errors.New("an earlier record of this license failed")
 
 func (a Auditor) record(ctx context.Context, record events.DynamoDBEventRecord, failed map[string]bool) (licenseID string, err error) {
-	defer func() {
+	defer func() { // licenseID is set by then: after a panic, too, the license is left alone
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
-	event, err := toEvent(record)
+	key := record.Change.Keys["licenseid"]
+	if key.DataType() != events.DataTypeString || key.String() == "" {
+		return "", errors.New("keys: no licenseid")
+	}
+	licenseID = key.String()
+	if failed[licenseID] {
+		return licenseID, errEarlierFailed
+	}
+	event, err := toEvent(licenseID, record)
 	if err != nil {
-		return event.LicenseID, err
+		return licenseID, err
 	}
-	if failed[event.LicenseID] {
-		return event.LicenseID, errEarlierFailed
-	}
-	return event.LicenseID, a.Recorder.Record(ctx, event)
+	return licenseID, a.Recorder.Record(ctx, event)
 }
 
-func toEvent(record events.DynamoDBEventRecord) (audit.Event, error) {
-	keys, err := toMap(record.Change.Keys)
-	if err != nil {
-		return audit.Event{}, fmt.Errorf("keys: %w", err)
-	}
-	id, isText := keys["licenseid"].(string)
-	if !isText || id == "" {
-		return audit.Event{}, errors.New("keys: no licenseid")
-	}
-	event := audit.Event{
+func toEvent(licenseID string, record events.DynamoDBEventRecord) (event audit.Event, err error) {
+	event = audit.Event{
 		ID:             record.EventID,
 		SequenceNumber: record.Change.SequenceNumber,
 		Time:           record.Change.ApproximateCreationDateTime.Time,
-		LicenseID:      id,
+		LicenseID:      licenseID,
 	}
 	if event.Old, err = toMap(record.Change.OldImage); err != nil {
 		return event, fmt.Errorf("old image: %w", err)

@@ -121,16 +121,18 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// failingStore cannot append to the chain of one license.
+// failingStore fails the first append to the chain of one license, and no other.
 type failingStore struct {
 	audit.Store
 	licenseID string
-	after     int64 // entries that it still takes
+	fail      func() error
+	failed    *bool
 }
 
 func (s failingStore) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
-	if e.LicenseID == s.licenseID && e.Sequence > s.after {
-		return errors.New("throttled")
+	if e.LicenseID == s.licenseID && !*s.failed {
+		*s.failed = true
+		return s.fail()
 	}
 	return s.Store.Append(ctx, from, e)
 }
@@ -138,25 +140,32 @@ func (s failingStore) Append(ctx context.Context, from audit.Head, e audit.Entry
 // TestFailureStopsOneLicense: what failed comes again with all that follows it for the same license, in order,
 // and other licenses go on.
 func TestFailureStopsOneLicense(t *testing.T) {
-	store := openTrail(t)
-	batch := readEvent(t, "batch")
-	failures := handle(t, failingStore{store, license1, 0}, batch)
-	want := []string{batch.Records[0].Change.SequenceNumber, batch.Records[2].Change.SequenceNumber, batch.Records[4].Change.SequenceNumber}
-	if diff := cmp.Diff(want, failures); diff != "" {
-		t.Errorf("failures (-want +got):\n%s", diff)
-	}
-	if got := len(lines(t, store, license2)); got != 2 {
-		t.Errorf("%d entries of the other license, want 2", got)
-	}
+	for name, fail := range map[string]func() error{
+		"error": func() error { return errors.New("throttled") },
+		"panic": func() error { panic("unforeseen") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := openTrail(t)
+			batch := readEvent(t, "batch")
+			failures := handle(t, failingStore{store, license1, fail, new(bool)}, batch)
+			want := []string{batch.Records[0].Change.SequenceNumber, batch.Records[2].Change.SequenceNumber, batch.Records[4].Change.SequenceNumber}
+			if diff := cmp.Diff(want, failures); diff != "" {
+				t.Errorf("failures (-want +got):\n%s", diff)
+			}
+			if got := len(lines(t, store, license2)); got != 2 {
+				t.Errorf("%d entries of the other license, want 2", got)
+			}
 
-	if failures := handle(t, store, batch); len(failures) != 0 {
-		t.Fatalf("the second delivery failed: %v", failures)
-	}
-	if got := lines(t, store, license1); len(got) != 2 || got[0].Action != audit.Issued || got[1].Action != audit.Revoked {
-		t.Errorf("got %v", got)
-	}
-	if got := len(lines(t, store, license2)); got != 2 {
-		t.Errorf("%d entries of the other license after the second delivery, want 2", got)
+			if failures := handle(t, store, batch); len(failures) != 0 {
+				t.Fatalf("the second delivery failed: %v", failures)
+			}
+			if got := lines(t, store, license1); len(got) != 2 || got[0].Action != audit.Issued || got[1].Action != audit.Revoked {
+				t.Errorf("got %v", got)
+			}
+			if got := len(lines(t, store, license2)); got != 2 {
+				t.Errorf("%d entries of the other license after the second delivery, want 2", got)
+			}
+		})
 	}
 }
 

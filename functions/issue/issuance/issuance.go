@@ -86,7 +86,7 @@ func (i Issuer) issue(ctx context.Context, r api.Request, t try) (api.Response, 
 	if err != nil {
 		return api.Response{}, err
 	}
-	response.Header["Location"] = "/licenses/" + l.ID
+	response.Header["Location"] = r.URLPath() + "/" + l.ID
 	return response, nil
 }
 

@@ -102,6 +102,7 @@ func (v vendor) call(method, resource, id, body string, query map[string]string)
 		PathParameters: map[string]string{"licenseid": id}, QueryStringParameters: query,
 	}
 	event.RequestContext.RequestID = "request-1"
+	event.RequestContext.Path = "/dev" + resource
 	event.RequestContext.Identity.UserArn = principal
 	return v.handle(event)
 }
@@ -119,7 +120,7 @@ func (v vendor) issue() answer {
 func TestIssue(t *testing.T) {
 	v := newVendor(t)
 	a := v.issue()
-	if a.header["Location"] != "/licenses/"+a.LicenseID || a.header["ETag"] == "" || a.header["Cache-Control"] != "no-store" {
+	if a.header["Location"] != "/dev/licenses/"+a.LicenseID || a.header["ETag"] == "" || a.header["Cache-Control"] != "no-store" {
 		t.Errorf("headers %v", a.header)
 	}
 	if a.Status != "active" || a.ExpirationDate != "2030-01-31T00:00:00.000Z" || a.Version != 1 || a.ChangedBy != principal {

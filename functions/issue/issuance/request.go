@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -137,7 +138,7 @@ func readObject(r api.Request, fields map[string]field) error {
 func readMembers(r api.Request) (object map[string]json.RawMessage, err error) {
 	body, err := r.Body()
 	switch {
-	case err != nil:
+	case err != nil || !utf8.Valid(body):
 		return nil, errNotJSON
 	case len(body) > maxBody:
 		return nil, errTooLarge
@@ -233,7 +234,7 @@ func encodeCursor(position string) string {
 
 func readListQuery(r api.Request) (license.Query, error) {
 	q := queryReader{parameters: r.QueryParameters()}
-	query := license.Query{Limit: q.limit(), Before: q.cursor(), CustomerID: q.parameters["customerid"]}
+	query := license.Query{Limit: q.limit(), Before: q.cursor(), CustomerID: strings.ToLower(q.parameters["customerid"])}
 	if query.Before != "" && uuid.Validate(query.Before) != nil {
 		q.refuse("cursor", "must be the cursor of an earlier answer")
 	}

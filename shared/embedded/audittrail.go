@@ -3,7 +3,6 @@ package embedded
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 
 	"go.etcd.io/bbolt"
 
@@ -56,7 +55,7 @@ func (s *AuditTrail) Entries(ctx context.Context, licenseID string, after int64,
 		key, value := cursor.Seek(entryKey(licenseID, after+1))
 		for ; bytes.HasPrefix(key, prefix) && len(entries) < limit; key, value = cursor.Next() {
 			var e audit.Entry
-			if err := json.Unmarshal(value, &e); err != nil {
+			if err := unmarshalSealed(key, value, &e); err != nil {
 				return err
 			}
 			entries = append(entries, e)
@@ -67,9 +66,7 @@ func (s *AuditTrail) Entries(ctx context.Context, licenseID string, after int64,
 }
 
 func readHead(tx *bbolt.Tx, licenseID string) (head audit.Head, err error) {
-	if text := tx.Bucket(auditHeadsBucket).Get([]byte(licenseID)); text != nil {
-		err = json.Unmarshal(text, &head)
-	}
+	_, err = getJSON(tx.Bucket(auditHeadsBucket), []byte(licenseID), &head)
 	return head, err
 }
 
@@ -77,12 +74,4 @@ func entryPrefix(licenseID string) []byte { return []byte(licenseID + "\x00") }
 
 func entryKey(licenseID string, sequence int64) []byte {
 	return append(entryPrefix(licenseID), bigEndian(uint64(sequence))...)
-}
-
-func putJSON(bucket *bbolt.Bucket, key []byte, v any) error {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return bucket.Put(key, text)
 }

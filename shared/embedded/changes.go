@@ -3,7 +3,6 @@ package embedded
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -46,7 +45,7 @@ func (c *Changes) Oldest(ctx context.Context, limit int) (changes []Change, err 
 		cursor := tx.Bucket(changesBucket).Cursor()
 		for key, value := cursor.First(); key != nil && len(changes) < limit; key, value = cursor.Next() {
 			change := Change{SequenceNumber: binary.BigEndian.Uint64(key)}
-			if err := json.Unmarshal(value, &change); err != nil {
+			if err := unmarshalSealed(key, value, &change); err != nil {
 				return err
 			}
 			changes = append(changes, change)
@@ -75,11 +74,7 @@ func appendChange(tx *bbolt.Tx, change Change) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(change)
-	if err != nil {
-		return err
-	}
-	return bucket.Put(bigEndian(sequence), text)
+	return putJSON(bucket, bigEndian(sequence), change)
 }
 
 func bigEndian(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }

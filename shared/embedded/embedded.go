@@ -4,10 +4,18 @@
 package embedded
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -19,7 +27,7 @@ import (
 
 const databaseFile = "licenser.db"
 
-// The buckets of the file.
+// The buckets of the file. Each value stands behind a checksum; see seal.
 var (
 	licensesBucket   = []byte("licenses")   // license id → record as DynamoDB JSON
 	customersBucket  = []byte("customers")  // customer id, 0, license id → nothing
@@ -51,23 +59,27 @@ const batchDelay = time.Millisecond
 const lockTimeout = time.Second
 
 // Open opens the folder, and makes it with all that it holds where it does not exist. An error names the file
-// and what is wrong with it.
+// and what is wrong with it. Keys are made for a new folder only: other keys would refuse every license key that was
+// issued, so one that is missing beside licenses is an error, and so is a data file that is missing beside keys.
 func Open(folder string) (*Folder, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	secrets, err := openSecret(filepath.Join(folder, "license-key-secret.json"))
-	if err != nil {
-		return nil, err
-	}
-	key, err := openSigningKey(filepath.Join(folder, "token-key.pem"))
-	if err != nil {
-		return nil, err
-	}
 	path := filepath.Join(folder, databaseFile)
+	secretPath, keyPath := filepath.Join(folder, "license-key-secret.json"), filepath.Join(folder, "token-key.pem")
+	if isEmpty(path) && (!isEmpty(secretPath) || !isEmpty(keyPath)) {
+		return nil, fmt.Errorf("data file %s is missing or empty, but the keys of earlier licenses are there: "+
+			"restore it from a copy, or move the whole folder away to begin anew", path)
+	}
 	db, err := openDatabase(path)
 	if err != nil {
 		return nil, err
+	}
+	isNew := isWithoutLicenses(db)
+	secrets, errSecret := openSecret(secretPath, isNew)
+	key, errKey := openSigningKey(keyPath, isNew)
+	if err := cmp.Or(errSecret, errKey); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	changes := &Changes{db: db, added: make(chan struct{}, 1)}
 	return &Folder{
@@ -83,17 +95,89 @@ func Open(folder string) (*Folder, error) {
 	}, nil
 }
 
-// Close waits for running transactions and gives the folder free.
-func (f *Folder) Close() error { return f.db.Close() }
+func isEmpty(path string) bool {
+	info, err := os.Stat(path)
+	return err != nil || info.Size() == 0
+}
+
+func isWithoutLicenses(db *bbolt.DB) (without bool) {
+	// View answers what its function answers, which is nil.
+	_ = db.View(func(tx *bbolt.Tx) error {
+		key, _ := tx.Bucket(licensesBucket).Cursor().First()
+		without = key == nil
+		return nil
+	})
+	return without
+}
+
+// Close waits for running transactions, writes down what the data file is left as, and gives the folder free.
+func (f *Folder) Close() error {
+	path := f.db.Path()
+	if path == "" {
+		return nil // closed already
+	}
+	if err := f.db.Close(); err != nil {
+		return err
+	}
+	digest, err := fileDigest(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path+digestSuffix, []byte(digest), 0o600)
+}
+
+// digestSuffix names the file that holds the SHA-256 of the data file, from Close to the next Open. It finds every damage
+// in between, also one in pages on which bbolt would panic where nobody can recover. After a crash there is none, and
+// what is stored is checked without it.
+const digestSuffix = ".sha256"
+
+func checkDigest(path string) error {
+	want, err := os.ReadFile(path + digestSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	got, err := fileDigest(path)
+	if err != nil {
+		return err
+	}
+	if got != string(want) {
+		return fmt.Errorf("data file %s is damaged (it is not as it was left): restore it from a copy; "+
+			"if you have replaced it yourself, remove %s", path, path+digestSuffix)
+	}
+	return nil
+}
+
+func fileDigest(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
 
 func openDatabase(path string) (db *bbolt.DB, err error) {
 	// A damaged file can lead bbolt to read outside of the mapped file, or to panic: both become errors.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if v := recover(); v != nil {
-			db, err = nil, damaged(path, fmt.Errorf("%v", v))
+			err = damaged(path, fmt.Errorf("%v", v))
+			if db != nil {
+				err = errors.Join(err, db.Close())
+			}
+			db = nil
 		}
 	}()
+	if err := checkDigest(path); err != nil {
+		return nil, err
+	}
 	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
@@ -104,6 +188,9 @@ func openDatabase(path string) (db *bbolt.DB, err error) {
 		return nil, fmt.Errorf("data file %s: %w", path, err)
 	}
 	db.MaxBatchDelay = batchDelay
+	if err := os.Remove(path + digestSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(err, db.Close())
+	}
 	if err := check(db, path); err != nil {
 		return nil, errors.Join(damaged(path, err), db.Close())
 	}
@@ -122,7 +209,8 @@ func damaged(path string, why error) error {
 	return fmt.Errorf("data file %s is damaged (%w): restore it from a copy, or move it away to begin anew", path, why)
 }
 
-// check reads everything once: a damage is found before the first request, not by it.
+// check reads everything once: a damage is found before the first request, not by it. Keys must ascend, which also ends
+// a walk in a circle, and every value carries a checksum.
 func check(db *bbolt.DB, path string) error {
 	return db.View(func(tx *bbolt.Tx) error {
 		info, err := os.Stat(path)
@@ -132,15 +220,103 @@ func check(db *bbolt.DB, path string) error {
 		if info.Size() < tx.Size() {
 			return fmt.Errorf("%d of %d bytes", info.Size(), tx.Size())
 		}
-		return tx.ForEach(func(name []byte, bucket *bbolt.Bucket) error {
-			return bucket.ForEach(func(key, value []byte) error {
-				if len(value) > 0 && !json.Valid(value) {
-					return fmt.Errorf("%s: a value is not JSON", name)
-				}
-				return nil
-			})
-		})
+		if err := tx.ForEach(checkBucket); err != nil {
+			return err
+		}
+		return checkCustomers(tx)
 	})
+}
+
+func checkBucket(name []byte, bucket *bbolt.Bucket) error {
+	var last []byte
+	return bucket.ForEach(func(key, value []byte) error {
+		if last != nil && bytes.Compare(last, key) >= 0 {
+			return fmt.Errorf("%s: keys out of order", name)
+		}
+		last = key
+		_, err := unseal(key, value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
+}
+
+// checkCustomers wants the index of customers and the licenses to name each other.
+func checkCustomers(tx *bbolt.Tx) error {
+	licenses, customers := tx.Bucket(licensesBucket), tx.Bucket(customersBucket)
+	if licenses == nil || customers == nil {
+		return nil // a new file
+	}
+	err := customers.ForEach(func(key, _ []byte) error {
+		_, id, _ := bytes.Cut(key, []byte{0})
+		if licenses.Get(id) == nil {
+			return errors.New("the index of customers names a license that is not there")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return licenses.ForEach(func(key, _ []byte) error {
+		record, err := readRecord(tx, string(key))
+		if err != nil {
+			return err
+		}
+		if customer, isText := record["customerid"].(string); isText {
+			if customers.Get(customerKey(customer, string(key))) == nil {
+				return errors.New("a license is missing in the index of customers")
+			}
+		}
+		return nil
+	})
+}
+
+// seal puts a checksum of key and value before the value.
+func seal(key, value []byte) []byte {
+	sealed := binary.BigEndian.AppendUint32(make([]byte, 0, checksumSize+len(value)), checksum(key, value))
+	return append(sealed, value...)
+}
+
+// unseal answers the value, or an error where key or value are not what was sealed.
+func unseal(key, sealed []byte) ([]byte, error) {
+	if len(sealed) < checksumSize || binary.BigEndian.Uint32(sealed) != checksum(key, sealed[checksumSize:]) {
+		return nil, errors.New("a checksum does not hold")
+	}
+	return sealed[checksumSize:], nil
+}
+
+const checksumSize = 4
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(key, value []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+}
+
+func putJSON(bucket *bbolt.Bucket, key []byte, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return bucket.Put(key, seal(key, text))
+}
+
+// getJSON reads into v, and tells whether there was anything to read.
+func getJSON(bucket *bbolt.Bucket, key []byte, v any) (found bool, err error) {
+	sealed := bucket.Get(key)
+	if sealed == nil {
+		return false, nil
+	}
+	return true, unmarshalSealed(key, sealed, v)
+}
+
+func unmarshalSealed(key, sealed []byte, v any) error {
+	text, err := unseal(key, sealed)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, v)
 }
 
 // write runs change in a transaction of its own or, under load, in one that it shares with others: one

@@ -1,6 +1,8 @@
 package embedded_test
 
 import (
+	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -166,6 +168,148 @@ func TestWritesShareTransactions(t *testing.T) {
 	}
 }
 
+// TestMissingFile: what licenses depend on is never made anew behind their back.
+func TestMissingFile(t *testing.T) {
+	for _, name := range []string{"license-key-secret.json", "token-key.pem", "licenser.db"} {
+		for how, lose := range map[string]func(string) error{
+			"removed": os.Remove,
+			"emptied": func(path string) error { return os.Truncate(path, 0) },
+		} {
+			t.Run(name+"/"+how, func(t *testing.T) {
+				path := t.TempDir()
+				folder := open(t, path)
+				if err := folder.Licenses.Create(t.Context(), licensetest.Issue(t)); err != nil {
+					t.Fatal(err)
+				}
+				if err := folder.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if err := lose(filepath.Join(path, name)); err != nil {
+					t.Fatal(err)
+				}
+				if again, err := embedded.Open(path); err == nil {
+					again.Close()
+					t.Error("opened")
+				} else if !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "\n") {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+	}
+}
+
+// TestKeysOfNewFolder: a start that was cut off between the files is completed by the next.
+func TestKeysOfNewFolder(t *testing.T) {
+	path := t.TempDir()
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(path, "token-key.pem")); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path)
+}
+
+// TestEveryFlip: whatever byte of the file is damaged, it is found at the start. Without the digest of the whole file, as
+// after a crash, a value is never read as another: it is found at the start, or it was nothing that is read.
+func TestEveryFlip(t *testing.T) {
+	path := t.TempDir()
+	folder := open(t, path)
+	var issued []license.License
+	for range 30 {
+		l := licensetest.Issue(t)
+		issued = append(issued, l)
+		if err := folder.Licenses.Create(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := folder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(path, "licenser.db")
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := os.ReadFile(file + ".sha256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for i := 0; i < 200; i++ {
+		at := i * len(good) / 200
+		damaged := bytes.Clone(good)
+		damaged[at+i%16] ^= 1 << (i % 8)
+		if err := errors.Join(os.WriteFile(file, damaged, 0o600), os.WriteFile(file+".sha256", digest, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := embedded.Open(path); err == nil {
+			again.Close()
+			t.Fatalf("byte %d: the damage was not found", at)
+		}
+		if err := os.Remove(file + ".sha256"); err != nil {
+			t.Fatal(err)
+		}
+		again, err := embedded.Open(path)
+		if err != nil {
+			if !strings.Contains(err.Error(), "is damaged") {
+				t.Errorf("byte %d: %v", at, err)
+			}
+			found++
+			continue
+		}
+		for _, l := range issued {
+			if got, err := again.Licenses.Get(t.Context(), l.ID); err != nil || licensetest.Diff(l, got) != "" {
+				t.Errorf("byte %d: %+v, %v", at, got, err)
+				break
+			}
+		}
+		if page, err := again.Licenses.List(t.Context(), license.Query{Limit: 100}); err != nil || len(page.Licenses) != len(issued) {
+			t.Errorf("byte %d: a list of %d, %v", at, len(page.Licenses), err)
+		}
+		again.Close()
+	}
+	if found == 0 {
+		t.Error("without the digest, no damage was found")
+	}
+}
+
+// TestListLeavesOut: a record that cannot be understood hides no other.
+func TestListLeavesOut(t *testing.T) {
+	folder := open(t, t.TempDir())
+	for i := range 3 {
+		record := licensetest.Issue(t).Record()
+		if i == 1 {
+			record["isrevoked"] = "true"
+		}
+		if err := folder.Licenses.PutRecord(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if page, err := folder.Licenses.List(t.Context(), license.Query{Limit: 10}); err != nil || len(page.Licenses) != 2 {
+		t.Errorf("%d licenses, %v", len(page.Licenses), err)
+	}
+}
+
+// TestCustomerMoves: another tool gives a license to another customer.
+func TestCustomerMoves(t *testing.T) {
+	folder := open(t, t.TempDir())
+	l := licensetest.Issue(t)
+	for _, customer := range []string{"customer-1", "customer-2"} {
+		record := l.Record()
+		record["customerid"] = customer
+		if err := folder.Licenses.PutRecord(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for customer, want := range map[string]int{"customer-1": 0, "customer-2": 1} {
+		page, err := folder.Licenses.List(t.Context(), license.Query{CustomerID: customer, Limit: 10})
+		if err != nil || len(page.Licenses) != want {
+			t.Errorf("%s has %d licenses, want %d; %v", customer, len(page.Licenses), want, err)
+		}
+	}
+}
+
 // TestOpenRefuses: each of these is one clear error that names what is wrong.
 func TestOpenRefuses(t *testing.T) {
 	write := func(name, text string) func(t *testing.T, path string) {
@@ -218,6 +362,9 @@ func TestOpenRefuses(t *testing.T) {
 				}
 			}
 			if err := folder.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(filepath.Join(path, "licenser.db.sha256")); err != nil { // as after a crash
 				t.Fatal(err)
 			}
 			test.damage(t, path)

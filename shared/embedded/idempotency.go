@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -29,7 +28,7 @@ func (s *Idempotency) Put(ctx context.Context, r idempotency.Record, now time.Ti
 		if err := putJSON(tx.Bucket(idempotencyBucket), []byte(r.Key), r); err != nil {
 			return nil, err
 		}
-		return nil, tx.Bucket(idempotencyExpiryBucket).Put(expiryKey(r), nil)
+		return nil, tx.Bucket(idempotencyExpiryBucket).Put(expiryKey(r), seal(expiryKey(r), nil))
 	})
 	return existing, err
 }
@@ -102,8 +101,6 @@ func expiryKey(r idempotency.Record) []byte {
 }
 
 func readIdempotency(tx *bbolt.Tx, key string) (r *idempotency.Record, err error) {
-	if text := tx.Bucket(idempotencyBucket).Get([]byte(key)); text != nil {
-		err = json.Unmarshal(text, &r)
-	}
+	_, err = getJSON(tx.Bucket(idempotencyBucket), []byte(key), &r)
 	return r, err
 }

@@ -29,8 +29,8 @@ func (s Secrets) Secret(context.Context) (token.Secret, error) { return s.secret
 // Refresh implements token.Secrets. The file is read once, at the start.
 func (s Secrets) Refresh(ctx context.Context) (token.Secret, error) { return s.Secret(ctx) }
 
-func openSecret(path string) (Secrets, error) {
-	text, err := readOrMake(path, func() ([]byte, error) { return json.Marshal(map[string]string{"key": rand.Text() + rand.Text()}) })
+func openSecret(path string, isNew bool) (Secrets, error) {
+	text, err := readOrMake(path, isNew, func() ([]byte, error) { return json.Marshal(map[string]string{"key": rand.Text() + rand.Text()}) })
 	if err != nil {
 		return Secrets{}, err
 	}
@@ -56,8 +56,8 @@ func (k *SigningKey) SignDigest(_ context.Context, digest [sha256.Size]byte) ([]
 
 const tokenKeyBits = 2048
 
-func openSigningKey(path string) (*SigningKey, error) {
-	text, err := readOrMake(path, makeTokenKey)
+func openSigningKey(path string, isNew bool) (*SigningKey, error) {
+	text, err := readOrMake(path, isNew, makeTokenKey)
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +88,15 @@ func makeTokenKey() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// readOrMake answers the file's content, and makes the file where there is none. Nobody but its owner may read
+// readOrMake answers the file's content, and makes the file where there is none and the folder is new. Nobody but its owner may read
 // it. It appears whole or not at all: a crash leaves nothing that a later start would take for a key.
-func readOrMake(path string, content func() ([]byte, error)) ([]byte, error) {
+func readOrMake(path string, isNew bool, content func() ([]byte, error)) ([]byte, error) {
 	text, err := os.ReadFile(path)
-	if !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case !errors.Is(err, fs.ErrNotExist):
 		return text, err
+	case !isNew:
+		return nil, fmt.Errorf("file %s is missing, and the licenses in the folder depend on it: restore it from a copy", path)
 	}
 	if text, err = content(); err != nil {
 		return nil, err

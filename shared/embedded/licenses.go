@@ -3,7 +3,6 @@ package embedded
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -154,11 +153,7 @@ func (s *Licenses) write(ctx context.Context, change func(tx *bbolt.Tx) (refusal
 
 // put writes the record, its index and its change.
 func (s *Licenses) put(tx *bbolt.Tx, id string, old, updated attribute.Map) error {
-	text, err := json.Marshal(updated)
-	if err != nil {
-		return err
-	}
-	if err := tx.Bucket(licensesBucket).Put([]byte(id), text); err != nil {
+	if err := putJSON(tx.Bucket(licensesBucket), []byte(id), updated); err != nil {
 		return err
 	}
 	customers := tx.Bucket(customersBucket)
@@ -168,7 +163,7 @@ func (s *Licenses) put(tx *bbolt.Tx, id string, old, updated attribute.Map) erro
 		}
 	}
 	if customer, isText := updated["customerid"].(string); isText {
-		if err := customers.Put(customerKey(customer, id), nil); err != nil {
+		if err := customers.Put(customerKey(customer, id), seal(customerKey(customer, id), nil)); err != nil {
 			return err
 		}
 	}
@@ -186,13 +181,13 @@ func readLicense(tx *bbolt.Tx, id string) (license.License, error) {
 }
 
 func readRecord(tx *bbolt.Tx, id string) (attribute.Map, error) {
-	text := tx.Bucket(licensesBucket).Get([]byte(id))
-	if text == nil {
-		return nil, license.ErrNotFound
-	}
 	var record attribute.Map
-	if err := json.Unmarshal(text, &record); err != nil {
+	found, err := getJSON(tx.Bucket(licensesBucket), []byte(id), &record)
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("%w: license %q: %v", license.ErrUnreadable, id, err)
+	case !found:
+		return nil, license.ErrNotFound
 	}
 	return record, nil
 }

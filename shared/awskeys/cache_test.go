@@ -99,6 +99,39 @@ func TestCacheFirstFetchFails(t *testing.T) {
 	}
 }
 
+// TestCacheRefresh: a value is at most a minute old, and a stream of refreshes is no stream of fetches.
+func TestCacheRefresh(t *testing.T) {
+	captureLog(t)
+	clock, s := newTick(), &source{answer: constant("first")}
+	c := s.cache(clock)
+	want := func(value string, err error, fetches int) {
+		t.Helper()
+		for range 3 {
+			if got, gotErr := c.refresh(t.Context()); got != value || !errors.Is(gotErr, err) || s.fetches != fetches {
+				t.Errorf("got %q, %v after %d fetches, want %q, %v after %d", got, gotErr, s.fetches, value, err, fetches)
+			}
+		}
+	}
+	wantValue(t, c, s, "first", 1)
+	s.answer = constant("second")
+	clock.advance(time.Minute - 1)
+	want("first", nil, 1)
+	clock.advance(1)
+	want("second", nil, 2)
+
+	s.answer = down
+	clock.advance(time.Minute)
+	want("", errDown, 3)
+	wantValue(t, c, s, "second", 3) // the cached value serves on
+	clock.advance(30*time.Second - 1)
+	want("", errDown, 3)
+	clock.advance(1)
+	want("", errDown, 4)
+	s.answer = constant("third")
+	clock.advance(30 * time.Second)
+	want("third", nil, 5)
+}
+
 func TestCacheDrop(t *testing.T) {
 	clock, s := newTick(), &source{answer: constant("first")}
 	c := s.cache(clock)

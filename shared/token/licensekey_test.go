@@ -190,6 +190,32 @@ func TestBadSecretIsOurFault(t *testing.T) {
 	}
 }
 
+// TestLongestLicenseKey: one byte more is refused although its signature is right.
+func TestLongestLicenseKey(t *testing.T) {
+	for length, want := range map[int]error{token.MaxLicenseKey: nil, token.MaxLicenseKey + 1: token.ErrInvalidLicenseKey} {
+		key := keyOfLength(t, length)
+		if _, err := token.ReadLicenseKey(secret, key, now); !errors.Is(err, want) {
+			t.Errorf("%d bytes: %v", length, err)
+		}
+	}
+}
+
+// keyOfLength fills header and claims until the key is as long as it should be.
+func keyOfLength(t *testing.T, length int) string {
+	t.Helper()
+	for inHeader := range 4 {
+		for inClaims := length / 2; inClaims < length; inClaims++ {
+			header := `{"alg":"HS256","x":"` + strings.Repeat("a", inHeader) + `"}`
+			claims := `{"licenseid":"id-1","x":"` + strings.Repeat("a", inClaims) + `"}`
+			if base64.RawURLEncoding.EncodedLen(len(header))+base64.RawURLEncoding.EncodedLen(len(claims))+45 == length {
+				return sign(header, claims)
+			}
+		}
+	}
+	t.Fatalf("no key is %d bytes long", length)
+	return ""
+}
+
 func TestSecretDoesNotPrint(t *testing.T) {
 	for _, text := range []string{fmt.Sprint(secret), fmt.Sprintf("%v %+v %s %q", secret, secret, secret, secret)} {
 		if strings.Contains(text, "thirty-two") {

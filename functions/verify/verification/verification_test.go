@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -196,6 +197,36 @@ func TestEvents(t *testing.T) {
 			response, _ := handle(t, v, event)
 			if response.StatusCode != expected.status || !strings.Contains(response.Body, expected.body) {
 				t.Errorf("got %d %s, want %d %s", response.StatusCode, response.Body, expected.status, expected.body)
+			}
+		})
+	}
+}
+
+// TestStatuses: every status of a license, and what the product is told.
+func TestStatuses(t *testing.T) {
+	c := readConformance(t)
+	now := time.Now().UTC()
+	for name, test := range map[string]struct {
+		record attribute.Map
+		want   string // the error, empty for a token
+	}{
+		"active":                  {attribute.Map{}, ""},
+		"suspended":               {attribute.Map{"issuspended": true}, "LICENSE_SUSPENDED"},
+		"suspended and expired":   {attribute.Map{"issuspended": true, "expirationdate": "2020-01-01"}, "LICENSE_SUSPENDED"},
+		"revoked and suspended":   {attribute.Map{"issuspended": true, "isrevoked": true}, "LICENSE_REVOKED"},
+		"in its days of grace":    {attribute.Map{"expirationdate": now.AddDate(0, 0, -1).Format(time.RFC3339), "gracedays": attribute.Number("2")}, ""},
+		"after its days of grace": {attribute.Map{"expirationdate": now.AddDate(0, 0, -3).Format(time.RFC3339), "gracedays": attribute.Number("2")}, "LICENSE_EXPIRED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			changed := c
+			changed.Items = []attribute.Map{maps.Clone(c.Items[0])}
+			maps.Copy(changed.Items[0], test.record)
+			response, body := handle(t, newVerifier(t, changed), verifyEvent(c.Cases[0].Body, false))
+			if body["error"] != test.want || (test.want == "") != (response.StatusCode == http.StatusOK) {
+				t.Errorf("got %d %s, want %q", response.StatusCode, response.Body, test.want)
+			}
+			if response.Headers["Cache-Control"] != "no-store" {
+				t.Errorf("Cache-Control %q", response.Headers["Cache-Control"])
 			}
 		})
 	}
@@ -394,7 +425,7 @@ func FuzzBody(f *testing.F) {
 		f.Add(test.Body, test.IsBase64Encoded)
 	}
 	f.Add(`{"licensekey":"\ud800","licensekey":"a.b.c"}`, false)
-	definite := regexp.MustCompile(`^{"error":"(BAD_LICENSE_SERVER_REQUEST|MISSING_LICENSE_KEY|INVALID_LICENSE|LICENSE_REVOKED|LICENSE_EXPIRED)"}$`)
+	definite := regexp.MustCompile(`^{"error":"(BAD_LICENSE_SERVER_REQUEST|MISSING_LICENSE_KEY|INVALID_LICENSE|LICENSE_REVOKED|LICENSE_SUSPENDED|LICENSE_EXPIRED)"}$`)
 	f.Fuzz(func(t *testing.T, body string, isBase64Encoded bool) {
 		response, err := v.Router().Handle(t.Context(), verifyEvent(body, isBase64Encoded))
 		if err != nil {

@@ -78,7 +78,7 @@ func TestLeastPrivilege(t *testing.T) {
 	common := []string{"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 	want := map[string][]string{
 		"VerifyRole": {"dynamodb:GetItem", "kms:GetPublicKey", "kms:Sign", "secretsmanager:GetSecretValue"},
-		"IssueRole": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Query",
+		"IssueRole": {"dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Query",
 			"dynamodb:UpdateItem", "dynamodb:UpdateItem",
 			"secretsmanager:GetSecretValue"},
 		"AuditRole": {"dynamodb:DescribeStream", "dynamodb:GetItem", "dynamodb:GetRecords", "dynamodb:GetShardIterator",

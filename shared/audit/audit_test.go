@@ -113,6 +113,11 @@ func TestActor(t *testing.T) {
 	if e.Actor != revoked.ChangedBy || e.Reason != "why" || e.RequestID != revoked.RequestID {
 		t.Errorf("our change: %+v", e)
 	}
+	deleted := revoked.Delete(licensetest.Change("a mistake"))
+	if e := describe(t, deleted.Record(), nil); e.Action != audit.Deleted || e.Actor != deleted.ChangedBy || e.Reason != "a mistake" ||
+		e.RequestID != deleted.RequestID {
+		t.Errorf("our removal: %+v", e)
+	}
 	foreign := revoked.Record()
 	foreign["isrevoked"] = false
 	for name, e := range map[string]audit.Entry{

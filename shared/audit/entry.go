@@ -117,10 +117,16 @@ func (v Event) entry(head Head) (Entry, error) {
 	case errBefore == nil && errAfter == nil:
 		e.Action = action(before, after)
 	}
-	// A writer of ours moves the version on. One that does not has left actor, reason and request of
-	// the change before in the record.
-	if errAfter == nil && after.Version != before.Version && after.ChangedBy != "" {
-		e.Actor, e.Reason, e.RequestID = after.ChangedBy, after.ChangeReason, after.RequestID
+	// A writer of ours moves the version on, or has marked what it removes. One that does neither has left actor,
+	// reason and request of the change before in the record.
+	writer := after
+	if v.New == nil && before.Deleted {
+		writer = before
+	} else if errAfter != nil || after.Version == before.Version {
+		writer = license.License{}
+	}
+	if writer.ChangedBy != "" {
+		e.Actor, e.Reason, e.RequestID = writer.ChangedBy, writer.ChangeReason, writer.RequestID
 	}
 	e.Hash, err = e.ComputeHash()
 	return e, err

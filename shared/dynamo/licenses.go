@@ -48,6 +48,7 @@ type LicenseAPI interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 }
 
@@ -125,6 +126,24 @@ func (s *Licenses) Update(ctx context.Context, before, after license.License) er
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	return writeError("update license", err, license.ErrConflict, set, remove)
+}
+
+// Remove deletes the record on condition of the Expectation. Where the SDK repeats a removal whose reply was lost, the
+// record is gone, and the answer ErrConflict.
+func (s *Licenses) Remove(ctx context.Context, l license.License) error {
+	e := expressions{names: map[string]string{}, values: item{}}
+	condition, err := e.expectation(l.Expectation())
+	if err != nil {
+		return fmt.Errorf("remove license: %w", err)
+	}
+	_, err = s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName:                 &s.table,
+		Key:                       licenseKey(l.ID),
+		ConditionExpression:       &condition,
+		ExpressionAttributeNames:  e.names,
+		ExpressionAttributeValues: e.values,
+	})
+	return writeError("remove license", err, license.ErrConflict, nil, nil)
 }
 
 // writeError answers refused for a condition that did not hold, unless the record is the one that this very

@@ -74,17 +74,9 @@ func (s *Licenses) Create(ctx context.Context, l license.License) error {
 // Update implements license.Store.
 func (s *Licenses) Update(ctx context.Context, before, after license.License) error {
 	return s.write(ctx, func(tx *bbolt.Tx) (refusal, err error) {
-		stored, err := readRecord(tx, before.ID)
-		if errors.Is(err, license.ErrNotFound) {
-			return license.ErrConflict, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		for name, value := range before.Expectation() {
-			if !reflect.DeepEqual(stored[name], value) {
-				return license.ErrConflict, nil
-			}
+		stored, err := readExpected(tx, before)
+		if stored == nil || err != nil {
+			return license.ErrConflict, err
 		}
 		updated := maps.Clone(stored)
 		set, remove := license.Delta(before, after)
@@ -94,6 +86,31 @@ func (s *Licenses) Update(ctx context.Context, before, after license.License) er
 		}
 		return nil, s.put(tx, before.ID, stored, updated)
 	})
+}
+
+// Remove implements license.Store.
+func (s *Licenses) Remove(ctx context.Context, l license.License) error {
+	return s.write(ctx, func(tx *bbolt.Tx) (refusal, err error) {
+		stored, err := readExpected(tx, l)
+		if stored == nil || err != nil {
+			return license.ErrConflict, err
+		}
+		return nil, s.put(tx, l.ID, stored, nil)
+	})
+}
+
+// readExpected answers the record as it is stored, or nil where it is not the one that was read as l.
+func readExpected(tx *bbolt.Tx, l license.License) (attribute.Map, error) {
+	stored, err := readRecord(tx, l.ID)
+	if errors.Is(err, license.ErrNotFound) {
+		return nil, nil
+	}
+	for name, value := range l.Expectation() {
+		if !reflect.DeepEqual(stored[name], value) {
+			return nil, err
+		}
+	}
+	return stored, err
 }
 
 // List implements license.Store. Ids sort by time, so the newest are at the end.
@@ -151,9 +168,14 @@ func (s *Licenses) write(ctx context.Context, change func(tx *bbolt.Tx) (refusal
 	return nil
 }
 
-// put writes the record, its index and its change.
-func (s *Licenses) put(tx *bbolt.Tx, id string, old, updated attribute.Map) error {
-	if err := putJSON(tx.Bucket(licensesBucket), []byte(id), updated); err != nil {
+// put writes the record, or removes it where updated is nil, with its index and its change.
+func (s *Licenses) put(tx *bbolt.Tx, id string, old, updated attribute.Map) (err error) {
+	if licenses := tx.Bucket(licensesBucket); updated == nil {
+		err = licenses.Delete([]byte(id))
+	} else {
+		err = putJSON(licenses, []byte(id), updated)
+	}
+	if err != nil {
 		return err
 	}
 	customers := tx.Bucket(customersBucket)

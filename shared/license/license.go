@@ -21,6 +21,7 @@ type License struct {
 	Notes          string
 	Revoked        bool
 	Suspended      bool
+	Deleted        bool // marked for removal, which says who removed it; see Delete
 
 	// Version counts the changes, from 1. It is 0 in a record that another tool wrote.
 	Version      int64

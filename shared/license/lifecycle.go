@@ -54,6 +54,8 @@ func (l License) Suspend(c Change) (License, error) {
 // Reinstate takes a suspension or, where a reason is given, a revocation back. The error is a *TransitionError.
 func (l License) Reinstate(c Change) (License, error) {
 	switch {
+	case l.Deleted:
+		return l, &TransitionError{"The license is being deleted; issue another one."}
 	case l.Revoked && c.Reason == "":
 		return l, &TransitionError{"A revocation is final unless it is taken back with a reason; send one."}
 	case !l.Revoked && !l.Suspended:
@@ -77,6 +79,13 @@ func (l License) Renew(expirationDate string, c Change) (License, error) {
 			fmt.Sprintf("must not be earlier than it is, %s; PATCH the license to shorten it", FormatDate(l.ExpirationDate))}}}
 	}
 	return renewed, nil
+}
+
+// Delete marks the license for removal and revokes it. A record that is removed says no more who removed it and why, so
+// the mark is written first, and the audit trail finds it in what was removed.
+func (l License) Delete(c Change) License {
+	l.Revoked, l.Deleted = true, true
+	return l.stamped(c)
 }
 
 func (l License) stamped(c Change) License {

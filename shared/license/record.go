@@ -30,6 +30,7 @@ const (
 	attrVersion      = "version"          // N
 	attrCreated      = "createdtimestamp" // N, Unix milliseconds
 	attrSuspended    = "issuspended"      // BOOL
+	attrDeleted      = "isdeleted"        // BOOL
 	attrGraceDays    = "gracedays"        // N
 	attrChangedBy    = "changedby"        // S
 	attrChangeReason = "changereason"     // S
@@ -61,6 +62,9 @@ func (l License) Record() attribute.Map {
 	}
 	if l.Suspended {
 		record[attrSuspended] = true
+	}
+	if l.Deleted {
+		record[attrDeleted] = true
 	}
 	if l.GraceDays != 0 {
 		record[attrGraceDays] = attribute.Number(strconv.Itoa(l.GraceDays))
@@ -112,6 +116,7 @@ func FromRecord(record attribute.Map) (License, error) {
 		GraceDays:      d.days(attrGraceDays),
 		Revoked:        d.flag(attrRevoked),
 		Suspended:      d.flag(attrSuspended),
+		Deleted:        d.flag(attrDeleted),
 
 		CustomerID:   textOrNone(record, attrCustomerID),
 		Notes:        textOrNone(record, attrNotes),

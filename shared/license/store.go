@@ -32,6 +32,10 @@ type Store interface {
 	// record no longer meets before's Expectation, or is gone.
 	Update(ctx context.Context, before, after License) error
 
+	// Remove removes the record of l, as read from this store or written to it. It answers ErrConflict, and
+	// changes nothing, when the stored record does not meet l's Expectation, or is gone.
+	Remove(ctx context.Context, l License) error
+
 	// List answers a page of licenses, newest first. It may miss the changes of the last moments.
 	List(ctx context.Context, q Query) (Page, error)
 }

@@ -42,6 +42,7 @@ func (i Issuer) Router() api.Router {
 			"GET /licenses":                        i.list,
 			"GET /licenses/{licenseid}":            i.get,
 			"PATCH /licenses/{licenseid}":          i.once(i.patch),
+			"DELETE /licenses/{licenseid}":         i.remove,
 			"GET /licenses/{licenseid}/key":        i.licenseKey,
 			"POST /licenses/{licenseid}/revoke":    i.once(i.transition(license.License.Revoke)),
 			"POST /licenses/{licenseid}/suspend":   i.once(i.transition(license.License.Suspend)),
@@ -119,6 +120,40 @@ func (i Issuer) patch(ctx context.Context, r api.Request, t try) (api.Response, 
 		return api.Response{}, err
 	}
 	return i.update(ctx, r, t, reason, func(l license.License, c license.Change) (license.License, error) { return l.Patch(patch, c) })
+}
+
+// remove marks the license, so that the audit trail can say who removed it, and removes it. After a crash between the
+// two, a license that is marked is as good as revoked, and removing it again completes it, whatever If-Match says.
+func (i Issuer) remove(ctx context.Context, r api.Request) (api.Response, error) {
+	if r.Header("If-Match") == "" {
+		return api.Response{}, errNoIfMatch
+	}
+	reason, err := readRequiredReason(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	t, err := i.newTry(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	l, err := i.read(ctx, r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	if !l.Deleted {
+		if !matches(r.Header("If-Match"), l) {
+			return api.Response{}, errStale
+		}
+		marked := l.Delete(t.change(reason))
+		if err := i.Licenses.Update(ctx, l, marked); err != nil {
+			return api.Response{}, fmt.Errorf("mark: %w", err)
+		}
+		l = marked
+	}
+	if err := i.Licenses.Remove(ctx, l); err != nil {
+		return api.Response{}, fmt.Errorf("remove: %w", err)
+	}
+	return api.Response{Status: http.StatusNoContent}, nil
 }
 
 // transition needs no If-Match: it is right whatever the license has become meanwhile.

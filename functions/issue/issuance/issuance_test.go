@@ -89,6 +89,9 @@ func (v vendor) handle(event events.APIGatewayProxyRequest) answer {
 		v.t.Fatal(err)
 	}
 	a := answer{status: response.StatusCode, header: response.Headers, text: response.Body}
+	if response.StatusCode == http.StatusNoContent {
+		return a
+	}
 	if err := json.Unmarshal([]byte(response.Body), &a); err != nil {
 		v.t.Fatalf("%v: %s", err, response.Body)
 	}
@@ -270,6 +273,60 @@ func TestPatch(t *testing.T) {
 		t.Errorf("a refused patch changed something: %s", a.text)
 	}
 }
+
+func TestDelete(t *testing.T) {
+	v := newVendor(t)
+	issued := v.issue()
+	remove := func(ifMatch, body string) answer {
+		t.Helper()
+		return v.callIfMatch("DELETE", "/licenses/{licenseid}", issued.LicenseID, ifMatch, body)
+	}
+	for name, test := range map[string]struct {
+		ifMatch, body string
+		status        int
+	}{
+		"without If-Match":    {"", `{"reason":"a mistake"}`, http.StatusPreconditionRequired},
+		"stale":               {`"0-0"`, `{"reason":"a mistake"}`, http.StatusPreconditionFailed},
+		"without a reason":    {"*", ``, http.StatusBadRequest},
+		"with a blank reason": {"*", `{"reason":" "}`, http.StatusBadRequest},
+	} {
+		if a := remove(test.ifMatch, test.body); a.status != test.status {
+			t.Errorf("%s: got %d %s", name, a.status, a.text)
+		}
+	}
+	if a := v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil); a.Version != 1 {
+		t.Fatalf("a refused removal changed something: %s", a.text)
+	}
+
+	// The mark is written, and the function cut off before the removal.
+	licenses := v.issuer.Licenses
+	v.issuer.Licenses = unremovable{licenses}
+	if a := remove(issued.header["ETag"], `{"reason":"a mistake"}`); a.status != http.StatusInternalServerError {
+		t.Errorf("cut off: %d %s", a.status, a.text)
+	}
+	v.issuer.Licenses = licenses
+	if a := v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil); a.Status != "revoked" {
+		t.Errorf("between mark and removal: %s", a.text)
+	}
+	if a := v.call("POST", "/licenses/{licenseid}/reinstate", issued.LicenseID, `{"reason":"x"}`, nil); a.Code != "STATUS_FORBIDS" {
+		t.Errorf("reinstated: %d %s", a.status, a.text)
+	}
+	if a := remove(issued.header["ETag"], `{"reason":"a mistake"}`); a.status != http.StatusNoContent {
+		t.Errorf("again: %d %s", a.status, a.text)
+	}
+	if a := remove("*", `{"reason":"a mistake"}`); a.status != http.StatusNotFound {
+		t.Errorf("a third time: %d %s", a.status, a.text)
+	}
+	changes, err := v.folder.Changes.Oldest(t.Context(), 10)
+	if err != nil || len(changes) != 3 || changes[2].New != nil || changes[2].Old["changereason"] != "a mistake" {
+		t.Errorf("changes %v, %v", changes, err)
+	}
+}
+
+// unremovable fails each removal.
+type unremovable struct{ license.Store }
+
+func (unremovable) Remove(context.Context, license.License) error { return errInternal }
 
 // TestNoLostUpdate: of 50 writers at once, each changes another field or the same one, and each change counts.
 func TestNoLostUpdate(t *testing.T) {
@@ -457,6 +514,7 @@ func TestEvents(t *testing.T) {
 		"reinstate":    {http.StatusOK, `"status":"active"`},
 		"renew":        {http.StatusOK, `"expirationdate":"2100-01-31T00:00:00.000Z"`},
 		"patch":        {http.StatusOK, `"appurls":[{"URL":"https://new.example.com"}]`},
+		"delete":       {http.StatusNoContent, ``},
 		"patch-stale":  {http.StatusPreconditionFailed, `"code":"STALE"`},
 	}
 	files, err := filepath.Glob("../../../events/issue/*.json")

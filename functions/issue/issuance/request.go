@@ -120,6 +120,15 @@ func readReason(r api.Request) (string, error) {
 	return reason, license.CheckReason(reason)
 }
 
+// readRequiredReason reads the body of a removal.
+func readRequiredReason(r api.Request) (string, error) {
+	reason, err := readReason(r)
+	if err == nil && strings.TrimSpace(reason) == "" {
+		return "", &license.InvalidError{Fields: []license.FieldError{{Field: "reason", Message: "is required: the audit trail keeps it"}}}
+	}
+	return reason, err
+}
+
 // field says where a member goes, and what to tell a caller who sent something else.
 type field struct {
 	target any

@@ -81,6 +81,8 @@ func TestStore(t *testing.T, open func(t *testing.T) Harness) {
 		"Update/ErrConflict/ForeignChange": updateAfterForeignChange,
 		"Update/ForeignRecord":             updateForeign,
 		"Update/Concurrent":                updateConcurrently,
+		"Remove/ThenGet":                   removeThenGet,
+		"Remove/ErrConflict":               removeStale,
 		"List/Newest":                      listNewest,
 		"List/Customer":                    listCustomer,
 		"List/Empty":                       listEmpty,
@@ -275,6 +277,41 @@ func updateConcurrently(t *testing.T, h Harness) {
 	}
 }
 
+func removeThenGet(t *testing.T, h Harness) {
+	l, other := Issue(t), Issue(t)
+	other.CustomerID = l.CustomerID
+	mustCreate(t, h, l)
+	mustCreate(t, h, other)
+	marked := l.Delete(Change("a mistake"))
+	if err := h.Store.Update(t.Context(), l, marked); err != nil {
+		t.Fatal(err)
+	}
+	if diff := Diff(marked, mustGet(t, h, l.ID)); diff != "" {
+		t.Errorf("(-marked +got):\n%s", diff)
+	}
+	if err := h.Store.Remove(t.Context(), marked); err != nil {
+		t.Fatal(err)
+	}
+	_, err := h.Store.Get(t.Context(), l.ID)
+	wantErr(t, err, license.ErrNotFound)
+	for name, q := range map[string]license.Query{"all": {Limit: 10}, "of the customer": {CustomerID: l.CustomerID, Limit: 10}} {
+		if ids := listAll(t, h, q); len(ids) != 1 || ids[0] != other.ID {
+			t.Errorf("%s: %v is left", name, ids)
+		}
+	}
+}
+
+func removeStale(t *testing.T, h Harness) {
+	before := Issue(t)
+	wantErr(t, h.Store.Remove(t.Context(), before), license.ErrConflict)
+	mustCreate(t, h, before)
+	if err := h.Store.Update(t.Context(), before, Revoke(t, before, "first")); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, h.Store.Remove(t.Context(), before), license.ErrConflict)
+	mustGet(t, h, before.ID)
+}
+
 // listAll pages through a list and answers the ids in order.
 func listAll(t *testing.T, h Harness, q license.Query) []string {
 	t.Helper()
@@ -343,6 +380,9 @@ func contextEnded(t *testing.T, h Harness) {
 	}
 	if err := h.Store.Update(ended, l, Revoke(t, l, "")); err == nil {
 		t.Error("an update whose context has ended was acknowledged")
+	}
+	if err := h.Store.Remove(ended, l); err == nil {
+		t.Error("a removal whose context has ended was acknowledged")
 	}
 	if _, err := h.Store.Get(ended, l.ID); err == nil {
 		t.Error("Get answered after its context had ended")

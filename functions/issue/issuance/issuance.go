@@ -211,7 +211,7 @@ func (i Issuer) update(ctx context.Context, r api.Request, t try, reason string,
 }
 
 func (i Issuer) list(ctx context.Context, r api.Request) (api.Response, error) {
-	query, err := readListQuery(r)
+	query, cursors, err := i.readListQuery(ctx, r)
 	if err != nil {
 		return api.Response{}, err
 	}
@@ -226,7 +226,7 @@ func (i Issuer) list(ctx context.Context, r api.Request) (api.Response, error) {
 	return noStore(api.JSON(http.StatusOK, struct {
 		Licenses []representation `json:"licenses"`
 		Cursor   string           `json:"cursor,omitempty"`
-	}{licenses, encodeCursor(page.Next)}))
+	}{licenses, cursors.encode(page.Next)}))
 }
 
 // audit shows the trail of a license, also of one that is gone: that there is none is an empty list.
@@ -236,7 +236,7 @@ func (i Issuer) audit(ctx context.Context, r api.Request) (api.Response, error) 
 		return api.Response{}, err
 	}
 	telemetry.Note(ctx, slog.String("licenseid", id))
-	query, err := readAuditQuery(r)
+	query, cursors, err := i.readAuditQuery(ctx, r, id)
 	if err != nil {
 		return api.Response{}, err
 	}
@@ -247,7 +247,7 @@ func (i Issuer) audit(ctx context.Context, r api.Request) (api.Response, error) 
 	next := ""
 	if len(entries) > query.limit {
 		entries = entries[:query.limit]
-		next = encodeCursor(fmt.Sprint(entries[query.limit-1].Sequence))
+		next = cursors.encode(fmt.Sprint(entries[query.limit-1].Sequence))
 	}
 	return noStore(api.JSON(http.StatusOK, struct {
 		Entries []audit.Entry `json:"entries"`

@@ -419,6 +419,28 @@ func TestList(t *testing.T) {
 	}
 }
 
+// TestForgedCursor: a cursor leads to the next page of its own list only.
+func TestForgedCursor(t *testing.T) {
+	v := newVendor(t)
+	first, second := v.issue(), v.issue()
+	cursor := v.call("GET", "/licenses", "", "", map[string]string{"limit": "1"}).Cursor
+	if next := v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor}); len(next.Licenses) != 1 || next.Licenses[0].LicenseID != first.LicenseID {
+		t.Fatalf("its own list: %d %s", next.status, next.text)
+	}
+	changed := []byte(cursor)
+	changed[len(changed)-2] ^= 1
+	for name, a := range map[string]answer{
+		"changed":            v.call("GET", "/licenses", "", "", map[string]string{"cursor": string(changed)}),
+		"cut":                v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor[:20]}),
+		"of another filter":  v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor, "customerid": second.CustomerID}),
+		"of another license": v.call("GET", "/licenses/{licenseid}/audit", first.LicenseID, "", map[string]string{"cursor": cursor}),
+	} {
+		if a.status != http.StatusBadRequest || len(a.Errors) != 1 || a.Errors[0].Field != "cursor" {
+			t.Errorf("%s: got %d %s", name, a.status, a.text)
+		}
+	}
+}
+
 func TestAudit(t *testing.T) {
 	v := newVendor(t)
 	history := audittest.History(t, 5)

@@ -2,7 +2,7 @@ package issuance
 
 import (
 	"cmp"
-	"encoding/base64"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -224,33 +224,33 @@ func (q *queryReader) limit() int {
 	return limit
 }
 
-// cursor answers where the page begins, as encodeCursor was told it.
-func (q *queryReader) cursor() string {
-	text, present := q.parameters["cursor"]
+// position answers where the page begins, empty for the first.
+func (q *queryReader) position(c cursors) string {
+	cursor, present := q.parameters["cursor"]
 	if !present {
 		return ""
 	}
-	position, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(position) == 0 {
-		q.refuse("cursor", "must be the cursor of an earlier answer")
+	position, ok := c.decode(cursor)
+	if !ok {
+		q.refuse("cursor", "must be the cursor of an earlier answer to the same query")
+		return ""
 	}
-	return string(position)
+	return position
 }
 
-func encodeCursor(position string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(position))
-}
-
-func readListQuery(r api.Request) (license.Query, error) {
+// readListQuery answers the cursors too, which go with the query's filters.
+func (i Issuer) readListQuery(ctx context.Context, r api.Request) (license.Query, cursors, error) {
 	q := queryReader{parameters: r.QueryParameters()}
-	query := license.Query{Limit: q.limit(), Before: q.cursor(), CustomerID: strings.ToLower(q.parameters["customerid"])}
-	if query.Before != "" && uuid.Validate(query.Before) != nil {
-		q.refuse("cursor", "must be the cursor of an earlier answer")
+	query := license.Query{Limit: q.limit(), CustomerID: strings.ToLower(q.parameters["customerid"])}
+	c, err := i.cursors(ctx, "licenses of "+query.CustomerID)
+	if err != nil {
+		return query, c, err
 	}
+	query.Before = q.position(c)
 	if _, present := q.parameters["customerid"]; present && uuid.Validate(query.CustomerID) != nil {
 		q.refuse("customerid", "must be a UUID")
 	}
-	return query, q.err("cursor", "customerid", "limit")
+	return query, c, q.err("cursor", "customerid", "limit")
 }
 
 type auditQuery struct {
@@ -258,15 +258,17 @@ type auditQuery struct {
 	limit int
 }
 
-func readAuditQuery(r api.Request) (auditQuery, error) {
+func (i Issuer) readAuditQuery(ctx context.Context, r api.Request, licenseID string) (auditQuery, cursors, error) {
 	q := queryReader{parameters: r.QueryParameters()}
 	query := auditQuery{limit: q.limit()}
-	if position := q.cursor(); position != "" {
-		after, err := strconv.ParseInt(position, 10, 64)
-		if err != nil || after < 0 {
-			q.refuse("cursor", "must be the cursor of an earlier answer")
-		}
-		query.after = after
+	c, err := i.cursors(ctx, "audit trail of "+licenseID)
+	if err != nil {
+		return query, c, err
 	}
-	return query, q.err("cursor", "limit")
+	if position := q.position(c); position != "" {
+		if query.after, err = strconv.ParseInt(position, 10, 64); err != nil {
+			return query, c, err // its MAC held, so we have made it
+		}
+	}
+	return query, c, q.err("cursor", "limit")
 }

@@ -1,0 +1,53 @@
+package issuance
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+
+	"openlicenser/shared/token"
+)
+
+// cursors makes and reads the cursors of one list. A cursor carries a MAC over the list and the position, so it leads
+// nowhere but to the next page of the list that it came with. It lasts until the license-key secret is changed.
+type cursors struct {
+	secret token.Secret
+	list   string // what is listed, with its filters
+}
+
+// macSize is enough against forgery, as an attacker has to ask us about each guess.
+const macSize = 16
+
+func (i Issuer) cursors(ctx context.Context, list string) (cursors, error) {
+	secret, err := i.Secrets.Secret(ctx)
+	if err != nil {
+		return cursors{}, fmt.Errorf("license-key secret: %w", err)
+	}
+	return cursors{secret, list}, nil
+}
+
+// encode answers nothing for no position.
+func (c cursors) encode(position string) string {
+	if position == "" {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(append(c.mac(position), position...))
+}
+
+func (c cursors) decode(cursor string) (position string, ok bool) {
+	decoded, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(decoded) <= macSize {
+		return "", false
+	}
+	position = string(decoded[macSize:])
+	return position, hmac.Equal(decoded[:macSize], c.mac(position))
+}
+
+// mac begins with a text that no license key begins with, so that neither passes for the other.
+func (c cursors) mac(position string) []byte {
+	hash := hmac.New(sha256.New, []byte(c.secret))
+	fmt.Fprintf(hash, "cursor %q %q", c.list, position)
+	return hash.Sum(nil)[:macSize]
+}

@@ -122,7 +122,7 @@ func TestGatewayResponsesAreTheTemplates(t *testing.T) {
 func newTestGateway(t *testing.T, principal string) *httptest.Server {
 	t.Helper()
 	echo := func(_ context.Context, r api.Request) (api.Response, error) {
-		body, err := r.Body()
+		body, err := r.Body(maxPayload)
 		if err != nil {
 			return api.Response{}, err
 		}

@@ -225,6 +225,26 @@ func TestTraces(t *testing.T) {
 	if response.StatusCode != http.StatusOK {
 		t.Errorf("without a trace: %d %s", response.StatusCode, response.Body)
 	}
+	wantJSON(t, f)
+}
+
+// TestTracesWithoutDaemon: nobody listens for segments, and nobody notices.
+func TestTracesWithoutDaemon(t *testing.T) {
+	a := newAccount(t)
+	f := lambdatest.Start(t, ".", a.environment("AWS_XRAY_DAEMON_ADDRESS=127.0.0.1:1", "LAMBDA_TASK_ROOT="+t.TempDir())...)
+	for range 3 {
+		var response events.APIGatewayProxyResponse
+		f.Invoke(verifyEvent(a.cases[0]), "Root=1-67340000-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1", &response)
+		if response.StatusCode != http.StatusOK {
+			t.Errorf("got %d %s", response.StatusCode, response.Body)
+		}
+	}
+	wantJSON(t, f)
+}
+
+// wantJSON wants every line that the function has written to be a record.
+func wantJSON(t *testing.T, f *lambdatest.Function) {
+	t.Helper()
 	for line := range strings.Lines(f.Output()) {
 		if !json.Valid([]byte(line)) {
 			t.Errorf("not JSON: %s", line)

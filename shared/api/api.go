@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -112,12 +113,26 @@ func protect(handler Handler) Handler {
 // (https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html).
 type Request struct{ event events.APIGatewayProxyRequest }
 
-// Body answers the body's bytes. It errs where the body is base64-encoded and cannot be decoded.
-func (r Request) Body() ([]byte, error) {
-	if r.event.IsBase64Encoded {
-		return base64.StdEncoding.DecodeString(r.event.Body)
+// ErrBodyTooLarge says that a body is longer than what a route takes.
+var ErrBodyTooLarge = errors.New("the body is too large")
+
+// Body answers the body's bytes. It answers ErrBodyTooLarge, without a copy, where there are more than limit, and
+// another error where the body is base64-encoded and cannot be decoded.
+func (r Request) Body(limit int) ([]byte, error) {
+	if !r.event.IsBase64Encoded {
+		if len(r.event.Body) > limit {
+			return nil, ErrBodyTooLarge
+		}
+		return []byte(r.event.Body), nil
 	}
-	return []byte(r.event.Body), nil
+	if len(r.event.Body) > base64.StdEncoding.EncodedLen(limit) {
+		return nil, ErrBodyTooLarge
+	}
+	body, err := base64.StdEncoding.DecodeString(r.event.Body)
+	if len(body) > limit {
+		return nil, ErrBodyTooLarge
+	}
+	return body, err
 }
 
 // Method is the HTTP method.

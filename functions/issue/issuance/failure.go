@@ -25,7 +25,7 @@ var failures = []struct {
 }{
 	{errNoRoute, http.StatusNotFound, "NO_SUCH_ROUTE", "There is no such route; the README lists them."},
 	{errNotJSON, http.StatusBadRequest, "MALFORMED_BODY", "The body must be a JSON object (Content-Type: application/json)."},
-	{errTooLarge, http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE", fmt.Sprintf("The body must be at most %d bytes long.", maxBody)},
+	{api.ErrBodyTooLarge, http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE", fmt.Sprintf("The body must be at most %d bytes long.", maxBody)},
 	{license.ErrNotFound, http.StatusNotFound, "LICENSE_NOT_FOUND", "There is no license with this id."},
 	{errIdempotencyKey, http.StatusBadRequest, "INVALID_IDEMPOTENCY_KEY",
 		fmt.Sprintf("Idempotency-Key must be 1 to %d printable ASCII characters, as a UUID.", idempotency.MaxKey)},

@@ -419,6 +419,14 @@ func TestList(t *testing.T) {
 	}
 }
 
+func TestBodyTooLarge(t *testing.T) {
+	v := newVendor(t)
+	body := `{"notes":"` + strings.Repeat("a", 256<<10) + `"}`
+	if a := v.call("POST", "/licenses", "", body, nil); a.status != http.StatusRequestEntityTooLarge || a.Code != "BODY_TOO_LARGE" {
+		t.Errorf("got %d %s", a.status, a.text)
+	}
+}
+
 // TestForgedCursor: a cursor leads to the next page of its own list only.
 func TestForgedCursor(t *testing.T) {
 	v := newVendor(t)

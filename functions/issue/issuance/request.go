@@ -18,13 +18,10 @@ import (
 	"openlicenser/shared/license"
 )
 
-// maxBody is the length in bytes from which on a body is refused unread.
+// maxBody is the longest body in bytes that is read.
 const maxBody = 256 << 10
 
-var (
-	errTooLarge = fmt.Errorf("the body is longer than %d bytes", maxBody)
-	errNotJSON  = errors.New("the body is not a JSON object")
-)
+var errNotJSON = errors.New("the body is not a JSON object")
 
 // readDraft reads a license as the vendor asks for it, and reports all fields that cannot be read at once.
 func readDraft(r api.Request) (license.Draft, error) {
@@ -109,8 +106,7 @@ func mergeInvalid(read, refused error) error {
 
 // readReason reads the body of a change of status. It may be absent.
 func readReason(r api.Request) (string, error) {
-	body, err := r.Body()
-	if err == nil && len(body) == 0 {
+	if body, err := r.Body(maxBody); err == nil && len(body) == 0 {
 		return "", nil
 	}
 	var reason string
@@ -145,12 +141,12 @@ func readObject(r api.Request, fields map[string]field) error {
 }
 
 func readMembers(r api.Request) (object map[string]json.RawMessage, err error) {
-	body, err := r.Body()
+	body, err := r.Body(maxBody)
 	switch {
+	case errors.Is(err, api.ErrBodyTooLarge):
+		return nil, err
 	case err != nil || !utf8.Valid(body):
 		return nil, errNotJSON
-	case len(body) > maxBody:
-		return nil, errTooLarge
 	case json.Unmarshal(body, &object) != nil || object == nil:
 		return nil, errNotJSON
 	}

@@ -74,8 +74,11 @@ func idempotentRequest(r api.Request, key string, t try) (idempotency.Request, e
 	if !isPrintable || len(key) > idempotency.MaxKey {
 		return idempotency.Request{}, errIdempotencyKey
 	}
-	body, err := r.Body()
-	if err != nil {
+	body, err := r.Body(maxBody)
+	switch {
+	case errors.Is(err, api.ErrBodyTooLarge):
+		return idempotency.Request{}, err
+	case err != nil:
 		return idempotency.Request{}, errNotJSON
 	}
 	return idempotency.Request{

@@ -17,7 +17,7 @@ import (
 	"openlicenser/shared/token"
 )
 
-// maxBody is the length in bytes from which on a body is refused unread.
+// maxBody is the longest body in bytes that is read.
 const maxBody = 64 << 10
 
 // What a product is told besides the errors of licenses and keys.
@@ -107,8 +107,8 @@ func (v Verifier) licenseID(ctx context.Context, key string, now time.Time) (str
 // licenseKey reads the body. Names are matched to the letter, and of one that stands twice the last counts,
 // as the original did.
 func licenseKey(r api.Request) (string, error) {
-	body, err := r.Body()
-	if err != nil || len(body) > maxBody {
+	body, err := r.Body(maxBody)
+	if err != nil {
 		return "", errBadRequest
 	}
 	var object map[string]json.RawMessage

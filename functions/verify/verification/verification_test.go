@@ -417,6 +417,27 @@ func TestBounds(t *testing.T) {
 	})
 }
 
+// TestHugeKey: 4 MiB are refused before they cost anything.
+func TestHugeKey(t *testing.T) {
+	v := newVerifier(t, readConformance(t))
+	for name, event := range map[string]events.APIGatewayProxyRequest{
+		"text":   verifyEvent(`{"licensekey":"`+strings.Repeat("a", 4<<20)+`"}`, false),
+		"base64": verifyEvent(strings.Repeat("YWFh", 1<<20), true),
+	} {
+		result := testing.Benchmark(func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if response, _ := v.Router().Handle(t.Context(), event); response.StatusCode != http.StatusBadRequest {
+					b.Fatal(response.Body)
+				}
+			}
+		})
+		if result.N == 0 || result.AllocedBytesPerOp() > 64<<10 {
+			t.Errorf("%s: %d bytes", name, result.AllocedBytesPerOp())
+		}
+	}
+}
+
 // FuzzBody: whatever the body, one of the table's answers for callers, and the store is not asked in vain.
 func FuzzBody(f *testing.F) {
 	c := readConformance(f)

@@ -2,24 +2,19 @@
 package main
 
 import (
-	"context"
-	"log"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/caarlos0/env/v11"
 
 	"openlicenser/functions/issue/issuance"
 	"openlicenser/shared/api"
-	"openlicenser/shared/awsconfig"
 	"openlicenser/shared/awskeys"
+	"openlicenser/shared/bootstrap"
 	"openlicenser/shared/dynamo"
-	"openlicenser/shared/telemetry"
 	"openlicenser/shared/tracing"
 )
 
@@ -38,18 +33,7 @@ type environment struct {
 }
 
 func main() {
-	slog.SetDefault(telemetry.NewLogger(os.Stdout))
-	var e environment
-	if err := env.Parse(&e); err != nil {
-		log.Fatal(err)
-	}
-	cfg, err := awsconfig.Load(context.Background())
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := tracing.Instrument(&cfg); err != nil {
-		log.Fatal(err)
-	}
+	e, cfg := bootstrap.Load[environment]()
 	lambda.Start(tracing.Handler("issue", newRouter(e, cfg).Handle))
 }
 

@@ -2,10 +2,8 @@
 package main
 
 import (
-	"context"
 	"log"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -13,14 +11,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/caarlos0/env/v11"
 
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/api"
-	"openlicenser/shared/awsconfig"
 	"openlicenser/shared/awskeys"
+	"openlicenser/shared/bootstrap"
 	"openlicenser/shared/dynamo"
-	"openlicenser/shared/telemetry"
 	"openlicenser/shared/token"
 	"openlicenser/shared/tracing"
 )
@@ -41,21 +37,10 @@ type environment struct {
 }
 
 func main() {
-	slog.SetDefault(telemetry.NewLogger(os.Stdout))
-	var e environment
-	if err := env.Parse(&e); err != nil {
-		log.Fatal(err)
-	}
+	e, cfg := bootstrap.Load[environment]()
 	lifetime, err := token.Lifetime(e.TokenLifetimeDays)
 	if err != nil {
 		log.Fatalf("TOKEN_LIFETIME_DAYS: %v", err)
-	}
-	cfg, err := awsconfig.Load(context.Background())
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := tracing.Instrument(&cfg); err != nil {
-		log.Fatal(err)
 	}
 	lambda.Start(tracing.Handler("verify", newRouter(e, lifetime, cfg).Handle))
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -21,7 +22,10 @@ import (
 
 // gateway stands in for API Gateway: it turns HTTP requests into proxy events, hands them to the function whose
 // route they match, and answers by itself where API Gateway would.
-type gateway struct{ mux *http.ServeMux }
+type gateway struct {
+	mux      *http.ServeMux
+	inFlight *sync.WaitGroup // requests; they go on when their client or the server has gone
+}
 
 // lambdaFunction is a function behind the gateway. Its routes are called in the name of the principal.
 type lambdaFunction struct {
@@ -37,7 +41,7 @@ const (
 )
 
 func newGateway(functions ...lambdaFunction) gateway {
-	g := gateway{http.NewServeMux()}
+	g := gateway{http.NewServeMux(), &sync.WaitGroup{}}
 	for _, f := range functions {
 		for route := range f.router.Routes {
 			g.mux.HandleFunc(route, f.serve(route))
@@ -49,6 +53,8 @@ func newGateway(functions ...lambdaFunction) gateway {
 // ServeHTTP implements http.Handler. API Gateway, other than ServeMux, neither redirects to a cleaner path nor
 // answers HEAD with the route of GET.
 func (g gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.inFlight.Add(1)
+	defer g.inFlight.Done()
 	handler, pattern := g.mux.Handler(r)
 	if !strings.HasPrefix(pattern, r.Method+" ") {
 		gatewayResponse(w, noSuchRoute)

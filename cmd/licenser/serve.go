@@ -65,13 +65,15 @@ func (c serveCommand) Run(ctx context.Context) error {
 	streamContext, stopStream := context.WithCancel(context.WithoutCancel(ctx))
 	var streaming sync.WaitGroup
 	streaming.Go(func() { c.stream(folder, log).run(streamContext) })
-	err = serveHTTP(ctx, listener, c.gateway(folder, lifetime, principal.Username, log))
+	gateway := c.gateway(folder, lifetime, principal.Username, log)
+	err = serveHTTP(ctx, listener, gateway)
+	gateway.inFlight.Wait()
 	stopStream()
 	streaming.Wait()
 	return errors.Join(err, folder.Close())
 }
 
-func (c serveCommand) gateway(folder *embedded.Folder, lifetime time.Duration, principal string, log *slog.Logger) http.Handler {
+func (c serveCommand) gateway(folder *embedded.Folder, lifetime time.Duration, principal string, log *slog.Logger) gateway {
 	verifier := verification.Verifier{
 		Licenses: folder.Licenses,
 		Secrets:  folder.Secrets,

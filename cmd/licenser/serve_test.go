@@ -292,6 +292,21 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 }
 
+// TestStopWithASlowClient: a client that never ends its request does not hold up the end for ever, nor make it a failure.
+func TestStopWithASlowClient(t *testing.T) {
+	s := start(t, t.TempDir())
+	connection, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if _, err := io.WriteString(connection, "POST /licenses HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	s.issue() // the server is at work, so the request before is too
+	s.stop()
+}
+
 // TestKilled: the same when it is killed without warning.
 func TestKilled(t *testing.T) {
 	data := t.TempDir()

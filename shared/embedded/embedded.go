@@ -110,20 +110,32 @@ func isWithoutLicenses(db *bbolt.DB) (without bool) {
 	return without
 }
 
-// Close waits for running transactions, writes down what the data file is left as, and gives the folder free.
+// Close writes down what the data file is left as, and gives the folder free. The caller has ended all that writes.
 func (f *Folder) Close() error {
-	path := f.db.Path()
-	if path == "" {
+	if f.db.Path() == "" {
 		return nil // closed already
 	}
-	if err := f.db.Close(); err != nil {
-		return err
-	}
-	digest, err := fileDigest(path)
+	// Before the lock goes with the database: the next process may change the file at once.
+	err := writeDigest(f.db)
+	return errors.Join(err, f.db.Close())
+}
+
+// writeDigest waits for a write that has begun, and lets none begin while it reads.
+func writeDigest(db *bbolt.DB) error {
+	tx, err := db.Begin(true)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path+digestSuffix, []byte(digest), 0o600)
+	defer tx.Rollback()
+	digest, err := fileDigest(db.Path())
+	if err != nil {
+		return err
+	}
+	temporary := db.Path() + digestSuffix + ".new"
+	if err := os.WriteFile(temporary, []byte(digest), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, db.Path()+digestSuffix)
 }
 
 // digestSuffix names the file that holds the SHA-256 of the data file, from Close to the next Open. It finds every damage

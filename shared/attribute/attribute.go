@@ -13,9 +13,10 @@
 package attribute
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+
+	"openlicenser/shared/plainjson"
 )
 
 // Map holds values by attribute name. Its JSON form is DynamoDB JSON: {"notes":{"S":"…"},"version":{"N":"1"}}.
@@ -41,7 +42,7 @@ func (m Map) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return marshal(tagged)
+	return plainjson.Marshal(tagged)
 }
 
 // UnmarshalJSON reads DynamoDB JSON. An unknown type tag, or a value that does not fit its tag, is an error.
@@ -71,7 +72,7 @@ func MarshalValue(value any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return marshal(tagged)
+	return plainjson.Marshal(tagged)
 }
 
 // UnmarshalValue reads one value in DynamoDB JSON.
@@ -87,17 +88,6 @@ func UnmarshalValue(data []byte) (any, error) {
 		return untag(tag, raw)
 	}
 	panic("unreachable: the map has one member")
-}
-
-// marshal writes text as it is: characters that matter to HTML only are not escaped.
-func marshal(v any) ([]byte, error) {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(buffer.Bytes(), []byte("\n")), nil
 }
 
 func tag(value any) (map[string]any, error) {

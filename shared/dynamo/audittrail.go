@@ -1,7 +1,6 @@
 package dynamo
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"openlicenser/shared/audit"
+	"openlicenser/shared/plainjson"
 )
 
 // AuditAPI is what AuditTrail uses of a *dynamodb.Client.
@@ -109,27 +109,17 @@ func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry)
 
 // putEntry never replaces an entry.
 func (s *AuditTrail) putEntry(e audit.Entry) (*types.Put, error) {
-	text, err := entryJSON(e)
+	text, err := plainjson.Marshal(e)
 	if err != nil {
 		return nil, err
 	}
-	values, err := attributevalue.MarshalMap(entryItem{itemKey{e.LicenseID, e.Sequence}, text, e.Hash})
+	values, err := attributevalue.MarshalMap(entryItem{itemKey{e.LicenseID, e.Sequence}, string(text), e.Hash})
 	return &types.Put{
 		TableName:                &s.table,
 		Item:                     values,
 		ConditionExpression:      aws.String("attribute_not_exists(#licenseid)"),
 		ExpressionAttributeNames: map[string]string{"#licenseid": attrLicenseID},
 	}, err
-}
-
-// entryJSON leaves characters that matter to HTML only as they are: a text six times as long might not fit
-// into an item.
-func entryJSON(e audit.Entry) (string, error) {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(e)
-	return string(bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))), err
 }
 
 // putHead replaces no head other than from.

@@ -218,7 +218,7 @@ func openDatabase(path string) (db *bbolt.DB, err error) {
 }
 
 func damaged(path string, why error) error {
-	return fmt.Errorf("data file %s is damaged (%w): restore it from a copy, or move it away to begin anew", path, why)
+	return fmt.Errorf("data file %s is damaged (%w): restore it from a copy, or move the whole folder away to begin anew", path, why)
 }
 
 // check reads everything once: a damage is found before the first request, not by it. Keys must ascend, which also ends

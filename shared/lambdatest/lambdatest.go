@@ -265,3 +265,25 @@ func (d *Daemon) Receive() (segment Segment, text string) {
 	}
 	return segment, document
 }
+
+// SampleEvents reads every file of a folder, by its name without ".json", into the event type of a function.
+func SampleEvents[Event any](t testing.TB, folder string) map[string]Event {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d events in %s, %v", len(files), folder, err)
+	}
+	sampled := map[string]Event{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var event Event
+		if err := json.Unmarshal(text, &event); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		sampled[strings.TrimSuffix(filepath.Base(file), ".json")] = event
+	}
+	return sampled
+}

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+
+	"openlicenser/shared/plainjson"
 )
 
 // The limits of what a vendor may ask for. Lengths count Unicode code points.
@@ -153,12 +155,7 @@ func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 }
 
 func refuseServices(refuse func(field, message string), services []Service, bytes int) {
-	switch {
-	case len(services) > MaxServices:
-		refuse("services", fmt.Sprintf("must hold at most %d services", MaxServices))
-	case bytes > MaxListBytes:
-		refuse("services", fmt.Sprintf("must be at most %d bytes of JSON", MaxListBytes))
-	}
+	refuseSize(refuse, "services", "services", len(services), MaxServices, bytes)
 	for i, s := range services {
 		refuseText(refuse, fmt.Sprintf("services[%d].serviceName", i), s.Name, 1, MaxServiceText)
 		refuseText(refuse, fmt.Sprintf("services[%d].serviceValue", i), s.Value, 1, MaxServiceText)
@@ -166,13 +163,8 @@ func refuseServices(refuse func(field, message string), services []Service, byte
 }
 
 func refuseAppURLs(refuse func(field, message string), urls []AppURL, bytes int) {
-	switch { // first, because the check of a pattern can take a tenth of a second
-	case len(urls) > MaxAppURLs:
-		refuse("appurls", fmt.Sprintf("must hold at most %d URLs", MaxAppURLs))
-		return
-	case bytes > MaxListBytes:
-		refuse("appurls", fmt.Sprintf("must be at most %d bytes of JSON", MaxListBytes))
-		return
+	if refuseSize(refuse, "appurls", "URLs", len(urls), MaxAppURLs, bytes) {
+		return // the check of a pattern can take a tenth of a second
 	}
 	for i, u := range urls {
 		if message := u.problem(); message != "" {
@@ -181,9 +173,22 @@ func refuseAppURLs(refuse func(field, message string), urls []AppURL, bytes int)
 	}
 }
 
+// refuseSize tells whether a list has more elements than most, or more bytes as JSON than MaxListBytes.
+func refuseSize(refuse func(field, message string), field, noun string, elements, most, bytes int) (refused bool) {
+	switch {
+	case elements > most:
+		refuse(field, fmt.Sprintf("must hold at most %d %s", most, noun))
+	case bytes > MaxListBytes:
+		refuse(field, fmt.Sprintf("must be at most %d bytes of JSON", MaxListBytes))
+	default:
+		return false
+	}
+	return true
+}
+
 // marshalList writes a nil list as an empty one.
 func marshalList[T Service | AppURL](elements []T) JSONList {
-	text, err := marshalJSON(append([]T{}, elements...))
+	text, err := plainjson.Marshal(append([]T{}, elements...))
 	if err != nil {
 		panic(err) // structs of strings always marshal
 	}

@@ -1,7 +1,6 @@
 package license
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"openlicenser/shared/attribute"
+	"openlicenser/shared/plainjson"
 )
 
 // The attributes of a record. The first group is shared with the original Open Licenser and its tools and
@@ -188,7 +188,7 @@ func (d *decider) days(name string) int {
 func (d *decider) list(name string) JSONList {
 	switch value := d.record[name].(type) {
 	case []any:
-		text, err := marshalJSON(plain(value))
+		text, err := plainjson.Marshal(plain(value))
 		if err != nil {
 			d.refuse(name, err.Error())
 		}
@@ -242,14 +242,6 @@ func plain(value any) any {
 	default:
 		return value
 	}
-}
-
-func marshalJSON(v any) ([]byte, error) {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(v)
-	return bytes.TrimSuffix(buffer.Bytes(), []byte("\n")), err
 }
 
 func textOrNone(record attribute.Map, name string) string {

@@ -25,26 +25,24 @@ type JSONWebKey struct {
 	Exponent  string `json:"e"`
 }
 
-// NewJSONWebKey describes the public key.
+// NewJSONWebKey describes the public key. Its kid is the thumbprint of RFC 7638: the SHA-256 of the required members, in
+// alphabetical order.
 func NewJSONWebKey(key *rsa.PublicKey) JSONWebKey {
+	modulus := base64.RawURLEncoding.EncodeToString(key.N.Bytes())
+	exponent := base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes())
+	thumbprint := sha256.Sum256(fmt.Appendf(nil, `{"e":%q,"kty":"RSA","n":%q}`, exponent, modulus))
 	return JSONWebKey{
 		KeyType:   "RSA",
 		Use:       "sig",
 		Algorithm: "RS256",
-		KeyID:     KeyID(key),
-		Modulus:   base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
-		Exponent:  base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
+		KeyID:     base64.RawURLEncoding.EncodeToString(thumbprint[:]),
+		Modulus:   modulus,
+		Exponent:  exponent,
 	}
 }
 
-// KeyID is the thumbprint of RFC 7638: the SHA-256 of the required members, in alphabetical order.
-func KeyID(key *rsa.PublicKey) string {
-	required := fmt.Sprintf(`{"e":%q,"kty":"RSA","n":%q}`,
-		base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
-		base64.RawURLEncoding.EncodeToString(key.N.Bytes()))
-	thumbprint := sha256.Sum256([]byte(required))
-	return base64.RawURLEncoding.EncodeToString(thumbprint[:])
-}
+// KeyID is the kid of the key's JSONWebKey, and of the tokens that it signs.
+func KeyID(key *rsa.PublicKey) string { return NewJSONWebKey(key).KeyID }
 
 // PublicKeyPEM writes the key as clients embed it: PEM of SubjectPublicKeyInfo (RFC 7468 section 13).
 func PublicKeyPEM(key *rsa.PublicKey) ([]byte, error) {

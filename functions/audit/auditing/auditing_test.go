@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,6 +18,7 @@ import (
 	"openlicenser/functions/audit/auditing"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/lambdatest"
 	"openlicenser/shared/telemetry"
 )
 
@@ -52,14 +51,11 @@ func handle(t *testing.T, store audit.Store, batch events.DynamoDBEvent) (failur
 	return failures
 }
 
-func readEvent(t *testing.T, name string) (batch events.DynamoDBEvent) {
+func readEvent(t *testing.T, name string) events.DynamoDBEvent {
 	t.Helper()
-	text, err := os.ReadFile("../../../events/stream/" + name + ".json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &batch); err != nil {
-		t.Fatal(err)
+	batch, sampled := lambdatest.SampleEvents[events.DynamoDBEvent](t, "../../../events/stream")[name]
+	if !sampled {
+		t.Fatalf("no event %s", name)
 	}
 	return batch
 }
@@ -102,9 +98,8 @@ func TestEvents(t *testing.T) {
 			},
 		},
 	}
-	files, err := filepath.Glob("../../../events/stream/*.json")
-	if err != nil || len(files) != len(want) {
-		t.Fatalf("%d files for %d expectations, %v", len(files), len(want), err)
+	if sampled := lambdatest.SampleEvents[events.DynamoDBEvent](t, "../../../events/stream"); len(sampled) != len(want) {
+		t.Fatalf("%d events for %d expectations", len(sampled), len(want))
 	}
 	for name, chains := range want {
 		t.Run(name, func(t *testing.T) {

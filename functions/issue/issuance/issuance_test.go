@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +20,7 @@ import (
 	"openlicenser/shared/audit"
 	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/lambdatest"
 	"openlicenser/shared/license"
 	"openlicenser/shared/license/licensetest"
 	"openlicenser/shared/telemetry/telemetrytest"
@@ -547,24 +546,15 @@ func TestEvents(t *testing.T) {
 		"delete":       {http.StatusNoContent, ``},
 		"patch-stale":  {http.StatusPreconditionFailed, `"code":"STALE"`},
 	}
-	files, err := filepath.Glob("../../../events/issue/*.json")
-	if err != nil || len(files) != len(want) {
-		t.Fatalf("%d files for %d expectations, %v", len(files), len(want), err)
+	sampled := lambdatest.SampleEvents[events.APIGatewayProxyRequest](t, "../../../events/issue")
+	if len(sampled) != len(want) {
+		t.Fatalf("%d events for %d expectations", len(sampled), len(want))
 	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".json")
+	for name, event := range sampled {
 		t.Run(name, func(t *testing.T) {
 			expected, known := want[name]
 			if !known {
 				t.Fatal("no expectation for this file")
-			}
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var event events.APIGatewayProxyRequest
-			if err := json.Unmarshal(text, &event); err != nil {
-				t.Fatal(err)
 			}
 			v := newVendor(t)
 			l := licensetest.Issue(t)

@@ -141,16 +141,23 @@ func readObject(r api.Request, fields map[string]field) error {
 }
 
 func readMembers(r api.Request) (object map[string]json.RawMessage, err error) {
-	body, err := r.Body(maxBody)
-	switch {
-	case errors.Is(err, api.ErrBodyTooLarge):
+	body, err := readBody(r)
+	if err != nil {
 		return nil, err
-	case err != nil || !utf8.Valid(body):
-		return nil, errNotJSON
-	case json.Unmarshal(body, &object) != nil || object == nil:
+	}
+	if !utf8.Valid(body) || json.Unmarshal(body, &object) != nil || object == nil {
 		return nil, errNotJSON
 	}
 	return object, nil
+}
+
+// readBody answers api.ErrBodyTooLarge or errNotJSON for a body that cannot be read.
+func readBody(r api.Request) ([]byte, error) {
+	body, err := r.Body(maxBody)
+	if err != nil && !errors.Is(err, api.ErrBodyTooLarge) {
+		err = errNotJSON
+	}
+	return body, err
 }
 
 func decodeMembers(object map[string]json.RawMessage, fields map[string]field) error {

@@ -54,8 +54,8 @@ func (i Issuer) once(do func(context.Context, api.Request, try) (api.Response, e
 		if err != nil {
 			return api.Response{}, err
 		}
-		leaseEnds := i.leaseEnds(ctx, t.at)
-		outcome, err := idempotency.Begin(ctx, i.Idempotency, request, leaseEnds)
+		lease := leaseEnds(ctx, t.at)
+		outcome, err := idempotency.Begin(ctx, i.Idempotency, request, lease)
 		switch {
 		case err != nil:
 			return api.Response{}, err
@@ -64,7 +64,7 @@ func (i Issuer) once(do func(context.Context, api.Request, try) (api.Response, e
 		}
 		first := outcome.Request
 		response, err := do(ctx, r, try{at: first.At, by: t.by, requestID: first.ID, newID: first.NewID, again: outcome.Again})
-		i.conclude(ctx, request.Key, leaseEnds, t.at, response, err)
+		i.conclude(ctx, request.Key, lease, t.at, response, err)
 		return response, err
 	}
 }
@@ -74,12 +74,9 @@ func idempotentRequest(r api.Request, key string, t try) (idempotency.Request, e
 	if !isPrintable || len(key) > idempotency.MaxKey {
 		return idempotency.Request{}, errIdempotencyKey
 	}
-	body, err := r.Body(maxBody)
-	switch {
-	case errors.Is(err, api.ErrBodyTooLarge):
+	body, err := readBody(r)
+	if err != nil {
 		return idempotency.Request{}, err
-	case err != nil:
-		return idempotency.Request{}, errNotJSON
 	}
 	return idempotency.Request{
 		Key:         idempotency.RecordKey(t.by, key),
@@ -94,7 +91,7 @@ func idempotentRequest(r api.Request, key string, t try) (idempotency.Request, e
 const unboundedLease = 30 * time.Second
 
 // leaseEnds is when this invocation, whatever becomes of it, is over.
-func (i Issuer) leaseEnds(ctx context.Context, at time.Time) time.Time {
+func leaseEnds(ctx context.Context, at time.Time) time.Time {
 	if deadline, bounded := ctx.Deadline(); bounded {
 		return at.Add(time.Until(deadline) + time.Second).Truncate(time.Millisecond)
 	}

@@ -11,7 +11,6 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -24,6 +23,7 @@ import (
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/lambdatest"
 	"openlicenser/shared/license"
 	"openlicenser/shared/telemetry"
 	"openlicenser/shared/telemetry/telemetrytest"
@@ -175,24 +175,15 @@ func TestEvents(t *testing.T) {
 		"public-key":      {http.StatusOK, "-----BEGIN PUBLIC KEY-----\n"},
 	}
 	v := newVerifier(t, readConformance(t))
-	files, err := filepath.Glob("../../../events/verify/*.json")
-	if err != nil || len(files) != len(want) {
-		t.Fatalf("%d files for %d expectations, %v", len(files), len(want), err)
+	sampled := lambdatest.SampleEvents[events.APIGatewayProxyRequest](t, "../../../events/verify")
+	if len(sampled) != len(want) {
+		t.Fatalf("%d events for %d expectations", len(sampled), len(want))
 	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".json")
+	for name, event := range sampled {
 		t.Run(name, func(t *testing.T) {
 			expected, known := want[name]
 			if !known {
 				t.Fatal("no expectation for this file")
-			}
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var event events.APIGatewayProxyRequest
-			if err := json.Unmarshal(text, &event); err != nil {
-				t.Fatal(err)
 			}
 			response, _ := handle(t, v, event)
 			if response.StatusCode != expected.status || !strings.Contains(response.Body, expected.body) {

@@ -73,9 +73,12 @@ func endpointOrSkip(t *testing.T) string {
 
 func licenseTable() *dynamodb.CreateTableInput {
 	return &dynamodb.CreateTableInput{
-		AttributeDefinitions:   attributes(types.ScalarAttributeTypeS, "licenseid", "collection", "customerid"),
-		KeySchema:              keySchema("licenseid"),
-		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{index("newest", "collection"), index("customer", "customerid")},
+		AttributeDefinitions: attributes(types.ScalarAttributeTypeS, "licenseid", "collection", "customerid", "expirationdate", "standing"),
+		KeySchema:            keySchema("licenseid"),
+		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{
+			index("newest", "collection", "licenseid"), index("customer", "customerid", "licenseid"),
+			index("expiry", "collection", "expirationdate"), index("standing", "standing", "expirationdate"),
+		},
 	}
 }
 
@@ -102,10 +105,10 @@ func keySchema(names ...string) (schema []types.KeySchemaElement) {
 	return schema
 }
 
-func index(name, partitionKey string) types.GlobalSecondaryIndex {
+func index(name, partitionKey, sortKey string) types.GlobalSecondaryIndex {
 	return types.GlobalSecondaryIndex{
 		IndexName:  &name,
-		KeySchema:  keySchema(partitionKey, "licenseid"),
+		KeySchema:  keySchema(partitionKey, sortKey),
 		Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll},
 	}
 }

@@ -5,6 +5,7 @@ package dynamo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,27 +17,33 @@ import (
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/license"
+	"openlicenser/shared/plainjson"
 )
 
-// The indexes of the license table, both with the sort key licenseid (S) and the projection ALL. The ids that
-// we make are UUIDs of version 7, which sort by time.
+// The attributes that the indexes of the license table need and only this package knows, both S. Records of other tools lack
+// them, and join the indexes with the first change that we make to them. The indexes bear the names of license.Index and have the
+// projection ALL.
 const (
-	NewestIndex   = "newest"   // partition key collection (S)
-	CustomerIndex = "customer" // partition key customerid (S)
+	attrCollection = "collection" // the same in every record
+	attrStanding   = "standing"   // License.Standing
+
+	collection = "licenses"
 )
 
-// attrCollection is the partition key of NewestIndex, the same in every record. Only this package knows it:
-// records of other tools lack it, and join the index with the first change that we make to them.
-const (
-	attrCollection = "collection" // S
-	collection     = "licenses"
-)
+// indexKeys are the partition and the sort key of each index, all of them S.
+var indexKeys = map[license.Index]struct{ partition, sort string }{
+	license.Newest:     {attrCollection, attrLicenseID},
+	license.OfCustomer: {attrCustomerID, attrLicenseID},
+	license.ByExpiry:   {attrCollection, attrExpirationDate},
+	license.ByStanding: {attrStanding, attrExpirationDate},
+}
 
 // The attributes of the domain that mean something to this package.
 const (
-	attrLicenseID  = "licenseid"
-	attrCustomerID = "customerid"
-	attrRequestID  = "requestid"
+	attrLicenseID      = "licenseid"
+	attrCustomerID     = "customerid"
+	attrExpirationDate = "expirationdate"
+	attrRequestID      = "requestid"
 )
 
 // maxKey is the longest partition key in bytes that DynamoDB takes
@@ -92,7 +99,7 @@ func (s *Licenses) Get(ctx context.Context, id string) (license.License, error) 
 // Create puts the record, unless one with its id is there.
 func (s *Licenses) Create(ctx context.Context, l license.License) error {
 	record := l.Record()
-	record[attrCollection] = collection
+	record[attrCollection], record[attrStanding] = collection, string(l.Standing())
 	values, err := toItem(record)
 	if err != nil {
 		return fmt.Errorf("create license: %w", err)
@@ -111,7 +118,7 @@ func (s *Licenses) Create(ctx context.Context, l license.License) error {
 // know stay as they are.
 func (s *Licenses) Update(ctx context.Context, before, after license.License) error {
 	set, remove := license.Delta(before, after)
-	set[attrCollection] = collection
+	set[attrCollection], set[attrStanding] = collection, string(after.Standing())
 	e, err := updateExpressions(set, remove, before.Expectation())
 	if err != nil {
 		return fmt.Errorf("update license: %w", err)
@@ -182,44 +189,88 @@ func isOwn(stored item, set attribute.Map, remove []string) bool {
 	return true
 }
 
-// List reads a page of an index, which lags behind the table by moments. A record that cannot be understood
-// is left out and logged, so that it hides no other; the page is then shorter, and Next still leads on.
-func (s *Licenses) List(ctx context.Context, q license.Query) (license.Page, error) {
-	out, err := s.client.Query(ctx, s.listInput(q))
+// List reads an index, which lags behind the table by moments. A record that cannot be understood is left out and logged,
+// so that it hides no other.
+func (s *Licenses) List(ctx context.Context, q license.Query) (page license.Page, err error) {
+	in, err := s.listInput(q)
 	if err != nil {
 		return license.Page{}, fmt.Errorf("list licenses: %w", err)
 	}
-	page := license.Page{Next: textOf(out.LastEvaluatedKey, attrLicenseID)}
-	for _, values := range out.Items {
-		l, err := toLicense(values)
+	for range license.MaxReads {
+		in.Limit = aws.Int32(int32(q.Limit - len(page.Licenses)))
+		out, err := s.client.Query(ctx, in)
 		if err != nil {
-			slog.WarnContext(ctx, "a license that cannot be understood is left out of the list",
-				"licenseid", textOf(values, attrLicenseID), "error", err)
-			continue
+			return license.Page{}, fmt.Errorf("list licenses: %w", err)
 		}
-		page.Licenses = append(page.Licenses, l)
+		page.Licenses = append(page.Licenses, matching(ctx, q, out.Items)...)
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+		if len(in.ExclusiveStartKey) == 0 || len(page.Licenses) == q.Limit {
+			break
+		}
 	}
-	return page, nil
+	page.Next, err = toPosition(q.Index(), in.ExclusiveStartKey)
+	return page, err
 }
 
-func (s *Licenses) listInput(q license.Query) *dynamodb.QueryInput {
-	index, attr, value := NewestIndex, attrCollection, collection
-	if q.CustomerID != "" {
-		index, attr, value = CustomerIndex, attrCustomerID, q.CustomerID
+func matching(ctx context.Context, q license.Query, items []item) (licenses []license.License) {
+	for _, values := range items {
+		l, err := toLicense(values)
+		switch {
+		case err != nil:
+			slog.WarnContext(ctx, "a license that cannot be understood is left out of the list",
+				"licenseid", textOf(values, attrLicenseID), "error", err)
+		case q.Matches(l):
+			licenses = append(licenses, l)
+		}
+	}
+	return licenses
+}
+
+func (s *Licenses) listInput(q license.Query) (*dynamodb.QueryInput, error) {
+	keys := indexKeys[q.Index()]
+	partition := map[string]string{attrCollection: collection, attrCustomerID: q.CustomerID, attrStanding: string(q.Standing())}[keys.partition]
+	start, err := fromPosition(q.Index(), partition, q.Position)
+	if err != nil {
+		return nil, err
 	}
 	in := &dynamodb.QueryInput{
 		TableName:                 &s.table,
-		IndexName:                 &index,
+		IndexName:                 aws.String(string(q.Index())),
 		KeyConditionExpression:    aws.String("#partition = :partition"),
-		ExpressionAttributeNames:  map[string]string{"#partition": attr},
-		ExpressionAttributeValues: item{":partition": text(value)},
+		ExpressionAttributeNames:  map[string]string{"#partition": keys.partition},
+		ExpressionAttributeValues: item{":partition": text(partition)},
 		ScanIndexForward:          aws.Bool(false),
-		Limit:                     aws.Int32(int32(q.Limit)),
+		ExclusiveStartKey:         start,
 	}
-	if q.Before != "" {
-		in.ExclusiveStartKey = item{attr: text(value), attrLicenseID: text(q.Before)}
+	if keys.sort == attrExpirationDate {
+		from, to := q.Dates()
+		in.KeyConditionExpression = aws.String("#partition = :partition AND #date BETWEEN :from AND :to")
+		in.ExpressionAttributeNames["#date"] = attrExpirationDate
+		in.ExpressionAttributeValues[":from"], in.ExpressionAttributeValues[":to"] = text(from), text(to)
 	}
-	return in
+	return in, nil
+}
+
+// toPosition writes the key after which a page begins as the JSON of its sort key and its license id, and no key as an
+// empty text. The partition key follows from the query.
+func toPosition(index license.Index, key item) (string, error) {
+	if len(key) == 0 {
+		return "", nil
+	}
+	position, err := plainjson.Marshal([]string{textOf(key, indexKeys[index].sort), textOf(key, attrLicenseID)})
+	return string(position), err
+}
+
+func fromPosition(index license.Index, partition, position string) (item, error) {
+	if position == "" {
+		return nil, nil
+	}
+	var texts []string
+	if err := json.Unmarshal([]byte(position), &texts); err != nil || len(texts) != 2 {
+		return nil, errors.New("not a position of this list")
+	}
+	keys := indexKeys[index]
+	return item{keys.partition: text(partition), keys.sort: text(texts[0]), attrLicenseID: text(texts[1])}, nil
 }
 
 func toLicense(values item) (license.License, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,9 +87,14 @@ func TestGetTakesNamesExactly(t *testing.T) {
 	}
 }
 
+// indexed is a license's record with what the indexes need.
+func indexed(l license.License) attribute.Map {
+	return with(with(l.Record(), "collection", "licenses"), "standing", string(l.Standing()))
+}
+
 func TestCreate(t *testing.T) {
 	l := licensetest.Issue(t)
-	stored := with(l.Record(), "collection", "licenses")
+	stored := indexed(l)
 	taken := func(item attribute.Map) answer {
 		return fault(400, "ConditionalCheckFailedException", `,"Item":`+dynamoJSON(t, item))
 	}
@@ -122,7 +128,7 @@ func TestCreate(t *testing.T) {
 	t.Run("ErrExists/WithoutRequestID", func(t *testing.T) {
 		anonymous := l
 		anonymous.RequestID = ""
-		same := with(anonymous.Record(), "collection", "licenses")
+		same := indexed(anonymous)
 		_, client := serve(t, taken(same))
 		wantErr(t, dynamo.NewLicenses(client, "t").Create(t.Context(), anonymous), license.ErrExists)
 	})
@@ -143,13 +149,13 @@ func TestUpdate(t *testing.T) {
 		}
 		w.wantRequest(t, 0, "UpdateItem", fmt.Sprintf(`{"TableName":"licenses-table",
 			"Key":{"licenseid":{"S":%q}},
-			"UpdateExpression":"SET #collection = :collection, #isrevoked = :isrevoked, #requestid = :requestid, #version = :version REMOVE #changereason",
+			"UpdateExpression":"SET #collection = :collection, #isrevoked = :isrevoked, #requestid = :requestid, #standing = :standing, #version = :version REMOVE #changereason",
 			"ConditionExpression":"attribute_exists(#licenseid) AND #changedtimestamp = :was_changedtimestamp AND #version = :was_version",
 			"ExpressionAttributeNames":{"#changedtimestamp":"changedtimestamp","#changereason":"changereason",
 				"#collection":"collection","#isrevoked":"isrevoked","#licenseid":"licenseid",
-				"#requestid":"requestid","#version":"version"},
+				"#requestid":"requestid","#standing":"standing","#version":"version"},
 			"ExpressionAttributeValues":{":collection":{"S":"licenses"},":isrevoked":{"BOOL":true},
-				":requestid":{"S":%q},":version":{"N":"2"},
+				":requestid":{"S":%q},":standing":{"S":"revoked"},":version":{"N":"2"},
 				":was_changedtimestamp":{"N":"1793534400000"},":was_version":{"N":"1"}},
 			"ReturnValuesOnConditionCheckFailure":"ALL_OLD"}`, before.ID, change.RequestID))
 	})
@@ -178,7 +184,7 @@ func TestUpdate(t *testing.T) {
 		}
 	})
 
-	stored := with(after.Record(), "collection", "licenses")
+	stored := indexed(after)
 	refusal := func(item attribute.Map) answer {
 		return fault(400, "ConditionalCheckFailedException", `,"Item":`+dynamoJSON(t, item))
 	}
@@ -202,13 +208,14 @@ func TestUpdate(t *testing.T) {
 	t.Run("ErrConflict/WithoutRequestID", func(t *testing.T) {
 		anonymous := after
 		anonymous.RequestID = ""
-		_, client := serve(t, refusal(with(anonymous.Record(), "collection", "licenses")))
+		_, client := serve(t, refusal(indexed(anonymous)))
 		wantErr(t, dynamo.NewLicenses(client, "t").Update(t.Context(), before, anonymous), license.ErrConflict)
 	})
 }
 
 func TestList(t *testing.T) {
 	first, second := licensetest.Issue(t), licensetest.Issue(t)
+	second.CustomerID = first.CustomerID
 	page := `{"Items":[` + dynamoJSON(t, second.Record()) + `,` + dynamoJSON(t, first.Record()) + `]`
 
 	t.Run("Newest", func(t *testing.T) {
@@ -225,9 +232,14 @@ func TestList(t *testing.T) {
 			"ExpressionAttributeNames":{"#partition":"collection"},
 			"ExpressionAttributeValues":{":partition":{"S":"licenses"}}}`)
 	})
-	t.Run("Newest/Before", func(t *testing.T) {
+	t.Run("Newest/NextPage", func(t *testing.T) {
+		_, client := serve(t, ok(page+`,"LastEvaluatedKey":{"collection":{"S":"licenses"},"licenseid":{"S":"an-id"}}}`))
+		first, err := dynamo.NewLicenses(client, "t").List(t.Context(), license.Query{Limit: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
 		w, client := serve(t, ok(`{}`))
-		if _, err := dynamo.NewLicenses(client, "t").List(t.Context(), license.Query{Limit: 7, Before: "an-id"}); err != nil {
+		if _, err := dynamo.NewLicenses(client, "t").List(t.Context(), license.Query{Limit: 7, Position: first.Next}); err != nil {
 			t.Fatal(err)
 		}
 		want := map[string]any{"collection": map[string]any{"S": "licenses"}, "licenseid": map[string]any{"S": "an-id"}}
@@ -238,34 +250,79 @@ func TestList(t *testing.T) {
 	t.Run("Customer", func(t *testing.T) {
 		w, client := serve(t, ok(page+`,"LastEvaluatedKey":{"customerid":{"S":"c"},"licenseid":{"S":"`+first.ID+`"}}}`))
 		got, err := dynamo.NewLicenses(client, "licenses-table").List(t.Context(),
-			license.Query{CustomerID: "c", Limit: 2, Before: "an-id"})
+			license.Query{CustomerID: first.CustomerID, Limit: 2, Position: `["an-id","an-id"]`})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Next != first.ID {
-			t.Errorf("the next page begins after %q, want %q", got.Next, first.ID)
+		if want := `["` + first.ID + `","` + first.ID + `"]`; got.Next != want {
+			t.Errorf("the next page begins after %s, want %s", got.Next, want)
 		}
 		w.wantRequest(t, 0, "Query", `{"TableName":"licenses-table","IndexName":"customer",
 			"KeyConditionExpression":"#partition = :partition","ScanIndexForward":false,"Limit":2,
 			"ExpressionAttributeNames":{"#partition":"customerid"},
-			"ExpressionAttributeValues":{":partition":{"S":"c"}},
-			"ExclusiveStartKey":{"customerid":{"S":"c"},"licenseid":{"S":"an-id"}}}`)
+			"ExpressionAttributeValues":{":partition":{"S":"`+first.CustomerID+`"}},
+			"ExclusiveStartKey":{"customerid":{"S":"`+first.CustomerID+`"},"licenseid":{"S":"an-id"}}}`)
+	})
+	t.Run("Status", func(t *testing.T) {
+		w, client := serve(t,
+			ok(page+`,"LastEvaluatedKey":{"standing":{"S":"active"},"expirationdate":{"S":"2026-10-30"},"licenseid":{"S":"an-id"}}}`),
+			ok(`{}`))
+		q := license.Query{Status: license.Grace, ExpiringBefore: licensetest.Now.AddDate(0, 0, -1), Now: licensetest.Now, Limit: 3}
+		got, err := dynamo.NewLicenses(client, "licenses-table").List(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Licenses) != 0 || got.Next != "" {
+			t.Errorf("got %+v, of licenses that are active", got)
+		}
+		request := `{"TableName":"licenses-table","IndexName":"standing",
+			"KeyConditionExpression":"#partition = :partition AND #date BETWEEN :from AND :to","ScanIndexForward":false,"Limit":3,
+			"ExpressionAttributeNames":{"#partition":"standing","#date":"expirationdate"},
+			"ExpressionAttributeValues":{":partition":{"S":"active"},
+				":from":{"S":"2025-10-31T12:00:00.000Z"},":to":{"S":"2026-11-01T12:00:00.000Z"}}`
+		w.wantRequest(t, 0, "Query", request+`}`)
+		w.wantRequest(t, 1, "Query", request+`,
+			"ExclusiveStartKey":{"standing":{"S":"active"},"expirationdate":{"S":"2026-10-30"},"licenseid":{"S":"an-id"}}}`)
+	})
+	t.Run("ExpiringBefore", func(t *testing.T) {
+		w, client := serve(t, ok(`{}`))
+		q := license.Query{ExpiringBefore: licensetest.Now, Limit: 3, Position: `["2026-10-30","an-id"]`}
+		if _, err := dynamo.NewLicenses(client, "licenses-table").List(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+		w.wantRequest(t, 0, "Query", `{"TableName":"licenses-table","IndexName":"expiry",
+			"KeyConditionExpression":"#partition = :partition AND #date BETWEEN :from AND :to","ScanIndexForward":false,"Limit":3,
+			"ExpressionAttributeNames":{"#partition":"collection","#date":"expirationdate"},
+			"ExpressionAttributeValues":{":partition":{"S":"licenses"},
+				":from":{"S":"0001-01-01T00:00:00.000Z"},":to":{"S":"2026-11-02T12:00:00.000Z"}},
+			"ExclusiveStartKey":{"collection":{"S":"licenses"},"expirationdate":{"S":"2026-10-30"},"licenseid":{"S":"an-id"}}}`)
+	})
+	t.Run("Bounded", func(t *testing.T) { // a page that nothing fills costs MaxReads queries, and leads on
+		more := ok(`{"Items":[],"LastEvaluatedKey":{"standing":{"S":"active"},"expirationdate":{"S":"2026-10-30"},"licenseid":{"S":"an-id"}}}`)
+		w, client := serve(t, slices.Repeat([]answer{more}, license.MaxReads)...)
+		got, err := dynamo.NewLicenses(client, "t").List(t.Context(), license.Query{Status: license.Grace, Now: licensetest.Now, Limit: 3})
+		if err != nil || got.Next != `["2026-10-30","an-id"]` || len(w.calls) != license.MaxReads {
+			t.Errorf("got %+v, %v after %d queries", got, err, len(w.calls))
+		}
 	})
 }
 
 func TestListLeavesOutUnreadable(t *testing.T) {
 	good, bad := licensetest.Issue(t), licensetest.Issue(t)
 	unreadable := with(bad.Record(), "isrevoked", "a secret remark")
-	_, client := serve(t, ok(`{"Items":[`+dynamoJSON(t, good.Record())+`,`+dynamoJSON(t, unreadable)+`],
-		"LastEvaluatedKey":{"collection":{"S":"licenses"},"licenseid":{"S":"`+bad.ID+`"}}}`))
+	w, client := serve(t, ok(`{"Items":[`+dynamoJSON(t, good.Record())+`,`+dynamoJSON(t, unreadable)+`],
+		"LastEvaluatedKey":{"collection":{"S":"licenses"},"licenseid":{"S":"`+bad.ID+`"}}}`), ok(`{}`))
 	log := captureLog(t)
 
 	page, err := dynamo.NewLicenses(client, "t").List(t.Context(), license.Query{Limit: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := licensetest.Diff(license.Page{Licenses: []license.License{good}, Next: bad.ID}, page); diff != "" {
+	if diff := licensetest.Diff(license.Page{Licenses: []license.License{good}}, page); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if next := w.calls[1].body; next["Limit"] != 1.0 {
+		t.Errorf("to fill the page, asks for %v", next)
 	}
 	if text := log.String(); !strings.Contains(text, "WARN") || !strings.Contains(text, bad.ID) ||
 		strings.Contains(text, "a secret remark") {

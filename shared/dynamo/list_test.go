@@ -52,5 +52,7 @@ func TestListContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantIDs("it joins the list of all with our first change", license.Query{Limit: 10}, "foreign", ours.ID)
-	wantIDs("a page may begin after an id that is not there", license.Query{Limit: 10, Before: "f"}, ours.ID)
+	wantIDs("and the lists of its status and of its date", license.Query{Status: license.Revoked, Limit: 10}, "foreign")
+	wantIDs("and the lists of its status and of its date", license.Query{ExpiringBefore: before.ExpirationDate.AddDate(0, 0, 1), Limit: 10}, "foreign", ours.ID)
+	wantIDs("a page may begin after an id that is not there", license.Query{Limit: 10, Position: `["f","f"]`}, ours.ID)
 }

@@ -31,6 +31,8 @@ const databaseFile = "licenser.db"
 var (
 	licensesBucket   = []byte("licenses")   // license id → record as DynamoDB JSON
 	customersBucket  = []byte("customers")  // customer id, 0, license id → nothing
+	expiriesBucket   = []byte("expiries")   // expiration date, 0, license id → nothing
+	standingsBucket  = []byte("standings")  // standing, 0, expiration date, 0, license id → nothing
 	changesBucket    = []byte("changes")    // sequence number (8 bytes, big-endian) → change as JSON
 	auditBucket      = []byte("audit")      // license id, 0, sequence (8 bytes) → entry as JSON
 	auditHeadsBucket = []byte("auditheads") // license id → head as JSON
@@ -207,13 +209,13 @@ func openDatabase(path string) (db *bbolt.DB, err error) {
 		return nil, errors.Join(damaged(path, err), db.Close())
 	}
 	return db, db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{licensesBucket, customersBucket, changesBucket, auditBucket, auditHeadsBucket,
+		for _, name := range [][]byte{licensesBucket, changesBucket, auditBucket, auditHeadsBucket,
 			idempotencyBucket, idempotencyExpiryBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return fmt.Errorf("data file %s: %w", path, err)
 			}
 		}
-		return nil
+		return openIndexes(tx)
 	})
 }
 
@@ -235,7 +237,7 @@ func check(db *bbolt.DB, path string) error {
 		if err := tx.ForEach(checkBucket); err != nil {
 			return err
 		}
-		return checkCustomers(tx)
+		return checkIndexes(tx)
 	})
 }
 
@@ -249,36 +251,6 @@ func checkBucket(name []byte, bucket *bbolt.Bucket) error {
 		_, err := unseal(key, value)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
-		}
-		return nil
-	})
-}
-
-// checkCustomers wants the index of customers and the licenses to name each other.
-func checkCustomers(tx *bbolt.Tx) error {
-	licenses, customers := tx.Bucket(licensesBucket), tx.Bucket(customersBucket)
-	if licenses == nil || customers == nil {
-		return nil // a new file
-	}
-	err := customers.ForEach(func(key, _ []byte) error {
-		_, id, _ := bytes.Cut(key, []byte{0})
-		if licenses.Get(id) == nil {
-			return errors.New("the index of customers names a license that is not there")
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return licenses.ForEach(func(key, _ []byte) error {
-		record, err := readRecord(tx, string(key))
-		if err != nil {
-			return err
-		}
-		if customer, isText := record["customerid"].(string); isText {
-			if customers.Get(customerKey(customer, string(key))) == nil {
-				return errors.New("a license is missing in the index of customers")
-			}
 		}
 		return nil
 	})

@@ -113,45 +113,61 @@ func readExpected(tx *bbolt.Tx, l license.License) (attribute.Map, error) {
 	return stored, err
 }
 
-// List implements license.Store. Ids sort by time, so the newest are at the end.
+// List implements license.Store.
 func (s *Licenses) List(ctx context.Context, q license.Query) (page license.Page, err error) {
 	if err := ctx.Err(); err != nil {
 		return license.Page{}, err
 	}
-	bucket, prefix := licensesBucket, []byte(nil)
-	if q.CustomerID != "" {
-		bucket, prefix = customersBucket, customerKey(q.CustomerID, "")
-	}
 	err = s.db.View(func(tx *bbolt.Tx) error {
+		bucket, from, to := bounds(q)
 		cursor := tx.Bucket(bucket).Cursor()
-		for key := seekBefore(cursor, prefix, q.Before); key != nil && bytes.HasPrefix(key, prefix); key, _ = cursor.Prev() {
-			if len(page.Licenses) == q.Limit {
-				page.Next = page.Licenses[q.Limit-1].ID
-				return nil
+		if q.Position != "" {
+			to = []byte(q.Position)
+		}
+		key := lastBefore(cursor, to)
+		for range license.MaxReads * q.Limit {
+			if bytes.Compare(key, from) < 0 || len(page.Licenses) == q.Limit {
+				break
 			}
-			id := string(key[len(prefix):])
-			l, err := readLicense(tx, id)
-			if errors.Is(err, license.ErrUnreadable) {
-				slog.Warn("a license that cannot be understood is left out of a list", "licenseid", id, "error", err)
-				continue
-			}
-			if err != nil {
+			page.Next = string(key)
+			l, err := readLicense(tx, licenseIDOf(key))
+			switch {
+			case errors.Is(err, license.ErrUnreadable):
+				slog.WarnContext(ctx, "a license that cannot be understood is left out of the list", "licenseid", licenseIDOf(key), "error", err)
+			case err != nil:
 				return err
+			case q.Matches(l):
+				page.Licenses = append(page.Licenses, l)
 			}
-			page.Licenses = append(page.Licenses, l)
+			key, _ = cursor.Prev()
+		}
+		if bytes.Compare(key, from) < 0 {
+			page.Next = ""
 		}
 		return nil
 	})
 	return page, err
 }
 
-// seekBefore moves to the last key under prefix that is less than prefix and id, or, without an id, to the
-// last under prefix.
-func seekBefore(cursor *bbolt.Cursor, prefix []byte, id string) []byte {
-	bound := append(bytes.Clone(prefix), id...)
-	if id == "" {
-		bound = append(bound, 0xFF) // no id begins with this byte, it never stands in UTF-8
+// bounds answers the bucket that serves the query, and between which keys: from inclusive, to exclusive.
+func bounds(q license.Query) (bucket, from, to []byte) {
+	first, last := q.Dates()
+	switch q.Index() {
+	case license.OfCustomer:
+		return customersBucket, indexKey(q.CustomerID, ""), indexKey(q.CustomerID, afterAll)
+	case license.ByExpiry:
+		return expiriesBucket, indexKey(first, ""), indexKey(last, afterAll)
+	case license.ByStanding:
+		return standingsBucket, indexKey(string(q.Standing()), first, ""), indexKey(string(q.Standing()), last, afterAll)
+	default:
+		return licensesBucket, []byte{0}, []byte(afterAll)
 	}
+}
+
+// afterAll sorts behind every id: this byte never stands in UTF-8.
+const afterAll = "\xFF"
+
+func lastBefore(cursor *bbolt.Cursor, bound []byte) []byte {
 	if key, _ := cursor.Seek(bound); key == nil {
 		key, _ = cursor.Last()
 		return key
@@ -178,21 +194,11 @@ func (s *Licenses) put(tx *bbolt.Tx, id string, old, updated attribute.Map) (err
 	if err != nil {
 		return err
 	}
-	customers := tx.Bucket(customersBucket)
-	if customer, isText := old["customerid"].(string); isText {
-		if err := customers.Delete(customerKey(customer, id)); err != nil {
-			return err
-		}
-	}
-	if customer, isText := updated["customerid"].(string); isText {
-		if err := customers.Put(customerKey(customer, id), seal(customerKey(customer, id), nil)); err != nil {
-			return err
-		}
+	if err := reindex(tx, id, old, updated); err != nil {
+		return err
 	}
 	return appendChange(tx, Change{LicenseID: id, Time: time.Now(), Old: old, New: updated})
 }
-
-func customerKey(customerID, licenseID string) []byte { return []byte(customerID + "\x00" + licenseID) }
 
 func readLicense(tx *bbolt.Tx, id string) (license.License, error) {
 	record, err := readRecord(tx, id)

@@ -90,7 +90,7 @@ func NewID() (string, error) {
 func (d Draft) Issue(id string, c Change) (License, error) {
 	l := License{ID: id, Created: c.At}
 	fields := Patch{&d.CustomerName, &d.ExpirationDate, &d.Services, &d.AppURLs, &d.Notes, &d.GraceDays}.apply(&l, c.At)
-	if d.CustomerID != "" && !isUUID(d.CustomerID) {
+	if d.CustomerID != "" && !IsUUID(d.CustomerID) {
 		fields = append(fields, FieldError{"customerid", "must be a UUID, as 869b100f-06b7-44cc-80df-b4c4bf728461, or absent"})
 	}
 	if len(fields) > 0 {
@@ -221,8 +221,8 @@ func refuseText(refuse func(field, message string), field, text string, shortest
 // isControl lets the white space of texts of several lines pass.
 func isControl(c rune) bool { return unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' }
 
-// isUUID accepts the one form of RFC 9562 section 4: uuid.Parse accepts others too.
-func isUUID(text string) bool { return len(text) == 36 && uuid.Validate(text) == nil }
+// IsUUID accepts the one form of RFC 9562 section 4: uuid.Parse accepts others too.
+func IsUUID(text string) bool { return len(text) == 36 && uuid.Validate(text) == nil }
 
 func (u AppURL) problem() string {
 	if pattern, isPattern := strings.CutPrefix(u.URL, urlPatternPrefix); isPattern {

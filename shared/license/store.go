@@ -36,19 +36,7 @@ type Store interface {
 	// changes nothing, when the stored record does not meet l's Expectation, or is gone.
 	Remove(ctx context.Context, l License) error
 
-	// List answers a page of licenses, newest first. It may miss the changes of the last moments.
+	// List answers a page of licenses in the order of q.Index, backwards. It may miss the changes of the last
+	// moments, and leaves out records that cannot be understood.
 	List(ctx context.Context, q Query) (Page, error)
-}
-
-// Query selects a page. Before is the id after which, in the order of the list, the page begins.
-type Query struct {
-	CustomerID string // empty: of every customer
-	Before     string // empty: from the newest
-	Limit      int    // 1 to 100
-}
-
-// Page is a part of a list. Next is the Query.Before of the page that follows, empty at the end.
-type Page struct {
-	Licenses []License
-	Next     string
 }

@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
-
 	"openlicenser/shared/api"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/idempotency"
@@ -282,7 +280,7 @@ func note(ctx context.Context, l license.License) {
 // licenseID answers the id in the path. What is no UUID is no license of ours.
 func licenseID(r api.Request) (string, error) {
 	id := r.PathParameter("licenseid")
-	if uuid.Validate(id) != nil {
+	if !license.IsUUID(id) {
 		return "", license.ErrNotFound
 	}
 	return id, nil

@@ -411,9 +411,40 @@ func TestList(t *testing.T) {
 	for name, query := range map[string]map[string]string{
 		"limit 0": {"limit": "0"}, "limit 101": {"limit": "101"}, "limit x": {"limit": "x"},
 		"cursor": {"cursor": "!"}, "cursor of nothing": {"cursor": "YQ"}, "customer": {"customerid": "x"}, "unknown": {"sort": "up"},
+		"status": {"status": "ACTIVE"}, "no status": {"status": ""}, "date": {"expiringbefore": "soon"}, "no date": {"expiringbefore": ""},
+		"customer in braces": {"customerid": "{869b100f-06b7-44cc-80df-b4c4bf728461}"},
 	} {
 		if a := v.call("GET", "/licenses", "", "", query); a.status != http.StatusBadRequest || len(a.Errors) != 1 {
 			t.Errorf("%s: got %d %s", name, a.status, a.text)
+		}
+	}
+}
+
+func TestListFilters(t *testing.T) {
+	v := newVendor(t)
+	soon := v.call("POST", "/licenses", "", `{"customername":"Soon","expirationdate":"2026-12-01"}`, nil)
+	later := v.call("POST", "/licenses", "", `{"customername":"Later","expirationdate":"2027-12-01"}`, nil)
+	v.call("POST", "/licenses/{licenseid}/suspend", later.LicenseID, "", nil)
+	for name, test := range map[string]struct {
+		query map[string]string
+		want  []string
+	}{
+		"active":             {map[string]string{"status": "active"}, []string{soon.LicenseID}},
+		"suspended":          {map[string]string{"status": "suspended"}, []string{later.LicenseID}},
+		"revoked":            {map[string]string{"status": "revoked"}, nil},
+		"before a date":      {map[string]string{"expiringbefore": "2027-01-01"}, []string{soon.LicenseID}},
+		"not on the date":    {map[string]string{"expiringbefore": "2026-12-01"}, nil},
+		"before an instant":  {map[string]string{"expiringbefore": "2026-12-01T00:00:00.001Z"}, []string{soon.LicenseID}},
+		"the latest first":   {map[string]string{"expiringbefore": "2029-01-01"}, []string{later.LicenseID, soon.LicenseID}},
+		"all filters":        {map[string]string{"expiringbefore": "2029-01-01", "status": "suspended", "customerid": later.CustomerID}, []string{later.LicenseID}},
+		"of a customer only": {map[string]string{"expiringbefore": "2029-01-01", "customerid": soon.CustomerID}, []string{soon.LicenseID}},
+	} {
+		var got []string
+		for _, l := range v.call("GET", "/licenses", "", "", test.query).Licenses {
+			got = append(got, l.LicenseID)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }
@@ -440,6 +471,8 @@ func TestForgedCursor(t *testing.T) {
 		"changed":            v.call("GET", "/licenses", "", "", map[string]string{"cursor": string(changed)}),
 		"cut":                v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor[:20]}),
 		"of another filter":  v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor, "customerid": second.CustomerID}),
+		"of another status":  v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor, "status": "active"}),
+		"of another date":    v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor, "expiringbefore": "2030-01-01"}),
 		"of another license": v.call("GET", "/licenses/{licenseid}/audit", first.LicenseID, "", map[string]string{"cursor": cursor}),
 	} {
 		if a.status != http.StatusBadRequest || len(a.Errors) != 1 || a.Errors[0].Field != "cursor" {

@@ -10,9 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
-
-	"github.com/google/uuid"
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/license"
@@ -241,19 +240,47 @@ func (q *queryReader) position(c cursors) string {
 	return position
 }
 
+var statuses = []license.Status{license.Active, license.Grace, license.Expired, license.Suspended, license.Revoked}
+
 // readListQuery answers the cursors too, which go with the query's filters.
 func (i Issuer) readListQuery(ctx context.Context, r api.Request) (license.Query, cursors, error) {
 	q := queryReader{parameters: r.QueryParameters()}
-	query := license.Query{Limit: q.limit(), CustomerID: strings.ToLower(q.parameters["customerid"])}
-	c, err := i.cursors(ctx, "licenses of "+query.CustomerID)
+	query := license.Query{Limit: q.limit(), Now: i.Now(), CustomerID: q.customerID(), Status: q.status(), ExpiringBefore: q.date("expiringbefore")}
+	c, err := i.cursors(ctx, fmt.Sprintf("licenses of %q %q %s", query.CustomerID, query.Status, license.FormatDate(query.ExpiringBefore)))
 	if err != nil {
 		return query, c, err
 	}
-	query.Before = q.position(c)
-	if _, present := q.parameters["customerid"]; present && uuid.Validate(query.CustomerID) != nil {
+	query.Position = q.position(c)
+	return query, c, q.err("cursor", "customerid", "expiringbefore", "limit", "status")
+}
+
+func (q *queryReader) customerID() string {
+	id, present := q.parameters["customerid"]
+	if present && !license.IsUUID(id) {
 		q.refuse("customerid", "must be a UUID")
 	}
-	return query, c, q.err("cursor", "customerid", "limit")
+	return strings.ToLower(id)
+}
+
+func (q *queryReader) status() license.Status {
+	text, present := q.parameters["status"]
+	status := license.Status(text)
+	if present && !slices.Contains(statuses, status) {
+		q.refuse("status", fmt.Sprintf("must be one of %s", statuses))
+	}
+	return status
+}
+
+func (q *queryReader) date(name string) time.Time {
+	text, present := q.parameters[name]
+	if !present {
+		return time.Time{}
+	}
+	date, err := license.ParseDate(text)
+	if err != nil {
+		q.refuse(name, "must be an ISO 8601 date, as 2030-01-31 or 2030-01-31T00:00:00Z")
+	}
+	return date
 }
 
 type auditQuery struct {

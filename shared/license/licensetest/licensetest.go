@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -85,6 +86,9 @@ func TestStore(t *testing.T, open func(t *testing.T) Harness) {
 		"Remove/ErrConflict":               removeStale,
 		"List/Newest":                      listNewest,
 		"List/Customer":                    listCustomer,
+		"List/Status":                      listStatus,
+		"List/ExpiringBefore":              listExpiringBefore,
+		"List/Bounded":                     listBounded,
 		"List/Empty":                       listEmpty,
 		"ContextEnded":                     contextEnded,
 	}
@@ -249,31 +253,47 @@ func updateForeign(t *testing.T, h Harness) {
 	}
 }
 
+// updateConcurrently: of many writers that have read the same license one wins, and the others, who begin anew, lose nothing.
 func updateConcurrently(t *testing.T, h Harness) {
-	const writers = 20
-	before := Issue(t)
-	mustCreate(t, h, before)
-	errs := make([]error, writers)
+	const writers = 50
+	l := Issue(t)
+	l.Notes = ""
+	mustCreate(t, h, l)
 	var group sync.WaitGroup
 	for i := range writers {
 		group.Go(func() {
-			errs[i] = h.Store.Update(t.Context(), before, Revoke(t, before, fmt.Sprint(i)))
+			for {
+				before, err := h.Store.Get(t.Context(), l.ID)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				notes := before.Notes + fmt.Sprintf("<%d>", i)
+				after, err := before.Patch(license.Patch{Notes: &notes}, Change(""))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				err = h.Store.Update(t.Context(), before, after)
+				if err == nil {
+					return
+				}
+				if !errors.Is(err, license.ErrConflict) {
+					t.Error(err)
+					return
+				}
+			}
 		})
 	}
 	group.Wait()
-	winner := -1
-	for i, err := range errs {
-		switch {
-		case err == nil && winner >= 0:
-			t.Errorf("writers %d and %d both won", winner, i)
-		case err == nil:
-			winner = i
-		default:
-			wantErr(t, err, license.ErrConflict)
+	got := mustGet(t, h, l.ID)
+	for i := range writers {
+		if strings.Count(got.Notes, fmt.Sprintf("<%d>", i)) != 1 {
+			t.Errorf("of writer %d: %s", i, got.Notes)
 		}
 	}
-	if got := mustGet(t, h, before.ID); got.ChangeReason != fmt.Sprint(winner) || got.Version != 2 {
-		t.Errorf("writer %d won, but the store holds version %d by %q", winner, got.Version, got.ChangeReason)
+	if got.Version != writers+1 {
+		t.Errorf("version %d after %d changes", got.Version, writers)
 	}
 }
 
@@ -330,7 +350,7 @@ func listAll(t *testing.T, h Harness, q license.Query) []string {
 		if page.Next == "" {
 			return ids
 		}
-		q.Before = page.Next
+		q.Position = page.Next
 	}
 }
 
@@ -360,6 +380,122 @@ func listCustomer(t *testing.T, h Harness) {
 		mustCreate(t, h, l)
 	}
 	if diff := cmp.Diff(want, listAll(t, h, license.Query{CustomerID: customer, Limit: 2})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// listStatus: every status, at its boundaries, together with the other filters, in the order of the expiration date. A
+// change moves a license from one list to another.
+func listStatus(t *testing.T, h Harness) {
+	customer := uuid.NewString()
+	ids := map[string]string{}
+	add := func(name string, expires time.Time, graceDays int, standing license.Status) {
+		l := Issue(t)
+		l.CustomerID, l.ExpirationDate, l.GraceDays = customer, expires, graceDays
+		l.Suspended = standing == license.Suspended
+		mustCreate(t, h, l)
+		ids[l.ID] = name
+		if standing == license.Revoked {
+			if err := h.Store.Update(t.Context(), l, Revoke(t, l, "")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	add("later", Now.AddDate(0, 0, 9), 0, license.Active)
+	add("now", Now, 0, license.Active)
+	add("in a moment", Now.Add(time.Millisecond), 5, license.Active)
+	add("a day ago, of 1 day", Now.AddDate(0, 0, -1), 1, license.Active)
+	add("a day ago, of 2 days", Now.AddDate(0, 0, -1), 2, license.Active)
+	add("now, of a year", Now, license.MaxGraceDays, license.Active)
+	add("nearly a year ago, of a year", Now.AddDate(0, 0, -license.MaxGraceDays).Add(time.Millisecond), license.MaxGraceDays, license.Active)
+	add("long ago", Now.AddDate(-5, 0, 0), 0, license.Active)
+	add("suspended", Now.AddDate(0, 0, 7), 0, license.Suspended)
+	add("suspended long ago", Now.AddDate(-1, 0, 0), 9, license.Suspended)
+	add("revoked", Now.AddDate(0, 0, 8), 0, license.Revoked)
+
+	active, grace := []string{"later", "in a moment"}, []string{"now, of a year", "a day ago, of 2 days", "nearly a year ago, of a year"}
+	for name, test := range map[string]struct {
+		query license.Query
+		want  []string
+	}{
+		"active":                    {license.Query{Status: license.Active}, active},
+		"grace":                     {license.Query{Status: license.Grace}, grace},
+		"expired":                   {license.Query{Status: license.Expired}, []string{"now", "a day ago, of 1 day", "long ago"}},
+		"suspended":                 {license.Query{Status: license.Suspended}, []string{"suspended", "suspended long ago"}},
+		"revoked":                   {license.Query{Status: license.Revoked}, []string{"revoked"}},
+		"active and soon":           {license.Query{Status: license.Active, ExpiringBefore: Now.AddDate(0, 0, 9)}, active[1:]},
+		"suspended and over":        {license.Query{Status: license.Suspended, ExpiringBefore: Now}, []string{"suspended long ago"}},
+		"grace, before yesterday":   {license.Query{Status: license.Grace, ExpiringBefore: Now.AddDate(0, 0, -1)}, grace[2:]},
+		"of a customer, and active": {license.Query{Status: license.Active, CustomerID: customer}, []string{"in a moment", "later"}},
+		"of another customer":       {license.Query{Status: license.Active, CustomerID: uuid.NewString()}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, limit := range []int{1, 2, 100} {
+				test.query.Limit, test.query.Now = limit, Now
+				var got []string
+				for _, id := range listAll(t, h, test.query) {
+					got = append(got, ids[id])
+				}
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("limit %d (-want +got):\n%s", limit, diff)
+				}
+			}
+		})
+	}
+}
+
+// listExpiringBefore: the date itself is not before it, and renewing moves a license in the list.
+func listExpiringBefore(t *testing.T, h Harness) {
+	var licenses []license.License
+	for day := range 7 {
+		l := Issue(t)
+		l.ExpirationDate = Now.AddDate(0, 0, day)
+		mustCreate(t, h, l)
+		licenses = append(licenses, l)
+	}
+	want := []string{licenses[2].ID, licenses[1].ID, licenses[0].ID}
+	for _, limit := range []int{1, 2, 3, 100} {
+		if diff := cmp.Diff(want, listAll(t, h, license.Query{ExpiringBefore: Now.AddDate(0, 0, 3), Limit: limit})); diff != "" {
+			t.Errorf("limit %d (-want +got):\n%s", limit, diff)
+		}
+	}
+	renewed, err := licenses[1].Renew(license.FormatDate(Now.AddDate(1, 0, 0)), Change(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Store.Update(t.Context(), licenses[1], renewed); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{want[0], want[2]}, listAll(t, h, license.Query{ExpiringBefore: Now.AddDate(0, 0, 3), Limit: 2})); diff != "" {
+		t.Errorf("after the renewal (-want +got):\n%s", diff)
+	}
+	got := listAll(t, h, license.Query{ExpiringBefore: Now.AddDate(2, 0, 0), Limit: 2})
+	if len(got) != len(licenses) || got[0] != renewed.ID {
+		t.Errorf("of all, the renewed license %s is not the first: %v", renewed.ID, got)
+	}
+}
+
+// listBounded: a page whose filter lets little pass is short, and leads on.
+func listBounded(t *testing.T, h Harness) {
+	customer := uuid.NewString()
+	var oldest license.License
+	for i := range 2*license.MaxReads + 1 {
+		l := Issue(t)
+		l.CustomerID, l.Suspended = customer, i == 0
+		mustCreate(t, h, l)
+		if i == 0 {
+			oldest = l
+		}
+	}
+	q := license.Query{CustomerID: customer, Status: license.Suspended, Now: Now, Limit: 1}
+	page, err := h.Store.List(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(page.Licenses) != 0 || page.Next == "" {
+		t.Errorf("the first page holds %d licenses, and leads to %q", len(page.Licenses), page.Next)
+	}
+	if diff := cmp.Diff([]string{oldest.ID}, listAll(t, h, q)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -1,0 +1,104 @@
+package license
+
+import "time"
+
+// Query selects a page of a list. A filter that is zero lets every license pass.
+type Query struct {
+	CustomerID     string
+	Status         Status
+	ExpiringBefore time.Time // exclusive
+
+	Now      time.Time // the instant at which Status is meant
+	Position string    // Page.Next of the page before, empty for the first page
+	Limit    int       // 1 to 100
+}
+
+// Page is a part of a list. Where the index does not serve all filters, it can hold fewer licenses than the Limit, or
+// none, and yet not be the last.
+type Page struct {
+	Licenses []License
+	Next     string // Query.Position of the page that follows, empty at the end
+}
+
+// MaxReads bounds the cost of a page: a store reads at most MaxReads times the Limit of a Query to fill it.
+const MaxReads = 10
+
+// Index is an order of licenses. Every list is read from the end of its index to the beginning.
+type Index string
+
+// The indexes. Ids of ours sort by the instant of issue.
+const (
+	Newest     Index = "newest"   // all licenses, by id
+	OfCustomer Index = "customer" // the licenses of a customer, by id
+	ByExpiry   Index = "expiry"   // all licenses, by expiration date
+	ByStanding Index = "standing" // the licenses of a Standing, by expiration date
+)
+
+// Index answers the index that serves the query. Customers have few licenses, so theirs are filtered as they are read:
+//
+//	filter                  index       what is read and left out
+//	none                    Newest      nothing
+//	customerid, and others  OfCustomer  what the others do not let pass
+//	status, and the date    ByStanding  grace: what expired in the last MaxGraceDays; expired: what is in its grace
+//	the date alone          ByExpiry    nothing
+func (q Query) Index() Index {
+	switch {
+	case q.CustomerID != "":
+		return OfCustomer
+	case q.Status != "":
+		return ByStanding
+	case !q.ExpiringBefore.IsZero():
+		return ByExpiry
+	default:
+		return Newest
+	}
+}
+
+// Standing is the status of a license as far as it does not depend on the time: Revoked, Suspended or Active.
+func (l License) Standing() Status { return l.Status(time.Time{}) }
+
+// Standing is that of the licenses that have the Status of the query.
+func (q Query) Standing() Status {
+	if q.Status == Revoked || q.Status == Suspended {
+		return q.Status
+	}
+	return Active
+}
+
+// dateSlack is how far a date of another tool's, which may have a zone, can sort from where it belongs.
+const dateSlack = 24 * time.Hour
+
+var (
+	firstDate = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	lastDate  = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+)
+
+// Dates answers bounds, both inclusive, of the expiration dates, as they are stored, of all licenses that Matches lets pass.
+func (q Query) Dates() (from, to string) {
+	first, last := firstDate, lastDate
+	switch q.Status {
+	case Active:
+		first = q.Now
+	case Grace:
+		first, last = q.Now.AddDate(0, 0, -MaxGraceDays), q.Now
+	case Expired:
+		last = q.Now
+	}
+	if !q.ExpiringBefore.IsZero() && q.ExpiringBefore.Before(last) {
+		last = q.ExpiringBefore
+	}
+	if first.After(firstDate) {
+		first = first.Add(-dateSlack)
+	}
+	if last.Before(lastDate) {
+		last = last.Add(dateSlack)
+	}
+	return FormatDate(first), FormatDate(last)
+}
+
+// Matches tells whether the filters let a license pass.
+func (q Query) Matches(l License) bool {
+	return (q.CustomerID == "" || q.CustomerID == l.CustomerID) &&
+		(q.Status == "" || q.Status == l.Status(q.Now)) &&
+		(q.ExpiringBefore.IsZero() || l.ExpirationDate.Before(q.ExpiringBefore))
+}

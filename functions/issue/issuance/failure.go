@@ -24,7 +24,7 @@ var failures = []struct {
 	detail string
 }{
 	{errNoRoute, http.StatusNotFound, "NO_SUCH_ROUTE", "There is no such route; the README lists them."},
-	{errNotJSON, http.StatusBadRequest, "MALFORMED_BODY", "The body must be a JSON object (Content-Type: application/json)."},
+	{errNotJSON, http.StatusBadRequest, "MALFORMED_BODY", "The body must be a JSON object in UTF-8, with no member twice."},
 	{api.ErrBodyTooLarge, http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE", fmt.Sprintf("The body must be at most %d bytes long.", maxBody)},
 	{license.ErrNotFound, http.StatusNotFound, "LICENSE_NOT_FOUND", "There is no license with this id."},
 	{errIdempotencyKey, http.StatusBadRequest, "INVALID_IDEMPOTENCY_KEY",

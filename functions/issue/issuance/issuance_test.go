@@ -208,6 +208,32 @@ func (v vendor) callIfMatch(method, resource, id, ifMatch, body string) answer {
 	return v.handle(event)
 }
 
+// TestStrictBody: what two readers could read differently is refused.
+func TestStrictBody(t *testing.T) {
+	v := newVendor(t)
+	for name, test := range map[string]struct{ members, code string }{
+		"a member twice":                {`"notes":"a","notes":"b"`, "MALFORMED_BODY"},
+		"a nested member twice":         {`"services":[{"serviceName":"a","serviceName":"b","serviceValue":"c"}]`, "MALFORMED_BODY"},
+		"half of a surrogate pair":      {`"notes":"\ud800"`, "MALFORMED_BODY"},
+		"not UTF-8":                     {"\"notes\":\"\xff\"", "MALFORMED_BODY"},
+		"a second value":                {`"notes":""}{`, "MALFORMED_BODY"},
+		"a member in another case":      {`"Notes":"a"`, "INVALID_FIELDS"},
+		"a nested one in another case":  {`"services":[{"servicename":"a","serviceValue":"b"}]`, "INVALID_FIELDS"},
+		"an unknown nested member":      {`"appurls":[{"URL":"https://app.example.com","url":"https://app.example.com"}]`, "INVALID_FIELDS"},
+		"a nested null":                 {`"services":[{"serviceName":null,"serviceValue":"b"}]`, "INVALID_FIELDS"},
+		"null in place of a nested one": {`"appurls":[null]`, "INVALID_FIELDS"},
+		"a fraction":                    {`"gracedays":1.5`, "INVALID_FIELDS"},
+	} {
+		a := v.call("POST", "/licenses", "", `{"customername":"Example","expirationdate":"2030-01-31",`+test.members+`}`, nil)
+		if a.status != http.StatusBadRequest || a.Code != test.code {
+			t.Errorf("%s: got %d %s", name, a.status, a.text)
+		}
+	}
+	if n := v.count(); n != 0 {
+		t.Errorf("%d licenses", n)
+	}
+}
+
 func TestLifeCycle(t *testing.T) {
 	v := newVendor(t)
 	id := v.issue().LicenseID

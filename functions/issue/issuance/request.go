@@ -3,7 +3,6 @@ package issuance
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,7 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/license"
@@ -38,11 +39,11 @@ func readDraft(r api.Request) (license.Draft, error) {
 }
 
 // The fields of a patch that can be removed by null (RFC 7396), and what they are then.
-var removable = map[string]json.RawMessage{
-	"services":  json.RawMessage("[]"),
-	"appurls":   json.RawMessage("[]"),
-	"notes":     json.RawMessage(`""`),
-	"gracedays": json.RawMessage("0"),
+var removable = map[string]jsontext.Value{
+	"services":  jsontext.Value("[]"),
+	"appurls":   jsontext.Value("[]"),
+	"notes":     jsontext.Value(`""`),
+	"gracedays": jsontext.Value("0"),
 }
 
 // readPatch reads a JSON merge patch (RFC 7396) of a license, and the reason for it.
@@ -139,12 +140,13 @@ func readObject(r api.Request, fields map[string]field) error {
 	return decodeMembers(object, fields)
 }
 
-func readMembers(r api.Request) (object map[string]json.RawMessage, err error) {
+// readMembers reads as RFC 7493 asks for: UTF-8, no halves of surrogate pairs, and no member twice, at any depth.
+func readMembers(r api.Request) (object map[string]jsontext.Value, err error) {
 	body, err := readBody(r)
 	if err != nil {
 		return nil, err
 	}
-	if !utf8.Valid(body) || json.Unmarshal(body, &object) != nil || object == nil {
+	if json.Unmarshal(body, &object) != nil || object == nil {
 		return nil, errNotJSON
 	}
 	return object, nil
@@ -159,7 +161,7 @@ func readBody(r api.Request) ([]byte, error) {
 	return body, err
 }
 
-func decodeMembers(object map[string]json.RawMessage, fields map[string]field) error {
+func decodeMembers(object map[string]jsontext.Value, fields map[string]field) error {
 	var wrong []license.FieldError
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		f, known := fields[name]
@@ -177,13 +179,11 @@ func decodeMembers(object map[string]json.RawMessage, fields map[string]field) e
 	return nil
 }
 
-func decodeStrictly(raw json.RawMessage, target any) error {
+func decodeStrictly(raw jsontext.Value, target any) error {
 	if string(raw) == "null" {
 		return errors.New("null")
 	}
-	decoder := json.NewDecoder(strings.NewReader(string(raw)))
-	decoder.DisallowUnknownFields()
-	return decoder.Decode(target)
+	return json.Unmarshal(raw, target, json.RejectUnknownMembers(true))
 }
 
 // The number of elements on a page.

@@ -64,7 +64,8 @@ func (c serveCommand) Run(ctx context.Context) error {
 
 	streamContext, stopStream := context.WithCancel(context.WithoutCancel(ctx))
 	var streaming sync.WaitGroup
-	streaming.Go(func() { c.stream(folder, log).run(streamContext) })
+	stream := c.stream(folder, log)
+	streaming.Go(func() { stream.run(streamContext) })
 	gateway := c.gateway(folder, lifetime, principal.Username, log)
 	err = serveHTTP(ctx, listener, gateway)
 	gateway.inFlight.Wait()
@@ -102,9 +103,9 @@ func (c serveCommand) gateway(folder *embedded.Folder, lifetime time.Duration, p
 	)
 }
 
-func (c serveCommand) stream(folder *embedded.Folder, log *slog.Logger) stream {
+func (c serveCommand) stream(folder *embedded.Folder, log *slog.Logger) *stream {
 	auditor := auditing.Auditor{Recorder: audit.Recorder{Store: folder.AuditTrail}, Log: log}
-	return stream{changes: folder.Changes, handle: auditor.Handle, log: log}
+	return &stream{changes: folder.Changes, handle: auditor.Handle, failures: filepath.Join(c.Data, "audit-failures"), log: log}
 }
 
 // shutdownTimeout bounds how long a stop waits for requests that have begun.

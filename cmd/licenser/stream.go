@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -15,21 +16,27 @@ import (
 )
 
 // stream stands in for the license table's stream and its event source mapping: it hands changes to the audit
-// function in order, and again from the first that failed. A change leaves the feed when it is recorded.
+// function in order, and again from the first that failed. A change leaves the feed when it is recorded, or when it was
+// tried maxAttempts times: it then goes to the failures, whole, and holds up the others no longer.
 type stream struct {
-	changes *embedded.Changes
-	handle  func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error)
-	log     *slog.Logger
+	changes  *embedded.Changes
+	handle   func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error)
+	failures string // the folder for changes that could not be recorded; made when the first comes
+	log      *slog.Logger
+
+	stuck    uint64 // the change that failed last
+	attempts int    // how often in a row
 }
 
 const (
 	batchSize    = 100
+	maxAttempts  = 25 // as the event source mapping's MaximumRetryAttempts in the template
 	firstBackoff = 100 * time.Millisecond
 	maxBackoff   = 10 * time.Second
 )
 
 // run delivers changes until the context ends.
-func (s stream) run(ctx context.Context) {
+func (s *stream) run(ctx context.Context) {
 	backoff := firstBackoff
 	for {
 		progress, err := s.deliver(ctx)
@@ -54,7 +61,7 @@ func (s stream) run(ctx context.Context) {
 }
 
 // deliver hands one batch over. It tells whether there was one.
-func (s stream) deliver(ctx context.Context) (progress bool, err error) {
+func (s *stream) deliver(ctx context.Context) (progress bool, err error) {
 	changes, err := s.changes.Oldest(ctx, batchSize)
 	if err != nil || len(changes) == 0 {
 		return false, err
@@ -67,21 +74,62 @@ func (s stream) deliver(ctx context.Context) (progress bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	next := changes[len(changes)-1].SequenceNumber + 1
-	for _, failure := range response.BatchItemFailures {
-		failed, err := strconv.ParseUint(failure.ItemIdentifier, 10, 64)
-		if err != nil {
-			return false, err
-		}
-		next = min(next, failed)
-	}
-	if err := s.changes.RemoveBefore(ctx, next); err != nil {
+	failed, err := lowest(response.BatchItemFailures)
+	if err != nil {
 		return false, err
 	}
-	if len(response.BatchItemFailures) > 0 {
-		return false, errNotRecorded
+	if failed == 0 {
+		return true, s.changes.RemoveBefore(ctx, changes[len(changes)-1].SequenceNumber+1)
 	}
-	return true, nil
+	if err := s.changes.RemoveBefore(ctx, failed); err != nil {
+		return false, err
+	}
+	if s.isHopeless(failed) {
+		return true, s.giveUp(ctx, failed)
+	}
+	return false, errNotRecorded
+}
+
+// lowest answers where the changes begin that have to come again, or 0.
+func lowest(failures []events.DynamoDBBatchItemFailure) (sequenceNumber uint64, err error) {
+	for _, failure := range failures {
+		failed, err := strconv.ParseUint(failure.ItemIdentifier, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		if sequenceNumber == 0 || failed < sequenceNumber {
+			sequenceNumber = failed
+		}
+	}
+	return sequenceNumber, nil
+}
+
+func (s *stream) isHopeless(failed uint64) bool {
+	if failed != s.stuck {
+		s.stuck, s.attempts = failed, 0
+	}
+	s.attempts++
+	return s.attempts >= maxAttempts
+}
+
+// giveUp writes the oldest change down as Lambda writes it to a bucket, and takes it out of the feed. After a crash between the
+// two it is written down again.
+func (s *stream) giveUp(ctx context.Context, sequenceNumber uint64) error {
+	changes, err := s.changes.Oldest(ctx, 1)
+	if err != nil {
+		return err
+	}
+	batch, err := newBatch(changes)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(s.failures, strconv.FormatUint(sequenceNumber, 10)+".json")
+	if err := writeFailure(file, batch, time.Now()); err != nil {
+		return err
+	}
+	s.log.Error("a change could not be recorded in the audit trail and was set aside; see licenser audit replay --help",
+		"licenseid", changes[0].LicenseID, "sequencenumber", sequenceNumber, "file", file)
+	return s.changes.RemoveBefore(ctx, sequenceNumber+1)
 }
 
 var errNotRecorded = errors.New("changes could not be recorded")

@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +15,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/license"
 	"openlicenser/shared/license/licensetest"
 	"openlicenser/shared/telemetry"
 )
@@ -58,6 +63,79 @@ func TestDeliver(t *testing.T) {
 	}
 	if progress, err := s.deliver(t.Context()); progress || err != nil {
 		t.Errorf("third: %v, %v", progress, err)
+	}
+}
+
+// TestStreamGivesUp: a change that can never be recorded goes to the failures, whole, and holds up the others no longer.
+func TestStreamGivesUp(t *testing.T) {
+	folder := openFolder(t)
+	var licenses []license.License
+	for range 3 {
+		l := licensetest.Issue(t)
+		if err := folder.Licenses.Create(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+		licenses = append(licenses, l)
+	}
+	var recorded []string
+	attempts := 0
+	s := stream{changes: folder.Changes, failures: filepath.Join(t.TempDir(), "failures"), log: telemetry.NewLogger(io.Discard)}
+	s.handle = func(_ context.Context, batch events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
+		for _, record := range batch.Records {
+			if id := record.Change.Keys["licenseid"].String(); id == licenses[1].ID {
+				attempts++
+				response.BatchItemFailures = append(response.BatchItemFailures, events.DynamoDBBatchItemFailure{ItemIdentifier: record.Change.SequenceNumber})
+			} else {
+				recorded = append(recorded, id)
+			}
+		}
+		return response, nil
+	}
+	for range maxAttempts - 1 {
+		if _, err := s.deliver(t.Context()); err == nil {
+			t.Fatal("gave up too early")
+		}
+	}
+	if _, err := s.deliver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	batch, err := readFailure(filepath.Join(s.failures, "2.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := batch.Records[0].Change.NewImage
+	if len(batch.Records) != 1 || image["licenseid"].String() != licenses[1].ID || image["customername"].String() != licenses[1].CustomerName {
+		t.Errorf("set aside: %+v", batch)
+	}
+	if _, err := s.deliver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := folder.Changes.Oldest(t.Context(), 10); err != nil || len(left) != 0 || attempts != maxAttempts || !slices.Contains(recorded, licenses[2].ID) {
+		t.Errorf("%d changes left, %v; %d attempts; recorded %v", len(left), err, attempts, recorded)
+	}
+}
+
+// TestReadFailure: Lambda may write the event as a text.
+func TestReadFailure(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		ok   bool
+	}{
+		"an object":  {`{"payload":{"Records":[{"eventID":"1"}]}}`, true},
+		"a text":     {`{"payload":"{\"Records\":[{\"eventID\":\"1\"}]}"}`, true},
+		"no payload": {`{"requestContext":{"condition":"RetryAttemptsExhausted"}}`, false},
+		"no records": {`{"payload":{}}`, false},
+		"not JSON":   {`{`, false},
+		"no event":   {`{"payload":"x"}`, false},
+	} {
+		file := filepath.Join(t.TempDir(), "failure.json")
+		if err := os.WriteFile(file, []byte(test.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		batch, err := readFailure(file)
+		if test.ok != (err == nil && len(batch.Records) == 1) || !test.ok && !strings.Contains(fmt.Sprint(err), file) {
+			t.Errorf("%s: got %+v, %v", name, batch, err)
+		}
 	}
 }
 

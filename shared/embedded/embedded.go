@@ -97,6 +97,14 @@ func Open(folder string) (*Folder, error) {
 	}, nil
 }
 
+// OpenExisting opens a folder that holds data, and makes nothing.
+func OpenExisting(folder string) (*Folder, error) {
+	if path := filepath.Join(folder, databaseFile); isEmpty(path) {
+		return nil, fmt.Errorf("%s is no data folder: there is no %s in it", folder, databaseFile)
+	}
+	return Open(folder)
+}
+
 func isEmpty(path string) bool {
 	info, err := os.Stat(path)
 	return err != nil || info.Size() == 0

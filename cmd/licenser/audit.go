@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"openlicenser/functions/audit/auditing"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/embedded"
+	"openlicenser/shared/telemetry"
+)
+
+type auditCommand struct {
+	Replay replayCommand `cmd:"" help:"Record changes that were set aside because they could not be recorded."`
+}
+
+// replayCommand hands failures to the audit function again. Changes that are recorded already are recognized, so it can be
+// repeated.
+type replayCommand struct {
+	Files    []string `arg:"" help:"Files of the failure destination: on AWS the objects of the bucket AuditFailures, locally the files in audit-failures/ of the data folder." type:"existingfile"`
+	Function string   `help:"Name of the audit function on AWS, which is invoked with the credentials of this environment." xor:"where" required:""`
+	Data     string   `help:"Data folder of the local server, which must be stopped." type:"existingdir" xor:"where" required:""`
+
+	out io.Writer // standard output, unless a test sets it
+}
+
+// Run goes on after a file that fails, and names all that did.
+func (c replayCommand) Run(ctx context.Context) (err error) {
+	if c.out == nil {
+		c.out = os.Stdout
+	}
+	handle := invoke(c.Function)
+	if c.Data != "" {
+		folder, errOpen := embedded.OpenExisting(c.Data)
+		if errOpen != nil {
+			return errOpen
+		}
+		defer func() { err = errors.Join(err, folder.Close()) }()
+		auditor := auditing.Auditor{Recorder: audit.Recorder{Store: folder.AuditTrail}, Log: telemetry.NewConsoleLogger(os.Stderr)}
+		handle = auditor.Handle
+	}
+	for _, file := range c.Files {
+		err = errors.Join(err, c.replay(ctx, file, handle))
+	}
+	return err
+}
+
+type handler func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error)
+
+func (c replayCommand) replay(ctx context.Context, file string, handle handler) error {
+	batch, err := readFailure(file)
+	if err != nil {
+		return err
+	}
+	response, err := handle(ctx, batch)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", file, err)
+	case len(response.BatchItemFailures) > 0:
+		return fmt.Errorf("%s: %d of %d changes could not be recorded, the first is %s; the function's log says why",
+			file, len(response.BatchItemFailures), len(batch.Records), response.BatchItemFailures[0].ItemIdentifier)
+	}
+	fmt.Fprintf(c.out, "%s: %d changes are in the audit trail; the file can be removed\n", file, len(batch.Records))
+	return nil
+}
+
+// invoke calls the audit function on AWS.
+func invoke(function string) handler {
+	return func(ctx context.Context, batch events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
+		cfg, err := config.LoadDefaultConfig(ctx)
+		if err != nil {
+			return response, err
+		}
+		payload, err := json.Marshal(batch)
+		if err != nil {
+			return response, err
+		}
+		out, err := lambda.NewFromConfig(cfg).Invoke(ctx, &lambda.InvokeInput{FunctionName: &function, Payload: payload})
+		switch {
+		case err != nil:
+			return response, err
+		case out.FunctionError != nil:
+			return response, fmt.Errorf("function %s: %s", *out.FunctionError, out.Payload)
+		}
+		return response, json.Unmarshal(out.Payload, &response)
+	}
+}

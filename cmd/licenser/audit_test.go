@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"openlicenser/shared/embedded"
+	"openlicenser/shared/license/licensetest"
+)
+
+// TestReplay: a change that was set aside is recorded, once, however often it is replayed.
+func TestReplay(t *testing.T) {
+	path, l := t.TempDir(), licensetest.Issue(t)
+	file := filepath.Join(t.TempDir(), "1.json")
+	folder, err := embedded.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := folder.Licenses.Create(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	changes, err := folder.Changes.Oldest(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, err := newBatch(changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFailure(file, batch, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := folder.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	var out bytes.Buffer
+	for range 2 {
+		if err := (replayCommand{Files: []string{file}, Data: path, out: &out}).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !strings.Contains(out.String(), "1 changes are in the audit trail") {
+		t.Errorf("printed %s", &out)
+	}
+	if folder, err = embedded.Open(path); err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	if entries, err := folder.AuditTrail.Entries(t.Context(), l.ID, 0, 10); err != nil || len(entries) != 1 {
+		t.Errorf("%d entries, %v", len(entries), err)
+	}
+}
+
+// TestReplayFails: what is not recorded is an error that names the file, and the other files are tried.
+func TestReplayFails(t *testing.T) {
+	path, file := t.TempDir(), filepath.Join(t.TempDir(), "1.json")
+	folder, err := embedded.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := folder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	batch := events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{{EventID: "without a key"}}}
+	if err := writeFailure(file, batch, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(t.TempDir(), "2.json")
+	if err := os.WriteFile(other, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = replayCommand{Files: []string{file, other}, Data: path}.Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), other) {
+		t.Errorf("got %v", err)
+	}
+	empty := t.TempDir()
+	if err := (replayCommand{Files: []string{file}, Data: empty}).Run(t.Context()); err == nil {
+		t.Error("replayed into an empty folder")
+	}
+	if files, _ := os.ReadDir(empty); len(files) != 0 {
+		t.Errorf("made %v in a folder that is no data folder", files)
+	}
+}
+
+// TestReplayOnAWS: the audit function gets the very batch, and what it answers decides.
+func TestReplayOnAWS(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "1.json")
+	batch := events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{{EventID: "an-event"}}}
+	if err := writeFailure(file, batch, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	var answer, functionError, path string
+	var got events.DynamoDBEvent
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path = r.URL.Path
+		if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
+			t.Error(err)
+		}
+		if functionError != "" {
+			w.Header().Set("X-Amz-Function-Error", functionError)
+		}
+		fmt.Fprint(w, answer)
+	}))
+	defer server.Close()
+	for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "id",
+		"AWS_SECRET_ACCESS_KEY": "secret", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull} {
+		t.Setenv(name, value)
+	}
+	for name, test := range map[string]struct{ answer, functionError, want string }{
+		"recorded":      {`{"batchItemFailures":[]}`, "", ""},
+		"not recorded":  {`{"batchItemFailures":[{"itemIdentifier":"17"}]}`, "", "17"},
+		"not an answer": {`null and void`, "", "invalid character"},
+		"out of memory": {`{"errorMessage":"signal: killed"}`, "Unhandled", "signal: killed"},
+	} {
+		answer, functionError = test.answer, test.functionError
+		err := replayCommand{Files: []string{file}, Function: "audit-function", out: io.Discard}.Run(t.Context())
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if path != "/2015-03-31/functions/audit-function/invocations" || len(got.Records) != 1 || got.Records[0].EventID != "an-event" {
+			t.Errorf("%s: called %s with %+v", name, path, got)
+		}
+	}
+}

@@ -46,7 +46,7 @@ type Folder struct {
 	Licenses   *Licenses
 	AuditTrail *AuditTrail
 	Changes    *Changes
-	Secrets    Secrets
+	Secrets    *Secrets
 	SigningKey *SigningKey
 
 	Idempotency *Idempotency
@@ -78,7 +78,7 @@ func Open(folder string) (*Folder, error) {
 		return nil, err
 	}
 	isNew := isWithoutLicenses(db)
-	secrets, errSecret := openSecret(secretPath, isNew)
+	secrets, errSecret := openSecrets(secretPath, isNew)
 	key, errKey := openSigningKey(keyPath, isNew)
 	if err := cmp.Or(errSecret, errKey); err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -7,38 +7,73 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"openlicenser/shared/token"
 )
 
-// Secrets is the token.Secrets in a data folder: a file that holds what Secrets Manager holds on AWS.
-type Secrets struct{ secret token.Secret }
+// Secrets is the token.Secrets in a data folder: a file that holds what Secrets Manager holds on AWS. It is read again when it
+// has changed.
+type Secrets struct {
+	path string
 
-var _ token.Secrets = Secrets{}
+	mu   sync.Mutex
+	ring token.Ring
+	read fs.FileInfo // of the file that ring was read from
+}
 
-// Secret implements token.Secrets.
-func (s Secrets) Secret(context.Context) (token.Secret, error) { return s.secret, nil }
+var _ token.Secrets = (*Secrets)(nil)
 
-// Refresh implements token.Secrets. The file is read once, at the start.
-func (s Secrets) Refresh(ctx context.Context) (token.Secret, error) { return s.Secret(ctx) }
-
-func openSecret(path string, isNew bool) (Secrets, error) {
-	text, err := readOrMake(path, isNew, func() ([]byte, error) { return json.Marshal(map[string]string{"key": rand.Text() + rand.Text()}) })
+// Ring implements token.Secrets. While the file cannot be read, the ring that was read last serves on.
+func (s *Secrets) Ring(ctx context.Context) (token.Ring, error) {
+	ring, err := s.Refresh(ctx)
 	if err != nil {
-		return Secrets{}, err
+		slog.ErrorContext(ctx, "the license-key secret could not be read anew, the last one serves on", "error", err)
 	}
-	secret, err := token.ParseSecret(text)
+	return ring, nil
+}
+
+// Refresh implements token.Secrets.
+func (s *Secrets) Refresh(context.Context) (token.Ring, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info, err := os.Stat(s.path)
 	if err != nil {
-		return Secrets{}, fmt.Errorf("file %s: %w", path, err)
+		return s.ring, err
 	}
-	return Secrets{secret}, nil
+	if s.read != nil && os.SameFile(info, s.read) && info.ModTime().Equal(s.read.ModTime()) && info.Size() == s.read.Size() {
+		return s.ring, nil
+	}
+	text, err := os.ReadFile(s.path)
+	if err != nil {
+		return s.ring, err
+	}
+	ring, err := token.ParseRing(text)
+	if err != nil {
+		return s.ring, fmt.Errorf("file %s: %w", s.path, err)
+	}
+	s.ring, s.read = ring, info
+	return ring, nil
+}
+
+func openSecrets(path string, isNew bool) (*Secrets, error) {
+	_, err := readOrMake(path, isNew, func() ([]byte, error) {
+		return token.Ring{Current: token.NewSecret(), Created: time.Now().UTC().Truncate(time.Millisecond)}.Marshal()
+	})
+	if err != nil {
+		return nil, err
+	}
+	secrets := &Secrets{path: path}
+	_, err = secrets.Refresh(context.Background())
+	return secrets, err
 }
 
 // SigningKey is the token.SigningKey in a data folder: a PEM file in place of KMS.

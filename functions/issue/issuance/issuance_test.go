@@ -131,11 +131,11 @@ func TestIssue(t *testing.T) {
 	if len(a.Services) != 1 || a.Services[0].Value != "b" || len(a.AppURLs) != 1 {
 		t.Errorf("got %s", a.text)
 	}
-	secret, err := v.folder.Secrets.Secret(t.Context())
+	ring, err := v.folder.Secrets.Ring(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := token.ReadLicenseKey(secret, a.LicenseKey, licensetest.Now)
+	id, err := token.ReadLicenseKey(ring, a.LicenseKey, licensetest.Now)
 	if err != nil || id != a.LicenseID {
 		t.Errorf("the license key is for %q, %v", id, err)
 	}

@@ -66,8 +66,10 @@ func readConformance(t testing.TB) conformance {
 
 type fixedSecret token.Secret
 
-func (s fixedSecret) Secret(context.Context) (token.Secret, error)  { return token.Secret(s), nil }
-func (s fixedSecret) Refresh(context.Context) (token.Secret, error) { return token.Secret(s), nil }
+func (s fixedSecret) Ring(context.Context) (token.Ring, error) {
+	return token.Ring{Current: token.Secret(s)}, nil
+}
+func (s fixedSecret) Refresh(ctx context.Context) (token.Ring, error) { return s.Ring(ctx) }
 
 // newVerifier answers a verifier over a store that holds the conformance file's items.
 func newVerifier(t testing.TB, c conformance) verification.Verifier {
@@ -256,14 +258,16 @@ type changingSecrets struct {
 	err             error
 }
 
-func (s changingSecrets) Secret(context.Context) (token.Secret, error) {
+func (s changingSecrets) Ring(context.Context) (token.Ring, error) {
 	if s.cached == "" {
-		return "", s.err
+		return token.Ring{}, s.err
 	}
-	return s.cached, nil
+	return token.Ring{Current: s.cached}, nil
 }
 
-func (s changingSecrets) Refresh(context.Context) (token.Secret, error) { return s.current, s.err }
+func (s changingSecrets) Refresh(context.Context) (token.Ring, error) {
+	return token.Ring{Current: s.current}, s.err
+}
 
 var errDenied = errors.New("AccessDenied: a secret in it")
 

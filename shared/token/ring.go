@@ -115,6 +115,11 @@ func (r Ring) Rotate(next Secret, now time.Time) (Ring, error) {
 	return Ring{Current: next, Created: now, Earlier: append([]EarlierSecret{replaced}, r.Earlier...)}, nil
 }
 
+// Follows tells whether r is what Rotate made of before.
+func (r Ring) Follows(before Ring) bool {
+	return len(r.Earlier) > 0 && r.Earlier[0].Secret == before.Current && slices.Equal(r.Earlier[1:], before.Earlier)
+}
+
 // Secrets is the port to the ring. An error is a fault of ours, never of a license key.
 type Secrets interface {
 	// Ring answers the ring, which may be one from memory.
@@ -122,4 +127,20 @@ type Secrets interface {
 	// Refresh answers a ring that is at most a minute old, for a key whose signature matches no secret.
 	// Calling it often costs no more than calling it once a minute.
 	Refresh(ctx context.Context) (Ring, error)
+}
+
+// ErrNoSecretValue says that a version has a stage, and no value yet.
+var ErrNoSecretValue = errors.New("the version has no value")
+
+// SecretVersions is the port to the versions of a stored ring, as Secrets Manager keeps them. Errors other than ErrNoSecretValue
+// leave the outcome unknown.
+type SecretVersions interface {
+	// Stages answers the stages of each version, as AWSCURRENT.
+	Stages(ctx context.Context, secretID string) (map[string][]string, error)
+	// Get answers what a version holds, or ErrNoSecretValue.
+	Get(ctx context.Context, secretID, version string) (Ring, error)
+	// PutPending makes a version with the stage AWSPENDING, once: put again, it must hold the same.
+	PutPending(ctx context.Context, secretID, version string, r Ring) error
+	// MakeCurrent moves the stage AWSCURRENT from one version to another.
+	MakeCurrent(ctx context.Context, secretID, from, to string) error
 }

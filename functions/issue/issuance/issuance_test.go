@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"openlicenser/functions/issue/issuance"
+	"openlicenser/shared/api/apitest"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/audit/audittest"
@@ -87,6 +88,7 @@ func (v vendor) handle(event events.APIGatewayProxyRequest) answer {
 	if err != nil {
 		v.t.Fatal(err)
 	}
+	apitest.CheckEvent(v.t, event, response)
 	a := answer{status: response.StatusCode, header: response.Headers, text: response.Body}
 	if response.StatusCode == http.StatusNoContent {
 		return a

@@ -31,21 +31,28 @@ type Answer struct {
 	Body   string
 }
 
-// CheckEvent holds a function's answer to the description. An answer to a route that the description does not have is
-// held to what it says of such routes.
+// CheckEvent holds a function's answer to the description, and the body of a request that was accepted too. An answer to
+// a route that the description does not have is held to what it says of such routes.
 func CheckEvent(t testing.TB, event events.APIGatewayProxyRequest, response events.APIGatewayProxyResponse) {
 	t.Helper()
-	Check(t, event.HTTPMethod+" "+event.Resource, Answer{response.StatusCode, response.Headers, response.Body})
+	route := event.HTTPMethod + " " + event.Resource
+	Check(t, route, Answer{response.StatusCode, response.Headers, response.Body})
+	if response.StatusCode >= 300 || event.Body == "" || event.IsBase64Encoded {
+		return
+	}
+	if d, err := Read(); err != nil {
+		t.Fatal(err)
+	} else if err := d.checkRequest(route, event.Body); err != nil {
+		t.Errorf("%s accepts what openapi.yaml does not: %v", route, err)
+	}
 }
 
-// Check is CheckEvent for any answer to a route, as "GET /licenses/{licenseid}".
+// Check holds an answer to a route, as "GET /licenses/{licenseid}", to the description.
 func Check(t testing.TB, route string, a Answer) {
 	t.Helper()
-	d, err := Read()
-	if err != nil {
+	if d, err := Read(); err != nil {
 		t.Fatal(err)
-	}
-	if err := d.Check(route, a); err != nil {
+	} else if err := d.Check(route, a); err != nil {
 		t.Errorf("not what openapi.yaml says: %v", err)
 	}
 }
@@ -113,7 +120,13 @@ func parse(text []byte) (*Document, error) {
 	return &Document{root: root, compiler: compiler, schemas: map[string]*jsonschema.Schema{}}, nil
 }
 
-// at answers what stands at a path, and its pointer, with references followed on the way. It answers nil for nothing.
+// At answers what stands at a path, with references followed on the way, or nil.
+func (d *Document) At(path ...string) any {
+	value, _ := d.at(path...)
+	return value
+}
+
+// at answers the pointer too.
 func (d *Document) at(path ...string) (value any, pointer string) {
 	value, pointer = d.root, ""
 	for _, name := range path {
@@ -170,11 +183,10 @@ var unknownRoutes = map[int]string{http.StatusForbidden: "Forbidden", http.Statu
 func (d *Document) Check(route string, a Answer) error {
 	method, path, _ := strings.Cut(route, " ")
 	base := []string{"paths", path, strings.ToLower(method), "responses", strconv.Itoa(a.Status)}
-	if operation, _ := d.at(base[:3]...); operation == nil {
+	if d.At(base[:3]...) == nil {
 		base = []string{"components", "responses", unknownRoutes[a.Status]}
 	}
-	response, _ := d.at(base...)
-	if response == nil {
+	if d.At(base...) == nil {
 		return fmt.Errorf("%s: the status %d is not documented", route, a.Status)
 	}
 	errBody := d.checkBody(a, base)
@@ -187,19 +199,27 @@ func (d *Document) Check(route string, a Answer) error {
 	return nil
 }
 
+func (d *Document) checkRequest(route, text string) error {
+	method, path, _ := strings.Cut(route, " ")
+	body, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	return d.validate(body, []string{"paths", path, strings.ToLower(method), "requestBody", "content", "application/json", "schema"})
+}
+
 func (d *Document) checkHeaders(a Answer, response []string) error {
 	sent := map[string]string{}
 	for name, value := range a.Header {
 		sent[textproto.CanonicalMIMEHeaderKey(name)] = value
 	}
-	documented, _ := d.at(below(response, "headers")...)
-	headers, _ := documented.(map[string]any)
+	documented, _ := d.At(below(response, "headers")...).(map[string]any)
 	var problems []error
-	for name := range headers {
-		header, _ := d.at(below(response, "headers", name)...)
+	for name := range documented {
+		header, _ := d.At(below(response, "headers", name)...).(map[string]any)
 		value, present := sent[textproto.CanonicalMIMEHeaderKey(name)]
 		if !present {
-			if header.(map[string]any)["required"] == true {
+			if header["required"] == true {
 				problems = append(problems, fmt.Errorf("no header %s", name))
 			}
 			continue
@@ -213,16 +233,14 @@ func (d *Document) checkHeaders(a Answer, response []string) error {
 
 // validateHeader takes a text for the number that the schema wants.
 func (d *Document) validateHeader(text string, schema []string) error {
-	found, _ := d.at(below(schema, "type")...)
-	if _, err := strconv.Atoi(text); err == nil && found == "integer" {
+	if _, err := strconv.Atoi(text); err == nil && d.At(below(schema, "type")...) == "integer" {
 		return d.validate(json.Number(text), schema)
 	}
 	return d.validate(text, schema)
 }
 
 func (d *Document) checkBody(a Answer, response []string) error {
-	documented, _ := d.at(below(response, "content")...)
-	contents, _ := documented.(map[string]any)
+	contents, _ := d.At(below(response, "content")...).(map[string]any)
 	if len(contents) == 0 {
 		if a.Body != "" {
 			return fmt.Errorf("has a body, documented is none: %s", a.Body)
@@ -270,8 +288,8 @@ type Operation struct {
 // Operations answers all routes, as "GET /licenses".
 func (d *Document) Operations() map[string]Operation {
 	operations := map[string]Operation{}
-	paths, _ := d.at("paths")
-	for path, item := range paths.(map[string]any) {
+	paths, _ := d.At("paths").(map[string]any)
+	for path, item := range paths {
 		for method, operation := range item.(map[string]any) {
 			o, isOperation := operation.(map[string]any)
 			if !isOperation {
@@ -294,10 +312,9 @@ func (d *Document) Values(contentType, member string, routes ...string) map[int]
 	for _, route := range routes {
 		method, path, _ := strings.Cut(route, " ")
 		base := []string{"paths", path, strings.ToLower(method), "responses"}
-		responses, _ := d.at(base...)
-		for status := range responses.(map[string]any) {
-			enum, _ := d.at(below(base, status, "content", contentType, "schema", "dependentSchemas", member, "properties", member, "enum")...)
-			listed, _ := enum.([]any)
+		responses, _ := d.At(base...).(map[string]any)
+		for status := range responses {
+			listed, _ := d.At(below(base, status, "content", contentType, "schema", "dependentSchemas", member, "properties", member, "enum")...).([]any)
 			code, _ := strconv.Atoi(status)
 			for _, value := range listed {
 				if text := fmt.Sprint(value); !slices.Contains(values[code], text) {

@@ -49,12 +49,11 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Check(r, Answer{response.StatusCode, first(response.Header), string(body)})
+	t.check(r, NewAnswer(response, body))
 	return response, nil
 }
 
-// Check holds an answer that came otherwise than through RoundTrip to the description.
-func (t *Transport) Check(r *http.Request, a Answer) {
+func (t *Transport) check(r *http.Request, a Answer) {
 	route := r.Method + " " + r.URL.Path
 	if _, pattern := t.routes.Handler(r); strings.HasPrefix(pattern, r.Method+" ") && !strings.Contains(r.URL.Path, "//") {
 		route = pattern
@@ -77,10 +76,11 @@ func (t *Transport) Err() error {
 	return errors.Join(t.problems...)
 }
 
-func first(header http.Header) map[string]string {
-	values := make(map[string]string, len(header))
-	for name := range header {
-		values[name] = header.Get(name)
+// NewAnswer answers what came over HTTP.
+func NewAnswer(response *http.Response, body []byte) Answer {
+	header := make(map[string]string, len(response.Header))
+	for name := range response.Header {
+		header[name] = response.Header.Get(name)
 	}
-	return values
+	return Answer{response.StatusCode, header, string(body)}
 }

@@ -156,6 +156,7 @@ func TestCheck(t *testing.T) {
 		"another body":                   {route, Answer{200, header, `{"licensekey":1}`}, "licensekey"},
 		"undocumented member":            {route, Answer{200, header, strings.Replace(key, "{", `{"a":1,`, 1)}, "additional properties 'a'"},
 		"code of another status":         {route, Answer{403, header, strings.ReplaceAll(missing, "MISSING_AUTHENTICATION_TOKEN", "THROTTLED")}, "/code"},
+		"undocumented member, error":     {route, Answer{403, header, strings.Replace(missing, "{", `{"a":1,`, 1)}, "additional properties 'a'"},
 		"body where none belongs":        {"DELETE /licenses/{licenseid}", Answer{204, header, key}, "has a body"},
 		"header that is no number":       {"POST /verify-license", Answer{500, with("Retry-After", "soon"), `{"error":"INTERNAL_LICENSE_SERVER_ERROR"}`}, "header Retry-After"},
 		"format":                         {"POST /licenses", Answer{201, header, strings.Replace(issued, "2030-01-31T00", "2030-01-32T00", 1)}, "date-time"},

@@ -41,7 +41,7 @@ build-IssueFunction:
 build-AuditFunction:
 	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/audit
 
-lint: lint-go lint-template ## gofmt, go vet, staticcheck, cfn-lint, sam validate
+lint: lint-go lint-template ## gofmt, go vet, staticcheck, cfn-lint, sam validate, openapi-spec-validator
 
 lint-go:
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...) | sort -u); \
@@ -52,6 +52,7 @@ lint-go:
 lint-template: $(VENV)/installed
 	$(VENV)/bin/cfn-lint --include-checks I --template template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint --template template.yaml
+	$(VENV)/bin/openapi-spec-validator openapi.yaml
 
 $(VENV)/installed: .ci/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

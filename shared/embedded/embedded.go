@@ -68,7 +68,7 @@ func Open(folder string) (*Folder, error) {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	path := filepath.Join(folder, databaseFile)
-	secretPath, keyPath := filepath.Join(folder, "license-key-secret.json"), filepath.Join(folder, "token-key.pem")
+	secretPath, keyPath := filepath.Join(folder, secretFile), filepath.Join(folder, "token-key.pem")
 	if isEmpty(path) && (!isEmpty(secretPath) || !isEmpty(keyPath)) {
 		return nil, fmt.Errorf("data file %s is missing or empty, but the keys of earlier licenses are there: "+
 			"restore it from a copy, or move the whole folder away to begin anew", path)

@@ -64,6 +64,35 @@ func (s *Secrets) Refresh(context.Context) (token.Ring, error) {
 	return ring, nil
 }
 
+// ReadRing reads the license-key secret of a data folder, which another process may have open.
+func ReadRing(folder string) (token.Ring, error) {
+	path := filepath.Join(folder, secretFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return token.Ring{}, err
+	}
+	ring, err := token.ParseRing(text)
+	if err != nil {
+		return token.Ring{}, fmt.Errorf("file %s: %w", path, err)
+	}
+	return ring, nil
+}
+
+// WriteRing replaces it. A server that has the folder open uses it from the next request on.
+func WriteRing(folder string, ring token.Ring) error {
+	path := filepath.Join(folder, secretFile)
+	text, err := ring.Marshal()
+	if err != nil {
+		return err
+	}
+	temporary, err := writeTemporary(path, text)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary)
+	return os.Rename(temporary, path)
+}
+
 func openSecrets(path string, isNew bool) (*Secrets, error) {
 	_, err := readOrMake(path, isNew, func() ([]byte, error) {
 		return token.Ring{Current: token.NewSecret(), Created: time.Now().UTC().Truncate(time.Millisecond)}.Marshal()
@@ -75,6 +104,8 @@ func openSecrets(path string, isNew bool) (*Secrets, error) {
 	_, err = secrets.Refresh(context.Background())
 	return secrets, err
 }
+
+const secretFile = "license-key-secret.json"
 
 // SigningKey is the token.SigningKey in a data folder: a PEM file in place of KMS.
 type SigningKey struct{ key *rsa.PrivateKey }
@@ -136,18 +167,27 @@ func readOrMake(path string, isNew bool, content func() ([]byte, error)) ([]byte
 	if text, err = content(); err != nil {
 		return nil, err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // made with mode 0600
+	temporary, err := writeTemporary(path, text)
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(temporary.Name())
-	_, errWrite := temporary.Write(text)
-	if err := errors.Join(errWrite, temporary.Sync(), temporary.Close()); err != nil {
-		return nil, err
-	}
+	defer os.Remove(temporary)
 	// Link, unlike Rename, lets the first of two processes win.
-	if err := os.Link(temporary.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Link(temporary, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	return os.ReadFile(path)
+}
+
+// writeTemporary writes a file beside path, durably.
+func writeTemporary(path string, text []byte) (name string, err error) {
+	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // made with mode 0600
+	if err != nil {
+		return "", err
+	}
+	_, errWrite := temporary.Write(text)
+	if err := errors.Join(errWrite, temporary.Sync(), temporary.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(temporary.Name()))
+	}
+	return temporary.Name(), nil
 }

@@ -93,12 +93,22 @@ func (r Ring) All() []Secret {
 // SigningDelay is how long a new secret is only accepted before it signs. Every process that verifies has read it by then.
 const SigningDelay = 10 * time.Minute
 
-// Signing answers the secret that signs license keys at now.
+// Signing answers the secret that signs license keys at now: the newest one that has waited for its SigningDelay and was not
+// retired. Where none has waited, the oldest is the one that most processes know.
 func (r Ring) Signing(now time.Time) Secret {
-	if len(r.Earlier) > 0 && now.Before(r.Created.Add(SigningDelay)) && r.Earlier[0].RefusedFrom.IsZero() {
-		return r.Earlier[0].Secret
+	signing := r.Current
+	if !now.Before(r.Created.Add(SigningDelay)) {
+		return signing
 	}
-	return r.Current
+	for _, earlier := range r.Earlier {
+		if !earlier.RefusedFrom.IsZero() {
+			continue
+		}
+		if signing = earlier.Secret; !now.Before(earlier.Created.Add(SigningDelay)) {
+			break
+		}
+	}
+	return signing
 }
 
 // Rotate answers the ring in which next takes the place of the current secret, or an error where there is no room.
@@ -113,6 +123,35 @@ func (r Ring) Rotate(next Secret, now time.Time) (Ring, error) {
 	}
 	replaced := EarlierSecret{Secret: r.Current, Created: r.Created, Replaced: now}
 	return Ring{Current: next, Created: now, Earlier: append([]EarlierSecret{replaced}, r.Earlier...)}, nil
+}
+
+// Retire answers the ring in which the license keys of an earlier secret are refused from a date on, inclusive. The error says what
+// to do.
+func (r Ring) Retire(kid string, from time.Time) (Ring, error) {
+	if kid == r.Current.KeyID() {
+		return Ring{}, errors.New("the secret is the newest one; rotate first, and retire it then")
+	}
+	retired := Ring{Current: r.Current, Created: r.Created, Earlier: slices.Clone(r.Earlier)}
+	for i := range retired.Earlier {
+		if retired.Earlier[i].Secret.KeyID() == kid {
+			retired.Earlier[i].RefusedFrom = from
+			return retired, nil
+		}
+	}
+	return Ring{}, fmt.Errorf("no secret has the id %s", kid)
+}
+
+// SignedUntil answers until when the secret has signed license keys; zero where it signs still.
+func (r Ring) SignedUntil(kid string) (time.Time, error) {
+	if kid == r.Current.KeyID() {
+		return time.Time{}, nil
+	}
+	for _, earlier := range r.Earlier {
+		if earlier.Secret.KeyID() == kid {
+			return earlier.Replaced.Add(SigningDelay), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("no secret has the id %s", kid)
 }
 
 // Follows tells whether r is what Rotate made of before.

@@ -82,12 +82,41 @@ func TestSigning(t *testing.T) {
 			t.Errorf("after %s the secret %s signs, want %s", at, got.KeyID(), want.KeyID())
 		}
 	}
+	again := rotate(t, rotated, token.NewSecret(), now.Add(time.Minute))
+	for at, want := range map[time.Duration]token.Secret{time.Minute: secret, token.SigningDelay: next, token.SigningDelay + time.Minute: again.Current} {
+		if got := again.Signing(now.Add(at)); got != want {
+			t.Errorf("changed twice, after %s the secret %s signs, want %s", at, got.KeyID(), want.KeyID())
+		}
+	}
 	if ring.Signing(now) != secret {
 		t.Error("a secret that was never changed does not sign")
 	}
 	rotated.Earlier[0].RefusedFrom = now.Add(time.Hour)
 	if rotated.Signing(now) != next {
 		t.Error("a retired secret signs")
+	}
+}
+
+func TestRetire(t *testing.T) {
+	rotated := rotate(t, ring, next, now)
+	retired, err := rotated.Retire(secret.KeyID(), now.Add(time.Hour))
+	if err != nil || !retired.Earlier[0].RefusedFrom.Equal(now.Add(time.Hour)) || !rotated.Earlier[0].RefusedFrom.IsZero() {
+		t.Errorf("refused from %s, %v", retired.Earlier[0].RefusedFrom, err)
+	}
+	for _, kid := range []string{next.KeyID(), token.NewSecret().KeyID(), ""} {
+		if _, err := rotated.Retire(kid, now); err == nil {
+			t.Errorf("retired %q", kid)
+		}
+	}
+	until, err := rotated.SignedUntil(secret.KeyID())
+	if err != nil || !until.Equal(now.Add(token.SigningDelay)) {
+		t.Errorf("signed until %s, %v", until, err)
+	}
+	if until, err = rotated.SignedUntil(next.KeyID()); err != nil || !until.IsZero() {
+		t.Errorf("the newest signed until %s, %v", until, err)
+	}
+	if _, err := rotated.SignedUntil("unknown"); err == nil {
+		t.Error("an unknown secret has signed")
 	}
 }
 

@@ -1,0 +1,96 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+)
+
+// maxLine is the length of an exported entry with its line end: more than any entry that fits where entries are stored.
+const maxLine = 1 << 20
+
+// WriteChain exports entries as JSON Lines: each line is the canonical JSON (RFC 8785) of an entry with its hash, and
+// ends with a line feed. The pages of a chain can be written one after the other.
+//
+//	{"action":"ISSUED","actor":"...","changes":{...},...,"sequence":1,"sequencenumber":"...","time":"..."}
+//	{"action":"REVOKED",...,"sequence":2,...}
+func WriteChain(w io.Writer, entries []Entry) error {
+	var line []byte
+	for _, e := range entries {
+		var err error
+		if line, err = e.appendCanonical(line[:0], true); err != nil {
+			return err
+		}
+		if _, err := w.Write(append(line, '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadChain reads what WriteChain wrote, and nothing else: every chain has one exported form. The error names the line,
+// from 1, and is the last that it answers.
+func ReadChain(r io.Reader) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		lines := bufio.NewReaderSize(r, maxLine)
+		for number := 1; ; number++ {
+			line, err := lines.ReadSlice('\n')
+			if err == io.EOF && len(line) == 0 {
+				return
+			}
+			e, err := parseLine(line, err)
+			if err != nil {
+				err = fmt.Errorf("line %d: %w", number, err)
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+var (
+	errCutOff    = errors.New("it is cut off: a line ends with a line feed")
+	errTooLong   = errors.New("it is longer than any entry")
+	errCanonical = errors.New("it is not the canonical JSON of an entry")
+)
+
+func parseLine(line []byte, err error) (e Entry, _ error) {
+	switch {
+	case err == io.EOF:
+		return e, errCutOff
+	case err == bufio.ErrBufferFull:
+		return e, errTooLong
+	case err != nil:
+		return e, err
+	}
+	line = line[:len(line)-1]
+	if err := json.Unmarshal(line, &e); err != nil {
+		return Entry{}, fmt.Errorf("%w: %w", errCanonical, err)
+	}
+	// Whatever encoding/json lets pass, as unknown members, members twice or in another case: it is not written again.
+	written, err := e.appendCanonical(make([]byte, 0, len(line)), true)
+	if err != nil || !bytes.Equal(written, line) {
+		return Entry{}, errCanonical
+	}
+	return e, nil
+}
+
+// VerifyChain verifies an exported chain from its first entry on. The error names the first line that does not fit,
+// which is that of the entry with this sequence.
+func VerifyChain(r io.Reader, licenseID string) (*Verifier, error) {
+	v := NewVerifier(licenseID, Head{})
+	for e, err := range ReadChain(r) {
+		if err != nil {
+			return v, err
+		}
+		if err := v.Next(e); err != nil {
+			return v, fmt.Errorf("line %d: %w", v.head.Sequence+1, err)
+		}
+	}
+	return v, nil
+}

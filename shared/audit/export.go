@@ -36,9 +36,11 @@ func WriteChain(w io.Writer, entries []Entry) error {
 // from 1, and is the last that it answers.
 func ReadChain(r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		lines := bufio.NewReaderSize(r, maxLine)
+		lines := bufio.NewReader(r)
+		var line []byte
 		for number := 1; ; number++ {
-			line, err := lines.ReadSlice('\n')
+			var err error
+			line, err = readLine(lines, line[:0])
 			if err == io.EOF && len(line) == 0 {
 				return
 			}
@@ -49,6 +51,16 @@ func ReadChain(r io.Reader) iter.Seq2[Entry, error] {
 			if !yield(e, err) || err != nil {
 				return
 			}
+		}
+	}
+}
+
+// readLine answers bufio.ErrBufferFull for a line that is too long.
+func readLine(r *bufio.Reader, line []byte) ([]byte, error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		if line = append(line, part...); err != bufio.ErrBufferFull || len(line) > maxLine {
+			return line, err
 		}
 	}
 }

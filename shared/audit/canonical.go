@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,12 +119,19 @@ func appendName(dst []byte, i int, name string) []byte {
 
 // sortedNames sorts as RFC 8785 section 3.2.3 does: by UTF-16 code units.
 func sortedNames[V any](m map[string]V) []string {
-	return slices.SortedFunc(maps.Keys(m), func(a, b string) int {
-		if isASCII(a) && isASCII(b) {
-			return strings.Compare(a, b)
-		}
+	names, ascii := make([]string, 0, len(m)), true
+	for name := range m {
+		names = append(names, name)
+		ascii = ascii && isASCII(name)
+	}
+	if ascii {
+		slices.Sort(names)
+		return names
+	}
+	slices.SortFunc(names, func(a, b string) int {
 		return slices.Compare(utf16.Encode([]rune(a)), utf16.Encode([]rune(b)))
 	})
+	return names
 }
 
 func isASCII(text string) bool {
@@ -257,7 +263,7 @@ func skipWholeNumber(text []byte) (rest []byte, canonical bool) {
 	for digits < len(text) && text[digits] >= '0' && text[digits] <= '9' {
 		digits++
 	}
-	if digits > 15 || text[0] == '0' && digits > 1 {
+	if digits == 0 || digits > 15 || text[0] == '0' && digits > 1 {
 		return nil, false
 	}
 	if digits < len(text) && strings.IndexByte(",]}", text[digits]) < 0 {

@@ -3,7 +3,6 @@ package audit
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,14 +36,15 @@ func WriteChain(w io.Writer, entries []Entry) error {
 func ReadChain(r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		lines := bufio.NewReader(r)
-		var line []byte
+		var line, scratch []byte
 		for number := 1; ; number++ {
 			var err error
 			line, err = readLine(lines, line[:0])
 			if err == io.EOF && len(line) == 0 {
 				return
 			}
-			e, err := parseLine(line, err)
+			var e Entry
+			e, scratch, err = parseLine(line, err, scratch[:0])
 			if err != nil {
 				err = fmt.Errorf("line %d: %w", number, err)
 			}
@@ -71,25 +71,26 @@ var (
 	errCanonical = errors.New("it is not the canonical JSON of an entry")
 )
 
-func parseLine(line []byte, err error) (e Entry, _ error) {
+// parseLine answers the scratch memory for the next line, too.
+func parseLine(line []byte, err error, scratch []byte) (e Entry, _ []byte, _ error) {
 	switch {
 	case err == io.EOF:
-		return e, errCutOff
+		return e, scratch, errCutOff
 	case err == bufio.ErrBufferFull:
-		return e, errTooLong
+		return e, scratch, errTooLong
 	case err != nil:
-		return e, err
+		return e, scratch, err
 	}
 	line = line[:len(line)-1]
-	if err := json.Unmarshal(line, &e); err != nil {
-		return Entry{}, fmt.Errorf("%w: %w", errCanonical, err)
+	if e, err = unmarshalCanonical(line); err != nil {
+		return Entry{}, scratch, fmt.Errorf("%w: %w", errCanonical, err)
 	}
-	// Whatever encoding/json lets pass, as unknown members, members twice or in another case: it is not written again.
-	written, err := e.appendCanonical(make([]byte, 0, len(line)), true)
+	// Whatever passes here, as unknown members, members twice or in another case: it is not written again.
+	written, err := e.appendCanonical(scratch, true)
 	if err != nil || !bytes.Equal(written, line) {
-		return Entry{}, errCanonical
+		return Entry{}, scratch, errCanonical
 	}
-	return e, nil
+	return e, written, nil
 }
 
 // VerifyChain verifies an exported chain from its first entry on. The error names the first line that does not fit,

@@ -32,6 +32,7 @@ type Verifier struct {
 	findings  []Finding
 
 	record map[string]json.RawMessage // as the entries tell it, nil where they do not
+	names  []string                   // of record, sorted; nil where they must be sorted anew
 	buffer []byte
 }
 
@@ -104,7 +105,7 @@ func (v *Verifier) follow(e Entry) error {
 	case known && (e.Action == Issued) != (v.head.RecordHash == ""):
 		return errNoRecord
 	case e.Action == Issued:
-		v.record = map[string]json.RawMessage{}
+		v.record, v.names = map[string]json.RawMessage{}, nil
 	case !known:
 		v.record = nil
 	}
@@ -135,6 +136,9 @@ func (v *Verifier) change(e Entry) error {
 		if err != nil {
 			return err
 		}
+		if becomes == nil || was == nil {
+			v.names = nil
+		}
 		if complete = complete && !isDigest(becomes); becomes == nil {
 			delete(v.record, name)
 		} else {
@@ -151,7 +155,10 @@ func (v *Verifier) change(e Entry) error {
 		}
 		return nil
 	}
-	if v.buffer = appendRecord(v.buffer[:0], v.record); hexHash(v.buffer) != e.RecordHash {
+	if v.names == nil {
+		v.names = sortedNames(v.record)
+	}
+	if v.buffer = v.appendRecord(v.buffer[:0]); hexHash(v.buffer) != e.RecordHash {
 		return errRecordHash
 	}
 	return nil
@@ -168,10 +175,10 @@ func canonicalRaw(raw json.RawMessage) (json.RawMessage, error) {
 	return appendRaw(nil, raw)
 }
 
-func appendRecord(dst []byte, record map[string]json.RawMessage) []byte {
+func (v *Verifier) appendRecord(dst []byte) []byte {
 	dst = append(dst, '{')
-	for i, name := range sortedNames(record) {
-		dst = append(appendName(dst, i, name), record[name]...)
+	for i, name := range v.names {
+		dst = append(appendName(dst, i, name), v.record[name]...)
 	}
 	return append(dst, '}')
 }

@@ -71,6 +71,9 @@ func (r Recorder) Record(ctx context.Context, v Event) error {
 		if err != nil {
 			return fmt.Errorf("head of %s: %w", v.LicenseID, err)
 		}
+		if head != (Head{}) && !isDecimal(head.SequenceNumber) {
+			return fmt.Errorf("head of %s: sequence number %q is not decimal", v.LicenseID, head.SequenceNumber)
+		}
 		if head != (Head{}) && !laterThan(v.SequenceNumber, head.SequenceNumber) {
 			return r.wantRecorded(ctx, v, head)
 		}
@@ -92,9 +95,6 @@ func (r Recorder) Record(ctx context.Context, v Event) error {
 // look at the entries: a head that was planted for one event is a gap at the next. An older one is looked for by halves,
 // because the stream's sequence numbers grow along the chain; that happens when a shard is read anew.
 func (r Recorder) wantRecorded(ctx context.Context, v Event, head Head) error {
-	if !isDecimal(head.SequenceNumber) {
-		return fmt.Errorf("head of %s: sequence number %q is not decimal", v.LicenseID, head.SequenceNumber)
-	}
 	if !laterThan(head.SequenceNumber, v.SequenceNumber) {
 		return nil
 	}

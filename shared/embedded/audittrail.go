@@ -28,6 +28,9 @@ func (s *AuditTrail) Head(ctx context.Context, licenseID string) (head audit.Hea
 
 // Append implements audit.Store.
 func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
+	if e.Sequence < 1 {
+		return audit.ErrNoSequence
+	}
 	return write(ctx, s.db, func(tx *bbolt.Tx) (refusal, err error) {
 		head, err := readHead(tx, e.LicenseID)
 		if err != nil {

@@ -23,6 +23,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"openlicenser/shared/plainjson"
 )
 
 const databaseFile = "licenser.db"
@@ -287,7 +289,7 @@ func checksum(key, value []byte) uint32 {
 }
 
 func putJSON(bucket *bbolt.Bucket, key []byte, v any) error {
-	text, err := json.Marshal(v)
+	text, err := plainjson.Marshal(v)
 	if err != nil {
 		return err
 	}

@@ -338,6 +338,7 @@ func (e Entry) appendCanonical(dst []byte, withHash bool) ([]byte, error) {
 	if withHash {
 		dst = appendString(append(dst, `,"hash":`...), e.Hash)
 	}
+	dst = appendFlag(dst, `,"late":`, e.Late)
 	dst = appendString(append(dst, `,"licenseid":`...), e.LicenseID)
 	dst = appendString(append(dst, `,"previous":`...), e.Previous)
 	dst = appendText(dst, `,"reason":`, e.Reason)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -15,18 +16,21 @@ type Head struct {
 	RecordHash     string // of the record after that event, see HashRecord; empty where it was deleted
 }
 
-// HeadOf is the head of a chain that ends with e.
-func HeadOf(e Entry) Head {
-	return Head{Sequence: e.Sequence, Hash: e.Hash, SequenceNumber: e.SequenceNumber, RecordHash: e.RecordHash}
+// After is the head of the chain when e has followed h. A late entry moves neither the stream's number nor the record back.
+func (h Head) After(e Entry) Head {
+	after := Head{Sequence: e.Sequence, Hash: e.Hash, SequenceNumber: e.SequenceNumber, RecordHash: e.RecordHash}
+	if e.Late {
+		after.SequenceNumber, after.RecordHash = h.SequenceNumber, h.RecordHash
+	}
+	return after
 }
 
 // ErrConflict says that the chain has moved on since its head was read; nothing was written.
 var ErrConflict = errors.New("the audit chain has moved on")
 
-// ErrSuppressed says that an event is not later than the head of its chain, and yet the chain has no entry of it: the
-// head was moved by another hand, or the event comes after later ones were recorded. It cannot be recorded any more, and
-// must be kept elsewhere.
-var ErrSuppressed = errors.New("an event is missing in the audit chain, which has gone on without it")
+// ErrHead says that a head does not lead to the last entry of its chain: another hand has moved it. Nothing can be recorded
+// until it is mended.
+var ErrHead = errors.New("the head does not lead to the last entry of its chain")
 
 // ErrNoSequence says that an entry has no place in a chain: the first is entry 1.
 var ErrNoSequence = errors.New("the sequence of an audit entry begins with 1")
@@ -48,17 +52,18 @@ type Store interface {
 type Recorder struct {
 	Store Store
 
-	// Gap, where it is set, is told of every entry with Gap just before it is appended, so that none is lost with an
-	// invocation that ends there; the same one may come again.
+	// Gap, where it is set, is told of every entry with Gap or Late just before it is appended, so that none is lost with
+	// an invocation that ends there; the same one may come again.
 	Gap func(context.Context, Entry)
 }
 
 // maxAttempts bounds how often Record begins anew when another invocation moves the same chain.
 const maxAttempts = 5
 
-// Record appends the event's entry, unless the chain holds it already: events of one license come in the
-// order of their sequence numbers, so one that is not later than the head's is a repetition, or ErrSuppressed. After any
-// other error the event can be recorded again, whatever became of the first try. A new event takes two calls of the store.
+// Record appends the event's entry, unless the chain holds it already. Events of one license come in the order of their
+// sequence numbers. One that is not later than the head's and yet has no entry was held back, or the head was moved by another
+// hand: its entry is Late. After an error the event can be recorded again, whatever became of the first try. A new event takes
+// two calls of the store.
 func (r Recorder) Record(ctx context.Context, v Event) error {
 	if !isDecimal(v.SequenceNumber) {
 		return fmt.Errorf("event %s: sequence number %q is not decimal", v.ID, v.SequenceNumber)
@@ -71,17 +76,21 @@ func (r Recorder) Record(ctx context.Context, v Event) error {
 		if err != nil {
 			return fmt.Errorf("head of %s: %w", v.LicenseID, err)
 		}
-		if head != (Head{}) && !isDecimal(head.SequenceNumber) {
-			return fmt.Errorf("head of %s: sequence number %q is not decimal", v.LicenseID, head.SequenceNumber)
+		if head != (Head{}) && (head.Sequence < 1 || !isDecimal(head.SequenceNumber)) {
+			return fmt.Errorf("%w: license %s, entry %d, sequence number %q", ErrHead, v.LicenseID, head.Sequence, head.SequenceNumber)
 		}
-		if head != (Head{}) && !laterThan(v.SequenceNumber, head.SequenceNumber) {
-			return r.wantRecorded(ctx, v, head)
+		isLate := head != (Head{}) && !laterThan(v.SequenceNumber, head.SequenceNumber)
+		if isLate {
+			recorded, err := r.isRecorded(ctx, v, head)
+			if recorded || err != nil {
+				return err
+			}
 		}
-		e, err := v.entry(head)
+		e, err := v.entry(head, isLate)
 		if err != nil {
 			return err
 		}
-		if e.Gap && r.Gap != nil {
+		if (e.Gap || e.Late) && r.Gap != nil {
 			r.Gap(ctx, e)
 		}
 		if err := r.Store.Append(ctx, head, e); !errors.Is(err, ErrConflict) {
@@ -91,30 +100,58 @@ func (r Recorder) Record(ctx context.Context, v Event) error {
 	return fmt.Errorf("%w %d times: license %s", ErrConflict, maxAttempts, v.LicenseID)
 }
 
-// wantRecorded answers ErrSuppressed for an event without an entry. The head's own event, the usual repetition, needs no
-// look at the entries: a head that was planted for one event is a gap at the next. An older one is looked for by halves,
-// because the stream's sequence numbers grow along the chain; that happens when a shard is read anew.
-func (r Recorder) wantRecorded(ctx context.Context, v Event, head Head) error {
-	if !laterThan(head.SequenceNumber, v.SequenceNumber) {
-		return nil
+// isRecorded looks for the event's entry: at the end of the chain, where the usual repetition is, then by halves, because the
+// stream's numbers grow along the chain, and at last everywhere, because late entries stand apart.
+func (r Recorder) isRecorded(ctx context.Context, v Event, head Head) (bool, error) {
+	last, err := r.entry(ctx, v.LicenseID, head.Sequence)
+	switch {
+	case err != nil:
+		return false, err
+	case last.Sequence != head.Sequence || last.Hash != head.Hash:
+		return false, fmt.Errorf("%w: license %s, entry %d", ErrHead, v.LicenseID, head.Sequence)
+	case v.isOf(last):
+		return true, nil
 	}
-	for low, high := int64(1), head.Sequence; low <= high; {
+	for low, high := int64(1), head.Sequence-1; low <= high; {
 		middle := low + (high-low)/2
-		entries, err := r.Store.Entries(ctx, v.LicenseID, middle-1, 1)
+		e, err := r.entry(ctx, v.LicenseID, middle)
 		switch {
 		case err != nil:
-			return fmt.Errorf("entry %d of %s: %w", middle, v.LicenseID, err)
-		case len(entries) == 0 || laterThan(entries[0].SequenceNumber, v.SequenceNumber):
+			return false, err
+		case v.isOf(e):
+			return true, nil
+		case laterThan(e.SequenceNumber, v.SequenceNumber):
 			high = middle - 1
-		case laterThan(v.SequenceNumber, entries[0].SequenceNumber):
-			low = middle + 1
-		case entries[0].EventID != v.ID:
-			return fmt.Errorf("%w: event %s has the sequence number of event %s", ErrSuppressed, v.ID, entries[0].EventID)
 		default:
-			return nil
+			low = middle + 1
 		}
 	}
-	return fmt.Errorf("%w: event %s, sequence number %s", ErrSuppressed, v.ID, v.SequenceNumber)
+	for after := int64(0); ; {
+		entries, err := r.Store.Entries(ctx, v.LicenseID, after, pageSize)
+		if err != nil || len(entries) == 0 {
+			return false, err
+		}
+		if slices.ContainsFunc(entries, v.isOf) {
+			return true, nil
+		}
+		after = entries[len(entries)-1].Sequence
+	}
+}
+
+// entry answers the zero Entry where there is none.
+func (r Recorder) entry(ctx context.Context, licenseID string, sequence int64) (Entry, error) {
+	entries, err := r.Store.Entries(ctx, licenseID, sequence-1, 1)
+	if err != nil || len(entries) == 0 {
+		return Entry{}, err
+	}
+	return entries[0], nil
+}
+
+// pageSize is the number of entries that are read at once.
+const pageSize = 100
+
+func (v Event) isOf(e Entry) bool {
+	return e.EventID == v.ID && !laterThan(e.SequenceNumber, v.SequenceNumber) && !laterThan(v.SequenceNumber, e.SequenceNumber)
 }
 
 func isDecimal(number string) bool {

@@ -55,6 +55,7 @@ type Entry struct {
 	RecordHash     string                 `json:"recordhash,omitempty"`    // of the record after the change, see HashRecord; none after a deletion
 	Adopted        bool                   `json:"adopted,omitempty"`       // the record is older than its chain, see isAdopted
 	Gap            bool                   `json:"gap,omitempty"`           // the record was not as the entry before left it: a change is missing here
+	Late           bool                   `json:"late,omitempty"`          // the event is older than one that was recorded before it
 	TimeToLive     bool                   `json:"timetolive,omitempty"`    // DynamoDB removed the record because its time had come
 	EventID        string                 `json:"eventid"`                 // of the stream
 	SequenceNumber string                 `json:"sequencenumber"`          // of the stream
@@ -98,7 +99,7 @@ type Event struct {
 }
 
 // entry describes the event as the entry that follows head.
-func (v Event) entry(head Head) (e Entry, err error) {
+func (v Event) entry(head Head, isLate bool) (e Entry, err error) {
 	before, errBefore := license.FromRecord(v.Old)
 	after, errAfter := license.FromRecord(v.New)
 	e = Entry{
@@ -108,6 +109,7 @@ func (v Event) entry(head Head) (e Entry, err error) {
 		Time:           v.Time.UTC().Format(time.RFC3339Nano),
 		Action:         Changed,
 		Adopted:        v.isAdopted(head),
+		Late:           isLate,
 		TimeToLive:     v.TimeToLive && v.New == nil,
 		EventID:        v.ID,
 		SequenceNumber: v.SequenceNumber,
@@ -175,7 +177,7 @@ func (e *Entry) setRecord(v Event, head Head) (err error) {
 	if err != nil {
 		return err
 	}
-	e.Gap = !e.Adopted && before != head.RecordHash
+	e.Gap = !e.Adopted && !e.Late && before != head.RecordHash
 	e.RecordHash, err = HashRecord(v.New)
 	return err
 }

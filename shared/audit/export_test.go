@@ -118,7 +118,7 @@ func TestEveryFlip(t *testing.T) {
 				}
 			}
 		}
-		head = audit.HeadOf(store.Chain(id)[i])
+		head = audit.Head{}.After(store.Chain(id)[i])
 	}
 }
 
@@ -200,13 +200,13 @@ func forgeOldValue(e *audit.Entry) {
 func TestEnd(t *testing.T) {
 	id, store, lines := everyAction(t)
 	chain := store.Chain(id)
-	stored := audit.HeadOf(chain[6])
+	stored := audit.Head{}.After(chain[6])
 	for name, test := range map[string]struct {
 		lines  [][]byte
 		stored audit.Head
 	}{
 		"tail cut off":    {lines[:6], stored},
-		"head moved back": {lines, audit.HeadOf(chain[5])},
+		"head moved back": {lines, audit.Head{}.After(chain[5])},
 		"no head":         {lines, audit.Head{}},
 		"no entries":      {nil, stored},
 		"another record":  {lines, audit.Head{Sequence: stored.Sequence, Hash: stored.Hash, SequenceNumber: stored.SequenceNumber, RecordHash: "00"}},

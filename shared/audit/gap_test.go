@@ -6,6 +6,8 @@ import (
 	"maps"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/audit/audittest"
@@ -73,8 +75,7 @@ func TestPlantedHead(t *testing.T) {
 	events := audittest.History(t, 3)
 	id := events[0].LicenseID
 	for name, plant := range map[string]func(*audit.Head){
-		"a later number":        func(h *audit.Head) { h.SequenceNumber = "9" + h.SequenceNumber },
-		"and a longer chain":    func(h *audit.Head) { h.SequenceNumber, h.Sequence = "9"+h.SequenceNumber, 1<<62 },
+		"a longer chain":        func(h *audit.Head) { h.SequenceNumber, h.Sequence = "9"+h.SequenceNumber, 1<<62 },
 		"no chain, but a later": func(h *audit.Head) { *h = audit.Head{SequenceNumber: "9" + h.SequenceNumber} },
 		"no number":             func(h *audit.Head) { h.SequenceNumber = "later" },
 	} {
@@ -82,7 +83,7 @@ func TestPlantedHead(t *testing.T) {
 			store := audittest.NewMemory(t)
 			record(t, store, events[0])
 			record(t, store, events[1])
-			head := audit.HeadOf(store.Chain(id)[1])
+			head := audit.Head{}.After(store.Chain(id)[1])
 			plant(&head)
 			store.SetHead(id, head)
 			if err := (audit.Recorder{Store: store}).Record(t.Context(), events[2]); err == nil {
@@ -90,18 +91,22 @@ func TestPlantedHead(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the next event's number", func(t *testing.T) {
-		store := audittest.NewMemory(t)
-		record(t, store, events[0])
-		head := audit.HeadOf(store.Chain(id)[0])
-		head.SequenceNumber = events[1].SequenceNumber
-		store.SetHead(id, head)
-		record(t, store, events[1]) // passes for a repetition
-		record(t, store, events[2])
-		if chain := store.Chain(id); len(chain) != 2 || !chain[1].Gap {
-			t.Errorf("got %+v", chain)
-		}
-	})
+	for name, number := range map[string]string{
+		"a later number": "9" + events[2].SequenceNumber, "the next event's number": events[1].SequenceNumber,
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := audittest.NewMemory(t)
+			record(t, store, events[0])
+			head := audit.Head{}.After(store.Chain(id)[0])
+			head.SequenceNumber = number
+			store.SetHead(id, head)
+			record(t, store, events[1])
+			record(t, store, events[2])
+			if chain := store.Chain(id); len(chain) != 3 || !chain[1].Late || chain[2].EventID != events[2].ID {
+				t.Errorf("got %+v", chain)
+			}
+		})
+	}
 	t.Run("another event of the same number", func(t *testing.T) {
 		store := audittest.NewMemory(t)
 		for _, event := range events {
@@ -109,10 +114,47 @@ func TestPlantedHead(t *testing.T) {
 		}
 		other := events[0]
 		other.ID = "another"
-		if err := (audit.Recorder{Store: store}).Record(t.Context(), other); err == nil {
-			t.Error("passed over")
+		record(t, store, other)
+		if chain := store.Chain(id); len(chain) != 4 || !chain[3].Late || chain[3].EventID != other.ID {
+			t.Errorf("got %+v", chain)
 		}
 	})
+}
+
+// TestLate: an event that was held back is recorded when it comes, once, and the chain says so and goes on.
+func TestLate(t *testing.T) {
+	events := audittest.History(t, 6)
+	id := events[0].LicenseID
+	store := audittest.NewMemory(t)
+	var told []audit.Entry
+	recorder := audit.Recorder{Store: store, Gap: func(_ context.Context, e audit.Entry) { told = append(told, e) }}
+	for _, n := range []int{0, 1, 3, 4, 2, 2, 1, 4, 5, 2, 0} {
+		if err := recorder.Record(t.Context(), events[n]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var order []string
+	chain := store.Chain(id)
+	for _, e := range chain {
+		order = append(order, e.EventID)
+	}
+	want := []string{events[0].ID, events[1].ID, events[3].ID, events[4].ID, events[2].ID, events[5].ID}
+	if diff := cmp.Diff(want, order); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+	if !chain[2].Gap || !chain[4].Late || chain[4].Gap || chain[5].Gap || chain[5].Late || len(told) != 2 {
+		t.Errorf("%d reported; the chain is %+v", len(told), chain)
+	}
+	v := audit.NewVerifier(id, audit.Head{})
+	for _, e := range chain {
+		if err := v.Next(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head, err := store.Head(t.Context(), id)
+	if err != nil || v.End(head) != nil || len(v.Findings()) != 2 || head.SequenceNumber != events[5].SequenceNumber {
+		t.Errorf("head %+v, %v; findings %v", head, err, v.Findings())
+	}
 }
 
 // TestLargestRecords: an entry fits into an item of 400 KB with all around it, and says what it does not hold.

@@ -45,6 +45,8 @@ func (p *parser) member(e *Entry, name string) {
 		e.Gap = p.true()
 	case "hash":
 		e.Hash = p.string()
+	case "late":
+		e.Late = p.true()
 	case "licenseid":
 		e.LicenseID = p.string()
 	case "previous":

@@ -73,8 +73,8 @@ func (v *Verifier) Next(e Entry) (err error) {
 		return fmt.Errorf("entry %d was changed: its hash does not hold", e.Sequence)
 	case e.Format != formatVersion:
 		return fmt.Errorf("entry %d is of format %d, which is not known here", e.Sequence, e.Format)
-	case !isDecimal(e.SequenceNumber) || v.head != (Head{}) && !laterThan(e.SequenceNumber, v.head.SequenceNumber):
-		return fmt.Errorf("entry %d is not of a later event than the entry before it", e.Sequence)
+	case !isDecimal(e.SequenceNumber) || v.head != (Head{}) && laterThan(e.SequenceNumber, v.head.SequenceNumber) == e.Late:
+		return fmt.Errorf("entry %d is not of a later event than the entries before it, or of a later one and says that it is late", e.Sequence)
 	}
 	if err := v.follow(e); err != nil {
 		return fmt.Errorf("entry %d: %w", e.Sequence, err)
@@ -82,7 +82,10 @@ func (v *Verifier) Next(e Entry) (err error) {
 	if e.Gap {
 		v.findings = append(v.findings, Finding{e.Sequence, "a change before this one is missing: the record was not as the chain left it"})
 	}
-	v.head = HeadOf(e)
+	if e.Late {
+		v.findings = append(v.findings, Finding{e.Sequence, "it was recorded after later changes: it was held back, or the chain's head had been moved"})
+	}
+	v.head = v.head.After(e)
 	return nil
 }
 
@@ -90,6 +93,7 @@ var (
 	errNoRecord    = errors.New("it changes a record where there was none, or issues one where there was one")
 	errDeleted     = errors.New("a deletion leaves no record, and nothing else does")
 	errAdopted     = errors.New("only the first entry can be of a record that is older than its chain")
+	errLate        = errors.New("the first entry of a chain is not late, and a late one is no gap")
 	errOldValue    = errors.New("an old value is not the one that the record had")
 	errRecordHash  = errors.New("its changes do not make the record of its record hash")
 	errOldOfIssued = errors.New("a record that was issued had no values before")
@@ -102,6 +106,11 @@ func (v *Verifier) follow(e Entry) error {
 		return errDeleted
 	case e.Adopted && (e.Sequence != 1 || e.Gap || e.Action == Issued):
 		return errAdopted
+	case e.Late:
+		if e.Sequence == 1 || e.Gap || e.Adopted {
+			return errLate
+		}
+		return nil // it tells of a record that was
 	case known && (e.Action == Issued) != (v.head.RecordHash == ""):
 		return errNoRecord
 	case e.Action == Issued:

@@ -131,7 +131,7 @@ func (s *AuditTrail) putEntry(e audit.Entry) (*types.Put, error) {
 
 // putHead replaces no head other than from.
 func (s *AuditTrail) putHead(from audit.Head, e audit.Entry) (*types.Put, error) {
-	to := audit.HeadOf(e)
+	to := from.After(e)
 	values, err := attributevalue.MarshalMap(headItem{
 		itemKey{e.LicenseID, headSequence}, to.Sequence, to.Hash, to.SequenceNumber, to.RecordHash,
 	})

@@ -50,7 +50,7 @@ func TestHead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(audit.HeadOf(sampleEntry()), got); diff != "" {
+		if diff := cmp.Diff(audit.Head{}.After(sampleEntry()), got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		w.wantRequest(t, 0, "GetItem", `{"TableName":"audit-table","ConsistentRead":true,

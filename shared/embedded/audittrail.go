@@ -43,7 +43,7 @@ func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry)
 		if err := putJSON(tx.Bucket(auditBucket), key, e); err != nil {
 			return nil, err
 		}
-		return nil, putJSON(tx.Bucket(auditHeadsBucket), []byte(e.LicenseID), audit.HeadOf(e))
+		return nil, putJSON(tx.Bucket(auditHeadsBucket), []byte(e.LicenseID), from.After(e))
 	})
 }
 

@@ -48,7 +48,7 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 			continue
 		}
 		failed[id] = true
-		if errors.Is(err, audit.ErrSuppressed) {
+		if errors.Is(err, audit.ErrHead) {
 			gaps++
 		}
 		response.BatchItemFailures = append(response.BatchItemFailures,
@@ -70,11 +70,12 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 	return response, nil
 }
 
-// logGap: someone has to find out what became of the change before this one.
+// logGap: someone has to find out what became of the change before this one, or what held this one back.
 func (a Auditor) logGap(ctx context.Context, e audit.Entry) {
 	a.Log.LogAttrs(ctx, slog.LevelError, "gap",
 		slog.String("licenseid", e.LicenseID),
 		slog.Int64("sequence", e.Sequence),
+		slog.Bool("late", e.Late),
 		slog.String("eventid", e.EventID),
 		slog.String("sequencenumber", e.SequenceNumber))
 }

@@ -148,7 +148,7 @@ func appendToStaleHead(t *testing.T, store audit.Store) {
 	entries := chain(t, store, events[0].LicenseID, 2)
 	forged := entries[1]
 	forged.Reason = "forged"
-	err := store.Append(t.Context(), audit.HeadOf(entries[0]), forged)
+	err := store.Append(t.Context(), audit.Head{}.After(entries[0]), forged)
 	if !errors.Is(err, audit.ErrConflict) {
 		t.Errorf("got %v, want ErrConflict", err)
 	}
@@ -177,7 +177,7 @@ func appendBeforeFirst(t *testing.T, store audit.Store) {
 	for _, sequence := range []int64{0, -1} {
 		forged := entries[1]
 		forged.Sequence = sequence
-		if err := store.Append(t.Context(), audit.HeadOf(entries[1]), forged); !errors.Is(err, audit.ErrNoSequence) {
+		if err := store.Append(t.Context(), audit.Head{}.After(entries[1]), forged); !errors.Is(err, audit.ErrNoSequence) {
 			t.Errorf("entry %d: got %v, want ErrNoSequence", sequence, err)
 		}
 	}

@@ -65,7 +65,7 @@ func (m *Memory) Append(_ context.Context, from audit.Head, e audit.Entry) error
 		m.t.Errorf("entry %d was put where entry %d belongs", e.Sequence, len(m.entries[e.LicenseID])+1)
 	}
 	m.entries[e.LicenseID] = append(m.entries[e.LicenseID], e)
-	m.heads[e.LicenseID] = audit.HeadOf(e)
+	m.heads[e.LicenseID] = from.After(e)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -138,6 +139,7 @@ func TestTamperedExport(t *testing.T) {
 	id, store, lines := everyAction(t)
 	forge := func(i int, change func(*audit.Entry)) []byte {
 		e := store.Chain(id)[i]
+		e.Changes = maps.Clone(e.Changes)
 		change(&e)
 		e.Hash, _ = e.ComputeHash()
 		return export(t, e)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -138,6 +139,7 @@ func TestTamperedExport(t *testing.T) {
 	id, store, lines := everyAction(t)
 	forge := func(i int, change func(*audit.Entry)) []byte {
 		e := store.Chain(id)[i]
+		e.Changes = maps.Clone(e.Changes)
 		change(&e)
 		e.Hash, _ = e.ComputeHash()
 		return export(t, e)
@@ -160,6 +162,7 @@ func TestTamperedExport(t *testing.T) {
 		"last forged":            {replace(2, string(forge(2, func(e *audit.Entry) { e.RecordHash = strings.Repeat("0", 64) }))), 3},
 		"an old value forged":    {replace(2, string(forge(2, forgeOldValue))), 3},
 		"no record where one is": {replace(2, string(forge(2, func(e *audit.Entry) { e.Action = audit.Issued }))), 3},
+		"first is no issue":      {replace(0, string(forge(0, func(e *audit.Entry) { e.Action = audit.Changed }))), 1},
 		"adopted late":           {replace(2, string(forge(2, func(e *audit.Entry) { e.Adopted = true }))), 3},
 		"a record after its end": {replace(6, string(forge(6, func(e *audit.Entry) { e.RecordHash = "00" }))), 7},
 		"an earlier event":       {replace(2, string(forge(2, func(e *audit.Entry) { e.SequenceNumber = "99" }))), 3},

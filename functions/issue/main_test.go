@@ -31,7 +31,10 @@ func TestBinary(t *testing.T) {
 			return http.StatusOK, map[string]any{"Items": []any{}}
 		},
 	})
-	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "IDEMPOTENCY_TABLE=idempotency", "JWT_SECRETS_NAME=secret", "AWS_ENDPOINT_URL="+aws.URL)
+	bucket := lambdatest.NewBucket(t)
+	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "IDEMPOTENCY_TABLE=idempotency", "JWT_SECRETS_NAME=secret",
+		"CHECKPOINT_BUCKET=checkpoints", "CHECKPOINT_KEY_ID=alias/checkpoint", "CHECKPOINT_ORIGIN=openlicenser/test/audit",
+		"AWS_ENDPOINT_URL="+aws.URL, "AWS_ENDPOINT_URL_S3="+bucket.URL)
 	invoke := func(name string) events.APIGatewayProxyResponse {
 		text, err := os.ReadFile("../../events/issue/" + name + ".json")
 		if err != nil {
@@ -61,5 +64,12 @@ func TestBinary(t *testing.T) {
 	}
 	if trail := invoke("audit"); trail.StatusCode != http.StatusOK || trail.Body != `{"entries":[]}` {
 		t.Errorf("trail: %d %s", trail.StatusCode, trail.Body)
+	}
+	if none := invoke("checkpoint"); none.StatusCode != http.StatusNotFound {
+		t.Errorf("before the first checkpoint: %d %s", none.StatusCode, none.Body)
+	}
+	bucket.Put("checkpoints/latest", "a checkpoint")
+	if latest := invoke("checkpoint"); latest.StatusCode != http.StatusOK || latest.Body != "a checkpoint" {
+		t.Errorf("checkpoint: %d %s", latest.StatusCode, latest.Body)
 	}
 }

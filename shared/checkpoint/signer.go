@@ -9,17 +9,22 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
+// Key is the public half of the key that signs checkpoints.
+type Key interface {
+	PublicKey(ctx context.Context) (ed25519.PublicKey, error)
+}
+
 // Signer is an Ed25519 key that signs checkpoints, and nothing else.
 type Signer interface {
-	PublicKey(ctx context.Context) (ed25519.PublicKey, error)
+	Key
 
 	// Sign signs the message itself (RFC 8032 Ed25519, not Ed25519ph). Messages are well below 1 KB.
 	Sign(ctx context.Context, message []byte) ([]byte, error)
 }
 
-// VerifierKey answers the signer's public half as a note verifier key with the origin as its name, for Open.
-func VerifierKey(ctx context.Context, signer Signer, origin string) (string, error) {
-	key, err := signer.PublicKey(ctx)
+// VerifierKey answers the key as a note verifier key with the origin as its name, for Open.
+func VerifierKey(ctx context.Context, public Key, origin string) (string, error) {
+	key, err := public.PublicKey(ctx)
 	if err != nil {
 		return "", fmt.Errorf("checkpoint key: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/audit"
+	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
 	"openlicenser/shared/telemetry"
@@ -27,6 +28,10 @@ type Issuer struct {
 	Secrets  token.Secrets
 
 	Idempotency idempotency.Store
+
+	Checkpoints   checkpoint.Reader
+	CheckpointKey checkpoint.Key
+	Origin        string // of the checkpoints
 
 	Name string // the claim iss of license keys
 	Now  func() time.Time
@@ -49,6 +54,10 @@ func (i Issuer) Router() api.Router {
 			"POST /licenses/{licenseid}/reinstate": i.once(i.transition(license.License.Reinstate)),
 			"POST /licenses/{licenseid}/renew":     i.once(i.renew),
 			"GET /licenses/{licenseid}/audit":      i.audit,
+
+			"GET /licenses/{licenseid}/audit/proof": i.proof,
+			"GET /audit/checkpoint":                 i.checkpoint,
+			"GET /audit/checkpoint-key":             i.checkpointKey,
 		},
 		Fallback: func(context.Context, api.Request) (api.Response, error) { return api.Response{}, errNoRoute },
 		Failure:  failure,

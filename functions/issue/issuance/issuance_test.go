@@ -45,12 +45,22 @@ func newVendor(t *testing.T) vendor {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { folder.Close() })
+	path := t.TempDir()
+	archive, errArchive := embedded.OpenCheckpoints(path)
+	key, errKey := embedded.OpenCheckpointKey(path)
+	if err := errors.Join(errArchive, errKey); err != nil {
+		t.Fatal(err)
+	}
 	return vendor{t, issuance.Issuer{
 		Licenses: folder.Licenses,
 		Trail:    folder.AuditTrail,
 		Secrets:  folder.Secrets,
 
 		Idempotency: folder.Idempotency,
+
+		Checkpoints:   archive,
+		CheckpointKey: key,
+		Origin:        "openlicenser/test/audit",
 
 		Name: "Test Issuer",
 		Now:  func() time.Time { return licensetest.Now.Add(1234567 * time.Nanosecond) },
@@ -88,7 +98,7 @@ func (v vendor) handle(event events.APIGatewayProxyRequest) answer {
 		v.t.Fatal(err)
 	}
 	a := answer{status: response.StatusCode, header: response.Headers, text: response.Body}
-	if response.StatusCode == http.StatusNoContent {
+	if !strings.HasSuffix(response.Headers["Content-Type"], "json") {
 		return a
 	}
 	if err := json.Unmarshal([]byte(response.Body), &a); err != nil {
@@ -545,6 +555,10 @@ func TestEvents(t *testing.T) {
 		"patch":        {http.StatusOK, `"appurls":[{"URL":"https://new.example.com"}]`},
 		"delete":       {http.StatusNoContent, ``},
 		"patch-stale":  {http.StatusPreconditionFailed, `"code":"STALE"`},
+
+		"audit-proof":    {http.StatusNotFound, `"code":"NO_CHECKPOINT"`},
+		"checkpoint":     {http.StatusNotFound, `"code":"NO_CHECKPOINT"`},
+		"checkpoint-key": {http.StatusOK, `openlicenser/test/audit+`},
 	}
 	sampled := lambdatest.SampleEvents[events.APIGatewayProxyRequest](t, "../../../events/issue")
 	if len(sampled) != len(want) {

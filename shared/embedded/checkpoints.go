@@ -141,12 +141,12 @@ func (k CheckpointKey) Sign(_ context.Context, message []byte) ([]byte, error) {
 // go on from the checkpoints that are there, so one that is missing beside them is an error.
 func OpenCheckpointKey(dataFolder string) (CheckpointKey, error) {
 	path := filepath.Join(dataFolder, "checkpoint-key.pem")
-	_, err := os.Stat(filepath.Join(dataFolder, "checkpoints", "checkpoints", fmt.Sprintf("%020d", 1)))
-	isNew := errors.Is(err, fs.ErrNotExist)
-	text, err := readOrMake(path, isNew, makeCheckpointKey)
-	if err != nil && !isNew {
-		return CheckpointKey{}, fmt.Errorf("%w; the checkpoints in the folder are signed with it", err)
+	first := Checkpoints{filepath.Join(dataFolder, "checkpoints")}.checkpointPath(1)
+	if isEmpty(path) && !isEmpty(first) {
+		return CheckpointKey{}, fmt.Errorf("file %s is missing or empty, and the checkpoints in the folder are signed with it: "+
+			"restore it from a copy, or move the folder %s away to begin anew", path, filepath.Dir(filepath.Dir(first)))
 	}
+	text, err := readOrMake(path, true, makeCheckpointKey)
 	if err != nil {
 		return CheckpointKey{}, err
 	}

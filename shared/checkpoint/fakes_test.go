@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
 )
@@ -40,28 +41,42 @@ func (k key) Sign(_ context.Context, message []byte) ([]byte, error) {
 
 // trail is a checkpoint.Trail in memory that whoever attacks it can write to.
 type trail struct {
-	heads  map[string]audit.Head
-	chains map[string][]audit.Entry
-	lag    map[string]audit.Head // heads that the list shows in place of those that hold; zero for none
+	heads   map[string]audit.Head
+	chains  map[string][]audit.Entry
+	records map[string]attribute.Map // as the last event left them
+	events  int
+	lag     map[string]audit.Head // heads that the list shows in place of those that hold; zero for none
 }
 
 func newTrail() *trail {
-	return &trail{map[string]audit.Head{}, map[string][]audit.Entry{}, map[string]audit.Head{}}
+	return &trail{
+		heads: map[string]audit.Head{}, chains: map[string][]audit.Entry{},
+		records: map[string]attribute.Map{}, lag: map[string]audit.Head{},
+	}
 }
 
-// extend appends n entries to a chain.
+var _ audit.Store = (*trail)(nil)
+
+// extend records n events of a license.
 func (tr *trail) extend(t testing.TB, id string, n int) {
 	t.Helper()
 	for range n {
-		head := tr.heads[id]
-		e := audit.Entry{Format: 1, LicenseID: id, Sequence: head.Sequence + 1, Action: audit.Changed, Previous: head.Hash}
-		var err error
-		if e.Hash, err = e.ComputeHash(); err != nil {
+		tr.events++
+		event := audit.Event{
+			ID: fmt.Sprint("event ", tr.events), SequenceNumber: fmt.Sprint(tr.events), Time: now, LicenseID: id,
+			Old: tr.records[id], New: attribute.Map{"licenseid": id, "notes": fmt.Sprint("note ", tr.events)},
+		}
+		if err := (audit.Recorder{Store: tr}).Record(t.Context(), event); err != nil {
 			t.Fatal(err)
 		}
-		tr.chains[id] = append(tr.chains[id], e)
-		tr.heads[id] = audit.HeadOf(e)
+		tr.records[id] = event.New
 	}
+}
+
+func (tr *trail) Append(_ context.Context, _ audit.Head, e audit.Entry) error {
+	tr.chains[e.LicenseID] = append(tr.chains[e.LicenseID], e)
+	tr.heads[e.LicenseID] = audit.HeadOf(e)
+	return nil
 }
 
 // cut leaves the first n entries of a chain.
@@ -73,6 +88,7 @@ func (tr *trail) cut(id string, n int) {
 func (tr *trail) remove(id string) {
 	delete(tr.chains, id)
 	delete(tr.heads, id)
+	delete(tr.records, id)
 }
 
 func (tr *trail) Heads(context.Context) iter.Seq2[audit.ChainHead, error] {

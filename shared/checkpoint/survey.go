@@ -107,15 +107,20 @@ func (s survey) settle(ctx context.Context, signed Leaf) (l Leaf, why, err error
 	case head.Sequence == signed.Sequence && head.Hash != signed.Hash:
 		return signed, ErrRewritten, nil
 	}
-	reached := audit.Head{Sequence: signed.Sequence, Hash: signed.Hash}
-	for reached.Sequence < head.Sequence {
-		limit := min(pageSize, head.Sequence-reached.Sequence)
-		entries, err := s.trail.Entries(ctx, signed.LicenseID, reached.Sequence, int(limit))
+	var reached audit.Head // none yet; the first entry to be read is the signed one
+	for after := signed.Sequence - 1; after < head.Sequence; after = reached.Sequence {
+		entries, err := s.trail.Entries(ctx, signed.LicenseID, after, int(min(pageSize, head.Sequence-after)))
 		if err != nil {
 			return Leaf{}, nil, fmt.Errorf("entries of %s: %w", signed.LicenseID, err)
 		}
 		if len(entries) == 0 {
 			return signed, ErrTailCut, nil // the head was moved to an entry that is not there
+		}
+		if reached == (audit.Head{}) {
+			if !signed.isOf(entries[0]) {
+				return signed, ErrRewritten, nil
+			}
+			reached, entries = audit.HeadOf(entries[0]), entries[1:]
 		}
 		if reached, err = audit.Verify(signed.LicenseID, reached, entries); err != nil {
 			return signed, fmt.Errorf("%w: %w", ErrRewritten, err), nil
@@ -125,4 +130,10 @@ func (s survey) settle(ctx context.Context, signed Leaf) (l Leaf, why, err error
 		return signed, ErrRewritten, nil
 	}
 	return Leaf{signed.LicenseID, reached.Sequence, reached.Hash}, nil, nil
+}
+
+// isOf tells whether e is the entry that the leaf names.
+func (l Leaf) isOf(e audit.Entry) bool {
+	computed, err := e.ComputeHash()
+	return err == nil && e.LicenseID == l.LicenseID && e.Sequence == l.Sequence && e.Hash == l.Hash && computed == l.Hash
 }

@@ -85,15 +85,15 @@ func TestEnvironment(t *testing.T) {
 func TestLeastPrivilege(t *testing.T) {
 	common := []string{"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 	want := map[string][]string{
-		"VerifyRole": {"dynamodb:GetItem", "kms:GetPublicKey", "kms:Sign", "secretsmanager:GetSecretValue"},
+		// Apart from the role stands CheckpointSigning.
+		"CheckpointRole": {"dynamodb:GetItem", "dynamodb:Query", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+		"VerifyRole":     {"dynamodb:GetItem", "kms:GetPublicKey", "kms:Sign", "secretsmanager:GetSecretValue"},
 		"IssueRole": {"dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Query",
 			"dynamodb:UpdateItem", "dynamodb:UpdateItem",
 			"kms:GetPublicKey", "s3:GetObject", "s3:ListBucket",
 			"secretsmanager:GetSecretValue"},
 		"AuditRole": {"dynamodb:DescribeStream", "dynamodb:GetItem", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
 			"dynamodb:ListStreams", "dynamodb:PutItem", "s3:ListBucket", "s3:PutObject"},
-		// Apart from the role stands CheckpointSigning.
-		"CheckpointRole": {"dynamodb:GetItem", "dynamodb:Query", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
 	}
 	for name, resource := range readResources(t) {
 		if resource.Type != "AWS::IAM::Role" {

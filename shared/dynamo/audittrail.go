@@ -54,7 +54,6 @@ type headItem struct {
 	HeadSequence   int64  `dynamodbav:"headsequence"`
 	Hash           string `dynamodbav:"hash"`
 	SequenceNumber string `dynamodbav:"sequencenumber"`
-	Collection     string `dynamodbav:"collection"` // always heads; see HeadsIndex
 }
 
 // entryItem is an entry. Entry is its JSON, which decides; the rest is for whoever looks at the table.
@@ -127,11 +126,12 @@ func (s *AuditTrail) putEntry(e audit.Entry) (*types.Put, error) {
 func (s *AuditTrail) putHead(from audit.Head, e audit.Entry) (*types.Put, error) {
 	to := audit.HeadOf(e)
 	values, err := attributevalue.MarshalMap(headItem{
-		itemKey{e.LicenseID, headSequence}, to.Sequence, to.Hash, to.SequenceNumber, heads,
+		itemKey{e.LicenseID, headSequence}, to.Sequence, to.Hash, to.SequenceNumber,
 	})
 	if err != nil {
 		return nil, err
 	}
+	values[attrCollection] = text(heads) // see HeadsIndex
 	put := &types.Put{TableName: &s.table, Item: values}
 	if from == (audit.Head{}) {
 		put.ConditionExpression = aws.String("attribute_not_exists(#licenseid)")

@@ -5,6 +5,7 @@ package checkpoint
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -88,6 +89,11 @@ func Open(vkey string, signed []byte) (Checkpoint, error) {
 	n, err := note.Open(signed, note.VerifierList(verifier))
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	for _, signature := range n.Sigs { // package note lets unused bits pass, by which one checkpoint would have several hashes
+		if _, err := base64.StdEncoding.Strict().DecodeString(signature.Base64); err != nil {
+			return Checkpoint{}, fmt.Errorf("checkpoint: signature: %w", err)
+		}
 	}
 	c, err := Parse(n.Text)
 	if err != nil {

@@ -111,11 +111,13 @@ func TestOpen(t *testing.T) {
 	if c, err := checkpoint.Open(vkey, []byte(signed)); err != nil || c.Size != 3 {
 		t.Fatalf("got %+v, %v", c, err)
 	}
-	for i := range signed { // every byte counts
-		flipped := []byte(signed)
-		flipped[i] ^= 1
-		if _, err := checkpoint.Open(vkey, flipped); err == nil {
-			t.Errorf("byte %d was changed unseen", i)
+	for i := range signed { // every bit counts
+		for bit := range 8 {
+			flipped := []byte(signed)
+			flipped[i] ^= 1 << bit
+			if _, err := checkpoint.Open(vkey, flipped); err == nil {
+				t.Errorf("bit %d of byte %d was changed unseen", bit, i)
+			}
 		}
 	}
 	for name, key := range map[string]string{

@@ -7,6 +7,9 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
+
+	"openlicenser/shared/audit"
 )
 
 // RecordHash is the hash of a license's record as it stands, or as it stood after the last entry of its chain. It is
@@ -101,4 +104,44 @@ func (r Reconciler) suspects(ctx context.Context) ([]RecordHash, error) {
 	}
 	slices.SortFunc(suspects, func(a, b RecordHash) int { return strings.Compare(a.LicenseID, b.LicenseID) })
 	return suspects, nil
+}
+
+// ChainHashes are the hashes of the records that the chains of a trail end with.
+type ChainHashes struct {
+	Trail      Trail
+	RecordHash func(audit.Head) string // the hash of the record after the head's entry
+}
+
+var _ RecordHashes = ChainHashes{}
+
+// All implements RecordHashes.
+func (c ChainHashes) All(ctx context.Context) iter.Seq2[RecordHash, error] {
+	return func(yield func(RecordHash, error) bool) {
+		for head, err := range c.Trail.Heads(ctx) {
+			if !yield(RecordHash{head.LicenseID, c.RecordHash(head.Head)}, err) {
+				return
+			}
+		}
+	}
+}
+
+// Of implements RecordHashes.
+func (c ChainHashes) Of(ctx context.Context, licenseID string) (string, error) {
+	head, err := c.Trail.Head(ctx, licenseID)
+	if err != nil {
+		return "", err
+	}
+	return c.RecordHash(head), nil
+}
+
+// PauseFor is a Reconciler's Pause of a fixed time.
+func PauseFor(d time.Duration) func(context.Context) error {
+	return func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(d):
+			return nil
+		}
+	}
 }

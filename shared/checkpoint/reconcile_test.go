@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"iter"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
 )
 
@@ -97,5 +99,27 @@ func TestReconcileFaults(t *testing.T) {
 				t.Errorf("got %v, %v", got, err)
 			}
 		})
+	}
+}
+
+func TestChainHashes(t *testing.T) {
+	w := newWorld(t, 3)
+	chains := checkpoint.ChainHashes{Trail: w.trail, RecordHash: func(h audit.Head) string { return "record of " + h.Hash }}
+	records := hashes{}
+	for i := range 3 {
+		if head := w.trail.heads[license(i)]; i > 0 {
+			records[license(i)] = "record of " + head.Hash
+		}
+	}
+	w.trail.lag[license(1)] = audit.Head{} // a list that lags behind is asked again
+	r := checkpoint.Reconciler{Records: records, Chains: chains, Pause: checkpoint.PauseFor(time.Millisecond)}
+	got, err := r.Reconcile(t.Context())
+	if err != nil || len(got) != 1 || got[0] != (checkpoint.Discrepancy{LicenseID: license(0), Why: checkpoint.ErrRemovalNotRecorded}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := checkpoint.PauseFor(time.Hour)(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }

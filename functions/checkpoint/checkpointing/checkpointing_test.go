@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"strings"
@@ -83,6 +84,10 @@ func TestSampleEvents(t *testing.T) {
 			if record["level"] != "INFO" || record["number"] != 1.0 || record["chains"] != 1.0 || record["function"] != "checkpoint" ||
 				record["AuditCheckpoints"] != 1.0 || record["AuditChainsRewritten"] != 0.0 || record["_aws"] == nil {
 				t.Errorf("logged %v", record)
+			}
+			if metrics := fmt.Sprint(record["_aws"]); !strings.Contains(metrics, "map[Name:AuditChainsRewritten Unit:Count]") ||
+				!strings.Contains(metrics, "Dimensions:[[function]]") || !strings.Contains(metrics, "Namespace:OpenLicenser") {
+				t.Errorf("the alarm's metric is not in %s", metrics)
 			}
 		})
 	}

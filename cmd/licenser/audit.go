@@ -19,6 +19,8 @@ import (
 )
 
 type auditCommand struct {
+	Verify verifyCommand `cmd:"" help:"Check that nobody has changed the audit trail: recompute its chains, and compare them with the licenses and with a signed checkpoint."`
+	Export exportCommand `cmd:"" help:"Write the audit trail of a license, one entry in a line, for licenser audit verify --file or another verifier."`
 	Replay replayCommand `cmd:"" help:"Record changes that were set aside because they could not be recorded."`
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -223,7 +222,7 @@ func (c affectedKeysCommand) Run(ctx context.Context) error {
 		row := []string{l.LicenseID, l.Status, l.CustomerID, l.CustomerName, instant(l.Created)}
 		if c.LicenseKeys {
 			var answer struct{ LicenseKey string }
-			if err := api.get(ctx, "/licenses/"+url.PathEscape(l.LicenseID)+"/key", nil, &answer); err != nil {
+			if err := api.get(ctx, licensePath(l.LicenseID)+"/key", nil, &answer); err != nil {
 				return err
 			}
 			row = append(row, answer.LicenseKey)

@@ -42,6 +42,9 @@ func NewVerifier(licenseID string, head Head) *Verifier {
 	return &Verifier{licenseID: licenseID, head: head}
 }
 
+// LicenseID is the license of the chain.
+func (v *Verifier) LicenseID() string { return v.licenseID }
+
 // Head is where the entries have led.
 func (v *Verifier) Head() Head { return v.head }
 

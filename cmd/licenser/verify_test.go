@@ -1,0 +1,292 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"openlicenser/shared/embedded"
+	"openlicenser/shared/license"
+	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/telemetry"
+)
+
+// auditedServer is the local server with a license that was changed, its trail and a checkpoint.
+type auditedServer struct {
+	*httptest.Server
+	folder      *embedded.Folder
+	checkpoints checkpoints
+	serve       serveCommand
+	license     license.License
+	tamper      func(path, body string) string // what it shows instead, nil: the truth
+}
+
+func newAuditedServer(t *testing.T) *auditedServer {
+	t.Helper()
+	log := telemetry.NewLogger(io.Discard)
+	path := t.TempDir()
+	folder, err := embedded.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { folder.Close() })
+	s := &auditedServer{folder: folder, serve: serveCommand{Data: path}, license: licensetest.Issue(t)}
+	if err := folder.Licenses.Create(t.Context(), s.license); err != nil {
+		t.Fatal(err)
+	}
+	s.revoke(t)
+	s.record(t)
+	if s.checkpoints, err = openCheckpoints(folder, path, time.Hour, log); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.checkpoints.handle(t.Context(), events.EventBridgeEvent{}); err != nil {
+		t.Fatal(err)
+	}
+	gateway := s.serve.gateway(folder, s.checkpoints, time.Hour, "test", log)
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		recorder := httptest.NewRecorder()
+		gateway.ServeHTTP(recorder, r)
+		body := recorder.Body.String()
+		if s.tamper != nil {
+			body = s.tamper(r.URL.Path, body)
+		}
+		for name, values := range recorder.Header() {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(recorder.Code)
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *auditedServer) revoke(t *testing.T) {
+	t.Helper()
+	revoked := licensetest.Revoke(t, s.license, "contract ended")
+	if err := s.folder.Licenses.Update(t.Context(), s.license, revoked); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// record lets the trail catch up.
+func (s *auditedServer) record(t *testing.T) {
+	t.Helper()
+	stream := s.serve.stream(s.folder, telemetry.NewLogger(io.Discard))
+	for {
+		progress, err := stream.deliver(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !progress {
+			return
+		}
+	}
+}
+
+func (s *auditedServer) verify(t *testing.T, change func(*verifyCommand)) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	c := verifyCommand{LicenseIDs: []string{s.license.ID}, vendorAPI: vendorAPI{s.URL}, out: &out, delay: time.Millisecond}
+	if change != nil {
+		change(&c)
+	}
+	err := c.Run(t.Context())
+	return out.String(), err
+}
+
+func (s *auditedServer) key(t *testing.T) string {
+	t.Helper()
+	response, err := http.Get(s.URL + "/audit/checkpoint-key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
+}
+
+func TestVerify(t *testing.T) {
+	s := newAuditedServer(t)
+	key := s.key(t)
+	for name, change := range map[string]func(*verifyCommand){
+		"one":                   nil,
+		"all":                   func(c *verifyCommand) { c.LicenseIDs, c.All = nil, true },
+		"with a checkpoint":     func(c *verifyCommand) { c.Checkpoint = true },
+		"and a key that I keep": func(c *verifyCommand) { c.Checkpoint, c.CheckpointKey = true, key },
+	} {
+		out, err := s.verify(t, change)
+		if err != nil || !strings.Contains(out, s.license.ID+"  ok  entries 2  ") {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		if shown := strings.Contains(out, "compare it"); shown != (name == "with a checkpoint") {
+			t.Errorf("%s: shows the key: %t", name, shown)
+		}
+	}
+	for name, change := range map[string]func(*verifyCommand){
+		"nothing to check": func(c *verifyCommand) { c.LicenseIDs = nil },
+		"no such API":      func(c *verifyCommand) { c.API = "http://127.0.0.1:1" },
+		"no license id":    func(c *verifyCommand) { c.LicenseIDs = []string{"x"} },
+	} {
+		if out, err := s.verify(t, change); err == nil || errors.Is(err, errTrail) {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+// TestVerifyFinds: whatever whoever runs the server shows in place of the truth is found, and names the license.
+func TestVerifyFinds(t *testing.T) {
+	s := newAuditedServer(t)
+	key := s.key(t)
+	audit, proof := "/licenses/"+s.license.ID+"/audit", "/licenses/"+s.license.ID+"/audit/proof"
+	pages := map[string]string{}
+	s.tamper = func(path, body string) string { pages[path] = body; return body }
+	if out, err := s.verify(t, func(c *verifyCommand) { c.Checkpoint, c.CheckpointKey = true, key }); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	first, second, _ := strings.Cut(strings.TrimPrefix(pages[audit], `{"entries":[{`), "},{")
+	second, _, _ = strings.Cut(second, `}],"head"`)
+	hashOf := func(entry string) string {
+		_, rest, _ := strings.Cut(entry, `"hash":"`)
+		return rest[:64]
+	}
+	replace := func(on, old, new string) func(path, body string) string {
+		return func(path, body string) string {
+			if path != on {
+				return body
+			}
+			changed := strings.Replace(body, old, new, 1)
+			if changed == body {
+				t.Errorf("%q is not in %s", old, body)
+			}
+			return changed
+		}
+	}
+	_, leaf, _ := strings.Cut(pages[proof], `"leaf":"`)
+	leafHash := leaf[len(s.license.ID)+3:][:64]
+	for name, test := range map[string]struct {
+		tamper func(path, body string) string
+		want   string
+	}{
+		"a changed reason":    {replace(audit, "contract ended", "contract ended!"), "entry 2 was changed"},
+		"a removed entry":     {replace(audit, first+"},{", ""), "entry 2 stands where entry 1 should"},
+		"swapped entries":     {replace(audit, first+"},{"+second, second+"},{"+first), "entry 2 stands where entry 1 should"},
+		"a tail that was cut": {replace(audit, "},{"+second, ""), "the stored head says entry 2"},
+		"and the head moved back": {func(path, body string) string {
+			body = strings.Replace(body, "},{"+second, "", 1)
+			return strings.Replace(body, `"head":{"sequence":2,"hash":"`+hashOf(second), `"head":{"sequence":1,"hash":"`+hashOf(first), 1)
+		}, "its tail was cut"},
+		"the head moved back": {replace(audit, `"head":{"sequence":2,"hash":"`+hashOf(second), `"head":{"sequence":1,"hash":"`+hashOf(first)), "the stored head says entry 1"},
+		"another record":      {replace(audit, `"recordhash":"`+pages[audit][len(pages[audit])-66:][:64]+`"}`, `"recordhash":"`+strings.Repeat("0", 64)+`"}`), "a change is missing in the trail"},
+		"no chain":            {replace(audit, pages[audit], `{"entries":[],"head":{"sequence":0,"hash":""}}`), "its tail was cut"},
+		"another leaf":        {replace(proof, leafHash, strings.Repeat("0", 64)), "checkpoint: "},
+		"another checkpoint":  {replace(proof, `\n1\n`, `\n2\n`), "checkpoint: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.tamper = test.tamper
+			out, err := s.verify(t, func(c *verifyCommand) { c.Checkpoint, c.CheckpointKey = true, key })
+			if !errors.Is(err, errTrail) || !strings.Contains(out, s.license.ID+"  WRONG  ") || !strings.Contains(out, test.want) {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+	t.Run("a key of another", func(t *testing.T) {
+		s.tamper = nil
+		other := newAuditedServer(t)
+		out, err := s.verify(t, func(c *verifyCommand) { c.Checkpoint, c.CheckpointKey = true, other.key(t) })
+		if !errors.Is(err, errTrail) || !strings.Contains(out, "checkpoint: ") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+}
+
+// TestVerifyWaits: a change that is on its way to the trail is not missing, and one that never comes is.
+func TestVerifyWaits(t *testing.T) {
+	s := newAuditedServer(t)
+	l, err := s.folder.Licenses.Get(t.Context(), s.license.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := "changed"
+	changed, err := l.Patch(license.Patch{Notes: &notes}, licensetest.Change(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.folder.Licenses.Update(t.Context(), l, changed); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := s.verify(t, nil); !errors.Is(err, errTrail) || !strings.Contains(out, "a change is missing") {
+		t.Errorf("before: %v\n%s", err, out)
+	}
+	shown := 0
+	s.tamper = func(path, body string) string {
+		if shown++; shown == 2 {
+			s.record(t)
+		}
+		return body
+	}
+	if out, err := s.verify(t, nil); err != nil || !strings.Contains(out, "ok  entries 3") {
+		t.Errorf("after: %v\n%s", err, out)
+	}
+}
+
+// TestVerifyYoung: a chain that began after the latest checkpoint is not in it, and not wrong.
+func TestVerifyYoung(t *testing.T) {
+	s := newAuditedServer(t)
+	young := licensetest.Issue(t)
+	if err := s.folder.Licenses.Create(t.Context(), young); err != nil {
+		t.Fatal(err)
+	}
+	s.record(t)
+	withCheckpoint := func(c *verifyCommand) { c.LicenseIDs, c.Checkpoint = []string{young.ID}, true }
+	if out, err := s.verify(t, withCheckpoint); err != nil || !strings.Contains(out, "not signed yet") || !strings.Contains(out, "ok  entries 1") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, err := s.checkpoints.handle(context.WithoutCancel(t.Context()), events.EventBridgeEvent{}); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := s.verify(t, withCheckpoint); err != nil || strings.Contains(out, "not signed yet") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestExport: the exported file is verified without a server, and a changed one is refused.
+func TestExport(t *testing.T) {
+	s := newAuditedServer(t)
+	var out bytes.Buffer
+	if err := (exportCommand{LicenseID: s.license.ID, vendorAPI: vendorAPI{s.URL}, out: &out}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "chain.jsonl")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	offline := func(c *verifyCommand) { c.LicenseIDs, c.File, c.API = nil, file, "http://127.0.0.1:1" }
+	exported := out.String()
+	write(exported)
+	if out, err := s.verify(t, offline); err != nil || !strings.Contains(out, s.license.ID+"  ok  entries 2") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for name, text := range map[string]string{
+		"changed": strings.Replace(exported, "contract ended", "contract begun", 1), "cut off": exported[:len(exported)-1], "empty": "",
+	} {
+		write(text)
+		if out, err := s.verify(t, offline); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+}

@@ -19,11 +19,12 @@ const (
 
 // The environment variables by which `make test-aws` tells tests what it has started.
 const (
-	DynamoDBVariable = "LICENSER_TEST_DYNAMODB_ENDPOINT" // URL of DynamoDB Local
-	MotoVariable     = "LICENSER_TEST_MOTO_ENDPOINT"     // URL of moto
-	BuildVariable    = "LICENSER_TEST_BUILD"             // folder that sam build has filled
-	APIVariable      = "LICENSER_TEST_API"               // URL of the API that sam local has started
-	RequiredVariable = "LICENSER_TEST_AWS"               // "required": to skip a test is a failure
+	DynamoDBVariable  = "LICENSER_TEST_DYNAMODB_ENDPOINT" // URL of DynamoDB Local
+	MotoVariable      = "LICENSER_TEST_MOTO_ENDPOINT"     // URL of moto
+	BuildVariable     = "LICENSER_TEST_BUILD"             // folder that sam build has filled
+	APIVariable       = "LICENSER_TEST_API"               // URL of the API that sam local has started
+	SAMInvokeVariable = "LICENSER_TEST_SAM_INVOKE"        // sam local invoke, with its options
+	RequiredVariable  = "LICENSER_TEST_AWS"               // "required": to skip a test is a failure
 )
 
 // Need answers the value of one of the variables. Where it is not set it skips the test, and under `make test-aws`

@@ -58,8 +58,10 @@ func TestBuiltFunctions(t *testing.T) {
 	auditor := run("AuditFunction")
 	stream := awstest.Stream{Client: dynamodbstreams.NewFromConfig(awstest.Config(dynamoDB)), ARN: template.Value("LicenseTable.StreamArn")}
 	lifetest.Run(t, lifetest.Service{
-		URL:    serveGateway(t, template, run),
-		Settle: func(changes int) { deliver(t, stream, changes, func(event, answer any) { auditor.Invoke(event, "", answer) }) },
+		URL: serveGateway(t, template, run),
+		Settle: func(changes int) {
+			deliver(t, stream, changes, func(event, answer any) { auditor.Invoke(event, "", answer) })
+		},
 	})
 }
 
@@ -149,8 +151,10 @@ func TestSAMLocal(t *testing.T) {
 	}
 	stream := awstest.Stream{Client: dynamodbstreams.NewFromConfig(cfg), ARN: aws.ToString(table.Table.LatestStreamArn)}
 	lifetest.Run(t, lifetest.Service{
-		URL:    url,
-		Settle: func(changes int) { deliver(t, stream, changes, func(event, answer any) { samInvoke(t, "AuditFunction", event, answer) }) },
+		URL: url,
+		Settle: func(changes int) {
+			deliver(t, stream, changes, func(event, answer any) { samInvoke(t, "AuditFunction", event, answer) })
+		},
 	})
 }
 

@@ -110,17 +110,18 @@ func (d driver) license(a answer, status int) (l license) {
 // refused wants a problem detail.
 func (d driver) refused(a answer, status int, code string, fields ...string) {
 	d.Helper()
+	if contentType := a.header.Get("Content-Type"); a.status != status || contentType != "application/problem+json" {
+		d.Errorf("got %d %q %s, want %d %s", a.status, contentType, a.body, status, code)
+		return
+	}
 	var problem struct {
 		Code   string
 		Status int
 		Errors []struct{ Field string }
 	}
 	d.decode(a, &problem)
-	if a.status != status || problem.Status != status || problem.Code != code {
-		d.Errorf("got %d %s, want %d %s", a.status, a.body, status, code)
-	}
-	if contentType := a.header.Get("Content-Type"); contentType != "application/problem+json" {
-		d.Errorf("a problem of the type %q", contentType)
+	if problem.Status != status || problem.Code != code {
+		d.Errorf("got %s, want %d %s", a.body, status, code)
 	}
 	var wrong []string
 	for _, f := range problem.Errors {
@@ -378,15 +379,18 @@ func (d driver) audit(l license, changes int) {
 	if d.Settle != nil {
 		d.Settle(changes)
 	}
-	want := []string{"ISSUED ", "CHANGED the invoice was paid", "SUSPENDED unpaid", "REINSTATED paid", "RENEWED another year",
+	want := []string{"ISSUED", "CHANGED the invoice was paid", "SUSPENDED unpaid", "REINSTATED paid", "RENEWED another year",
 		"REVOKED contract ended", "REINSTATED revoked by mistake", "REVOKED issued by mistake", "DELETED issued by mistake"}
 	var entries []audit.Entry
 	for deadline := time.Now().Add(30 * time.Second); len(entries) < len(want) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		entries = d.trail(l.LicenseID)
 	}
 	var got []string
-	for _, e := range entries {
-		got = append(got, string(e.Action)+" "+e.Reason)
+	for i, e := range entries {
+		got = append(got, strings.TrimSpace(string(e.Action)+" "+e.Reason))
+		if l.ChangedBy == "" && i < len(want) { // without a principal, as under sam local, the trail keeps no reason
+			want[i], _, _ = strings.Cut(want[i], " ")
+		}
 		if e.Actor == "" || l.ChangedBy != "" && e.Actor != l.ChangedBy {
 			d.Errorf("entry %d is of %q, the license was changed by %q", e.Sequence, e.Actor, l.ChangedBy)
 		}

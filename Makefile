@@ -23,14 +23,14 @@ SAM_LOCAL = SAM='$(CURDIR)/$(VENV)/bin/sam' ARCHITECTURE=$(HERE_ARCHITECTURE) BU
 DYNAMODB := .tools/dynamodb-local
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 run: ## build and start the service on http://127.0.0.1:3000; ARGS="--listen ... --data ..." changes where
 	@$(GO_BUILD) -ldflags='-buildid=' -o bin/licenser ./cmd/licenser
 	@exec bin/licenser serve $(ARGS)
 
 # The race detector needs cgo, a C compiler and a platform that has it; whether runtime/cgo builds tells all three.
-test: ## all hermetic tests
+test: ## all tests that need no AWS
 	@if go build -race runtime/cgo 2>/dev/null; then race=-race; \
 	else echo 'make test: no C compiler for cgo on this machine, so without the race detector'; fi; \
 	echo go test $$race ./...; go test $$race ./...

@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test build lint lint-go lint-template ci clean
+.PHONY: test-aws sam-local sam-local-test sam-build-here awslocal
 .PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction build-CheckpointFunction
 
 # The processor of the Lambda functions: arm64, or amd64. sam build sets it from the template's Architecture.
@@ -14,18 +15,35 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 VENV := .tools/venv
 SAM := SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam
 
+# The binaries for this machine have a folder of their own: sam deploy would take them for those that it deploys.
+HERE := .aws-sam/here
+HERE_ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+AWSLOCAL := .tools/awslocal
+SAM_LOCAL = SAM='$(CURDIR)/$(VENV)/bin/sam' ARCHITECTURE=$(HERE_ARCHITECTURE) BUILD='$(HERE)' $(AWSLOCAL) sam-local
+DYNAMODB := .tools/dynamodb-local
+
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 run: ## build and start the service on http://127.0.0.1:3000; ARGS="--listen ... --data ..." changes where
 	@$(GO_BUILD) -ldflags='-buildid=' -o bin/licenser ./cmd/licenser
 	@exec bin/licenser serve $(ARGS)
 
 # The race detector needs cgo, a C compiler and a platform that has it; whether runtime/cgo builds tells all three.
-test: ## all hermetic tests
+test: ## all tests that need no AWS
 	@if go build -race runtime/cgo 2>/dev/null; then race=-race; \
 	else echo 'make test: no C compiler for cgo on this machine, so without the race detector'; fi; \
 	echo go test $$race ./...; go test $$race ./...
+
+# All packages whose tests use shared/awstest. A test that is skipped here for want of AWS is a failure.
+test-aws: awslocal sam-build-here ## the tests against DynamoDB Local, moto, and the binaries of sam build; needs Java, Maven and Python
+	LICENSER_TEST_BUILD='$(CURDIR)/$(HERE)' $(AWSLOCAL) run \
+	  go test -count=1 $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | sed -n '/shared\/awstest[] ]/s/ .*//p')
+
+sam-local: awslocal sam-build-here ## the API by sam local start-api, with stand-ins for AWS; needs Docker as well
+	@$(SAM_LOCAL)
+sam-local-test: awslocal sam-build-here ## drive the whole life of a license over sam local start-api
+	@LICENSER_TEST_BUILD='$(CURDIR)/$(HERE)' $(SAM_LOCAL) go test -count=1 -v -run '^TestSAMLocal$$' ./functions
 
 build: ## all binaries, reproducibly: bin/lambda/*/bootstrap and bin/licenser
 	$(BUILD_LAMBDA) -o bin/lambda/verify/bootstrap ./functions/verify
@@ -59,11 +77,26 @@ lint-template: $(VENV)/installed
 
 $(VENV)/installed: .ci/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	{ echo 'The template checks need Python 3.10 or later as $(PYTHON); PYTHON=... names another.'; exit 1; }
+	{ echo 'The SAM CLI and moto need Python 3.10 or later as $(PYTHON); PYTHON=... names another.'; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV) || \
-	{ echo 'The template checks need the Python module venv (on Debian and Ubuntu the package python3-venv).'; exit 1; }
+	{ echo 'The SAM CLI and moto need the Python module venv (on Debian and Ubuntu the package python3-venv).'; exit 1; }
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement .ci/requirements.txt
 	@touch $@
+
+$(DYNAMODB)/installed: .ci/dynamodb-local/pom.xml
+	@java -version >/dev/null 2>&1 || \
+	{ echo 'DynamoDB Local needs Java 17 or later (on Debian and Ubuntu the package default-jre-headless).'; exit 1; }
+	@mvn --version >/dev/null 2>&1 || \
+	{ echo 'To install DynamoDB Local takes Maven (on Debian and Ubuntu the package maven).'; exit 1; }
+	@rm -rf $(DYNAMODB)
+	mvn --quiet --batch-mode --file .ci/dynamodb-local/pom.xml dependency:copy-dependencies -DoutputDirectory='$(CURDIR)/$(DYNAMODB)'
+	@touch $@
+
+awslocal: $(VENV)/installed $(DYNAMODB)/installed
+	@go build -o $(AWSLOCAL) ./cmd/awslocal
+
+sam-build-here: $(VENV)/installed
+	$(SAM) build --build-dir $(HERE) --parameter-overrides Architecture=$(HERE_ARCHITECTURE)
 
 ci: ## all that CI runs
 	.ci/run

@@ -9,34 +9,29 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/google/uuid"
 
 	"openlicenser/functions/audit/auditing/auditingtest"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/audit/audittest"
+	"openlicenser/shared/awstest"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/idempotency/idempotencytest"
 	"openlicenser/shared/license/licensetest"
 )
 
-// endpointVariable names the URL of a DynamoDB for tests, as DynamoDB Local at http://localhost:8000.
-const endpointVariable = "LICENSER_TEST_DYNAMODB_ENDPOINT"
-
 func TestLicensesContract(t *testing.T) {
-	endpoint := endpointOrSkip(t)
+	endpoint := awstest.Need(t, awstest.DynamoDBVariable)
 	licensetest.TestStore(t, func(t *testing.T) licensetest.Harness {
 		client := newClient(endpoint)
-		table := createTable(t, client, licenseTable())
+		table := createTable(t, client, "LicenseTable")
 		other := otherTool{endpoint: endpoint, table: table}
 		return licensetest.Harness{
 			Store: dynamo.NewLicenses(client, table), PutRecord: other.put, Record: other.get,
@@ -45,100 +40,33 @@ func TestLicensesContract(t *testing.T) {
 }
 
 func TestAuditTrailContract(t *testing.T) {
-	endpoint := endpointOrSkip(t)
+	endpoint := awstest.Need(t, awstest.DynamoDBVariable)
 	audittest.TestStore(t, func(t *testing.T) audit.Store {
 		client := newClient(endpoint)
-		return dynamo.NewAuditTrail(client, createTable(t, client, auditTable()))
+		return dynamo.NewAuditTrail(client, createTable(t, client, "AuditTable"))
 	})
 }
 
 // TestAuditTrailExactlyOnce runs the audit function's model.
 func TestAuditTrailExactlyOnce(t *testing.T) {
-	client := newClient(endpointOrSkip(t))
-	store := dynamo.NewAuditTrail(client, createTable(t, client, auditTable()))
+	client := newClient(awstest.Need(t, awstest.DynamoDBVariable))
+	store := dynamo.NewAuditTrail(client, createTable(t, client, "AuditTable"))
 	auditingtest.Examples(t, store, 20)
 	auditingtest.CrashAtEveryWrite(t, store)
 }
 
 func TestIdempotencyContract(t *testing.T) {
-	endpoint := endpointOrSkip(t)
+	endpoint := awstest.Need(t, awstest.DynamoDBVariable)
 	idempotencytest.TestStore(t, func(t *testing.T) idempotency.Store {
 		client := newClient(endpoint)
-		table := createTable(t, client, &dynamodb.CreateTableInput{
-			AttributeDefinitions: attributes(types.ScalarAttributeTypeS, "key"), KeySchema: keySchema("key"),
-		})
-		return dynamo.NewIdempotency(client, table)
+		return dynamo.NewIdempotency(client, createTable(t, client, "IdempotencyTable"))
 	})
 }
 
-func endpointOrSkip(t *testing.T) string {
+// createTable makes a table as the template declares it, without its time to live: the contracts' clocks stand in the past.
+func createTable(t *testing.T, client *dynamodb.Client, id string) string {
 	t.Helper()
-	endpoint := os.Getenv(endpointVariable)
-	if endpoint == "" {
-		t.Skipf("set %s to the URL of a DynamoDB Local to run the contract against it", endpointVariable)
-	}
-	return endpoint
-}
-
-func licenseTable() *dynamodb.CreateTableInput {
-	return &dynamodb.CreateTableInput{
-		AttributeDefinitions: attributes(types.ScalarAttributeTypeS, "licenseid", "collection", "customerid", "expirationdate", "standing"),
-		KeySchema:            keySchema("licenseid"),
-		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{
-			index("newest", "collection", "licenseid"), index("customer", "customerid", "licenseid"),
-			index("expiry", "collection", "expirationdate"), index("standing", "standing", "expirationdate"),
-		},
-	}
-}
-
-func auditTable() *dynamodb.CreateTableInput {
-	return &dynamodb.CreateTableInput{
-		AttributeDefinitions: append(attributes(types.ScalarAttributeTypeS, "licenseid", "collection"),
-			attributes(types.ScalarAttributeTypeN, "sequence")...),
-		KeySchema:              keySchema("licenseid", "sequence"),
-		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{index("heads", "collection", "licenseid")},
-	}
-}
-
-func attributes(scalar types.ScalarAttributeType, names ...string) (definitions []types.AttributeDefinition) {
-	for _, name := range names {
-		definitions = append(definitions, types.AttributeDefinition{AttributeName: &name, AttributeType: scalar})
-	}
-	return definitions
-}
-
-func keySchema(names ...string) (schema []types.KeySchemaElement) {
-	roles := []types.KeyType{types.KeyTypeHash, types.KeyTypeRange}
-	for i, name := range names {
-		schema = append(schema, types.KeySchemaElement{AttributeName: &name, KeyType: roles[i]})
-	}
-	return schema
-}
-
-func index(name, partitionKey, sortKey string) types.GlobalSecondaryIndex {
-	return types.GlobalSecondaryIndex{
-		IndexName:  &name,
-		KeySchema:  keySchema(partitionKey, sortKey),
-		Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll},
-	}
-}
-
-// createTable makes a table of a random name, which goes when the test ends.
-func createTable(t *testing.T, client *dynamodb.Client, in *dynamodb.CreateTableInput) string {
-	t.Helper()
-	in.TableName = aws.String("licenser-test-" + uuid.NewString())
-	in.BillingMode = types.BillingModePayPerRequest
-	if _, err := client.CreateTable(t.Context(), in); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_, _ = client.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: in.TableName})
-	})
-	waiter := dynamodb.NewTableExistsWaiter(client)
-	if err := waiter.Wait(t.Context(), &dynamodb.DescribeTableInput{TableName: in.TableName}, time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	return *in.TableName
+	return aws.ToString(awstest.NewTable(t, client, id).TableName)
 }
 
 // otherTool reads and writes records without this package and without the SDK's types, so that a mistake in

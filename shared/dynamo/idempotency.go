@@ -50,7 +50,7 @@ type idempotencyItem struct {
 }
 
 // Put implements idempotency.Store. Where the SDK repeats a put whose reply was lost, it meets its own record, and
-// recognizes it by the request's id.
+// recognizes it by NewID as well as the request's id: clients can choose that one, and SAM's local gateway gives the same to all.
 func (s *Idempotency) Put(ctx context.Context, r idempotency.Record, now time.Time) (*idempotency.Record, error) {
 	values, err := attributevalue.MarshalMap(idempotencyItem{
 		Key: r.Key, Fingerprint: r.Fingerprint, RequestID: r.ID, At: r.At.UnixMilli(), NewID: r.NewID,
@@ -82,7 +82,7 @@ func (s *Idempotency) Put(ctx context.Context, r idempotency.Record, now time.Ti
 	if err != nil {
 		return nil, fmt.Errorf("put idempotency record: %w", err)
 	}
-	if existing.ID == r.ID {
+	if existing.ID == r.ID && existing.NewID == r.NewID {
 		return nil, nil
 	}
 	return existing, nil

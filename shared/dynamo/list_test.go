@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"openlicenser/shared/attribute"
+	"openlicenser/shared/awstest"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/license"
 	"openlicenser/shared/license/licensetest"
@@ -13,9 +14,9 @@ import (
 
 // TestListContract: what the indexes do with records of other tools, on a real DynamoDB or its like.
 func TestListContract(t *testing.T) {
-	endpoint := endpointOrSkip(t)
+	endpoint := awstest.Need(t, awstest.DynamoDBVariable)
 	client := newClient(endpoint)
-	table := createTable(t, client, licenseTable())
+	table := createTable(t, client, "LicenseTable")
 	store, other := dynamo.NewLicenses(client, table), otherTool{endpoint, table}
 
 	ours := licensetest.Issue(t)

@@ -107,19 +107,25 @@ type invocation struct {
 	answer  chan []byte
 }
 
-// Start builds the package in folder and runs it with the environment, NAME=value, and nothing of this process's.
+// Start builds the package in folder and runs it, like Run.
 func Start(t testing.TB, folder string, environment ...string) *Function {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "bootstrap")
 	if out, err := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", binary, folder).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
+	return Run(t, binary, environment...)
+}
+
+// Run runs a built function with the environment, NAME=value, and nothing of this process's.
+func Run(t testing.TB, binary string, environment ...string) *Function {
+	t.Helper()
 	f := &Function{t: t, events: make(chan invocation), output: &lockedBuffer{}}
 	runtime := httptest.NewServer(f.runtimeAPI())
 	command := exec.Command(binary)
 	command.Env = append(environment,
 		"AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(runtime.URL, "http://"),
-		"AWS_LAMBDA_FUNCTION_NAME="+filepath.Base(folder),
+		"AWS_LAMBDA_FUNCTION_NAME="+filepath.Base(filepath.Dir(binary)),
 		"AWS_REGION=eu-central-1", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=example",
 		"HOME="+os.TempDir())
 	command.Stdout, command.Stderr = f.output, f.output

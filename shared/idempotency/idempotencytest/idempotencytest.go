@@ -20,6 +20,7 @@ var now = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 func TestStore(t *testing.T, open func(t *testing.T) idempotency.Store) {
 	for name, test := range map[string]func(*testing.T, idempotency.Store){
 		"Put/ThenFindIt":      putThenFind,
+		"Put/SameRequestID":   putWithSameRequestID,
 		"Put/Concurrent":      putConcurrently,
 		"Put/Expired":         putExpired,
 		"TakeOver/OnlyOne":    takeOver,
@@ -69,6 +70,16 @@ func putThenFind(t *testing.T, store idempotency.Store) {
 	want := record()
 	if diff := cmp.Diff(&want, put(t, store, other, now)); diff != "" {
 		t.Errorf("(-put +found):\n%s", diff)
+	}
+}
+
+// putWithSameRequestID: a client can choose the id of its requests, and need not choose well.
+func putWithSameRequestID(t *testing.T, store idempotency.Store) {
+	put(t, store, record(), now)
+	again := record()
+	again.NewID = "license-2"
+	if existing := put(t, store, again, now); existing == nil || existing.NewID != "license-1" {
+		t.Errorf("another request of the same id met %+v", existing)
 	}
 }
 

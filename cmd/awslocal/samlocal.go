@@ -1,0 +1,207 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"openlicenser/shared/awstest"
+)
+
+// What the Makefile says.
+var (
+	sam          = os.Getenv("SAM")          // the SAM CLI
+	build        = os.Getenv("BUILD")        // the folder that sam build has filled
+	architecture = os.Getenv("ARCHITECTURE") // that it was built for: arm64 or x86_64
+)
+
+// samLocal starts the API on the stand-ins. A command is told where it is; without one, a person is.
+func samLocal(ctx context.Context, args []string) error {
+	bridge, err := dockerBridge(ctx)
+	if err != nil {
+		return err
+	}
+	return withServices(ctx, func(s services) error {
+		cloud := awstest.NewCloud(s.dynamoDB, s.moto)
+		if err := deploy(ctx, cloud); err != nil {
+			return err
+		}
+		endpoint, err := serveEndpoint(bridge, s, cloud.KMS)
+		if err != nil {
+			return err
+		}
+		return withImage(ctx, endpoint, func() error { return startAPI(ctx, s, args) })
+	})
+}
+
+var errNoDocker = errors.New(`sam local runs the functions in Docker, and no Docker engine answers here.
+Install one (on Debian and Ubuntu: sudo apt-get install -y --no-install-recommends docker.io), start it
+(sudo systemctl start docker, or sudo dockerd), and let "docker version" name a server`)
+
+// dockerBridge answers the address at which containers reach this machine.
+func dockerBridge(ctx context.Context) (address string, err error) {
+	output, err := exec.CommandContext(ctx, "docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").Output()
+	if err != nil {
+		return "", errNoDocker
+	}
+	return strings.TrimSpace(string(output)), nil
+}
+
+// deploy makes what the template declares, under the names that the functions get: sam local puts the logical id where the
+// template refers to a resource.
+func deploy(ctx context.Context, cloud awstest.Cloud) error {
+	template, err := awstest.ReadTemplate(nil)
+	if err != nil {
+		return err
+	}
+	_, err = template.Deploy(ctx, cloud, func(id string) string { return id })
+	return err
+}
+
+// serveEndpoint is one endpoint for all of AWS, on the address of the Docker bridge only.
+func serveEndpoint(bridge string, s services, kms http.Handler) (endpoint string, err error) {
+	proxies := map[string]http.Handler{"TrentService": kms}
+	for service, target := range map[string]string{"DynamoDB_20120810": s.dynamoDB, "DynamoDBStreams_20120810": s.dynamoDB, "": s.moto} {
+		parsed, err := url.Parse(target)
+		if err != nil {
+			return "", err
+		}
+		proxies[service] = httputil.NewSingleHostReverseProxy(parsed)
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(bridge, "0"))
+	if err != nil {
+		return "", err
+	}
+	go http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		service, _, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		proxy := proxies[service]
+		if proxy == nil {
+			proxy = proxies[""]
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	return "http://" + listener.Addr().String(), nil
+}
+
+// withImage makes the image that sam local runs the functions in, with no registry: it holds the runtime interface emulator that
+// comes with the SAM CLI, and no more, for our binaries need nothing. The endpoint goes with it, because sam local
+// passes on no variable that the template does not declare. An image that had the name before gets it back.
+func withImage(ctx context.Context, endpoint string, do func() error) error {
+	tag := "public.ecr.aws/lambda/provided:al2023-rapid-" + architecture
+	emulators, err := filepath.Glob(filepath.Join(filepath.Dir(sam), "../lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-"+architecture))
+	if err != nil || len(emulators) != 1 {
+		return fmt.Errorf("found %d runtime interface emulators beside %s, %v", len(emulators), sam, err)
+	}
+	folder, err := os.MkdirTemp("", "awslocal")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	emulator, err := os.ReadFile(emulators[0])
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(folder, "aws-lambda-rie"), emulator, 0o755); err != nil {
+		return err
+	}
+	recipe := "FROM scratch\nCOPY aws-lambda-rie /var/rapid/aws-lambda-rie\nENV AWS_ENDPOINT_URL=" + endpoint + "\n"
+	if err := os.WriteFile(filepath.Join(folder, "Dockerfile"), []byte(recipe), 0o644); err != nil {
+		return err
+	}
+	before := docker("image", "inspect", "--format", "{{.Id}}", tag)
+	command := exec.CommandContext(ctx, "docker", "build", "--quiet", "--tag", tag, folder)
+	command.Env = append(os.Environ(), "DOCKER_BUILDKIT=0") // BuildKit is not everywhere where an engine is
+	var complaints bytes.Buffer
+	command.Stderr = &complaints
+	output, err := command.Output()
+	if err != nil {
+		return fmt.Errorf("docker build: %w\n%s", err, &complaints)
+	}
+	image := strings.TrimSpace(string(output))
+	defer func() {
+		for container := range strings.FieldsSeq(docker("ps", "--all", "--quiet", "--filter", "ancestor="+image)) { // sam local leaves one behind at times
+			docker("rm", "--force", container)
+		}
+		docker("image", "rm", "--force", image)
+		if before != "" {
+			docker("tag", before, tag)
+		}
+	}()
+	return do()
+}
+
+// docker answers what docker prints, or nothing.
+func docker(args ...string) string {
+	output, err := exec.Command("docker", args...).Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(output))
+}
+
+// startAPI runs `sam local start-api` while the command runs, or until Ctrl-C.
+func startAPI(ctx context.Context, s services, args []string) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	api := "http://127.0.0.1:" + port
+	options := []string{"--template", filepath.Join(build, "template.yaml"), "--parameter-overrides", "Architecture=" + architecture, "--skip-pull-image"}
+	environment := []string{
+		"SAM_CLI_TELEMETRY=0", "AWS_REGION=" + awstest.Region, "AWS_DEFAULT_REGION=" + awstest.Region,
+		"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=example",
+	}
+	log, err := os.Create(filepath.Join(build, "start-api.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	p, err := start(append([]string{sam, "local", "start-api", "--host", "127.0.0.1", "--port", port, "--warm-containers", "EAGER"}, options...), log, log, environment...)
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	if err := p.ready(ctx, api+"/.well-known/jwks.json", 3*time.Minute, func(status int) bool { return status == http.StatusOK }); err != nil {
+		p.stop()
+		if text, err := os.Open(log.Name()); err == nil {
+			io.Copy(os.Stderr, text)
+		}
+		return fmt.Errorf("sam local start-api: %w", err)
+	}
+	if len(args) > 0 {
+		invoke := strings.Join(append([]string{sam, "local", "invoke"}, options...), " ")
+		return command(ctx, args, append(append(environment, s.environment()...), awstest.APIVariable+"="+api, awstest.SAMInvokeVariable+"="+invoke)...)
+	}
+	fmt.Printf(welcome, api, api, api, api, log.Name())
+	select {
+	case <-p.ended:
+		return fmt.Errorf("sam local start-api: %w", p.err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+const welcome = `
+The API is at %s, with DynamoDB Local, moto and a stand-in for KMS behind it. Ctrl-C ends it all, and nothing is kept.
+
+Paste into another terminal:
+
+  curl -s %s/licenses -d '{"customername":"Example Ltd","expirationdate":"2099-01-31"}' | tee license.json
+  curl -s %s/verify-license -d "{\"licensekey\":\"$(sed 's/.*"licensekey":"\([^"]*\)".*/\1/' license.json)\"}"
+  curl -s %s/licenses
+
+sam local connects no stream, so that audit trails stay empty. The functions log to %s.
+`

@@ -1,0 +1,13 @@
+package main
+
+import (
+	"testing"
+
+	"openlicenser/functions/lifetest"
+)
+
+func TestLife(t *testing.T) {
+	s := start(t, t.TempDir())
+	lifetest.Run(t, lifetest.Service{URL: s.url})
+	s.stop()
+}

@@ -1,0 +1,158 @@
+package awstest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
+)
+
+// Stream reads a table's stream, as an event source mapping of Lambda does.
+type Stream struct {
+	Client *dynamodbstreams.Client
+	ARN    string
+}
+
+// FromTheStart answers all records of all shards, from the first that the stream still has (TRIM_HORIZON), and waits until
+// there are n.
+func (s Stream) FromTheStart(ctx context.Context, n int) ([]events.DynamoDBEventRecord, error) {
+	for {
+		records, err := s.readAll(ctx)
+		if err != nil || len(records) >= n {
+			return records, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%d of %d records are in the stream: %w", len(records), n, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (s Stream) readAll(ctx context.Context) ([]events.DynamoDBEventRecord, error) {
+	var records []events.DynamoDBEventRecord
+	in := &dynamodbstreams.DescribeStreamInput{StreamArn: &s.ARN}
+	for {
+		out, err := s.Client.DescribeStream(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, shard := range out.StreamDescription.Shards { // parents come before their children
+			more, err := s.readShard(ctx, shard)
+			if err != nil {
+				return nil, err
+			}
+			records = append(records, more...)
+		}
+		if in.ExclusiveStartShardId = out.StreamDescription.LastEvaluatedShardId; in.ExclusiveStartShardId == nil {
+			return records, nil
+		}
+	}
+}
+
+// readShard reads until the shard ends or, of an open one, until a page is empty.
+func (s Stream) readShard(ctx context.Context, shard types.Shard) ([]events.DynamoDBEventRecord, error) {
+	start, err := s.Client.GetShardIterator(ctx, &dynamodbstreams.GetShardIteratorInput{
+		StreamArn: &s.ARN, ShardId: shard.ShardId, ShardIteratorType: types.ShardIteratorTypeTrimHorizon,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var records []events.DynamoDBEventRecord
+	for iterator := start.ShardIterator; iterator != nil; {
+		page, err := s.Client.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: iterator})
+		if err != nil {
+			return nil, err
+		}
+		for _, record := range page.Records {
+			converted, err := lambdaRecord(record, s.ARN)
+			if err != nil {
+				return nil, err
+			}
+			records = append(records, converted)
+		}
+		if iterator = page.NextShardIterator; len(page.Records) == 0 {
+			break
+		}
+	}
+	return records, nil
+}
+
+// lambdaRecord is the record as Lambda hands it over
+// (https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html): written as JSON and read by the event's own decoder.
+func lambdaRecord(record types.Record, arn string) (converted events.DynamoDBEventRecord, err error) {
+	change := record.Dynamodb
+	details := map[string]any{
+		"ApproximateCreationDateTime": change.ApproximateCreationDateTime.Unix(),
+		"SequenceNumber":              change.SequenceNumber,
+		"SizeBytes":                   change.SizeBytes,
+		"StreamViewType":              change.StreamViewType,
+	}
+	for name, image := range map[string]map[string]types.AttributeValue{"Keys": change.Keys, "OldImage": change.OldImage, "NewImage": change.NewImage} {
+		if image == nil {
+			continue
+		}
+		if details[name], err = toJSONMap(image); err != nil {
+			return converted, err
+		}
+	}
+	text, err := json.Marshal(map[string]any{
+		"eventID": record.EventID, "eventName": record.EventName, "eventVersion": record.EventVersion,
+		"eventSource": record.EventSource, "awsRegion": record.AwsRegion, "eventSourceARN": arn, "dynamodb": details,
+	})
+	if err != nil {
+		return converted, err
+	}
+	return converted, json.Unmarshal(text, &converted)
+}
+
+func toJSONMap(values map[string]types.AttributeValue) (map[string]any, error) {
+	converted := map[string]any{}
+	for name, value := range values {
+		var err error
+		if converted[name], err = toJSON(value); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return converted, nil
+}
+
+// toJSON writes DynamoDB JSON, in which the type is the name of the only member.
+func toJSON(value types.AttributeValue) (any, error) {
+	switch v := value.(type) {
+	case *types.AttributeValueMemberS:
+		return map[string]any{"S": v.Value}, nil
+	case *types.AttributeValueMemberN:
+		return map[string]any{"N": v.Value}, nil
+	case *types.AttributeValueMemberB:
+		return map[string]any{"B": v.Value}, nil
+	case *types.AttributeValueMemberBOOL:
+		return map[string]any{"BOOL": v.Value}, nil
+	case *types.AttributeValueMemberNULL:
+		return map[string]any{"NULL": v.Value}, nil
+	case *types.AttributeValueMemberSS:
+		return map[string]any{"SS": v.Value}, nil
+	case *types.AttributeValueMemberNS:
+		return map[string]any{"NS": v.Value}, nil
+	case *types.AttributeValueMemberBS:
+		return map[string]any{"BS": v.Value}, nil
+	case *types.AttributeValueMemberM:
+		members, err := toJSONMap(v.Value)
+		return map[string]any{"M": members}, err
+	case *types.AttributeValueMemberL:
+		list := make([]any, len(v.Value))
+		for i, element := range v.Value {
+			var err error
+			if list[i], err = toJSON(element); err != nil {
+				return nil, err
+			}
+		}
+		return map[string]any{"L": list}, nil
+	default:
+		return nil, fmt.Errorf("a value of the type %T", value)
+	}
+}

@@ -12,6 +12,7 @@ BUILD_LAMBDA = GOOS=linux GOARCH=$(LAMBDA_GOARCH) $(GO_BUILD) -tags lambda.norpc
 
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 VENV := .tools/venv
+CHECKOV := .tools/checkov
 SAM := SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam
 
 help: ## this list
@@ -41,7 +42,7 @@ build-IssueFunction:
 build-AuditFunction:
 	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/audit
 
-lint: lint-go lint-template ## gofmt, go vet, staticcheck, cfn-lint, sam validate
+lint: lint-go lint-template ## gofmt, go vet, staticcheck, cfn-lint, sam validate, checkov, what gets deployed
 
 lint-go:
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...) | sort -u); \
@@ -49,9 +50,21 @@ lint-go:
 	go vet ./...
 	$(STATICCHECK) ./...
 
-lint-template: $(VENV)/installed
+lint-template: $(VENV)/installed $(CHECKOV)/installed
 	$(VENV)/bin/cfn-lint --include-checks I --template template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint --template template.yaml
+	$(CHECKOV)/bin/checkov --config-file .ci/checkov.yaml
+	@$(VENV)/bin/python .ci/resources.py | diff -u .ci/resources.txt - || \
+	{ echo 'What gets deployed has changed. If it should: make resources, and commit .ci/resources.txt.'; exit 1; }
+
+.PHONY: resources
+resources: $(VENV)/installed ## count what gets deployed into .ci/resources.txt, for review
+	$(VENV)/bin/python .ci/resources.py >.ci/resources.txt
+
+$(CHECKOV)/installed: .ci/requirements-checkov.txt $(VENV)/installed
+	@$(PYTHON) -m venv --clear $(CHECKOV)
+	$(CHECKOV)/bin/pip install --quiet --disable-pip-version-check --requirement .ci/requirements-checkov.txt
+	@touch $@
 
 $(VENV)/installed: .ci/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

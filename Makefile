@@ -42,7 +42,7 @@ build-IssueFunction:
 build-AuditFunction:
 	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/audit
 
-lint: lint-go lint-template ## gofmt, go vet, staticcheck, cfn-lint, sam validate, checkov, what gets deployed
+lint: lint-go lint-template ## gofmt, go vet, staticcheck, cfn-lint, sam validate, openapi-spec-validator, checkov, what gets deployed
 
 lint-go:
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...) | sort -u); \
@@ -53,6 +53,7 @@ lint-go:
 lint-template: $(VENV)/installed $(CHECKOV)/installed
 	$(VENV)/bin/cfn-lint --include-checks I --template template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint --template template.yaml
+	$(VENV)/bin/openapi-spec-validator openapi.yaml
 	$(CHECKOV)/bin/checkov --config-file .ci/checkov.yaml
 	@$(VENV)/bin/python .ci/resources.py | diff -u .ci/resources.txt - || \
 	{ echo 'What gets deployed has changed. If it should: make resources, and commit .ci/resources.txt.'; exit 1; }
@@ -61,7 +62,7 @@ lint-template: $(VENV)/installed $(CHECKOV)/installed
 resources: $(VENV)/installed ## count what gets deployed into .ci/resources.txt, for review
 	$(VENV)/bin/python .ci/resources.py >.ci/resources.txt
 
-$(CHECKOV)/installed: .ci/requirements-checkov.txt $(VENV)/installed
+$(CHECKOV)/installed: .ci/requirements-checkov.txt | $(VENV)/installed
 	@$(PYTHON) -m venv --clear $(CHECKOV)
 	$(CHECKOV)/bin/pip install --quiet --disable-pip-version-check --requirement .ci/requirements-checkov.txt
 	@touch $@

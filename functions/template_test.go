@@ -83,7 +83,7 @@ func TestLeastPrivilege(t *testing.T) {
 			"dynamodb:UpdateItem", "dynamodb:UpdateItem",
 			"secretsmanager:GetSecretValue"},
 		"AuditRole": {"dynamodb:DescribeStream", "dynamodb:GetItem", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
-			"dynamodb:ListStreams", "dynamodb:PutItem", "s3:ListBucket", "s3:PutObject"},
+			"dynamodb:ListStreams", "dynamodb:PutItem", "dynamodb:Query", "s3:ListBucket", "s3:PutObject"},
 	}
 	for name, resource := range readResources(t) {
 		if resource.Type != "AWS::IAM::Role" || name == "AccessLogRoleOfAccount" { // API Gateway demands AWS's own policy in that one

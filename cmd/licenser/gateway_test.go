@@ -131,7 +131,7 @@ func newTestGateway(t *testing.T, principal string) *httptest.Server {
 		})
 	}
 	router := api.Router{
-		Routes: api.Routes{"POST /things/{licenseid}": echo, "GET /things": echo},
+		Routes: api.Routes{"POST /things/{licenseid}": echo},
 		Log:    telemetry.NewLogger(io.Discard),
 	}
 	server := httptest.NewServer(newGateway(lambdaFunction{router: router, principal: principal}))
@@ -141,7 +141,7 @@ func newTestGateway(t *testing.T, principal string) *httptest.Server {
 
 func TestGatewayMakesEvents(t *testing.T) {
 	server := newTestGateway(t, "someone")
-	response, err := http.Post(server.URL+"/things/a%2Fb?x=1&x=2&y=%20", "", strings.NewReader("\xff\x00binary"))
+	response, err := server.Client().Post(server.URL+"/things/a%2Fb?x=1&x=2&y=%20", "", strings.NewReader("\xff\x00binary"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,17 +164,22 @@ func TestGatewayMakesEvents(t *testing.T) {
 
 // TestGatewayAnswers: what API Gateway answers by itself, with the member that products read.
 func TestGatewayAnswers(t *testing.T) {
-	server := newTestGateway(t, "")
+	server := httptest.NewServer(newGateway(
+		lambdaFunction{router: verification.Verifier{}.Router()},
+		lambdaFunction{router: issuance.Issuer{}.Router()},
+	))
+	defer server.Close()
 	for name, test := range map[string]struct {
 		method, path, body string
 		status             int
 		code               string
 	}{
 		"unknown path":   {"GET", "/nothing", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
-		"unknown method": {"PUT", "/things", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
-		"HEAD":           {"HEAD", "/things", "", 403, ""},
-		"unclean path":   {"GET", "//things", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
-		"over 10 MB":     {"POST", "/things/a", strings.Repeat("a", maxPayload+1), 413, "REQUEST_TOO_LARGE"},
+		"unknown method": {"PUT", "/licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"HEAD":           {"HEAD", "/licenses", "", 403, ""},
+		"unclean path":   {"GET", "//licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"over 10 MB":     {"POST", "/verify-license", strings.Repeat("a", maxPayload+1), 413, "REQUEST_TOO_LARGE"},
+		"vendor's":       {"POST", "/licenses", strings.Repeat("a", maxPayload+1), 413, "REQUEST_TOO_LARGE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			request, err := http.NewRequest(test.method, server.URL+test.path, strings.NewReader(test.body))

@@ -13,6 +13,7 @@ import (
 
 type program struct {
 	Serve serveCommand `cmd:"" help:"Serve the licensing API on this machine, without AWS."`
+	Keys  keysCommand  `cmd:"" help:"Work on the secrets that sign license keys."`
 	Audit auditCommand `cmd:"" help:"Work on the audit trail."`
 }
 

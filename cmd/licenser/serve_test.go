@@ -22,6 +22,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"openlicenser/shared/api/apitest"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/embedded"
 )
@@ -29,7 +30,11 @@ import (
 // binary is the built program; TestMain makes it.
 var binary string
 
+// checked holds every answer to openapi.yaml that a test gets from http's clients.
+var checked = apitest.NewTransport()
+
 func TestMain(m *testing.M) {
+	http.DefaultTransport = checked
 	folder, err := os.MkdirTemp("", "licenser")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -41,6 +46,10 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	if err := checked.Err(); err != nil {
+		fmt.Printf("FAIL: answers that are not what openapi.yaml says:\n%v\n", err)
+		code = max(code, 1)
+	}
 	os.RemoveAll(folder)
 	os.Exit(code)
 }
@@ -220,6 +229,13 @@ func TestWelcome(t *testing.T) {
 		}
 	}
 	s := start(t, filepath.Join(t.TempDir(), "data"))
+	// curl leaves the status and the headers in a file, for openapi.yaml; what it prints stays as it is.
+	curlHome := t.TempDir()
+	head := filepath.Join(curlHome, "head")
+	if err := os.WriteFile(filepath.Join(curlHome, ".curlrc"), []byte("dump-header = "+head), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CURL_HOME", curlHome)
 	var answers []string
 	for _, command := range regexp.MustCompile(`(?m)^  (curl .*)$`).FindAllStringSubmatch(s.welcome, -1) {
 		out, err := exec.Command("sh", "-c", command[1]).Output()
@@ -227,6 +243,19 @@ func TestWelcome(t *testing.T) {
 			t.Fatalf("%s: %v", command[1], err)
 		}
 		answers = append(answers, string(out))
+		headers, err := os.ReadFile(head)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(append(headers, out...))), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		route := "POST " + regexp.MustCompile(`http://[^/]+(/[a-z-]+)`).FindStringSubmatch(command[1])[1]
+		if strings.Contains(command[1], "/revoke ") {
+			route = "POST /licenses/{licenseid}/revoke"
+		}
+		apitest.Check(t, route, apitest.NewAnswer(response, out))
 	}
 	if len(answers) != 3 || !strings.Contains(answers[0], `"licensekey":"eyJ`) || !strings.HasPrefix(answers[1], `{"message":"eyJ`) ||
 		!strings.Contains(answers[2], `"status":"revoked"`) {

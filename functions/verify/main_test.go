@@ -23,6 +23,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"openlicenser/shared/api"
+	"openlicenser/shared/api/apitest"
 	"openlicenser/shared/awsconfig"
 	"openlicenser/shared/lambdatest"
 	"openlicenser/shared/telemetry"
@@ -310,6 +311,7 @@ func TestFaults(t *testing.T) {
 			if err != nil || ctx.Err() != nil {
 				t.Fatalf("not answered in the function's time: %v, %v", err, ctx.Err())
 			}
+			apitest.CheckEvent(t, verifyEvent(a.cases[0]), response)
 			if response.StatusCode != http.StatusInternalServerError || response.Body != `{"error":"INTERNAL_LICENSE_SERVER_ERROR"}` ||
 				response.Headers["Retry-After"] == "" {
 				t.Errorf("got %d %s %v", response.StatusCode, response.Body, response.Headers)

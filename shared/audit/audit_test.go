@@ -1,12 +1,12 @@
 package audit_test
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"maps"
 	"os"
-	"sync"
+	"strings"
 	"testing"
 
 	"openlicenser/shared/attribute"
@@ -15,59 +15,19 @@ import (
 	"openlicenser/shared/license/licensetest"
 )
 
-// memory is an audit.Store that keeps the contract, and fails the test when anything is overwritten.
-type memory struct {
-	t       testing.TB
-	mu      sync.Mutex
-	heads   map[string]audit.Head
-	entries map[string][]audit.Entry
-}
-
-func newMemory(t testing.TB) *memory {
-	return &memory{t: t, heads: map[string]audit.Head{}, entries: map[string][]audit.Entry{}}
-}
-
-func (m *memory) Head(_ context.Context, licenseID string) (audit.Head, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.heads[licenseID], nil
-}
-
-func (m *memory) Append(_ context.Context, from audit.Head, e audit.Entry) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.heads[e.LicenseID] != from {
-		return audit.ErrConflict
-	}
-	if e.Sequence != int64(len(m.entries[e.LicenseID]))+1 {
-		m.t.Errorf("entry %d was put where entry %d belongs", e.Sequence, len(m.entries[e.LicenseID])+1)
-	}
-	m.entries[e.LicenseID] = append(m.entries[e.LicenseID], e)
-	m.heads[e.LicenseID] = audit.HeadOf(e)
-	return nil
-}
-
-func (m *memory) Entries(_ context.Context, licenseID string, after int64, limit int) ([]audit.Entry, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	entries := m.entries[licenseID]
-	entries = entries[min(int(after), len(entries)):]
-	return entries[:min(limit, len(entries))], nil
-}
-
 func TestMemory(t *testing.T) {
-	audittest.TestStore(t, func(t *testing.T) audit.Store { return newMemory(t) })
+	audittest.TestStore(t, func(t *testing.T) audit.Store { return audittest.NewMemory(t) })
 }
 
 // describe records one change and answers its entry.
 func describe(t *testing.T, before, after attribute.Map) audit.Entry {
 	t.Helper()
-	store := newMemory(t)
+	store := audittest.NewMemory(t)
 	event := audit.Event{ID: "event-1", SequenceNumber: "1", Time: licensetest.Now, LicenseID: "id", Old: before, New: after}
 	if err := (audit.Recorder{Store: store}).Record(t.Context(), event); err != nil {
 		t.Fatal(err)
 	}
-	return store.entries["id"][0]
+	return store.Chain("id")[0]
 }
 
 func TestActions(t *testing.T) {
@@ -145,27 +105,55 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// TestVectors holds entries to the published hashes in testdata, which were computed by another program.
+// TestVectors holds hashes and the exported form to those in testdata, which were computed by another program.
 func TestVectors(t *testing.T) {
 	text, err := os.ReadFile("testdata/chain.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var chain struct{ Entries []audit.Entry }
-	if err := json.Unmarshal(text, &chain); err != nil {
+	var published struct {
+		Records []struct {
+			Record attribute.Map
+			Hash   string
+		}
+		Entries []audit.Entry
+		Head    audit.Head
+	}
+	if err := json.Unmarshal(text, &published); err != nil {
 		t.Fatal(err)
 	}
-	if len(chain.Entries) < 3 {
-		t.Fatalf("%d entries", len(chain.Entries))
+	if len(published.Records) < 2 || len(published.Entries) < 5 {
+		t.Fatalf("%d records, %d entries", len(published.Records), len(published.Entries))
 	}
-	head, err := audit.Verify(chain.Entries[0].LicenseID, audit.Head{}, chain.Entries)
-	if err != nil || head.Sequence != int64(len(chain.Entries)) {
-		t.Errorf("head %+v, %v", head, err)
+	for i, vector := range published.Records {
+		if got, err := audit.HashRecord(vector.Record); err != nil || got != vector.Hash {
+			t.Errorf("record %d: got %s, %v, want %s", i, got, err, vector.Hash)
+		}
+	}
+	v := audit.NewVerifier(published.Entries[0].LicenseID, audit.Head{})
+	for _, e := range published.Entries {
+		if err := v.Next(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := v.End(published.Head); err != nil {
+		t.Error(err)
+	}
+	if findings := v.Findings(); len(findings) != 1 || findings[0].Sequence != 4 {
+		t.Errorf("findings %+v", findings)
+	}
+	exported, err := os.ReadFile("testdata/chain.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var buffer bytes.Buffer
+	if err := audit.WriteChain(&buffer, published.Entries); err != nil || !bytes.Equal(buffer.Bytes(), exported) {
+		t.Errorf("exported otherwise, %v:\n%s", err, buffer.Bytes())
 	}
 }
 
 func TestVerifyFinds(t *testing.T) {
-	store := newMemory(t)
+	store := audittest.NewMemory(t)
 	events := audittest.History(t, 5)
 	for _, event := range events {
 		if err := (audit.Recorder{Store: store}).Record(t.Context(), event); err != nil {
@@ -173,7 +161,7 @@ func TestVerifyFinds(t *testing.T) {
 		}
 	}
 	id := events[0].LicenseID
-	good := store.entries[id]
+	good := store.Chain(id)
 	for name, tamper := range map[string]func(entries []audit.Entry) []audit.Entry{
 		"an entry removed":   func(e []audit.Entry) []audit.Entry { return append(e[:2], e[3:]...) },
 		"the first removed":  func(e []audit.Entry) []audit.Entry { return e[1:] },
@@ -205,21 +193,26 @@ func TestSequenceNumbers(t *testing.T) {
 	for name, test := range map[string]struct {
 		numbers []string
 		want    int
+		err     error
 	}{
-		"growing in length": {[]string{"9", "10", "100000000000000000000000000000000000000001"}, 3},
-		"repeated":          {[]string{"5", "5", "05"}, 1},
-		"out of order":      {[]string{"20", "3", "21"}, 2},
+		"growing in length":    {[]string{"9", "10", "100000000000000000000000000000000000000001"}, 3, nil},
+		"repeated":             {[]string{"5", "5", "05"}, 1, nil},
+		"from nought":          {[]string{"0", "00", "1"}, 2, nil},
+		"an older one repeats": {[]string{"3", "5", "8", "20", "3", "5", "08", "20"}, 4, nil},
+		"out of order":         {[]string{"20", "3"}, 2, nil},
+		"late, and repeated":   {[]string{"3", "8", "20", "5", "5", "20", "8", "7", "30", "5", "7", "3"}, 6, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := newMemory(t)
-			for i, number := range test.numbers {
-				event := audit.Event{ID: fmt.Sprint(i), SequenceNumber: number, LicenseID: "id", New: attribute.Map{"n": fmt.Sprint(i)}}
-				if err := (audit.Recorder{Store: store}).Record(t.Context(), event); err != nil {
-					t.Fatal(err)
+			store := audittest.NewMemory(t)
+			var err error
+			for _, number := range test.numbers {
+				event := audit.Event{ID: strings.TrimLeft(number, "0"), SequenceNumber: number, LicenseID: "id", New: attribute.Map{"n": number}}
+				if err = (audit.Recorder{Store: store}).Record(t.Context(), event); err != nil {
+					break
 				}
 			}
-			if got := len(store.entries["id"]); got != test.want {
-				t.Errorf("%d entries, want %d", got, test.want)
+			if got := len(store.Chain("id")); got != test.want || !errors.Is(err, test.err) {
+				t.Errorf("%d entries, %v, want %d, %v", got, err, test.want, test.err)
 			}
 		})
 	}

@@ -20,29 +20,29 @@ type SecretsAPI interface {
 }
 
 // Secrets is the license-key secret in Secrets Manager, the version AWSCURRENT.
-type Secrets struct{ cache *cached[token.Secret] }
+type Secrets struct{ cache *cached[token.Ring] }
 
 var _ token.Secrets = (*Secrets)(nil)
 
 // NewSecrets reaches the secret of a name or ARN. It calls nothing yet.
 func NewSecrets(client SecretsAPI, secretID string, options ...Option) *Secrets {
-	return &Secrets{newCached("the license-key secret", func(ctx context.Context) (token.Secret, error) {
-		return fetchSecret(ctx, client, secretID)
+	return &Secrets{newCached("the license-key secret", func(ctx context.Context) (token.Ring, error) {
+		return fetchRing(ctx, client, secretID)
 	}, options)}
 }
 
-// Secret answers the secret, at most five minutes old unless Secrets Manager fails. A stored secret that is
+// Ring answers the ring, at most five minutes old unless Secrets Manager fails. A stored secret that is
 // none is an error like any other: where a good one is cached, that one serves on.
-func (s *Secrets) Secret(ctx context.Context) (token.Secret, error) { return s.cache.get(ctx) }
+func (s *Secrets) Ring(ctx context.Context) (token.Ring, error) { return s.cache.get(ctx) }
 
-// Refresh answers a secret that is at most a minute old. Within half a minute of a failure to read it, it answers
+// Refresh answers a ring that is at most a minute old. Within half a minute of a failure to read it, it answers
 // that failure without a call.
-func (s *Secrets) Refresh(ctx context.Context) (token.Secret, error) { return s.cache.refresh(ctx) }
+func (s *Secrets) Refresh(ctx context.Context) (token.Ring, error) { return s.cache.refresh(ctx) }
 
-func fetchSecret(ctx context.Context, client SecretsAPI, secretID string) (token.Secret, error) {
+func fetchRing(ctx context.Context, client SecretsAPI, secretID string) (token.Ring, error) {
 	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &secretID})
 	if err != nil {
-		return "", fmt.Errorf("get secret value: %w", err)
+		return token.Ring{}, fmt.Errorf("get secret value: %w", err)
 	}
-	return token.ParseSecret([]byte(aws.ToString(out.SecretString)))
+	return token.ParseRing([]byte(aws.ToString(out.SecretString)))
 }

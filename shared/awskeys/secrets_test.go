@@ -40,7 +40,7 @@ func TestSecret(t *testing.T) {
 	secrets := NewSecrets(newSecretsClient(serve(t, secretService(t, &stored))), "the-secret", WithClock(clock.clock))
 	want := func(when string, secret token.Secret) {
 		t.Helper()
-		if got, err := secrets.Secret(t.Context()); err != nil || got != secret {
+		if got, err := secrets.Ring(t.Context()); err != nil || got.Current != secret {
 			t.Errorf("%s: got another secret, or %v", when, err)
 		}
 	}
@@ -66,15 +66,15 @@ func TestSecretRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			secrets := NewSecrets(newSecretsClient(serve(t, secretService(t, &stored))), "the-secret")
-			got, err := secrets.Secret(t.Context())
-			if err == nil || got != "" || strings.Contains(err.Error(), "0123456789") {
-				t.Errorf("got %d bytes, %v", len(got), err)
+			got, err := secrets.Ring(t.Context())
+			if err == nil || got.Current != "" || strings.Contains(err.Error(), "0123456789") {
+				t.Errorf("got %d bytes, %v", len(got.Current), err)
 			}
 		})
 	}
 	t.Run("binary", func(t *testing.T) {
 		binary := func(string, map[string]any) (int, string) { return http.StatusOK, `{"SecretBinary":"e30="}` }
-		if _, err := NewSecrets(newSecretsClient(serve(t, binary)), "the-secret").Secret(t.Context()); err == nil {
+		if _, err := NewSecrets(newSecretsClient(serve(t, binary)), "the-secret").Ring(t.Context()); err == nil {
 			t.Error("no error")
 		}
 	})
@@ -89,9 +89,9 @@ func TestSecretFaults(t *testing.T) {
 		"InternalError": failing(500, "InternalServiceError"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := NewSecrets(newSecretsClient(serve(t, s)), "the-secret").Secret(t.Context())
-			if err == nil || got != "" || !strings.HasPrefix(err.Error(), "get secret value: ") {
-				t.Errorf("got %d bytes, %v", len(got), err)
+			got, err := NewSecrets(newSecretsClient(serve(t, s)), "the-secret").Ring(t.Context())
+			if err == nil || got.Current != "" || !strings.HasPrefix(err.Error(), "get secret value: ") {
+				t.Errorf("got %d bytes, %v", len(got.Current), err)
 			}
 		})
 	}

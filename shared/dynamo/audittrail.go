@@ -54,9 +54,11 @@ type headItem struct {
 	HeadSequence   int64  `dynamodbav:"headsequence"`
 	Hash           string `dynamodbav:"hash"`
 	SequenceNumber string `dynamodbav:"sequencenumber"`
+	RecordHash     string `dynamodbav:"recordhash"`
 }
 
-// entryItem is an entry. Entry is its JSON, which decides; the rest is for whoever looks at the table.
+// entryItem is an entry. Entry is its canonical JSON, a line of the exported chain, which decides; the rest is for whoever
+// looks at the table.
 type entryItem struct {
 	itemKey
 	Entry string `dynamodbav:"entry"`
@@ -79,13 +81,18 @@ func (s *AuditTrail) Head(ctx context.Context, licenseID string) (audit.Head, er
 	if err := attributevalue.UnmarshalMap(out.Item, &head); err != nil {
 		return audit.Head{}, fmt.Errorf("audit head: %w", err)
 	}
-	return audit.Head{Sequence: head.HeadSequence, Hash: head.Hash, SequenceNumber: head.SequenceNumber}, nil
+	return audit.Head{
+		Sequence: head.HeadSequence, Hash: head.Hash, SequenceNumber: head.SequenceNumber, RecordHash: head.RecordHash,
+	}, nil
 }
 
 // Append puts the entry and the head in one transaction. The SDK sends the same ClientRequestToken with every
 // repetition of it, so for ten minutes a repetition of an append whose reply was lost succeeds without effect
 // (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html).
 func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
+	if e.Sequence < 1 { // 0 is the head
+		return audit.ErrNoSequence
+	}
 	entry, err := s.putEntry(e)
 	if err != nil {
 		return fmt.Errorf("append audit entry: %w", err)
@@ -124,9 +131,9 @@ func (s *AuditTrail) putEntry(e audit.Entry) (*types.Put, error) {
 
 // putHead replaces no head other than from.
 func (s *AuditTrail) putHead(from audit.Head, e audit.Entry) (*types.Put, error) {
-	to := audit.HeadOf(e)
+	to := from.After(e)
 	values, err := attributevalue.MarshalMap(headItem{
-		itemKey{e.LicenseID, headSequence}, to.Sequence, to.Hash, to.SequenceNumber,
+		itemKey{e.LicenseID, headSequence}, to.Sequence, to.Hash, to.SequenceNumber, to.RecordHash,
 	})
 	if err != nil {
 		return nil, err
@@ -138,12 +145,14 @@ func (s *AuditTrail) putHead(from audit.Head, e audit.Entry) (*types.Put, error)
 		return put, nil
 	}
 	put.ConditionExpression = aws.String(
-		"#headsequence = :headsequence AND #hash = :hash AND #sequencenumber = :sequencenumber")
+		"#headsequence = :headsequence AND #hash = :hash AND #sequencenumber = :sequencenumber AND #recordhash = :recordhash")
 	put.ExpressionAttributeNames = map[string]string{
 		"#headsequence": "headsequence", "#hash": "hash", "#sequencenumber": "sequencenumber",
+		"#recordhash": "recordhash",
 	}
 	put.ExpressionAttributeValues, err = attributevalue.MarshalMap(map[string]any{
 		":headsequence": from.Sequence, ":hash": from.Hash, ":sequencenumber": from.SequenceNumber,
+		":recordhash": from.RecordHash,
 	})
 	return put, err
 }

@@ -22,12 +22,13 @@ func sampleEntry() audit.Entry {
 		Format: 1, LicenseID: "an-id", Sequence: 5, Action: audit.Changed, Actor: "vendor", Reason: "<why> & é",
 		Changes:        map[string]audit.FieldChange{"notes": {New: json.RawMessage(`{"S":"<&>"}`)}},
 		SequenceNumber: "1234567890123456789012345678901234567890", Previous: "4444", Hash: "5555",
+		RecordHash: "rrrr",
 	}
 }
 
-const sampleEntryJSON = `{"format":1,"licenseid":"an-id","sequence":5,"time":"","action":"CHANGED","actor":"vendor",` +
-	`"reason":"<why> & é","changes":{"notes":{"new":{"S":"<&>"}}},"eventid":"",` +
-	`"sequencenumber":"1234567890123456789012345678901234567890","previous":"4444","hash":"5555"}`
+const sampleEntryJSON = `{"action":"CHANGED","actor":"vendor","changes":{"notes":{"new":{"S":"<&>"}}},"eventid":"",` +
+	`"format":1,"hash":"5555","licenseid":"an-id","previous":"4444","reason":"<why> & é","recordhash":"rrrr","sequence":5,` +
+	`"sequencenumber":"1234567890123456789012345678901234567890","time":""}`
 
 func sampleEntryItem(t *testing.T) string {
 	return dynamoJSON(t, attribute.Map{
@@ -38,7 +39,7 @@ func sampleEntryItem(t *testing.T) string {
 func sampleHeadItem(t *testing.T) string {
 	return dynamoJSON(t, attribute.Map{
 		"licenseid": "an-id", "sequence": attribute.Number("0"), "headsequence": attribute.Number("5"), "hash": "5555",
-		"sequencenumber": "1234567890123456789012345678901234567890",
+		"sequencenumber": "1234567890123456789012345678901234567890", "recordhash": "rrrr",
 	})
 }
 
@@ -49,7 +50,7 @@ func TestHead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(audit.HeadOf(sampleEntry()), got); diff != "" {
+		if diff := cmp.Diff(audit.Head{}.After(sampleEntry()), got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		w.wantRequest(t, 0, "GetItem", `{"TableName":"audit-table","ConsistentRead":true,
@@ -82,11 +83,11 @@ func TestAppend(t *testing.T) {
 				"ConditionExpression":"attribute_not_exists(#licenseid)","ExpressionAttributeNames":{"#licenseid":"licenseid"}}}`,
 		},
 		"NextEntry": {
-			from: audit.Head{Sequence: 4, Hash: "4444", SequenceNumber: "44"},
+			from: audit.Head{Sequence: 4, Hash: "4444", SequenceNumber: "44", RecordHash: "qqqq"},
 			putHead: `{"Put":{"TableName":"audit-table","Item":` + sampleHeadItem(t) + `,
-				"ConditionExpression":"#headsequence = :headsequence AND #hash = :hash AND #sequencenumber = :sequencenumber",
-				"ExpressionAttributeNames":{"#headsequence":"headsequence","#hash":"hash","#sequencenumber":"sequencenumber"},
-				"ExpressionAttributeValues":{":headsequence":{"N":"4"},":hash":{"S":"4444"},":sequencenumber":{"S":"44"}}}}`,
+				"ConditionExpression":"#headsequence = :headsequence AND #hash = :hash AND #sequencenumber = :sequencenumber AND #recordhash = :recordhash",
+				"ExpressionAttributeNames":{"#headsequence":"headsequence","#hash":"hash","#sequencenumber":"sequencenumber","#recordhash":"recordhash"},
+				"ExpressionAttributeValues":{":headsequence":{"N":"4"},":hash":{"S":"4444"},":sequencenumber":{"S":"44"},":recordhash":{"S":"qqqq"}}}}`,
 		},
 	}
 	for name, test := range tests {

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/uuid"
 
+	"openlicenser/functions/audit/auditing/auditingtest"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/audit/audittest"
@@ -49,6 +50,14 @@ func TestAuditTrailContract(t *testing.T) {
 		client := newClient(endpoint)
 		return dynamo.NewAuditTrail(client, createTable(t, client, auditTable()))
 	})
+}
+
+// TestAuditTrailExactlyOnce runs the audit function's model.
+func TestAuditTrailExactlyOnce(t *testing.T) {
+	client := newClient(endpointOrSkip(t))
+	store := dynamo.NewAuditTrail(client, createTable(t, client, auditTable()))
+	auditingtest.Examples(t, store, 20)
+	auditingtest.CrashAtEveryWrite(t, store)
 }
 
 func TestIdempotencyContract(t *testing.T) {

@@ -28,6 +28,9 @@ func (s *AuditTrail) Head(ctx context.Context, licenseID string) (head audit.Hea
 
 // Append implements audit.Store.
 func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
+	if e.Sequence < 1 {
+		return audit.ErrNoSequence
+	}
 	return write(ctx, s.db, func(tx *bbolt.Tx) (refusal, err error) {
 		head, err := readHead(tx, e.LicenseID)
 		if err != nil {
@@ -40,7 +43,7 @@ func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry)
 		if err := putJSON(tx.Bucket(auditBucket), key, e); err != nil {
 			return nil, err
 		}
-		return nil, putJSON(tx.Bucket(auditHeadsBucket), []byte(e.LicenseID), audit.HeadOf(e))
+		return nil, putJSON(tx.Bucket(auditHeadsBucket), []byte(e.LicenseID), from.After(e))
 	})
 }
 

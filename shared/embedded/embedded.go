@@ -23,6 +23,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"openlicenser/shared/plainjson"
 )
 
 const databaseFile = "licenser.db"
@@ -46,7 +48,7 @@ type Folder struct {
 	Licenses   *Licenses
 	AuditTrail *AuditTrail
 	Changes    *Changes
-	Secrets    Secrets
+	Secrets    *Secrets
 	SigningKey *SigningKey
 
 	Idempotency *Idempotency
@@ -68,7 +70,7 @@ func Open(folder string) (*Folder, error) {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	path := filepath.Join(folder, databaseFile)
-	secretPath, keyPath := filepath.Join(folder, "license-key-secret.json"), filepath.Join(folder, "token-key.pem")
+	secretPath, keyPath := filepath.Join(folder, secretFile), filepath.Join(folder, "token-key.pem")
 	if isEmpty(path) && (!isEmpty(secretPath) || !isEmpty(keyPath)) {
 		return nil, fmt.Errorf("data file %s is missing or empty, but the keys of earlier licenses are there: "+
 			"restore it from a copy, or move the whole folder away to begin anew", path)
@@ -78,7 +80,7 @@ func Open(folder string) (*Folder, error) {
 		return nil, err
 	}
 	isNew := isWithoutLicenses(db)
-	secrets, errSecret := openSecret(secretPath, isNew)
+	secrets, errSecret := openSecrets(secretPath, isNew)
 	key, errKey := openSigningKey(keyPath, isNew)
 	if err := cmp.Or(errSecret, errKey); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -287,7 +289,7 @@ func checksum(key, value []byte) uint32 {
 }
 
 func putJSON(bucket *bbolt.Bucket, key []byte, v any) error {
-	text, err := json.Marshal(v)
+	text, err := plainjson.Marshal(v)
 	if err != nil {
 		return err
 	}

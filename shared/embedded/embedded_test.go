@@ -21,6 +21,7 @@ import (
 	"openlicenser/shared/idempotency/idempotencytest"
 	"openlicenser/shared/license"
 	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/token"
 )
 
 func open(t testing.TB, path string) *embedded.Folder {
@@ -56,7 +57,7 @@ func TestRestart(t *testing.T) {
 	if err := first.Licenses.Create(t.Context(), l); err != nil {
 		t.Fatal(err)
 	}
-	secret, _ := first.Secrets.Secret(t.Context())
+	ring, _ := first.Secrets.Ring(t.Context())
 	public, _ := first.SigningKey.PublicKey(t.Context())
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
@@ -67,7 +68,7 @@ func TestRestart(t *testing.T) {
 	if err != nil || licensetest.Diff(l, got) != "" {
 		t.Errorf("the license is now %+v, %v", got, err)
 	}
-	if again, _ := second.Secrets.Secret(t.Context()); again != secret || secret == "" {
+	if again, _ := second.Secrets.Ring(t.Context()); again.Current != ring.Current || ring.Current == "" {
 		t.Error("the secret has changed")
 	}
 	if again, _ := second.SigningKey.PublicKey(t.Context()); !public.Equal(again) {
@@ -76,6 +77,40 @@ func TestRestart(t *testing.T) {
 	changes, err := second.Changes.Oldest(t.Context(), 10)
 	if err != nil || len(changes) != 1 || changes[0].LicenseID != l.ID {
 		t.Errorf("changes %v, %v", changes, err)
+	}
+}
+
+// TestSecretChanges: a secret that was changed in the file is noticed, and a file that cannot be read costs nothing that works.
+func TestSecretChanges(t *testing.T) {
+	path := t.TempDir()
+	folder, file := open(t, path), filepath.Join(path, "license-key-secret.json")
+	before, err := folder.Secrets.Ring(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotated, err := before.Rotate(token.NewSecret(), licensetest.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := rotated.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, content := range [][]byte{text, []byte("{"), nil} {
+		if content == nil {
+			err = os.Remove(file)
+		} else {
+			err = os.WriteFile(file, content, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := folder.Secrets.Ring(t.Context()); err != nil || got.Current != rotated.Current || len(got.Earlier) != 1 {
+			t.Errorf("after %q: %d earlier secrets, %v", content, len(got.Earlier), err)
+		}
+	}
+	if _, err := folder.Secrets.Refresh(t.Context()); err == nil {
+		t.Error("asked for anew, the missing file is no error")
 	}
 }
 

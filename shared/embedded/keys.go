@@ -7,39 +7,105 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"openlicenser/shared/token"
 )
 
-// Secrets is the token.Secrets in a data folder: a file that holds what Secrets Manager holds on AWS.
-type Secrets struct{ secret token.Secret }
+// Secrets is the token.Secrets in a data folder: a file that holds what Secrets Manager holds on AWS. It is read again when it
+// has changed.
+type Secrets struct {
+	path string
 
-var _ token.Secrets = Secrets{}
-
-// Secret implements token.Secrets.
-func (s Secrets) Secret(context.Context) (token.Secret, error) { return s.secret, nil }
-
-// Refresh implements token.Secrets. The file is read once, at the start.
-func (s Secrets) Refresh(ctx context.Context) (token.Secret, error) { return s.Secret(ctx) }
-
-func openSecret(path string, isNew bool) (Secrets, error) {
-	text, err := readOrMake(path, isNew, func() ([]byte, error) { return json.Marshal(map[string]string{"key": rand.Text() + rand.Text()}) })
-	if err != nil {
-		return Secrets{}, err
-	}
-	secret, err := token.ParseSecret(text)
-	if err != nil {
-		return Secrets{}, fmt.Errorf("file %s: %w", path, err)
-	}
-	return Secrets{secret}, nil
+	mu   sync.Mutex
+	ring token.Ring
+	read fs.FileInfo // of the file that ring was read from
 }
+
+var _ token.Secrets = (*Secrets)(nil)
+
+// Ring implements token.Secrets. While the file cannot be read, the ring that was read last serves on.
+func (s *Secrets) Ring(ctx context.Context) (token.Ring, error) {
+	ring, err := s.Refresh(ctx)
+	if err != nil {
+		slog.ErrorContext(ctx, "the license-key secret could not be read anew, the last one serves on", "error", err)
+	}
+	return ring, nil
+}
+
+// Refresh implements token.Secrets.
+func (s *Secrets) Refresh(context.Context) (token.Ring, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return s.ring, err
+	}
+	if s.read != nil && os.SameFile(info, s.read) && info.ModTime().Equal(s.read.ModTime()) && info.Size() == s.read.Size() {
+		return s.ring, nil
+	}
+	text, err := os.ReadFile(s.path)
+	if err != nil {
+		return s.ring, err
+	}
+	ring, err := token.ParseRing(text)
+	if err != nil {
+		return s.ring, fmt.Errorf("file %s: %w", s.path, err)
+	}
+	s.ring, s.read = ring, info
+	return ring, nil
+}
+
+// ReadRing reads the license-key secret of a data folder, which another process may have open.
+func ReadRing(folder string) (token.Ring, error) {
+	path := filepath.Join(folder, secretFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return token.Ring{}, err
+	}
+	ring, err := token.ParseRing(text)
+	if err != nil {
+		return token.Ring{}, fmt.Errorf("file %s: %w", path, err)
+	}
+	return ring, nil
+}
+
+// WriteRing replaces it. A server that has the folder open uses it from the next request on.
+func WriteRing(folder string, ring token.Ring) error {
+	path := filepath.Join(folder, secretFile)
+	text, err := ring.Marshal()
+	if err != nil {
+		return err
+	}
+	temporary, err := writeTemporary(path, text)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary)
+	return os.Rename(temporary, path)
+}
+
+func openSecrets(path string, isNew bool) (*Secrets, error) {
+	_, err := readOrMake(path, isNew, func() ([]byte, error) {
+		return token.Ring{Current: token.NewSecret(), Created: time.Now().UTC().Truncate(time.Millisecond)}.Marshal()
+	})
+	if err != nil {
+		return nil, err
+	}
+	secrets := &Secrets{path: path}
+	_, err = secrets.Refresh(context.Background())
+	return secrets, err
+}
+
+const secretFile = "license-key-secret.json"
 
 // SigningKey is the token.SigningKey in a data folder: a PEM file in place of KMS.
 type SigningKey struct{ key *rsa.PrivateKey }
@@ -101,18 +167,27 @@ func readOrMake(path string, isNew bool, content func() ([]byte, error)) ([]byte
 	if text, err = content(); err != nil {
 		return nil, err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // made with mode 0600
+	temporary, err := writeTemporary(path, text)
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(temporary.Name())
-	_, errWrite := temporary.Write(text)
-	if err := errors.Join(errWrite, temporary.Sync(), temporary.Close()); err != nil {
-		return nil, err
-	}
+	defer os.Remove(temporary)
 	// Link, unlike Rename, lets the first of two processes win.
-	if err := os.Link(temporary.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Link(temporary, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	return os.ReadFile(path)
+}
+
+// writeTemporary writes a file beside path, durably.
+func writeTemporary(path string, text []byte) (name string, err error) {
+	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // made with mode 0600
+	if err != nil {
+		return "", err
+	}
+	_, errWrite := temporary.Write(text)
+	if err := errors.Join(errWrite, temporary.Sync(), temporary.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(temporary.Name()))
+	}
+	return temporary.Name(), nil
 }

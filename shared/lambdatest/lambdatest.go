@@ -18,6 +18,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"openlicenser/shared/api/apitest"
 )
 
 // Operation answers one AWS call: a status and a body that becomes JSON. It may also hold the call up, or panic with
@@ -172,7 +176,7 @@ func (f *Function) runtimeAPI() http.Handler {
 	return mux
 }
 
-// Invoke answers what the function answers to an event. traceID is X-Ray's header, empty for none.
+// Invoke answers what the function answers to an event; an answer to API Gateway must be as openapi.yaml says. traceID is X-Ray's header, empty for none.
 func (f *Function) Invoke(event any, traceID string, answer any) {
 	f.t.Helper()
 	text, err := json.Marshal(event)
@@ -191,9 +195,24 @@ func (f *Function) Invoke(event any, traceID string, answer any) {
 		if err := json.Unmarshal(got, answer); err != nil {
 			f.t.Fatalf("%v: %s", err, got)
 		}
+		f.check(text, answer)
 	case <-patience:
 		f.t.Fatalf("the function does not answer:\n%s", f.output)
 	}
+}
+
+// check holds an answer to API Gateway to openapi.yaml.
+func (f *Function) check(event []byte, answer any) {
+	f.t.Helper()
+	response, isHTTP := answer.(*events.APIGatewayProxyResponse)
+	if !isHTTP {
+		return
+	}
+	var request events.APIGatewayProxyRequest
+	if err := json.Unmarshal(event, &request); err != nil {
+		f.t.Fatal(err)
+	}
+	apitest.CheckEvent(f.t, request, *response)
 }
 
 // Output answers all that the function has written.

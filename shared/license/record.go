@@ -138,6 +138,9 @@ func FromRecord(record attribute.Map) (License, error) {
 	return l, nil
 }
 
+// RecordVersion is the version of a record, also of one that cannot be read otherwise; 0 where there is none.
+func RecordVersion(record attribute.Map) int64 { return integerOrNone(record, attrVersion) }
+
 // decider reads the attributes that decide, and collects what it refused. It names types and never
 // values: its errors are logged.
 type decider struct {

@@ -24,22 +24,35 @@ const (
 // embedded metric format
 // (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
 func Metrics(now time.Time, record *Record) slog.Attr {
-	type metric struct{ Name, Unit string }
-	type directive struct {
-		Namespace  string
-		Dimensions [][]string
-		Metrics    []metric
-	}
 	metrics := []metric{{RequestsKey, "Count"}, {MillisecondsKey, "Milliseconds"}}
 	if record.counted(SignaturesKey) { // a metric must be a member of the record
 		metrics = append(metrics, metric{SignaturesKey, "Count"})
 	}
+	return directive(now, [][]string{{FunctionKey, CodeKey}, {FunctionKey}}, metrics)
+}
+
+// GapsKey is the metric of changes that the audit trail has missed.
+const GapsKey = "AuditGaps"
+
+// CountMetric are the members that make the log record of a function count in CloudWatch, by function.
+func CountMetric(now time.Time, function, name string, count int) []slog.Attr {
+	return []slog.Attr{
+		slog.String(FunctionKey, function),
+		slog.Int(name, count),
+		directive(now, [][]string{{FunctionKey}}, []metric{{name, "Count"}}),
+	}
+}
+
+type metric struct{ Name, Unit string }
+
+func directive(now time.Time, dimensions [][]string, metrics []metric) slog.Attr {
+	type metricDirective struct {
+		Namespace  string
+		Dimensions [][]string
+		Metrics    []metric
+	}
 	return slog.Any(metricsKey, struct {
 		Timestamp         int64
-		CloudWatchMetrics []directive
-	}{now.UnixMilli(), []directive{{
-		Namespace:  Namespace,
-		Dimensions: [][]string{{FunctionKey, CodeKey}, {FunctionKey}},
-		Metrics:    metrics,
-	}}})
+		CloudWatchMetrics []metricDirective
+	}{now.UnixMilli(), []metricDirective{{Namespace, dimensions, metrics}}})
 }

@@ -4,11 +4,11 @@
 package token
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,41 +26,8 @@ const licenseKeySubject = "License Key"
 // for the log only: the caller must not learn how far a forgery came.
 var ErrInvalidLicenseKey = errors.New("invalid license key")
 
-// ErrSignature is the ErrInvalidLicenseKey of a key whose signature does not match the secret.
-var ErrSignature = fmt.Errorf("%w: the signature does not match", ErrInvalidLicenseKey)
-
-// Secret signs license keys with HS256: the UTF-8 bytes of the string `key` in the stored secret.
-type Secret string
-
-// String keeps the secret out of logs and errors.
-func (Secret) String() string { return "[license-key secret]" }
-
-// minSecret is the length of the digest, the least that RFC 7518 section 3.2 allows for HS256.
-const minSecret = 32
-
-// ParseSecret reads the stored secret, a JSON object with the string `key`.
-func ParseSecret(stored []byte) (Secret, error) {
-	var object struct {
-		Key *string `json:"key"`
-	}
-	if json.Unmarshal(stored, &object) != nil || object.Key == nil {
-		return "", errors.New("the license-key secret is not a JSON object with the string \"key\"")
-	}
-	if len(*object.Key) < minSecret {
-		return "", fmt.Errorf("the license-key secret's \"key\" is shorter than %d bytes", minSecret)
-	}
-	return Secret(*object.Key), nil
-}
-
-// Secrets is the port to the secret. An error is a fault of ours, never of a license key.
-type Secrets interface {
-	// Secret answers the secret, which may be one from memory.
-	Secret(ctx context.Context) (Secret, error)
-
-	// Refresh answers a secret that is at most a minute old, for a key whose signature does not match.
-	// Calling it often costs no more than calling it once a minute.
-	Refresh(ctx context.Context) (Secret, error)
-}
+// ErrSignature is the ErrInvalidLicenseKey of a key whose signature matches no secret of the ring.
+var ErrSignature = fmt.Errorf("%w: the signature matches no secret", ErrInvalidLicenseKey)
 
 // SignLicenseKey makes the license key of a license. The same license, secret and issuer give the same key.
 func SignLicenseKey(secret Secret, issuer string, l license.License) (string, error) {
@@ -68,19 +35,22 @@ func SignLicenseKey(secret Secret, issuer string, l license.License) (string, er
 	if issued.IsZero() {
 		issued = l.Changed
 	}
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+	unsigned := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
 		"sub":          licenseKeySubject,
 		"iss":          issuer,
 		"customerid":   l.CustomerID,
 		"licenseid":    l.ID,
 		"customername": l.CustomerName,
 		"iat":          issued.Unix(),
-	}).SignedString([]byte(secret))
+	})
+	unsigned.Header["kid"] = secret.KeyID()
+	return unsigned.SignedString([]byte(secret))
 }
 
 // ReadLicenseKey answers the id of the license that the key is for, or ErrInvalidLicenseKey. Cheap checks
-// come first, and nothing of the key is decoded before its signature holds.
-func ReadLicenseKey(secret Secret, key string, now time.Time) (licenseID string, err error) {
+// come first, and nothing of the key is decoded before its signature holds. So every secret of the ring is tried: a kid, which
+// keys of the original Open Licenser lack, would have to be read from a header that anyone can have written.
+func ReadLicenseKey(ring Ring, key string, now time.Time) (licenseID string, err error) {
 	if len(key) > MaxLicenseKey {
 		return "", invalid("longer than %d bytes", MaxLicenseKey)
 	}
@@ -89,7 +59,7 @@ func ReadLicenseKey(secret Secret, key string, now time.Time) (licenseID string,
 		return "", err
 	}
 	signed := key[:len(key)-len(signature)-1]
-	if err := verifyHS256(secret, signed, signature); err != nil {
+	if err := ring.verify(signed, signature, now); err != nil {
 		return "", err
 	}
 	if err := checkHeader(header); err != nil {
@@ -124,18 +94,32 @@ func isBase64URL(c byte) bool {
 // strictBase64URL refuses unused bits that are not zero (RFC 4648 section 3.5), so that a key has one spelling.
 var strictBase64URL = base64.RawURLEncoding.Strict()
 
-func verifyHS256(secret Secret, signed, signature string) error {
-	if len(secret) < minSecret {
+// verify wants an HS256 signature of one of the ring's secrets.
+func (r Ring) verify(signed, signature string, now time.Time) error {
+	if slices.ContainsFunc(r.All(), Secret.isTooShort) {
 		return errors.New("the license-key secret is too short") // not an invalid key: ours is the fault
 	}
 	mac, err := strictBase64URL.DecodeString(signature)
 	if err != nil {
 		return invalid("the signature is not strict base64url")
 	}
-	if err := jwt.SigningMethodHS256.Verify(signed, mac, []byte(secret)); err != nil {
-		return ErrSignature
+	if r.Current.verifies(signed, mac) {
+		return nil
 	}
-	return nil
+	for _, earlier := range r.Earlier {
+		if !earlier.Secret.verifies(signed, mac) {
+			continue
+		}
+		if earlier.isRefused(now) {
+			return invalid("signed with the secret %s, which was retired", earlier.Secret.KeyID())
+		}
+		return nil
+	}
+	return ErrSignature
+}
+
+func (s Secret) verifies(signed string, mac []byte) bool {
+	return jwt.SigningMethodHS256.Verify(signed, mac, []byte(s)) == nil
 }
 
 func checkHeader(segment string) error {

@@ -12,6 +12,7 @@ import (
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
+	"openlicenser/shared/telemetry"
 )
 
 // Auditor records the changes that a batch of stream records tells of.
@@ -34,6 +35,11 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerReserve))
 		defer cancel()
 	}
+	gaps := 0
+	a.Recorder.Gap = func(ctx context.Context, e audit.Entry) {
+		gaps++
+		a.logGap(ctx, e)
+	}
 	response := events.DynamoDBEventResponse{BatchItemFailures: []events.DynamoDBBatchItemFailure{}}
 	failed := map[string]bool{}
 	for _, record := range batch.Records {
@@ -42,6 +48,9 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 			continue
 		}
 		failed[id] = true
+		if errors.Is(err, audit.ErrHead) {
+			gaps++
+		}
 		response.BatchItemFailures = append(response.BatchItemFailures,
 			events.DynamoDBBatchItemFailure{ItemIdentifier: record.Change.SequenceNumber})
 		a.Log.LogAttrs(ctx, slog.LevelError, "record",
@@ -50,10 +59,25 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 			slog.String("licenseid", id),
 			slog.String("error", err.Error()))
 	}
-	a.Log.LogAttrs(ctx, slog.LevelInfo, "batch",
+	attrs := []slog.Attr{
 		slog.Int("records", len(batch.Records)),
-		slog.Int("failed", len(response.BatchItemFailures)))
+		slog.Int("failed", len(response.BatchItemFailures)),
+	}
+	if gaps > 0 {
+		attrs = append(attrs, telemetry.CountMetric(time.Now(), "audit", telemetry.GapsKey, gaps)...)
+	}
+	a.Log.LogAttrs(ctx, slog.LevelInfo, "batch", attrs...)
 	return response, nil
+}
+
+// logGap: someone has to find out what became of the change before this one, or what held this one back.
+func (a Auditor) logGap(ctx context.Context, e audit.Entry) {
+	a.Log.LogAttrs(ctx, slog.LevelError, "gap",
+		slog.String("licenseid", e.LicenseID),
+		slog.Int64("sequence", e.Sequence),
+		slog.Bool("late", e.Late),
+		slog.String("eventid", e.EventID),
+		slog.String("sequencenumber", e.SequenceNumber))
 }
 
 var errEarlierFailed = errors.New("an earlier record of this license failed")
@@ -85,6 +109,7 @@ func toEvent(licenseID string, record events.DynamoDBEventRecord) (event audit.E
 		SequenceNumber: record.Change.SequenceNumber,
 		Time:           record.Change.ApproximateCreationDateTime.Time,
 		LicenseID:      licenseID,
+		TimeToLive:     isTimeToLive(record),
 	}
 	if event.Old, err = toMap(record.Change.OldImage); err != nil {
 		return event, fmt.Errorf("old image: %w", err)
@@ -96,6 +121,13 @@ func toEvent(licenseID string, record events.DynamoDBEventRecord) (event audit.E
 		return event, errors.New("no image: the stream must be of NEW_AND_OLD_IMAGES")
 	}
 	return event, nil
+}
+
+// isTimeToLive tells whether the service itself removed the item because its time had come
+// (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html).
+func isTimeToLive(record events.DynamoDBEventRecord) bool {
+	return record.EventName == string(events.DynamoDBOperationTypeRemove) && record.UserIdentity != nil &&
+		record.UserIdentity.Type == "Service" && record.UserIdentity.PrincipalID == audit.TimeToLiveActor
 }
 
 // toMap answers nil for an image that is absent.

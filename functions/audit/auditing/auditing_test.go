@@ -17,6 +17,7 @@ import (
 
 	"openlicenser/functions/audit/auditing"
 	"openlicenser/shared/audit"
+	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/lambdatest"
 	"openlicenser/shared/telemetry"
@@ -65,6 +66,7 @@ type line struct {
 	Action            audit.Action
 	Actor, Reason     string
 	Time, ChangedFlag string
+	Gap, TimeToLive   bool
 }
 
 func lines(t *testing.T, store audit.Store, licenseID string) (got []line) {
@@ -77,24 +79,29 @@ func lines(t *testing.T, store audit.Store, licenseID string) (got []line) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		got = append(got, line{e.Action, e.Actor, e.Reason, e.Time, string(e.Changes["isrevoked"].New)})
+		got = append(got, line{e.Action, e.Actor, e.Reason, e.Time, string(e.Changes["isrevoked"].New), e.Gap, e.TimeToLive})
 	}
 	return got
 }
 
 // TestEvents runs every sample event of this function.
 func TestEvents(t *testing.T) {
-	issued := line{audit.Issued, shop, "", "2026-11-01T13:00:00Z", `{"BOOL":false}`}
-	revoked := line{audit.Revoked, shop, "contract ended", "2026-11-01T14:00:00Z", `{"BOOL":true}`}
+	issued := line{audit.Issued, shop, "", "2026-11-01T13:00:00Z", `{"BOOL":false}`, false, false}
+	revoked := line{audit.Revoked, shop, "contract ended", "2026-11-01T14:00:00Z", `{"BOOL":true}`, false, false}
+	alone := revoked // without the entry of its issue
+	alone.Gap = true
 	want := map[string]map[string][]line{
 		"insert": {license1: {issued}},
-		"modify": {license1: {revoked}},
-		"remove": {license1: {{audit.Deleted, "unknown", "", "2026-11-01T15:00:00Z", ""}}},
+		"modify": {license1: {alone}},
+		"remove": {license1: {{audit.Deleted, "unknown", "", "2026-11-01T15:00:00Z", "", true, false}}},
+		"expired": {license1: { // by time to live
+			{audit.Deleted, audit.TimeToLiveActor, "", "2026-11-01T15:00:00Z", "", true, true},
+		}},
 		"batch": { // its last record is a repetition
 			license1: {issued, revoked},
 			license2: {
-				{audit.Issued, "unknown", "", "2026-11-01T16:00:00Z", `{"BOOL":false}`},
-				{audit.Renewed, "unknown", "", "2026-11-01T17:00:00Z", ""},
+				{audit.Issued, "unknown", "", "2026-11-01T16:00:00Z", `{"BOOL":false}`, false, false},
+				{audit.Renewed, "unknown", "", "2026-11-01T17:00:00Z", "", false, false},
 			},
 		},
 	}
@@ -248,5 +255,88 @@ func TestEveryAttributeType(t *testing.T) {
 	}
 	if strings.TrimSpace(entries[0].Hash) == "" {
 		t.Error("no hash")
+	}
+}
+
+// TestGapIsReported: at error level, and as a metric.
+func TestGapIsReported(t *testing.T) {
+	type logged struct {
+		Level, Msg, LicenseID, SequenceNumber, Function string
+		Sequence, AuditGaps                             int
+		AWS                                             struct {
+			CloudWatchMetrics []struct {
+				Namespace  string
+				Dimensions [][]string
+				Metrics    []struct{ Name, Unit string }
+			}
+		} `json:"_aws"`
+	}
+	run := func(t *testing.T, store audit.Store, batch events.DynamoDBEvent) (first, last logged, failures int) {
+		var output bytes.Buffer
+		auditor := auditing.Auditor{Recorder: audit.Recorder{Store: store}, Log: telemetry.NewLogger(&output)}
+		response, err := auditor.Handle(t.Context(), batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		written := bytes.Split(bytes.TrimSpace(output.Bytes()), []byte("\n"))
+		if err := errors.Join(json.Unmarshal(written[0], &first), json.Unmarshal(written[len(written)-1], &last)); err != nil {
+			t.Fatal(err)
+		}
+		return first, last, len(response.BatchItemFailures)
+	}
+	wantMetric := func(t *testing.T, batch logged) {
+		t.Helper()
+		if len(batch.AWS.CloudWatchMetrics) != 1 || batch.AuditGaps != 1 || batch.Function != "audit" {
+			t.Fatalf("got %+v", batch)
+		}
+		got := batch.AWS.CloudWatchMetrics[0]
+		if got.Namespace != telemetry.Namespace || got.Dimensions[0][0] != "function" || got.Metrics[0].Name != "AuditGaps" || got.Metrics[0].Unit != "Count" {
+			t.Errorf("got %+v", got)
+		}
+	}
+
+	t.Run("None", func(t *testing.T) {
+		_, batch, failures := run(t, openTrail(t), readEvent(t, "batch"))
+		if batch.AuditGaps != 0 || batch.AWS.CloudWatchMetrics != nil || failures != 0 {
+			t.Errorf("got %+v, %d failures", batch, failures)
+		}
+	})
+	t.Run("Gap", func(t *testing.T) {
+		first, batch, failures := run(t, openTrail(t), readEvent(t, "modify"))
+		if first.Level != "ERROR" || first.Msg != "gap" || first.LicenseID != license1 || first.Sequence != 1 || failures != 0 {
+			t.Errorf("got %+v, %d failures", first, failures)
+		}
+		wantMetric(t, batch)
+	})
+	t.Run("Suppressed", func(t *testing.T) {
+		store := audittest.NewMemory(t)
+		store.SetHead(license1, audit.Head{Sequence: 1 << 40, Hash: "planted", SequenceNumber: "9999999999999999999999999999999999999999"})
+		first, batch, failures := run(t, store, readEvent(t, "insert"))
+		if first.Level != "ERROR" || first.Msg != "record" || first.LicenseID != license1 || failures != 1 {
+			t.Errorf("got %+v, %d failures", first, failures)
+		}
+		wantMetric(t, batch)
+	})
+}
+
+// TestTimeToLive: only what the service itself removes is its.
+func TestTimeToLive(t *testing.T) {
+	for name, change := range map[string]func(*events.DynamoDBEventRecord){
+		"another type":      func(r *events.DynamoDBEventRecord) { r.UserIdentity.Type = "User" },
+		"another principal": func(r *events.DynamoDBEventRecord) { r.UserIdentity.PrincipalID = "replication.dynamodb.amazonaws.com" },
+		"no identity":       func(r *events.DynamoDBEventRecord) { r.UserIdentity = nil },
+		"no removal":        func(r *events.DynamoDBEventRecord) { r.EventName, r.Change.NewImage = "MODIFY", r.Change.OldImage },
+	} {
+		t.Run(name, func(t *testing.T) {
+			batch := readEvent(t, "expired")
+			change(&batch.Records[0])
+			store := openTrail(t)
+			if failures := handle(t, store, batch); len(failures) != 0 {
+				t.Fatal(failures)
+			}
+			if got := lines(t, store, license1)[0]; got.TimeToLive || got.Actor != audit.UnknownActor {
+				t.Errorf("got %+v", got)
+			}
+		})
 	}
 }

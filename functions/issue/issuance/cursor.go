@@ -6,26 +6,27 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"slices"
 
 	"openlicenser/shared/token"
 )
 
 // cursors makes and reads the cursors of one list. A cursor carries a MAC over the list and the position, so it leads
-// nowhere but to the next page of the list that it came with. It lasts until the license-key secret is changed.
+// nowhere but to the next page of the list that it came with.
 type cursors struct {
-	secret token.Secret
-	list   string // what is listed, with its filters
+	ring token.Ring
+	list string // what is listed, with its filters
 }
 
 // macSize is enough against forgery, as an attacker has to ask us about each guess.
 const macSize = 16
 
 func (i Issuer) cursors(ctx context.Context, list string) (cursors, error) {
-	secret, err := i.Secrets.Secret(ctx)
+	ring, err := i.Secrets.Ring(ctx)
 	if err != nil {
 		return cursors{}, fmt.Errorf("license-key secret: %w", err)
 	}
-	return cursors{secret, list}, nil
+	return cursors{ring, list}, nil
 }
 
 // encode answers nothing for no position.
@@ -33,7 +34,7 @@ func (c cursors) encode(position string) string {
 	if position == "" {
 		return ""
 	}
-	return base64.RawURLEncoding.EncodeToString(append(c.mac(position), position...))
+	return base64.RawURLEncoding.EncodeToString(append(c.mac(c.ring.Current, position), position...))
 }
 
 func (c cursors) decode(cursor string) (position string, ok bool) {
@@ -42,12 +43,13 @@ func (c cursors) decode(cursor string) (position string, ok bool) {
 		return "", false
 	}
 	position = string(decoded[macSize:])
-	return position, hmac.Equal(decoded[:macSize], c.mac(position))
+	isOurs := slices.ContainsFunc(c.ring.All(), func(s token.Secret) bool { return hmac.Equal(decoded[:macSize], c.mac(s, position)) })
+	return position, isOurs
 }
 
 // mac begins with a text that no license key begins with, so that neither passes for the other.
-func (c cursors) mac(position string) []byte {
-	hash := hmac.New(sha256.New, []byte(c.secret))
+func (c cursors) mac(secret token.Secret, position string) []byte {
+	hash := hmac.New(sha256.New, []byte(secret))
 	fmt.Fprintf(hash, "cursor %q %q", c.list, position)
 	return hash.Sum(nil)[:macSize]
 }

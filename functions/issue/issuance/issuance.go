@@ -266,11 +266,11 @@ func (i Issuer) read(ctx context.Context, r api.Request) (license.License, error
 }
 
 func (i Issuer) sign(ctx context.Context, l license.License) (string, error) {
-	secret, err := i.Secrets.Secret(ctx)
+	ring, err := i.Secrets.Ring(ctx)
 	if err != nil {
 		return "", fmt.Errorf("license-key secret: %w", err)
 	}
-	return token.SignLicenseKey(secret, i.Name, l)
+	return token.SignLicenseKey(ring.Signing(i.Now()), i.Name, l)
 }
 
 func note(ctx context.Context, l license.License) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"openlicenser/functions/issue/issuance"
+	"openlicenser/shared/api/apitest"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/audit/audittest"
@@ -87,6 +89,7 @@ func (v vendor) handle(event events.APIGatewayProxyRequest) answer {
 	if err != nil {
 		v.t.Fatal(err)
 	}
+	apitest.CheckEvent(v.t, event, response)
 	a := answer{status: response.StatusCode, header: response.Headers, text: response.Body}
 	if response.StatusCode == http.StatusNoContent {
 		return a
@@ -131,11 +134,11 @@ func TestIssue(t *testing.T) {
 	if len(a.Services) != 1 || a.Services[0].Value != "b" || len(a.AppURLs) != 1 {
 		t.Errorf("got %s", a.text)
 	}
-	secret, err := v.folder.Secrets.Secret(t.Context())
+	ring, err := v.folder.Secrets.Ring(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := token.ReadLicenseKey(secret, a.LicenseKey, licensetest.Now)
+	id, err := token.ReadLicenseKey(ring, a.LicenseKey, licensetest.Now)
 	if err != nil || id != a.LicenseID {
 		t.Errorf("the license key is for %q, %v", id, err)
 	}
@@ -396,6 +399,35 @@ func TestRevokeForeign(t *testing.T) {
 	}
 	if a := v.call("POST", "/licenses/{licenseid}/revoke", id, "", nil); a.Status != "revoked" || a.Version != 1 {
 		t.Errorf("got %d %s", a.status, a.text)
+	}
+}
+
+// TestForeign: what other tools may write is answered as openapi.yaml says, which each answer is held to.
+func TestForeign(t *testing.T) {
+	for name, record := range map[string]attribute.Map{
+		"least":                         {},
+		"objects of another shape":      {"services": `[{"name":1},{}]`, "appurls": []any{attribute.Map{"address": attribute.Number("1")}}},
+		"microseconds for milliseconds": {"changedtimestamp": attribute.Number("1718622505782000"), "createdtimestamp": attribute.Number("1718622505782000")},
+		"instant before the calendar":   {"changedtimestamp": attribute.Number("-1718622505782000")},
+		"other types":                   {"customerid": true, "notes": attribute.Number("1"), "version": "x", "changedtimestamp": "x"},
+		"many days of grace":            {"gracedays": attribute.Number("36500")},
+		"first and last year":           {"expirationdate": "9999-12-31T23:59:59.999Z", "changedtimestamp": attribute.Number("-62135596800000")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVendor(t)
+			const id = "869b100f-06b7-44cc-80df-b4c4bf728461"
+			stored := attribute.Map{"licenseid": id, "expirationdate": "2030-01-03"}
+			maps.Copy(stored, record)
+			if err := v.folder.Licenses.PutRecord(t.Context(), stored); err != nil {
+				t.Fatal(err)
+			}
+			if a := v.call("GET", "/licenses/{licenseid}", id, "", nil); a.status != http.StatusOK {
+				t.Errorf("got %d %s", a.status, a.text)
+			}
+			if a := v.call("GET", "/licenses", "", "", nil); a.status != http.StatusOK {
+				t.Errorf("list: got %d %s", a.status, a.text)
+			}
+		})
 	}
 }
 

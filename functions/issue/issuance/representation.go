@@ -48,8 +48,10 @@ func (i Issuer) represent(l license.License) representation {
 	}
 }
 
+// formatInstant answers nothing for no instant, and for one beyond RFC 3339's four-digit years: another tool has then
+// counted in something else than milliseconds, and clients could not read it.
 func formatInstant(t time.Time) string {
-	if t.IsZero() {
+	if t.IsZero() || t.Year() < 1 || t.Year() > 9999 {
 		return ""
 	}
 	return license.FormatDate(t)

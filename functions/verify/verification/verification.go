@@ -83,25 +83,21 @@ func (v Verifier) verify(ctx context.Context, r api.Request) (api.Response, erro
 	return withCaching(response, "no-store"), err
 }
 
-// licenseID reads the key. Where its signature does not match, it may be one that was made after the secret was
+// licenseID reads the key. Where its signature matches no secret, it may be one that was made after the secret was
 // changed: then the secret is asked for anew, before a definite no.
 func (v Verifier) licenseID(ctx context.Context, key string, now time.Time) (string, error) {
-	secret, err := v.Secrets.Secret(ctx)
+	ring, err := v.Secrets.Ring(ctx)
 	if err != nil {
 		return "", fmt.Errorf("license-key secret: %w", err)
 	}
-	id, err := token.ReadLicenseKey(secret, key, now)
+	id, err := token.ReadLicenseKey(ring, key, now)
 	if !errors.Is(err, token.ErrSignature) {
 		return id, err
 	}
-	newer, errRefresh := v.Secrets.Refresh(ctx)
-	switch {
-	case errRefresh != nil:
-		return "", fmt.Errorf("license-key secret: %w", errRefresh)
-	case newer == secret:
-		return "", err
+	if ring, err = v.Secrets.Refresh(ctx); err != nil {
+		return "", fmt.Errorf("license-key secret: %w", err)
 	}
-	return token.ReadLicenseKey(newer, key, now)
+	return token.ReadLicenseKey(ring, key, now)
 }
 
 // licenseKey reads the body. Names are matched to the letter, and of one that stands twice the last counts,

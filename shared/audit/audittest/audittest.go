@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,6 +27,8 @@ func TestStore(t *testing.T, open func(t *testing.T) audit.Store) {
 		"Record/Concurrent":         recordConcurrently,
 		"Append/ErrConflict/Stale":  appendToStaleHead,
 		"Append/ErrConflict/NoHead": appendToMissingHead,
+		"Append/ErrNoSequence":      appendBeforeFirst,
+		"Append/Largest":            appendLargest,
 		"Entries/Pages":             pages,
 		"Entries/None":              noEntries,
 	}
@@ -145,7 +148,7 @@ func appendToStaleHead(t *testing.T, store audit.Store) {
 	entries := chain(t, store, events[0].LicenseID, 2)
 	forged := entries[1]
 	forged.Reason = "forged"
-	err := store.Append(t.Context(), audit.HeadOf(entries[0]), forged)
+	err := store.Append(t.Context(), audit.Head{}.After(entries[0]), forged)
 	if !errors.Is(err, audit.ErrConflict) {
 		t.Errorf("got %v, want ErrConflict", err)
 	}
@@ -164,6 +167,62 @@ func appendToMissingHead(t *testing.T, store audit.Store) {
 	if !errors.Is(err, audit.ErrConflict) {
 		t.Errorf("got %v, want ErrConflict", err)
 	}
+}
+
+// appendBeforeFirst: where a store keeps heads among entries, an entry 0 would take a head's place.
+func appendBeforeFirst(t *testing.T, store audit.Store) {
+	events := History(t, 2)
+	record(t, store, events)
+	entries := chain(t, store, events[0].LicenseID, 2)
+	for _, sequence := range []int64{0, -1} {
+		forged := entries[1]
+		forged.Sequence = sequence
+		if err := store.Append(t.Context(), audit.Head{}.After(entries[1]), forged); !errors.Is(err, audit.ErrNoSequence) {
+			t.Errorf("entry %d: got %v, want ErrNoSequence", sequence, err)
+		}
+	}
+	if diff := cmp.Diff(entries, chain(t, store, events[0].LicenseID, 2)); diff != "" {
+		t.Errorf("the refused append changed entries:\n%s", diff)
+	}
+}
+
+// appendLargest: records of 400 KB, DynamoDB's limit, that change wholly.
+func appendLargest(t *testing.T, store audit.Store) {
+	for name, records := range Largest() {
+		t.Run(name, func(t *testing.T) {
+			id := uuid.NewString()
+			record(t, store, []audit.Event{
+				{ID: "1", SequenceNumber: "1", LicenseID: id, New: records[0]},
+				{ID: "2", SequenceNumber: "2", LicenseID: id, Old: records[0], New: records[1]},
+				{ID: "3", SequenceNumber: "3", LicenseID: id, Old: records[1]},
+			})
+			chain(t, store, id, 3)
+		})
+	}
+}
+
+// Largest makes pairs of foreign records as large as DynamoDB takes them, in which no value is the same.
+func Largest() map[string][2]attribute.Map {
+	const size = 400 << 10
+	pairs := map[string][2]attribute.Map{}
+	for name, count := range map[string]int{"one attribute": 1, "hundreds of attributes": 300, "thousands of attributes": 20000} {
+		var pair [2]attribute.Map
+		for i := range pair {
+			pair[i] = attribute.Map{}
+			for n := range count {
+				text := strings.Repeat(string(rune('a'+i)), max(1, size/count-12))
+				pair[i][fmt.Sprint("attr", n)] = text
+			}
+		}
+		pairs[name] = pair
+	}
+	// What a writer says of itself is bounded too; a control character is six in JSON.
+	why := strings.Repeat("\x01", size-100)
+	pairs["the reason"] = [2]attribute.Map{
+		{"expirationdate": "2030-01-01", "licenseid": "x"},
+		{"expirationdate": "2030-01-01", "licenseid": "x", "version": attribute.Number("1"), "changedby": "me", "changereason": why},
+	}
+	return pairs
 }
 
 func pages(t *testing.T, store audit.Store) {

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"openlicenser/shared/embedded"
+	"openlicenser/shared/license"
+	"openlicenser/shared/token"
+)
+
+// keysCommand works on the secrets that sign license keys: the one that signs, and those that signed before it.
+type keysCommand struct {
+	Show     showKeysCommand     `cmd:"" help:"Show the secrets that sign license keys: their ids (the kid in a license key) and what they are good for."`
+	Rotate   rotateKeysCommand   `cmd:"" help:"Let a new secret sign license keys. Keys of earlier secrets stay good."`
+	Retire   retireKeyCommand    `cmd:"" help:"Refuse the license keys of an earlier secret, one that leaked, from a date on."`
+	Affected affectedKeysCommand `cmd:"" help:"List the licenses whose keys an earlier secret may have signed, as CSV."`
+}
+
+// ringPlace is where the secrets are kept.
+type ringPlace struct {
+	Data   string `help:"Data folder of the local server, which may be running." type:"existingdir" xor:"where" required:""`
+	Secret string `help:"Name or ARN of the secret in Secrets Manager, which is reached with the AWS credentials of this environment." xor:"where" required:""`
+
+	out io.Writer        // standard output, unless a test sets it
+	now func() time.Time // time.Now, unless a test sets it
+}
+
+func (p ringPlace) output() io.Writer {
+	if p.out == nil {
+		return os.Stdout
+	}
+	return p.out
+}
+
+func (p ringPlace) clock() time.Time {
+	if p.now == nil {
+		return time.Now().UTC().Truncate(time.Millisecond)
+	}
+	return p.now()
+}
+
+func (p ringPlace) read(ctx context.Context) (token.Ring, error) {
+	if p.Data != "" {
+		return embedded.ReadRing(p.Data)
+	}
+	client, err := newSecretsManager(ctx)
+	if err != nil {
+		return token.Ring{}, err
+	}
+	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &p.Secret})
+	if err != nil {
+		return token.Ring{}, err
+	}
+	return token.ParseRing([]byte(aws.ToString(out.SecretString)))
+}
+
+func (p ringPlace) write(ctx context.Context, ring token.Ring) error {
+	if p.Data != "" {
+		return embedded.WriteRing(p.Data, ring)
+	}
+	client, err := newSecretsManager(ctx)
+	if err != nil {
+		return err
+	}
+	text, err := ring.Marshal()
+	if err != nil {
+		return err
+	}
+	_, err = client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &p.Secret, SecretString: aws.String(string(text))})
+	return err
+}
+
+func newSecretsManager(ctx context.Context) (*secretsmanager.Client, error) {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	return secretsmanager.NewFromConfig(cfg), err
+}
+
+type showKeysCommand struct {
+	ringPlace
+}
+
+// Run prints no secret.
+func (c showKeysCommand) Run(ctx context.Context) error {
+	ring, err := c.read(ctx)
+	if err != nil {
+		return err
+	}
+	return show(c.output(), ring, c.clock())
+}
+
+func show(out io.Writer, ring token.Ring, now time.Time) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "KEY ID\tSTATE\tCREATED\tREPLACED")
+	signing := ring.Signing(now)
+	state := "signs"
+	if signing != ring.Current {
+		state = "accepted, signs from " + instant(ring.Created.Add(token.SigningDelay))
+	}
+	fmt.Fprintf(table, "%s\t%s\t%s\t\n", ring.Current.KeyID(), state, instant(ring.Created))
+	for _, earlier := range ring.Earlier {
+		state := "accepted"
+		switch refused := earlier.RefusedFrom; {
+		case earlier.Secret == signing:
+			state = "signs"
+		case !refused.IsZero() && now.Before(refused):
+			state = "accepted, refused from " + instant(refused)
+		case !refused.IsZero():
+			state = "refused from " + instant(refused)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", earlier.Secret.KeyID(), state, instant(earlier.Created), instant(earlier.Replaced))
+	}
+	return table.Flush()
+}
+
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return "unknown"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+type rotateKeysCommand struct {
+	ringPlace
+}
+
+// Run changes a local secret itself, and asks Secrets Manager to have the rotate function do it.
+func (c rotateKeysCommand) Run(ctx context.Context) error {
+	if c.Secret != "" {
+		client, err := newSecretsManager(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &c.Secret}); err != nil {
+			return err
+		}
+		fmt.Fprintln(c.output(), "Secrets Manager has begun to rotate the secret; licenser keys show tells when it is done.")
+		return nil
+	}
+	ring, err := c.read(ctx)
+	if err != nil {
+		return err
+	}
+	if ring, err = ring.Rotate(token.NewSecret(), c.clock()); err != nil {
+		return err
+	}
+	if err := c.write(ctx, ring); err != nil {
+		return err
+	}
+	return show(c.output(), ring, c.clock())
+}
+
+type retireKeyCommand struct {
+	KeyID string `arg:"" name:"kid" help:"Id of the secret, as licenser keys show tells."`
+	From  string `help:"ISO 8601 date from which on its license keys are refused. Send the customers other keys before: licenser keys affected lists them." required:""`
+	ringPlace
+}
+
+// Run changes nothing when it refuses.
+func (c retireKeyCommand) Run(ctx context.Context) error {
+	from, err := license.ParseDate(c.From)
+	if err != nil {
+		return fmt.Errorf("--from %s: %w", c.From, err)
+	}
+	ring, err := c.read(ctx)
+	if err != nil {
+		return err
+	}
+	if ring, err = ring.Retire(c.KeyID, from); err != nil {
+		return err
+	}
+	if err := c.write(ctx, ring); err != nil {
+		return err
+	}
+	return show(c.output(), ring, c.clock())
+}
+
+type affectedKeysCommand struct {
+	KeyID       string `arg:"" name:"kid" help:"Id of the secret, as licenser keys show tells."`
+	LicenseKeys bool   `help:"Add a column with a new license key for each, signed by the secret that signs now."`
+	vendorAPI
+	ringPlace
+}
+
+// Run lists the licenses that were issued while the secret signed. Whoever fetched the key of an older one in that time has
+// a key of that secret too, so from the secret's beginning on nothing is left out; nobody records who fetched keys.
+func (c affectedKeysCommand) Run(ctx context.Context) error {
+	ring, err := c.read(ctx)
+	if err != nil {
+		return err
+	}
+	until, err := ring.SignedUntil(c.KeyID)
+	if err != nil {
+		return err
+	}
+	api, err := c.client(ctx)
+	if err != nil {
+		return err
+	}
+	out := csv.NewWriter(c.output())
+	header := []string{"licenseid", "status", "customerid", "customername", "created"}
+	if c.LicenseKeys {
+		header = append(header, "licensekey")
+	}
+	if err := out.Write(header); err != nil {
+		return err
+	}
+	err = api.licenses(ctx, func(l vendorLicense) error {
+		if !until.IsZero() && l.Created.After(until) {
+			return nil
+		}
+		row := []string{l.LicenseID, l.Status, l.CustomerID, l.CustomerName, instant(l.Created)}
+		if c.LicenseKeys {
+			var answer struct{ LicenseKey string }
+			if err := api.get(ctx, "/licenses/"+url.PathEscape(l.LicenseID)+"/key", nil, &answer); err != nil {
+				return err
+			}
+			row = append(row, answer.LicenseKey)
+		}
+		return out.Write(row)
+	})
+	out.Flush()
+	return errors.Join(err, out.Error())
+}

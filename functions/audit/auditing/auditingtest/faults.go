@@ -1,0 +1,85 @@
+package auditingtest
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"openlicenser/shared/audit"
+)
+
+// faultyStore is what one invocation sees of the runner's store. After every entry it looks whether one before was
+// overwritten.
+type faultyStore struct {
+	runner *runner
+
+	mu     sync.Mutex
+	faults []fault // of the calls to come
+	dead   bool    // the invocation has ended; that its code runs on here must change nothing
+}
+
+var (
+	errFault = errors.New("a fault of the store")
+	errDead  = errors.New("the invocation has ended")
+)
+
+func (s *faultyStore) next() (f fault, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead {
+		return none, errDead
+	}
+	if len(s.faults) > 0 {
+		f, s.faults = s.faults[0], s.faults[1:]
+	}
+	s.dead = f == crashBefore || f == crashAfter
+	switch f {
+	case failBefore:
+		err = errFault
+	case crashBefore:
+		err = errDead
+	}
+	return f, err
+}
+
+// after is what the caller gets to hear once the call is done.
+func after(f fault, err error) error {
+	switch f {
+	case failAfter:
+		return errFault
+	case crashAfter:
+		return errDead
+	default:
+		return err
+	}
+}
+
+func (s *faultyStore) Head(ctx context.Context, licenseID string) (audit.Head, error) {
+	f, err := s.next()
+	if err != nil {
+		return audit.Head{}, err
+	}
+	head, err := s.runner.store.Head(ctx, licenseID)
+	return head, after(f, err)
+}
+
+func (s *faultyStore) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
+	f, err := s.next()
+	if err != nil {
+		return err
+	}
+	err = s.runner.store.Append(ctx, from, e)
+	if s.runner.want != nil {
+		s.runner.checkPrefix(e.LicenseID)
+	}
+	return after(f, err)
+}
+
+func (s *faultyStore) Entries(ctx context.Context, licenseID string, beyond int64, limit int) ([]audit.Entry, error) {
+	f, err := s.next()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.runner.store.Entries(ctx, licenseID, beyond, limit)
+	return entries, after(f, err)
+}

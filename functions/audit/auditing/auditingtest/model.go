@@ -1,0 +1,291 @@
+// Package auditingtest proves that the trail comes out the same, byte for byte, however a stream is delivered: it makes
+// histories of licenses, delivers them as Lambda may, on a store that fails as stores do, and compares with the
+// straightforward run.
+package auditingtest
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"math"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"openlicenser/functions/audit/auditing"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/audit/audittest"
+	"openlicenser/shared/telemetry"
+)
+
+// Check runs as many scenarios as rapid's flags say (-rapid.checks), each on a new store.
+func Check(t *testing.T, open func(audittest.TB) audit.Store) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := drawScenario(rt, "license", 40)
+		s.run(rt, open(rt))
+	})
+}
+
+// Examples runs n smaller scenarios on one store, for stores that are slow.
+func Examples(t *testing.T, store audit.Store, n int) {
+	for seed := range n {
+		prefix := uuid.NewString()
+		s := rapid.Custom(func(rt *rapid.T) scenario { return drawScenario(rt, prefix, 20) }).Example(seed)
+		s.run(t, store)
+		if t.Failed() {
+			t.Fatalf("in the scenario of seed %d", seed)
+		}
+	}
+}
+
+// CrashAtEveryWrite ends the consumer at each write of one batch, before and after the write is durable, and delivers
+// the batch again, as Lambda does with one that was not answered.
+func CrashAtEveryWrite(t *testing.T, store audit.Store) {
+	for write := 0; ; write++ {
+		for _, f := range []fault{crashBefore, crashAfter} {
+			prefix := uuid.NewString()
+			records := rapid.Custom(func(rt *rapid.T) []streamRecord { return drawHistory(rt, prefix, 15) }).
+				Filter(func(records []streamRecord) bool { return len(records) >= 8 }).Example(1)
+			if write == len(records) {
+				return
+			}
+			r := newRunner(t, store, scenario{records: records})
+			// The writes are every other call: the head is read before each.
+			faults := make([]fault, 2*write+2)
+			faults[2*write+1] = f
+			if _, answered := r.invoke(records, faults); answered {
+				t.Fatalf("write %d: the consumer did not end", write)
+			}
+			r.check()
+			if got, want := r.count(), write+map[fault]int{crashAfter: 1}[f]; got != want {
+				t.Errorf("write %d: %d entries before the second delivery, want %d", write, got, want)
+			}
+			r.deliverRest()
+		}
+	}
+}
+
+// scenario is a stream, and how it is delivered.
+type scenario struct {
+	records []streamRecord
+	steps   []step
+}
+
+// step is an invocation.
+type step struct {
+	back       int     // begins as many records before the one that comes next
+	size       int     // of the batch
+	duplicates []int   // records of the batch that it holds once more
+	faults     []fault // of the store, by call
+	second     *step   // another invocation at the same time, whose answer nobody waits for
+}
+
+// fault is what becomes of one call of the store.
+type fault int
+
+const (
+	none        fault = iota
+	failBefore        // an error, and nothing was written
+	failAfter         // an error, and yet it was written
+	crashBefore       // the invocation ends before the call
+	crashAfter        // the invocation ends after the call
+)
+
+func drawScenario(t *rapid.T, prefix string, most int) scenario {
+	s := scenario{records: drawHistory(t, prefix, most)}
+	for range rapid.IntRange(0, 15).Draw(t, "steps") {
+		next := drawStep(t)
+		if rapid.IntRange(0, 2).Draw(t, "concurrent") == 0 {
+			second := drawStep(t)
+			next.second = &second
+		}
+		s.steps = append(s.steps, next)
+	}
+	return s
+}
+
+func drawStep(t *rapid.T) step {
+	kinds := []fault{none, none, none, none, none, none, failBefore, failAfter, crashBefore, crashAfter}
+	return step{
+		back:       rapid.SampledFrom([]int{0, 0, 0, 1, 3, math.MaxInt}).Draw(t, "back"),
+		size:       rapid.IntRange(1, 12).Draw(t, "size"),
+		duplicates: rapid.SliceOfN(rapid.IntRange(0, 11), 0, 3).Draw(t, "duplicates"),
+		faults:     rapid.SliceOfN(rapid.SampledFrom(kinds), 0, 20).Draw(t, "faults"),
+	}
+}
+
+func (s scenario) run(t audittest.TB, store audit.Store) {
+	r := newRunner(t, store, s)
+	for _, next := range s.steps {
+		r.deliver(next)
+		r.check()
+	}
+	r.deliverRest()
+}
+
+// runner is an event source mapping.
+type runner struct {
+	t        audittest.TB
+	store    audit.Store
+	records  []streamRecord
+	position int // of the record that comes next
+
+	want map[string][]byte // the exported chains, by license
+}
+
+func newRunner(t audittest.TB, store audit.Store, s scenario) *runner {
+	t.Helper()
+	r := &runner{t: t, store: store, records: s.records}
+	r.want = straightforward(t, s.records)
+	return r
+}
+
+// straightforward delivers each record once, to a store without faults, and looks at what is then in the chains.
+func straightforward(t audittest.TB, records []streamRecord) map[string][]byte {
+	t.Helper()
+	memory := audittest.NewMemory(t)
+	plain := &runner{t: t, store: memory}
+	byLicense := map[string][]streamRecord{}
+	for _, record := range records {
+		if failed, answered := plain.invoke([]streamRecord{record}, nil); len(failed) > 0 || !answered {
+			t.Fatalf("the straightforward run fails at %s", record.EventID)
+		}
+		byLicense[record.licenseID] = append(byLicense[record.licenseID], record)
+	}
+	want := map[string][]byte{}
+	for id, changes := range byLicense {
+		entries := memory.Chain(id)
+		if len(entries) != len(changes) {
+			t.Fatalf("%d entries for %d changes of %s", len(entries), len(changes), id)
+		}
+		for i, e := range entries {
+			if e.EventID != changes[i].EventID || e.Gap != changes[i].gap {
+				t.Fatalf("entry %d is of %s, gap %v, want %s, gap %v", e.Sequence, e.EventID, e.Gap, changes[i].EventID, changes[i].gap)
+			}
+		}
+		want[id] = export(t, entries)
+	}
+	return want
+}
+
+func export(t audittest.TB, entries []audit.Entry) []byte {
+	var buffer bytes.Buffer
+	if err := audit.WriteChain(&buffer, entries); err != nil {
+		t.Fatalf("export: %v", err)
+	}
+	return buffer.Bytes()
+}
+
+// deliver invokes the handler, and moves to where Lambda goes on: behind the batch, to the lowest failure, or, where
+// there was no answer, nowhere.
+func (r *runner) deliver(next step) {
+	var group sync.WaitGroup
+	if next.second != nil {
+		_, batch := r.batch(*next.second)
+		group.Go(func() { r.invoke(batch, next.second.faults) })
+	}
+	begin, batch := r.batch(next)
+	failed, answered := r.invoke(batch, next.faults)
+	group.Wait()
+	if !answered {
+		return
+	}
+	r.position = min(begin+next.size, len(r.records))
+	for i, record := range r.records[begin:r.position] {
+		if failed[record.Change.SequenceNumber] {
+			r.position = begin + i
+			return
+		}
+	}
+}
+
+func (r *runner) batch(s step) (begin int, batch []streamRecord) {
+	begin = max(0, r.position-s.back)
+	batch = append(batch, r.records[begin:min(begin+s.size, len(r.records))]...)
+	for _, duplicate := range s.duplicates {
+		if duplicate < len(batch) {
+			batch = append(batch, batch[duplicate])
+		}
+	}
+	return begin, batch
+}
+
+// deliverRest delivers without faults what has not been delivered, and wants the chains to be complete.
+func (r *runner) deliverRest() {
+	r.t.Helper()
+	for r.position < len(r.records) {
+		before := r.position
+		if r.deliver(step{size: 10}); r.position == before {
+			r.t.Fatalf("stands still at record %d", before)
+		}
+	}
+	r.check()
+	if got := r.count(); got != len(r.records) {
+		r.t.Errorf("%d entries of %d changes", got, len(r.records))
+	}
+}
+
+func (r *runner) invoke(records []streamRecord, faults []fault) (failed map[string]bool, answered bool) {
+	store := &faultyStore{runner: r, faults: faults}
+	batch := events.DynamoDBEvent{}
+	for _, record := range records {
+		batch.Records = append(batch.Records, record.DynamoDBEventRecord)
+	}
+	auditor := auditing.Auditor{Recorder: audit.Recorder{Store: store}, Log: telemetry.NewLogger(io.Discard)}
+	response, err := auditor.Handle(context.Background(), batch)
+	if err != nil {
+		r.t.Errorf("handle: %v", err)
+	}
+	failed = map[string]bool{}
+	for _, failure := range response.BatchItemFailures {
+		failed[failure.ItemIdentifier] = true
+	}
+	return failed, !store.dead
+}
+
+// count answers how many entries there are.
+func (r *runner) count() (n int) {
+	for id := range r.want {
+		n += len(r.chain(id))
+	}
+	return n
+}
+
+func (r *runner) chain(id string) []audit.Entry {
+	entries, err := r.store.Entries(context.Background(), id, 0, 1000)
+	if err != nil {
+		r.t.Fatalf("entries of %s: %v", id, err)
+	}
+	return entries
+}
+
+// check wants every chain to be a beginning of the one that is to be, to verify, and to end at its head.
+func (r *runner) check() {
+	r.t.Helper()
+	for id := range r.want {
+		entries := r.checkPrefix(id)
+		v, err := audit.VerifyChain(bytes.NewReader(export(r.t, entries)), id)
+		if err != nil {
+			r.t.Fatalf("chain of %s: %v", id, err)
+		}
+		head, err := r.store.Head(context.Background(), id)
+		if err != nil {
+			r.t.Fatalf("head of %s: %v", id, err)
+		}
+		if err := v.End(head); err != nil {
+			r.t.Fatalf("chain of %s: %v", id, err)
+		}
+	}
+}
+
+// checkPrefix holds at any time, also while others write.
+func (r *runner) checkPrefix(id string) []audit.Entry {
+	entries := r.chain(id)
+	if got := export(r.t, entries); !bytes.HasPrefix(r.want[id], got) {
+		r.t.Errorf("chain of %s:\n%s\nis no beginning of\n%s", id, got, r.want[id])
+	}
+	return entries
+}

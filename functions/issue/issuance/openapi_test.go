@@ -1,0 +1,69 @@
+package issuance
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"openlicenser/shared/api/apitest"
+	"openlicenser/shared/idempotency"
+	"openlicenser/shared/license"
+)
+
+// TestOpenAPILimits: openapi.yaml has the limits that the code has.
+func TestOpenAPILimits(t *testing.T) {
+	document, err := apitest.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{
+		"schemas CustomerName maxLength":                    license.MaxCustomerName,
+		"schemas LicenseDraft properties notes maxLength":   license.MaxNotes,
+		"schemas LicensePatch properties notes maxLength":   license.MaxNotes,
+		"schemas LicenseDraft properties gracedays maximum": license.MaxGraceDays,
+		"schemas LicensePatch properties gracedays maximum": license.MaxGraceDays,
+		"schemas Services maxItems":                         license.MaxServices,
+		"schemas LicensePatch properties services maxItems": license.MaxServices,
+		"schemas Service properties serviceName maxLength":  license.MaxServiceText,
+		"schemas Service properties serviceValue maxLength": license.MaxServiceText,
+		"schemas AppURLs maxItems":                          license.MaxAppURLs,
+		"schemas LicensePatch properties appurls maxItems":  license.MaxAppURLs,
+		"schemas AppURL properties URL maxLength":           license.MaxURL,
+		"schemas ReasonText maxLength":                      license.MaxReason,
+		"schemas Removal properties reason maxLength":       license.MaxReason,
+		"schemas LicenseList properties licenses maxItems":  maxLimit,
+		"schemas AuditPage properties entries maxItems":     maxLimit,
+		"parameters Limit schema maximum":                   maxLimit,
+		"parameters Limit schema default":                   defaultLimit,
+		"parameters IdempotencyKey schema maxLength":        idempotency.MaxKey,
+	} {
+		if got := fmt.Sprint(document.At(strings.Fields("components " + path)...)); got != fmt.Sprint(want) {
+			t.Errorf("%s is %s, want %d", path, got, want)
+		}
+	}
+}
+
+// TestOpenAPICodes: openapi.yaml has, for each status, the codes of the failure table, no more and no less.
+func TestOpenAPICodes(t *testing.T) {
+	document, err := apitest.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := []error{&license.InvalidError{}, &license.TransitionError{}, errors.New("anything else")}
+	for _, f := range failures {
+		errs = append(errs, f.err)
+	}
+	answered := map[int][]string{}
+	for _, err := range errs {
+		f := failure(err)
+		answered[f.Status] = append(answered[f.Status], f.Code)
+		slices.Sort(answered[f.Status])
+	}
+	if diff := cmp.Diff(answered, document.Values("application/problem+json", "code", document.Routes()...)); diff != "" {
+		t.Errorf("(-failures +openapi.yaml):\n%s", diff)
+	}
+}

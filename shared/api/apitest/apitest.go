@@ -1,0 +1,329 @@
+// Package apitest holds the answers that tests receive to openapi.yaml, the API's description: each must be one that
+// the description promises. It is for tests only, and reads the file from the working folder upwards.
+package apitest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"mime"
+	"net/http"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"gopkg.in/yaml.v3"
+)
+
+// Answer is what a caller gets.
+type Answer struct {
+	Status int
+	Header map[string]string
+	Body   string
+}
+
+// CheckEvent holds a function's answer to the description, and the body of a request that was accepted too. An answer to
+// a route that the description does not have is held to what it says of such routes.
+func CheckEvent(t testing.TB, event events.APIGatewayProxyRequest, response events.APIGatewayProxyResponse) {
+	t.Helper()
+	route := event.HTTPMethod + " " + event.Resource
+	Check(t, route, Answer{response.StatusCode, response.Headers, response.Body})
+	if response.StatusCode >= 300 || event.Body == "" || event.IsBase64Encoded {
+		return
+	}
+	if d, err := Read(); err != nil {
+		t.Fatal(err)
+	} else if err := d.checkRequest(route, event.Body); err != nil {
+		t.Errorf("%s accepts what openapi.yaml does not: %v", route, err)
+	}
+}
+
+// Check holds an answer to a route, as "GET /licenses/{licenseid}", to the description.
+func Check(t testing.TB, route string, a Answer) {
+	t.Helper()
+	if d, err := Read(); err != nil {
+		t.Fatal(err)
+	} else if err := d.Check(route, a); err != nil {
+		t.Errorf("not what openapi.yaml says: %v", err)
+	}
+}
+
+// Document is openapi.yaml.
+type Document struct {
+	root     any
+	mu       sync.Mutex // a Compiler serves one at a time
+	compiler *jsonschema.Compiler
+	schemas  map[string]*jsonschema.Schema
+}
+
+// Read answers the document, which is read once.
+var Read = sync.OnceValues(func() (*Document, error) {
+	file, err := find("openapi.yaml")
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return parse(text)
+})
+
+// find looks for a file beside go.mod, from the working folder upwards: the folder of the package under test.
+func find(name string) (string, error) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
+			return filepath.Join(folder, name), nil
+		}
+		parent := filepath.Dir(folder)
+		if parent == folder {
+			return "", fmt.Errorf("no go.mod above the working folder, beside which %s stands", name)
+		}
+		folder = parent
+	}
+}
+
+// location is the name by which the schemas are compiled. Nothing is read from there.
+const location = "file:///openapi.yaml"
+
+func parse(text []byte) (*Document, error) {
+	var read any
+	if err := yaml.Unmarshal(text, &read); err != nil {
+		return nil, err
+	}
+	plain, err := json.Marshal(read)
+	if err != nil {
+		return nil, err
+	}
+	root, err := jsonschema.UnmarshalJSON(bytes.NewReader(plain))
+	if err != nil {
+		return nil, err
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	if err := compiler.AddResource(location, root); err != nil {
+		return nil, err
+	}
+	return &Document{root: root, compiler: compiler, schemas: map[string]*jsonschema.Schema{}}, nil
+}
+
+// At answers what stands at a path, with references followed on the way, or nil.
+func (d *Document) At(path ...string) any {
+	value, _ := d.at(path...)
+	return value
+}
+
+// at answers the pointer too.
+func (d *Document) at(path ...string) (value any, pointer string) {
+	value, pointer = d.root, ""
+	for _, name := range path {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[name]
+		case []any:
+			value = nil
+			if n, err := strconv.Atoi(name); err == nil && n < len(v) {
+				value = v[n]
+			}
+		default:
+			value = nil
+		}
+		pointer += "/" + escape.Replace(name)
+		if target, isReference := reference(value); isReference {
+			value, pointer = d.at(strings.Split(target, "/")...)
+		}
+	}
+	return value, pointer
+}
+
+// below goes on from a path.
+func below(path []string, names ...string) []string { return slices.Concat(path, names) }
+
+// reference answers where a reference leads. Those with members beside them are schemas, which jsonschema follows.
+func reference(value any) (target string, isReference bool) {
+	object, _ := value.(map[string]any)
+	text, _ := object["$ref"].(string)
+	target, isLocal := strings.CutPrefix(text, "#/")
+	return target, isLocal && len(object) == 1
+}
+
+// escape is that of RFC 6901 section 3, in a URI fragment.
+var escape = strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D", "+", "%2B")
+
+func (d *Document) schema(pointer string) (*jsonschema.Schema, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if schema := d.schemas[pointer]; schema != nil {
+		return schema, nil
+	}
+	schema, err := d.compiler.Compile(location + "#" + pointer)
+	if err == nil {
+		d.schemas[pointer] = schema
+	}
+	return schema, err
+}
+
+// unknownRoutes are the answers to routes that the document does not have.
+var unknownRoutes = map[int]string{http.StatusForbidden: "Forbidden", http.StatusNotFound: "NotFound"}
+
+// Check tells in what an answer differs from what the document promises.
+func (d *Document) Check(route string, a Answer) error {
+	method, path, _ := strings.Cut(route, " ")
+	base := []string{"paths", path, strings.ToLower(method), "responses", strconv.Itoa(a.Status)}
+	if d.At(base[:3]...) == nil {
+		base = []string{"components", "responses", unknownRoutes[a.Status]}
+	}
+	if d.At(base...) == nil {
+		return fmt.Errorf("%s: the status %d is not documented", route, a.Status)
+	}
+	errBody := d.checkBody(a, base)
+	if method == http.MethodHead && a.Body == "" {
+		errBody = nil
+	}
+	if err := errors.Join(d.checkHeaders(a, base), errBody); err != nil {
+		return fmt.Errorf("%s, %d: %w", route, a.Status, err)
+	}
+	return nil
+}
+
+func (d *Document) checkRequest(route, text string) error {
+	method, path, _ := strings.Cut(route, " ")
+	body, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	return d.validate(body, []string{"paths", path, strings.ToLower(method), "requestBody", "content", "application/json", "schema"})
+}
+
+func (d *Document) checkHeaders(a Answer, response []string) error {
+	sent := map[string]string{}
+	for name, value := range a.Header {
+		sent[textproto.CanonicalMIMEHeaderKey(name)] = value
+	}
+	documented, _ := d.At(below(response, "headers")...).(map[string]any)
+	var problems []error
+	for name := range documented {
+		header, _ := d.At(below(response, "headers", name)...).(map[string]any)
+		value, present := sent[textproto.CanonicalMIMEHeaderKey(name)]
+		if !present {
+			if header["required"] == true {
+				problems = append(problems, fmt.Errorf("no header %s", name))
+			}
+			continue
+		}
+		if err := d.validateHeader(value, below(response, "headers", name, "schema")); err != nil {
+			problems = append(problems, fmt.Errorf("header %s: %w", name, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// validateHeader takes a text for the number that the schema wants.
+func (d *Document) validateHeader(text string, schema []string) error {
+	if _, err := strconv.Atoi(text); err == nil && d.At(below(schema, "type")...) == "integer" {
+		return d.validate(json.Number(text), schema)
+	}
+	return d.validate(text, schema)
+}
+
+func (d *Document) checkBody(a Answer, response []string) error {
+	contents, _ := d.At(below(response, "content")...).(map[string]any)
+	if len(contents) == 0 {
+		if a.Body != "" {
+			return fmt.Errorf("has a body, documented is none: %s", a.Body)
+		}
+		return nil
+	}
+	contentType, _, err := mime.ParseMediaType(a.Header["Content-Type"])
+	if err != nil {
+		return fmt.Errorf("content type: %w", err)
+	}
+	if contents[contentType] == nil {
+		return fmt.Errorf("the content type %s is not documented", contentType)
+	}
+	var body any = a.Body
+	if strings.HasSuffix(contentType, "json") {
+		if body, err = jsonschema.UnmarshalJSON(strings.NewReader(a.Body)); err != nil {
+			return fmt.Errorf("%w: %s", err, a.Body)
+		}
+	}
+	if err := d.validate(body, below(response, "content", contentType, "schema")); err != nil {
+		return fmt.Errorf("%w: %s", err, a.Body)
+	}
+	return nil
+}
+
+// validate holds a value to the schema at a path.
+func (d *Document) validate(value any, path []string) error {
+	found, pointer := d.at(path...)
+	if found == nil {
+		return fmt.Errorf("no schema at %s", strings.Join(path, " "))
+	}
+	schema, err := d.schema(pointer)
+	if err != nil {
+		return err
+	}
+	return schema.Validate(value)
+}
+
+// Operation is what the document says of a route, as far as others have to say the same.
+type Operation struct {
+	ID     string
+	Public bool // needs no credentials
+}
+
+// Operations answers all routes, as "GET /licenses".
+func (d *Document) Operations() map[string]Operation {
+	operations := map[string]Operation{}
+	paths, _ := d.At("paths").(map[string]any)
+	for path, item := range paths {
+		for method, operation := range item.(map[string]any) {
+			o, isOperation := operation.(map[string]any)
+			if !isOperation {
+				continue // parameters of all methods
+			}
+			id, _ := o["operationId"].(string)
+			security, declared := o["security"].([]any)
+			operations[strings.ToUpper(method)+" "+path] = Operation{id, declared && len(security) == 0}
+		}
+	}
+	return operations
+}
+
+// Routes answers the names of Operations, sorted.
+func (d *Document) Routes() []string { return slices.Sorted(maps.Keys(d.Operations())) }
+
+// Values answers, by status, which values the member of the bodies of a content type can have, over all the given routes.
+func (d *Document) Values(contentType, member string, routes ...string) map[int][]string {
+	values := map[int][]string{}
+	for _, route := range routes {
+		method, path, _ := strings.Cut(route, " ")
+		base := []string{"paths", path, strings.ToLower(method), "responses"}
+		responses, _ := d.At(base...).(map[string]any)
+		for status := range responses {
+			listed, _ := d.At(below(base, status, "content", contentType, "schema", "dependentSchemas", member, "properties", member, "enum")...).([]any)
+			code, _ := strconv.Atoi(status)
+			for _, value := range listed {
+				if text := fmt.Sprint(value); !slices.Contains(values[code], text) {
+					values[code] = append(values[code], text)
+				}
+			}
+			slices.Sort(values[code])
+		}
+	}
+	maps.DeleteFunc(values, func(_ int, listed []string) bool { return len(listed) == 0 })
+	return values
+}

@@ -1,0 +1,86 @@
+package apitest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// Transport holds every answer that comes over HTTP to the description. It is for a package's TestMain, so that no test
+// can forget it:
+//
+//	transport := apitest.NewTransport()
+//	http.DefaultTransport = transport
+//	code := m.Run()
+//	err := transport.Err()
+type Transport struct {
+	base   http.RoundTripper
+	routes *http.ServeMux
+
+	mu       sync.Mutex
+	problems []error
+}
+
+// NewTransport answers a Transport that sends requests as http.DefaultTransport does now. It panics without openapi.yaml.
+func NewTransport() *Transport {
+	d, err := Read()
+	if err != nil {
+		panic(err)
+	}
+	routes := http.NewServeMux()
+	for _, route := range d.Routes() {
+		routes.Handle(route, http.NotFoundHandler())
+	}
+	return &Transport{base: http.DefaultTransport, routes: routes}
+}
+
+// RoundTrip implements http.RoundTripper. What is wrong with an answer does not change it; Err tells.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.base.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	t.check(r, NewAnswer(response, body))
+	return response, nil
+}
+
+func (t *Transport) check(r *http.Request, a Answer) {
+	route := r.Method + " " + r.URL.Path
+	if _, pattern := t.routes.Handler(r); strings.HasPrefix(pattern, r.Method+" ") && !strings.Contains(r.URL.Path, "//") {
+		route = pattern
+	}
+	d, err := Read()
+	if err == nil {
+		err = d.Check(route, a)
+	}
+	if err != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.problems = append(t.problems, err)
+	}
+}
+
+// Err tells in what the answers so far were not what the description promises.
+func (t *Transport) Err() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return errors.Join(t.problems...)
+}
+
+// NewAnswer answers what came over HTTP.
+func NewAnswer(response *http.Response, body []byte) Answer {
+	header := make(map[string]string, len(response.Header))
+	for name := range response.Header {
+		header[name] = response.Header.Get(name)
+	}
+	return Answer{response.StatusCode, header, string(body)}
+}

@@ -1,0 +1,79 @@
+package audittest
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"openlicenser/shared/audit"
+)
+
+// TB is what of *testing.T a Memory and the model need; a *rapid.T has it too.
+type TB interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// Memory is an audit.Store that keeps the contract, and fails the test when an entry is put where another belongs.
+type Memory struct {
+	t       TB
+	mu      sync.Mutex
+	heads   map[string]audit.Head
+	entries map[string][]audit.Entry
+}
+
+var _ audit.Store = (*Memory)(nil)
+
+// NewMemory makes an empty store.
+func NewMemory(t TB) *Memory {
+	return &Memory{t: t, heads: map[string]audit.Head{}, entries: map[string][]audit.Entry{}}
+}
+
+// Chain answers all entries of a license.
+func (m *Memory) Chain(licenseID string) []audit.Entry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.entries[licenseID])
+}
+
+// SetHead puts a head in the place of the true one, as only an attacker does.
+func (m *Memory) SetHead(licenseID string, head audit.Head) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.heads[licenseID] = head
+}
+
+// Head implements audit.Store.
+func (m *Memory) Head(_ context.Context, licenseID string) (audit.Head, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.heads[licenseID], nil
+}
+
+// Append implements audit.Store.
+func (m *Memory) Append(_ context.Context, from audit.Head, e audit.Entry) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e.Sequence < 1 {
+		return audit.ErrNoSequence
+	}
+	if m.heads[e.LicenseID] != from {
+		return audit.ErrConflict
+	}
+	if e.Sequence != int64(len(m.entries[e.LicenseID]))+1 {
+		m.t.Errorf("entry %d was put where entry %d belongs", e.Sequence, len(m.entries[e.LicenseID])+1)
+	}
+	m.entries[e.LicenseID] = append(m.entries[e.LicenseID], e)
+	m.heads[e.LicenseID] = from.After(e)
+	return nil
+}
+
+// Entries implements audit.Store.
+func (m *Memory) Entries(_ context.Context, licenseID string, after int64, limit int) ([]audit.Entry, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	entries := m.entries[licenseID]
+	entries = entries[min(max(int(after), 0), len(entries)):]
+	return slices.Clone(entries[:min(limit, len(entries))]), nil
+}

@@ -1,0 +1,264 @@
+package audit_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/audit/audittest"
+	"openlicenser/shared/license"
+	"openlicenser/shared/license/licensetest"
+)
+
+// everyAction makes a chain that holds each action once, and answers it with its head and its exported lines.
+func everyAction(t *testing.T) (id string, store *audittest.Memory, lines [][]byte) {
+	t.Helper()
+	issued := licensetest.Issue(t)
+	must := func(l license.License, err error) license.License {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	changed := issued
+	changed.Notes, changed.Version = "other\nnotes", 2
+	renewed := must(changed.Renew("2099-01-01", licensetest.Change("paid")))
+	suspended := must(renewed.Suspend(licensetest.Change("unpaid")))
+	reinstated := must(suspended.Reinstate(licensetest.Change("paid after all")))
+	revoked := must(reinstated.Revoke(licensetest.Change("contract ended")))
+	records := []attribute.Map{nil}
+	for _, l := range []license.License{issued, changed, renewed, suspended, reinstated, revoked} {
+		records = append(records, l.Record())
+	}
+	records = append(records, nil)
+	store = audittest.NewMemory(t)
+	for i := range records[1:] {
+		record(t, store, audit.Event{
+			ID: fmt.Sprint("event-", i), SequenceNumber: fmt.Sprint(98 + i), Time: licensetest.Now, LicenseID: issued.ID, Old: records[i], New: records[i+1],
+		})
+	}
+	var actions []audit.Action
+	for _, e := range store.Chain(issued.ID) {
+		actions = append(actions, e.Action)
+		lines = append(lines, export(t, e))
+	}
+	if want := []audit.Action{audit.Issued, audit.Changed, audit.Renewed, audit.Suspended, audit.Reinstated, audit.Revoked, audit.Deleted}; !slices.Equal(actions, want) {
+		t.Fatalf("actions %v, want %v", actions, want)
+	}
+	return issued.ID, store, lines
+}
+
+func record(t *testing.T, store audit.Store, event audit.Event) {
+	t.Helper()
+	if err := (audit.Recorder{Store: store}).Record(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func export(t testing.TB, entries ...audit.Entry) []byte {
+	t.Helper()
+	var buffer bytes.Buffer
+	if err := audit.WriteChain(&buffer, entries); err != nil {
+		t.Fatal(err)
+	}
+	return buffer.Bytes()
+}
+
+// wantRefused wants the first line that does not fit to be named.
+func wantRefused(t *testing.T, err error, line int, what string) {
+	t.Helper()
+	if err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("line %d: ", line)) {
+		t.Errorf("%s: got %v, want an error at line %d", what, err, line)
+	}
+}
+
+func TestExport(t *testing.T) {
+	id, store, lines := everyAction(t)
+	chain := bytes.Join(lines, nil)
+	v, err := audit.VerifyChain(bytes.NewReader(chain), id)
+	if err != nil || len(v.Findings()) != 0 {
+		t.Fatalf("findings %v, %v", v.Findings(), err)
+	}
+	head, _ := store.Head(t.Context(), id)
+	if err := v.End(head); err != nil {
+		t.Error(err)
+	}
+	var again []audit.Entry
+	for e, err := range audit.ReadChain(bytes.NewReader(chain)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		again = append(again, e)
+	}
+	if got := export(t, again...); !bytes.Equal(got, chain) {
+		t.Errorf("read and written again:\n%s\nwas\n%s", got, chain)
+	}
+}
+
+// TestEveryFlip flips every bit of an exported chain.
+func TestEveryFlip(t *testing.T) {
+	id, store, lines := everyAction(t)
+	head := audit.Head{}
+	for i, line := range lines {
+		rest := bytes.Join(lines[i:], nil)
+		for at := range line {
+			for bit := range 8 {
+				rest[at] ^= 1 << bit
+				v := audit.NewVerifier(id, head)
+				err := verifyLines(v, rest)
+				rest[at] ^= 1 << bit
+				if err == nil || v.Head() != head {
+					t.Fatalf("line %d, byte %d, bit %d: not found there: %v", i+1, at, bit, err)
+				}
+			}
+		}
+		head = audit.Head{}.After(store.Chain(id)[i])
+	}
+}
+
+func verifyLines(v *audit.Verifier, text []byte) error {
+	for e, err := range audit.ReadChain(bytes.NewReader(text)) {
+		if err != nil {
+			return err
+		}
+		if err := v.Next(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestTamperedExport(t *testing.T) {
+	id, store, lines := everyAction(t)
+	forge := func(i int, change func(*audit.Entry)) []byte {
+		e := store.Chain(id)[i]
+		e.Changes = maps.Clone(e.Changes)
+		change(&e)
+		e.Hash, _ = e.ComputeHash()
+		return export(t, e)
+	}
+	replace := func(i int, line string) [][]byte {
+		changed := slices.Clone(lines)
+		changed[i] = []byte(line)
+		return changed
+	}
+	third := string(lines[2])
+	for name, test := range map[string]struct {
+		lines [][]byte
+		at    int
+	}{
+		"removed":                {slices.Delete(slices.Clone(lines), 2, 3), 3},
+		"first removed":          {lines[1:], 1},
+		"swapped":                {[][]byte{lines[0], lines[2], lines[1]}, 2},
+		"twice":                  {[][]byte{lines[0], lines[0]}, 2},
+		"forged":                 {replace(2, string(forge(2, func(e *audit.Entry) { e.Reason = "x" }))), 4},
+		"last forged":            {replace(2, string(forge(2, func(e *audit.Entry) { e.RecordHash = strings.Repeat("0", 64) }))), 3},
+		"an old value forged":    {replace(2, string(forge(2, forgeOldValue))), 3},
+		"no record where one is": {replace(2, string(forge(2, func(e *audit.Entry) { e.Action = audit.Issued }))), 3},
+		"first is no issue":      {replace(0, string(forge(0, func(e *audit.Entry) { e.Action = audit.Changed }))), 1},
+		"adopted late":           {replace(2, string(forge(2, func(e *audit.Entry) { e.Adopted = true }))), 3},
+		"a record after its end": {replace(6, string(forge(6, func(e *audit.Entry) { e.RecordHash = "00" }))), 7},
+		"an earlier event":       {replace(2, string(forge(2, func(e *audit.Entry) { e.SequenceNumber = "99" }))), 3},
+		"another format":         {replace(2, string(forge(2, func(e *audit.Entry) { e.Format = 2 }))), 3},
+		"no last line feed":      {replace(6, strings.TrimSuffix(string(lines[6]), "\n")), 7},
+		"CRLF":                   {replace(2, strings.TrimSuffix(third, "\n")+"\r\n"), 3},
+		"an empty line":          {replace(2, "\n"+third), 3},
+		"white space":            {replace(2, strings.Replace(third, `","`, `", "`, 1)), 3},
+		"trailing bytes":         {replace(2, strings.TrimSuffix(third, "\n")+"{}\n"), 3},
+		"unknown member":         {replace(2, `{"Z":1,`+third[1:]), 3},
+		"member twice":           {replace(2, `{"action":"RENEWED",`+third[1:]), 3},
+		"member in another case": {replace(2, `{"Action":"RENEWED",`+third[1:]), 3},
+		"value's member twice":   {replace(2, strings.Replace(third, `{"N":"2"}`, `{"N":"2","N":"2"}`, 1)), 3},
+		"another escape":         {replace(2, strings.Replace(third, `paid`, `p\u0061id`, 1)), 3},
+		"not sorted":             {replace(2, strings.Replace(third, `{"action":"RENEWED",`, `{`, 1)[:len(third)-len(`"action":"RENEWED",}`)-1]+`,"action":"RENEWED"}`+"\n"), 3},
+		"null":                   {replace(2, "null\n"), 3},
+		"a very long line":       {replace(2, strings.Repeat(" ", 2<<20)+third), 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if bytes.Equal(bytes.Join(test.lines, nil), bytes.Join(lines, nil)) {
+				t.Fatal("nothing was changed")
+			}
+			_, err := audit.VerifyChain(bytes.NewReader(bytes.Join(test.lines, nil)), id)
+			wantRefused(t, err, test.at, name)
+		})
+	}
+	_, err := audit.VerifyChain(bytes.NewReader(lines[0]), "another")
+	wantRefused(t, err, 1, "of another license")
+}
+
+func forgeOldValue(e *audit.Entry) {
+	change := e.Changes["expirationdate"]
+	change.Old = []byte(`{"S":"2020-01-01T00:00:00.000Z"}`)
+	e.Changes["expirationdate"] = change
+}
+
+// TestEnd: what is missing at the end only the head tells, or a checkpoint.
+func TestEnd(t *testing.T) {
+	id, store, lines := everyAction(t)
+	chain := store.Chain(id)
+	stored := audit.Head{}.After(chain[6])
+	for name, test := range map[string]struct {
+		lines  [][]byte
+		stored audit.Head
+	}{
+		"tail cut off":    {lines[:6], stored},
+		"head moved back": {lines, audit.Head{}.After(chain[5])},
+		"no head":         {lines, audit.Head{}},
+		"no entries":      {nil, stored},
+		"another record":  {lines, audit.Head{Sequence: stored.Sequence, Hash: stored.Hash, SequenceNumber: stored.SequenceNumber, RecordHash: "00"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, err := audit.VerifyChain(bytes.NewReader(bytes.Join(test.lines, nil)), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v.End(test.stored) == nil {
+				t.Error("not found")
+			}
+		})
+	}
+}
+
+// FuzzReadChain: what is read is written again as it was.
+func FuzzReadChain(f *testing.F) {
+	text, err := os.ReadFile("testdata/chain.jsonl")
+	if err != nil || len(text) == 0 {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	for line := range bytes.Lines(text) {
+		f.Add(line)
+	}
+	f.Add([]byte("{}\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var entries []audit.Entry
+		for e, err := range audit.ReadChain(bytes.NewReader(text)) {
+			if err != nil {
+				return
+			}
+			entries = append(entries, e)
+		}
+		if got := export(t, entries...); !bytes.Equal(got, text) {
+			t.Errorf("%q became %q", text, got)
+		}
+	})
+}
+
+var errReader = errors.New("the disk is gone")
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, errReader }
+
+func TestReadChainPassesErrorsOn(t *testing.T) {
+	if _, err := audit.VerifyChain(brokenReader{}, "x"); !errors.Is(err, errReader) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,185 @@
+package token
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"openlicenser/shared/plainjson"
+)
+
+// Secret signs license keys with HS256. Its bytes are the key, as they are: nothing is decoded.
+type Secret string
+
+// NewSecret makes a secret of 260 random bits.
+func NewSecret() Secret { return Secret(rand.Text() + rand.Text()) }
+
+// String keeps the secret out of logs and errors.
+func (Secret) String() string { return "[license-key secret]" }
+
+// KeyID is the kid of the license keys that the secret signs: the thumbprint of RFC 7638 of the symmetric JWK.
+func (s Secret) KeyID() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, `{"k":%q,"kty":"oct"}`, base64.RawURLEncoding.EncodeToString([]byte(s))))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// minSecret is the length of the digest, the least that RFC 7518 section 3.2 allows for HS256.
+const minSecret = 32
+
+func (s Secret) isTooShort() bool { return len(s) < minSecret }
+
+// maxEarlier bounds the ring: a key that none of its secrets has signed costs a HMAC for each.
+const maxEarlier = 50
+
+// Ring is what is stored as the license-key secret: the secret that signs, and those that signed before it, because
+// customers keep their license keys for years. It is a JSON object, in which the tools of the original Open Licenser read and need
+// nothing but key:
+//
+//	{"key":"…","created":"2027-01-31T00:00:00Z","earlier":[
+//	  {"key":"…","created":"2026-01-31T00:00:00Z","replaced":"2027-01-31T00:00:00Z","refusedfrom":"2028-01-31T00:00:00Z"}]}
+type Ring struct {
+	Current Secret          `json:"key"`
+	Created time.Time       `json:"created,omitzero"`  // zero for a secret that others made
+	Earlier []EarlierSecret `json:"earlier,omitempty"` // newest first
+}
+
+// EarlierSecret is one that signs no more.
+type EarlierSecret struct {
+	Secret      Secret    `json:"key"`
+	Created     time.Time `json:"created,omitzero"`
+	Replaced    time.Time `json:"replaced,omitzero"`
+	RefusedFrom time.Time `json:"refusedfrom,omitzero"` // from when on its license keys are refused, inclusive; zero: never
+}
+
+func (e EarlierSecret) isRefused(now time.Time) bool {
+	return !e.RefusedFrom.IsZero() && !now.Before(e.RefusedFrom)
+}
+
+// ParseRing reads the stored secret. Its errors hold nothing of it.
+func ParseRing(stored []byte) (Ring, error) {
+	var r Ring
+	if json.Unmarshal(stored, &r) != nil {
+		return Ring{}, errors.New(`the license-key secret is not a JSON object with the string "key" and, where it was changed, the list "earlier"`)
+	}
+	if len(r.Earlier) > maxEarlier {
+		return Ring{}, fmt.Errorf("the license-key secret holds more than %d earlier ones", maxEarlier)
+	}
+	for i, secret := range r.All() {
+		if secret.isTooShort() {
+			return Ring{}, fmt.Errorf("\"key\" number %d in the license-key secret is shorter than %d bytes", i+1, minSecret)
+		}
+	}
+	return r, nil
+}
+
+// Marshal writes the ring as it is stored.
+func (r Ring) Marshal() ([]byte, error) { return plainjson.Marshal(r) }
+
+// All answers the current secret and then the earlier ones.
+func (r Ring) All() []Secret {
+	secrets := []Secret{r.Current}
+	for _, earlier := range r.Earlier {
+		secrets = append(secrets, earlier.Secret)
+	}
+	return secrets
+}
+
+// SigningDelay is how long a new secret is only accepted before it signs. Every process that verifies has read it by then.
+const SigningDelay = 10 * time.Minute
+
+// Signing answers the secret that signs license keys at now: the newest one that has waited for its SigningDelay and was not
+// retired. Where none has waited, the oldest is the one that most processes know.
+func (r Ring) Signing(now time.Time) Secret {
+	signing := r.Current
+	if !now.Before(r.Created.Add(SigningDelay)) {
+		return signing
+	}
+	for _, earlier := range r.Earlier {
+		if !earlier.RefusedFrom.IsZero() {
+			continue
+		}
+		if signing = earlier.Secret; !now.Before(earlier.Created.Add(SigningDelay)) {
+			break
+		}
+	}
+	return signing
+}
+
+// Rotate answers the ring in which next takes the place of the current secret, or an error where there is no room.
+func (r Ring) Rotate(next Secret, now time.Time) (Ring, error) {
+	switch {
+	case next.isTooShort():
+		return Ring{}, fmt.Errorf("a secret must have at least %d bytes", minSecret)
+	case len(r.Earlier) == maxEarlier:
+		return Ring{}, fmt.Errorf("there are %d earlier secrets already, the most that are kept", maxEarlier)
+	case slices.Contains(r.All(), next):
+		return Ring{}, errors.New("the secret is in use already")
+	}
+	replaced := EarlierSecret{Secret: r.Current, Created: r.Created, Replaced: now}
+	return Ring{Current: next, Created: now, Earlier: append([]EarlierSecret{replaced}, r.Earlier...)}, nil
+}
+
+// Retire answers the ring in which the license keys of an earlier secret are refused from a date on, inclusive. The error says what
+// to do.
+func (r Ring) Retire(kid string, from time.Time) (Ring, error) {
+	if kid == r.Current.KeyID() {
+		return Ring{}, errors.New("the secret is the newest one; rotate first, and retire it then")
+	}
+	retired := Ring{Current: r.Current, Created: r.Created, Earlier: slices.Clone(r.Earlier)}
+	for i := range retired.Earlier {
+		if retired.Earlier[i].Secret.KeyID() == kid {
+			retired.Earlier[i].RefusedFrom = from
+			return retired, nil
+		}
+	}
+	return Ring{}, fmt.Errorf("no secret has the id %s", kid)
+}
+
+// SignedUntil answers until when the secret has signed license keys; zero where it signs still.
+func (r Ring) SignedUntil(kid string) (time.Time, error) {
+	if kid == r.Current.KeyID() {
+		return time.Time{}, nil
+	}
+	for _, earlier := range r.Earlier {
+		if earlier.Secret.KeyID() == kid {
+			return earlier.Replaced.Add(SigningDelay), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("no secret has the id %s", kid)
+}
+
+// Follows tells whether r is what Rotate made of before.
+func (r Ring) Follows(before Ring) bool {
+	return len(r.Earlier) > 0 && r.Earlier[0].Secret == before.Current && slices.Equal(r.Earlier[1:], before.Earlier)
+}
+
+// Secrets is the port to the ring. An error is a fault of ours, never of a license key.
+type Secrets interface {
+	// Ring answers the ring, which may be one from memory.
+	Ring(ctx context.Context) (Ring, error)
+	// Refresh answers a ring that is at most a minute old, for a key whose signature matches no secret.
+	// Calling it often costs no more than calling it once a minute.
+	Refresh(ctx context.Context) (Ring, error)
+}
+
+// ErrNoSecretValue says that a version has a stage, and no value yet.
+var ErrNoSecretValue = errors.New("the version has no value")
+
+// SecretVersions is the port to the versions of a stored ring, as Secrets Manager keeps them. Errors other than ErrNoSecretValue
+// leave the outcome unknown.
+type SecretVersions interface {
+	// Stages answers the stages of each version, as AWSCURRENT.
+	Stages(ctx context.Context, secretID string) (map[string][]string, error)
+	// Get answers what a version holds, or ErrNoSecretValue.
+	Get(ctx context.Context, secretID, version string) (Ring, error)
+	// PutPending makes a version with the stage AWSPENDING, once: put again, it must hold the same.
+	PutPending(ctx context.Context, secretID, version string, r Ring) error
+	// MakeCurrent moves the stage AWSCURRENT from one version to another.
+	MakeCurrent(ctx context.Context, secretID, from, to string) error
+}

@@ -237,6 +237,7 @@ func TestAlarms(t *testing.T) {
 	dashboard, _ := at(template, "Resources", "Dashboard", "Properties", "DashboardBody", "Fn::Sub").(string)
 	topic := []any{tree{"Fn::If": []any{"NewAlarmTopic", tree{"Ref": "AlarmTopic"}, tree{"Ref": "AlarmTopicArn"}}}}
 	watched := map[any][]string{}
+	var own []string
 	for id, alarm := range ofType(t, template, "AWS::CloudWatch::Alarm") {
 		properties := at(alarm, "Properties")
 		if !reflect.DeepEqual(at(properties, "AlarmActions"), topic) || at(properties, "ActionsEnabled") != nil {
@@ -253,10 +254,20 @@ func TestAlarms(t *testing.T) {
 		}
 		walk(properties, nil, func(_ []string, value any) {
 			metric, _ := at(value, "MetricName").(string)
+			if at(value, "Namespace") == telemetry.Namespace {
+				dimension, _ := at(value, "Dimensions").([]any)
+				if len(dimension) != 1 || at(dimension[0], "Name") != telemetry.FunctionKey || at(template, "Resources", text(at(dimension[0], "Value", "Ref")), "Type") != "AWS::Serverless::Function" {
+					t.Errorf("%s is not on the metric of a function of this stack", id)
+				}
+				own = append(own, metric)
+			}
 			if dimensions, _ := at(value, "Dimensions").([]any); len(dimensions) == 1 && at(dimensions[0], "Name") == "FunctionName" {
 				watched[at(dimensions[0], "Value", "Ref")] = append(watched[at(dimensions[0], "Value", "Ref")], metric)
 			}
 		})
+	}
+	if !slices.Contains(own, telemetry.GapsKey) {
+		t.Error("no alarm watches for gaps")
 	}
 	for id := range ofType(t, template, "AWS::Serverless::Function") {
 		for _, metric := range []string{"Errors", "Throttles"} {
@@ -265,6 +276,12 @@ func TestAlarms(t *testing.T) {
 			}
 		}
 	}
+}
+
+// text answers the empty one for what is none.
+func text(value any) string {
+	s, _ := value.(string)
+	return s
 }
 
 // placeholder is a value that CloudFormation puts into a !Sub.
@@ -285,8 +302,8 @@ func TestDashboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	outcomes := "SEARCH('{" + telemetry.Namespace + "," + telemetry.FunctionKey + "," + telemetry.CodeKey + "} " +
-		telemetry.FunctionKey + `="verify" MetricName="` + telemetry.RequestsKey + `"', 'Sum', 300)`
-	signatures := []any{telemetry.Namespace, telemetry.SignaturesKey, telemetry.FunctionKey, "verify"}
+		telemetry.FunctionKey + `="x" MetricName="` + telemetry.RequestsKey + `"', 'Sum', 300)`
+	signatures := []any{telemetry.Namespace, telemetry.SignaturesKey, telemetry.FunctionKey, "x"}
 	found := 0
 	for _, widget := range dashboard.Widgets {
 		for _, metric := range widget.Properties.Metrics {

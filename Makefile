@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test build lint lint-go lint-template ci clean
-.PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction
+.PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction build-CheckpointFunction
 
 # The processor of the Lambda functions: arm64, or amd64. sam build sets it from the template's Architecture.
 LAMBDA_GOARCH ?= arm64
@@ -32,6 +32,7 @@ build: ## all binaries, reproducibly: bin/lambda/*/bootstrap and bin/licenser
 	$(BUILD_LAMBDA) -o bin/lambda/verify/bootstrap ./functions/verify
 	$(BUILD_LAMBDA) -o bin/lambda/issue/bootstrap ./functions/issue
 	$(BUILD_LAMBDA) -o bin/lambda/audit/bootstrap ./functions/audit
+	$(BUILD_LAMBDA) -o bin/lambda/checkpoint/bootstrap ./functions/checkpoint
 	$(GO_BUILD) -ldflags='-buildid=' -o bin/licenser ./cmd/licenser
 
 # sam build asks for these by the functions' names in the template.
@@ -41,6 +42,8 @@ build-IssueFunction:
 	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/issue
 build-AuditFunction:
 	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/audit
+build-CheckpointFunction:
+	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/checkpoint
 
 lint: lint-go lint-template ## gofmt, go vet, staticcheck, cfn-lint, sam validate, openapi-spec-validator, checkov, what gets deployed
 

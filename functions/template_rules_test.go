@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"gopkg.in/yaml.v3"
 
+	"openlicenser/functions/checkpoint/checkpointing"
 	"openlicenser/shared/telemetry"
 )
 
@@ -266,8 +267,10 @@ func TestAlarms(t *testing.T) {
 			}
 		})
 	}
-	if !slices.Contains(own, telemetry.GapsKey) {
-		t.Error("no alarm watches for gaps")
+	for _, metric := range []string{telemetry.GapsKey, checkpointing.CheckpointsKey, checkpointing.ChainsRewrittenKey, checkpointing.ChangesMissedKey} {
+		if !slices.Contains(own, metric) {
+			t.Errorf("no alarm watches %s", metric)
+		}
 	}
 	for id := range ofType(t, template, "AWS::Serverless::Function") {
 		for _, metric := range []string{"Errors", "Throttles"} {

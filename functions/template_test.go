@@ -2,6 +2,7 @@
 package functions_test
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -20,14 +21,21 @@ type resource struct {
 			Variables map[string]any `yaml:"Variables"`
 		} `yaml:"Environment"`
 		Policies []struct {
-			PolicyDocument struct {
-				Statement []struct {
-					Action   any `yaml:"Action"`
-					Resource any `yaml:"Resource"`
-				} `yaml:"Statement"`
-			} `yaml:"PolicyDocument"`
+			PolicyDocument policyDocument `yaml:"PolicyDocument"`
 		} `yaml:"Policies"`
+		PolicyDocument policyDocument `yaml:"PolicyDocument"`
+		KeyPolicy      policyDocument `yaml:"KeyPolicy"`
 	} `yaml:"Properties"`
+}
+
+type policyDocument struct {
+	Statement []struct {
+		Sid       string `yaml:"Sid"`
+		Effect    string `yaml:"Effect"`
+		Action    any    `yaml:"Action"`
+		Resource  any    `yaml:"Resource"`
+		Condition any    `yaml:"Condition"`
+	} `yaml:"Statement"`
 }
 
 func readResources(t *testing.T) map[string]resource {
@@ -51,7 +59,7 @@ var variable = regexp.MustCompile("`env:\"([A-Z0-9_]+)")
 // TestEnvironment: every variable that a function reads is set, and every one that is set is read.
 func TestEnvironment(t *testing.T) {
 	resources := readResources(t)
-	for _, name := range []string{"verify", "issue", "audit"} {
+	for _, name := range []string{"verify", "issue", "audit", "checkpoint"} {
 		t.Run(name, func(t *testing.T) {
 			source, err := os.ReadFile(name + "/main.go")
 			if err != nil {
@@ -78,9 +86,12 @@ func TestEnvironment(t *testing.T) {
 func TestLeastPrivilege(t *testing.T) {
 	common := []string{"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 	want := map[string][]string{
-		"VerifyRole": {"dynamodb:GetItem", "kms:GetPublicKey", "kms:Sign", "secretsmanager:GetSecretValue"},
-		"IssueRole": {"dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Query",
+		// Apart from the role stands CheckpointSigning.
+		"CheckpointRole": {"dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+		"VerifyRole":     {"dynamodb:GetItem", "kms:GetPublicKey", "kms:Sign", "secretsmanager:GetSecretValue"},
+		"IssueRole": {"dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Query",
 			"dynamodb:UpdateItem", "dynamodb:UpdateItem",
+			"kms:GetPublicKey", "s3:GetObject", "s3:ListBucket",
 			"secretsmanager:GetSecretValue"},
 		"AuditRole": {"dynamodb:DescribeStream", "dynamodb:GetItem", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
 			"dynamodb:ListStreams", "dynamodb:PutItem", "dynamodb:Query", "s3:ListBucket", "s3:PutObject"},
@@ -107,6 +118,72 @@ func TestLeastPrivilege(t *testing.T) {
 				t.Errorf("may %v, want %v", actions, expected)
 			}
 		})
+	}
+}
+
+// TestAppendOnly: no role may change or remove what the audit trail or a checkpoint says, by whatever name. The audit
+// function moves heads by PutItem, on condition.
+func TestAppendOnly(t *testing.T) {
+	checked := 0
+	for name, resource := range readResources(t) {
+		documents := []policyDocument{resource.Properties.PolicyDocument}
+		for _, policy := range resource.Properties.Policies {
+			documents = append(documents, policy.PolicyDocument)
+		}
+		for _, document := range documents {
+			for _, statement := range document.Statement {
+				if statement.Effect != "Allow" {
+					continue
+				}
+				checked++
+				ofTrail := strings.Contains(fmt.Sprint(statement.Resource), "AuditTable")
+				for _, action := range list(statement.Action) {
+					for _, forbidden := range []string{"s3:Delete", "s3:Bypass", "s3:PutBucket", "s3:PutObjectRetention", "s3:*", "dynamodb:*", "dynamodb:Delete*"} {
+						if strings.HasPrefix(action, forbidden) {
+							t.Errorf("%s may %s", name, action)
+						}
+					}
+					if ofTrail && !slices.Contains([]string{"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"}, action) {
+						t.Errorf("%s may %s in the audit table", name, action)
+					}
+					if ofTrail && action == "dynamodb:PutItem" && name != "AuditRole" {
+						t.Errorf("%s may write to the audit table", name)
+					}
+					if action == "s3:PutObject" && strings.Contains(fmt.Sprint(statement.Resource), "Checkpoints") && name != "CheckpointRole" {
+						t.Errorf("%s may write checkpoints", name)
+					}
+				}
+			}
+		}
+	}
+	if checked < 20 {
+		t.Errorf("checked %d statements", checked)
+	}
+}
+
+// TestCheckpointKey: one role alone signs with it, and only checkpoints; the role that signs tokens is another.
+func TestCheckpointKey(t *testing.T) {
+	resources := readResources(t)
+	var signers []string
+	for name, resource := range resources {
+		for _, document := range []policyDocument{resource.Properties.PolicyDocument, resource.Properties.KeyPolicy} {
+			for _, statement := range document.Statement {
+				if !slices.Contains(list(statement.Action), "kms:Sign") || name == "TokenKey" {
+					continue
+				}
+				signers = append(signers, name)
+				if condition := fmt.Sprint(statement.Condition); !strings.Contains(condition, "ED25519_SHA_512") || !strings.Contains(condition, "RAW") {
+					t.Errorf("%s may sign on condition of %s", name, condition)
+				}
+				if name == "CheckpointKey" && !strings.Contains(fmt.Sprint(statement.Condition), "CheckpointRole.Arn") {
+					t.Error("the key's policy does not name the role")
+				}
+			}
+		}
+	}
+	slices.Sort(signers)
+	if !slices.Equal(signers, []string{"CheckpointKey", "CheckpointSigning"}) {
+		t.Errorf("signing is granted by %v", signers)
 	}
 }
 

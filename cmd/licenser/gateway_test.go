@@ -33,6 +33,7 @@ func TestRoutesAreTheTemplates(t *testing.T) {
 	for _, route := range vendor {
 		served[route] = "AWS_IAM"
 	}
+	served["GET /audit/checkpoint"], served["GET /audit/checkpoint-key"] = "NONE", "NONE" // they prove nothing in private
 	declared := templateRoutes(t)
 	if !maps.Equal(served, declared) {
 		t.Errorf("served:\n%v\ndeclared in the template:\n%v", served, declared)

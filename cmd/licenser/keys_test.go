@@ -35,7 +35,7 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(serveCommand{Issuer: "Test Issuer"}.gateway(folder, time.Hour, "test", telemetry.NewLogger(io.Discard)))
+	server := httptest.NewServer(serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", telemetry.NewLogger(io.Discard)))
 	defer server.Close()
 
 	var out bytes.Buffer

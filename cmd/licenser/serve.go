@@ -31,6 +31,8 @@ type serveCommand struct {
 	Issuer            string `help:"The claim iss of license keys and tokens." env:"LICENSER_ISSUER" default:"Open Licenser"`
 	TokenLifetimeDays int    `help:"Days for which an authorization token is valid." env:"TOKEN_LIFETIME_DAYS" default:"90"`
 
+	CheckpointInterval time.Duration `help:"How often a checkpoint over the audit trail is made." default:"1h"`
+
 	out, log io.Writer // standard output and standard error, unless a test sets them
 }
 
@@ -39,6 +41,9 @@ func (c serveCommand) Run(ctx context.Context) error {
 	lifetime, err := token.Lifetime(c.TokenLifetimeDays)
 	if err != nil {
 		return fmt.Errorf("--token-lifetime-days: %w", err)
+	}
+	if c.CheckpointInterval <= 0 {
+		return fmt.Errorf("--checkpoint-interval: %v is not positive", c.CheckpointInterval)
 	}
 	if c.out == nil {
 		c.out, c.log = os.Stdout, os.Stderr
@@ -58,6 +63,10 @@ func (c serveCommand) Run(ctx context.Context) error {
 	}
 	log := telemetry.NewConsoleLogger(c.log)
 	slog.SetDefault(log)
+	checkpoints, err := openCheckpoints(folder, c.Data, c.CheckpointInterval, log)
+	if err != nil {
+		return errors.Join(err, folder.Close())
+	}
 	if err := c.printWelcome(listener.Addr()); err != nil {
 		return errors.Join(err, folder.Close())
 	}
@@ -66,7 +75,8 @@ func (c serveCommand) Run(ctx context.Context) error {
 	var streaming sync.WaitGroup
 	stream := c.stream(folder, log)
 	streaming.Go(func() { stream.run(streamContext) })
-	gateway := c.gateway(folder, lifetime, principal.Username, log)
+	streaming.Go(func() { checkpoints.run(streamContext) })
+	gateway := c.gateway(folder, checkpoints, lifetime, principal.Username, log)
 	err = serveHTTP(ctx, listener, gateway)
 	gateway.inFlight.Wait()
 	stopStream()
@@ -74,7 +84,7 @@ func (c serveCommand) Run(ctx context.Context) error {
 	return errors.Join(err, folder.Close())
 }
 
-func (c serveCommand) gateway(folder *embedded.Folder, lifetime time.Duration, principal string, log *slog.Logger) gateway {
+func (c serveCommand) gateway(folder *embedded.Folder, checkpoints checkpoints, lifetime time.Duration, principal string, log *slog.Logger) gateway {
 	verifier := verification.Verifier{
 		Licenses: folder.Licenses,
 		Secrets:  folder.Secrets,
@@ -89,9 +99,14 @@ func (c serveCommand) gateway(folder *embedded.Folder, lifetime time.Duration, p
 	issuer := issuance.Issuer{
 		Licenses: folder.Licenses,
 		Trail:    folder.AuditTrail,
+		Records:  embedded.RecordHashes{Licenses: folder.Licenses},
 		Secrets:  folder.Secrets,
 
 		Idempotency: folder.Idempotency,
+
+		Checkpoints:   checkpoints.archive,
+		CheckpointKey: checkpoints.key,
+		Origin:        checkpointOrigin,
 
 		Name: c.Issuer,
 		Now:  time.Now,

@@ -64,9 +64,10 @@ type server struct {
 }
 
 // start runs the program on a free port and waits for its welcome.
-func start(t *testing.T, data string) *server {
+func start(t *testing.T, data string, options ...string) *server {
 	t.Helper()
-	s := &server{t: t, command: exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--data", data), stderr: &bytes.Buffer{}}
+	arguments := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, options...)
+	s := &server{t: t, command: exec.Command(binary, arguments...), stderr: &bytes.Buffer{}}
 	s.command.Stderr = s.stderr
 	stdout, err := s.command.StdoutPipe()
 	if err != nil {

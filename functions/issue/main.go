@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"openlicenser/functions/issue/issuance"
@@ -15,6 +17,7 @@ import (
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/bootstrap"
 	"openlicenser/shared/dynamo"
+	"openlicenser/shared/s3archive"
 	"openlicenser/shared/tracing"
 )
 
@@ -30,6 +33,12 @@ type environment struct {
 	LicenseKeySecret string `env:"JWT_SECRETS_NAME,required,notEmpty"`
 	// Issuer is the claim iss of license keys.
 	Issuer string `env:"LICENSER_ISSUER" envDefault:"Open Licenser"`
+	// CheckpointBucket is the name of the bucket that keeps checkpoints of the audit trail; this function only reads it.
+	CheckpointBucket string `env:"CHECKPOINT_BUCKET,required,notEmpty"`
+	// CheckpointKeyID is the id, ARN or alias of the key that signs checkpoints; this function shows its public half.
+	CheckpointKeyID string `env:"CHECKPOINT_KEY_ID,required,notEmpty"`
+	// Origin is the first line of checkpoints and the name of their key.
+	Origin string `env:"CHECKPOINT_ORIGIN,required,notEmpty"`
 }
 
 func main() {
@@ -42,9 +51,14 @@ func newRouter(e environment, cfg aws.Config) api.Router {
 	return issuance.Issuer{
 		Licenses: dynamo.NewLicenses(client, e.LicenseTable),
 		Trail:    dynamo.NewAuditTrail(client, e.AuditTable),
+		Records:  dynamo.NewRecordHashes(client, e.LicenseTable),
 		Secrets:  awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret),
 
 		Idempotency: dynamo.NewIdempotency(client, e.IdempotencyTable),
+
+		Checkpoints:   s3archive.New(s3.NewFromConfig(cfg), e.CheckpointBucket),
+		CheckpointKey: awskeys.NewCheckpointKey(kms.NewFromConfig(cfg), e.CheckpointKeyID),
+		Origin:        e.Origin,
 
 		Name: e.Issuer,
 		Now:  time.Now,

@@ -24,6 +24,7 @@ func TestBinary(t *testing.T) {
 			}
 			return http.StatusOK, map[string]any{}
 		},
+		"GetItem": func(map[string]any) (int, any) { return http.StatusOK, map[string]any{} },
 		"Query": func(input map[string]any) (int, any) {
 			if input["TableName"] != "audit" {
 				return lambdatest.Fault(http.StatusBadRequest, "ResourceNotFoundException")(input)
@@ -31,7 +32,10 @@ func TestBinary(t *testing.T) {
 			return http.StatusOK, map[string]any{"Items": []any{}}
 		},
 	})
-	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "IDEMPOTENCY_TABLE=idempotency", "JWT_SECRETS_NAME=secret", "AWS_ENDPOINT_URL="+aws.URL)
+	bucket := lambdatest.NewBucket(t)
+	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "IDEMPOTENCY_TABLE=idempotency", "JWT_SECRETS_NAME=secret",
+		"CHECKPOINT_BUCKET=checkpoints", "CHECKPOINT_KEY_ID=alias/checkpoint", "CHECKPOINT_ORIGIN=openlicenser/test/audit",
+		"AWS_ENDPOINT_URL="+aws.URL, "AWS_ENDPOINT_URL_S3="+bucket.URL)
 	invoke := func(name string) events.APIGatewayProxyResponse {
 		text, err := os.ReadFile("../../events/issue/" + name + ".json")
 		if err != nil {
@@ -59,7 +63,15 @@ func TestBinary(t *testing.T) {
 	if aws.Calls("PutItem") != 1 || aws.Calls("GetItem") != 0 {
 		t.Errorf("%d puts and %d gets for one license", aws.Calls("PutItem"), aws.Calls("GetItem"))
 	}
-	if trail := invoke("audit"); trail.StatusCode != http.StatusOK || trail.Body != `{"entries":[]}` {
+	if trail := invoke("audit"); trail.StatusCode != http.StatusOK || trail.Body != `{"entries":[],"head":{"sequence":0,"hash":""}}` {
 		t.Errorf("trail: %d %s", trail.StatusCode, trail.Body)
+	}
+	if none := invoke("checkpoint"); none.StatusCode != http.StatusNotFound {
+		t.Errorf("before the first checkpoint: %d %s", none.StatusCode, none.Body)
+	}
+	const signed = "openlicenser/test/audit\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n— openlicenser/test/audit c2lnbmVk\n"
+	bucket.Put("checkpoints/latest", signed)
+	if latest := invoke("checkpoint"); latest.StatusCode != http.StatusOK || latest.Body != signed {
+		t.Errorf("checkpoint: %d %s", latest.StatusCode, latest.Body)
 	}
 }

@@ -93,9 +93,10 @@ func licenseTable() *dynamodb.CreateTableInput {
 
 func auditTable() *dynamodb.CreateTableInput {
 	return &dynamodb.CreateTableInput{
-		AttributeDefinitions: append(attributes(types.ScalarAttributeTypeS, "licenseid"),
+		AttributeDefinitions: append(attributes(types.ScalarAttributeTypeS, "licenseid", "collection"),
 			attributes(types.ScalarAttributeTypeN, "sequence")...),
-		KeySchema: keySchema("licenseid", "sequence"),
+		KeySchema:              keySchema("licenseid", "sequence"),
+		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{index("heads", "collection", "licenseid")},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"openlicenser/shared/api"
+	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
 )
@@ -37,6 +38,9 @@ var failures = []struct {
 		"Send If-Match with the ETag that you read, so that no change of others is lost, or * to change whatever is there."},
 	{errStale, http.StatusPreconditionFailed, "STALE", "The license was changed since you read it; read it again."},
 	{license.ErrConflict, http.StatusConflict, "CONFLICT", "The license is being changed by others; try again."},
+	{checkpoint.ErrNone, http.StatusNotFound, "NO_CHECKPOINT", "No checkpoint of the audit trail was made yet."},
+	{checkpoint.ErrNoLeaf, http.StatusNotFound, "NOT_IN_CHECKPOINT",
+		"The latest checkpoint does not hold this license: its first change is younger, or there is no such license."},
 	{license.ErrUnreadable, http.StatusInternalServerError, "UNREADABLE_LICENSE",
 		"The stored record cannot be understood, so no product gets a token for it; the log names the attribute to repair."},
 }

@@ -12,6 +12,7 @@ import (
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/audit"
+	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
 	"openlicenser/shared/telemetry"
@@ -22,9 +23,14 @@ import (
 type Issuer struct {
 	Licenses license.Store
 	Trail    audit.Store
+	Records  checkpoint.RecordHashes // of the licenses' records
 	Secrets  token.Secrets
 
 	Idempotency idempotency.Store
+
+	Checkpoints   checkpoint.Reader
+	CheckpointKey checkpoint.Key
+	Origin        string // of the checkpoints
 
 	Name string // the claim iss of license keys
 	Now  func() time.Time
@@ -47,6 +53,10 @@ func (i Issuer) Router() api.Router {
 			"POST /licenses/{licenseid}/reinstate": i.once(i.transition(license.License.Reinstate)),
 			"POST /licenses/{licenseid}/renew":     i.once(i.renew),
 			"GET /licenses/{licenseid}/audit":      i.audit,
+
+			"GET /licenses/{licenseid}/audit/proof": i.proof,
+			"GET /audit/checkpoint":                 i.checkpoint,
+			"GET /audit/checkpoint-key":             i.checkpointKey,
 		},
 		Fallback: func(context.Context, api.Request) (api.Response, error) { return api.Response{}, errNoRoute },
 		Failure:  failure,
@@ -238,19 +248,60 @@ func (i Issuer) audit(ctx context.Context, r api.Request) (api.Response, error) 
 	if err != nil {
 		return api.Response{}, err
 	}
+	head, err := i.Trail.Head(ctx, id)
+	if err != nil {
+		return api.Response{}, fmt.Errorf("audit trail: %w", err)
+	}
 	entries, err := i.Trail.Entries(ctx, id, query.after, query.limit+1)
 	if err != nil {
 		return api.Response{}, fmt.Errorf("audit trail: %w", err)
 	}
-	next := ""
-	if len(entries) > query.limit {
-		entries = entries[:query.limit]
-		next = cursors.encode(fmt.Sprint(entries[query.limit-1].Sequence))
+	page := auditPage{Entries: append([]audit.Entry{}, entries...)}
+	fitting, err := fittingEntries(page.Entries[:min(len(entries), query.limit)])
+	if err != nil {
+		return api.Response{}, err
 	}
-	return noStore(api.JSON(http.StatusOK, struct {
-		Entries []audit.Entry `json:"entries"`
-		Cursor  string        `json:"cursor,omitempty"`
-	}{append([]audit.Entry{}, entries...), next}))
+	if fitting < len(entries) {
+		page.Entries = page.Entries[:fitting]
+		page.Cursor = cursors.encode(fmt.Sprint(entries[fitting-1].Sequence))
+		return noStore(api.JSON(http.StatusOK, page))
+	}
+	page.Head = &chainHead{head.Sequence, head.Hash}
+	if page.RecordHash, err = i.Records.Of(ctx, id); err != nil {
+		return api.Response{}, fmt.Errorf("record: %w", err)
+	}
+	return noStore(api.JSON(http.StatusOK, page))
+}
+
+// auditPage is a page of a chain. The last one tells where the chain ends, and what the record is that it should end with.
+type auditPage struct {
+	Entries    []audit.Entry `json:"entries"`
+	Cursor     string        `json:"cursor,omitempty"`
+	Head       *chainHead    `json:"head,omitempty"`
+	RecordHash string        `json:"recordhash,omitempty"`
+}
+
+type chainHead struct {
+	Sequence int64  `json:"sequence"`
+	Hash     string `json:"hash"`
+}
+
+// maxPage bounds a page in bytes of JSON: a Lambda function may answer 6 MB, and an entry has some 350 KB at most.
+const maxPage = 4 << 20
+
+// fittingEntries answers how many of the entries fit on a page.
+func fittingEntries(entries []audit.Entry) (int, error) {
+	size := 0
+	for n, e := range entries {
+		text, err := e.MarshalJSON()
+		if err != nil {
+			return 0, err
+		}
+		if size += len(text) + 1; size > maxPage {
+			return n, nil
+		}
+	}
+	return len(entries), nil
 }
 
 func (i Issuer) read(ctx context.Context, r api.Request) (license.License, error) {

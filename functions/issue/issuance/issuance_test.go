@@ -47,12 +47,23 @@ func newVendor(t *testing.T) vendor {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { folder.Close() })
+	path := t.TempDir()
+	archive, errArchive := embedded.OpenCheckpoints(path)
+	key, errKey := embedded.OpenCheckpointKey(path)
+	if err := errors.Join(errArchive, errKey); err != nil {
+		t.Fatal(err)
+	}
 	return vendor{t, issuance.Issuer{
 		Licenses: folder.Licenses,
 		Trail:    folder.AuditTrail,
+		Records:  embedded.RecordHashes{Licenses: folder.Licenses},
 		Secrets:  folder.Secrets,
 
 		Idempotency: folder.Idempotency,
+
+		Checkpoints:   archive,
+		CheckpointKey: key,
+		Origin:        "openlicenser/test/audit",
 
 		Name: "Test Issuer",
 		Now:  func() time.Time { return licensetest.Now.Add(1234567 * time.Nanosecond) },
@@ -81,6 +92,11 @@ type answer struct {
 	Licenses       []struct{ LicenseID string }
 	Entries        []audit.Entry
 	Cursor         string
+	Head           struct {
+		Sequence int64
+		Hash     string
+	}
+	RecordHash string
 }
 
 func (v vendor) handle(event events.APIGatewayProxyRequest) answer {
@@ -91,7 +107,7 @@ func (v vendor) handle(event events.APIGatewayProxyRequest) answer {
 	}
 	apitest.CheckEvent(v.t, event, response)
 	a := answer{status: response.StatusCode, header: response.Headers, text: response.Body}
-	if response.StatusCode == http.StatusNoContent {
+	if !strings.HasSuffix(response.Headers["Content-Type"], "json") {
 		return a
 	}
 	if err := json.Unmarshal([]byte(response.Body), &a); err != nil {
@@ -552,7 +568,13 @@ func TestAudit(t *testing.T) {
 	for {
 		page := v.call("GET", "/licenses/{licenseid}/audit", history[0].LicenseID, "", query)
 		entries = append(entries, page.Entries...)
+		if isLast := page.Cursor == ""; isLast != (page.Head.Hash != "") {
+			t.Errorf("a page with the cursor %q has the head %+v", page.Cursor, page.Head)
+		}
 		if page.Cursor == "" {
+			if last := entries[len(entries)-1]; page.Head.Hash != last.Hash || page.Head.Sequence != last.Sequence || page.RecordHash != "" {
+				t.Errorf("the last page ends with %+v of record %s", page.Head, page.RecordHash)
+			}
 			break
 		}
 		query["cursor"] = page.Cursor
@@ -560,10 +582,18 @@ func TestAudit(t *testing.T) {
 	if len(entries) != len(history) {
 		t.Fatalf("%d entries, want %d", len(entries), len(history))
 	}
+	l := v.issue()
+	record, err := v.folder.Licenses.Record(t.Context(), l.LicenseID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, _ := audit.HashRecord(record); v.call("GET", "/licenses/{licenseid}/audit", l.LicenseID, "", nil).RecordHash != want {
+		t.Errorf("the record's hash is not %s", want)
+	}
 	if _, err := audit.Verify(history[0].LicenseID, audit.Head{}, entries); err != nil {
 		t.Error(err)
 	}
-	if a := v.call("GET", "/licenses/{licenseid}/audit", "869b100f-06b7-44cc-80df-b4c4bf728461", "", nil); a.text != `{"entries":[]}` {
+	if a := v.call("GET", "/licenses/{licenseid}/audit", "869b100f-06b7-44cc-80df-b4c4bf728461", "", nil); a.text != `{"entries":[],"head":{"sequence":0,"hash":""}}` {
 		t.Errorf("of no license: %d %s", a.status, a.text)
 	}
 }
@@ -636,6 +666,10 @@ func TestEvents(t *testing.T) {
 		"patch":        {http.StatusOK, `"appurls":[{"URL":"https://new.example.com"}]`},
 		"delete":       {http.StatusNoContent, ``},
 		"patch-stale":  {http.StatusPreconditionFailed, `"code":"STALE"`},
+
+		"audit-proof":    {http.StatusNotFound, `"code":"NO_CHECKPOINT"`},
+		"checkpoint":     {http.StatusNotFound, `"code":"NO_CHECKPOINT"`},
+		"checkpoint-key": {http.StatusOK, `openlicenser/test/audit+`},
 	}
 	sampled := lambdatest.SampleEvents[events.APIGatewayProxyRequest](t, "../../../events/issue")
 	if len(sampled) != len(want) {

@@ -31,6 +31,7 @@ func TestStore(t *testing.T, open func(t *testing.T) audit.Store) {
 		"Append/Largest":            appendLargest,
 		"Entries/Pages":             pages,
 		"Entries/None":              noEntries,
+		"Heads":                     listHeads,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
@@ -248,5 +249,38 @@ func noEntries(t *testing.T, store audit.Store) {
 	entries, err := store.Entries(context.Background(), uuid.NewString(), 0, 10)
 	if err != nil || len(entries) != 0 {
 		t.Errorf("got %v, %v", entries, err)
+	}
+}
+
+// listHeads: a store that lists heads lists those of all chains, and no entry.
+func listHeads(t *testing.T, store audit.Store) {
+	lister, lists := store.(audit.HeadLister)
+	if !lists {
+		t.Skip("the store lists no heads")
+	}
+	want := map[string]audit.Head{}
+	for n := 1; n <= 3; n++ {
+		events := History(t, n)
+		record(t, store, events)
+		want[events[0].LicenseID] = audit.Head{}.After(chain(t, store, events[0].LicenseID, n)[n-1])
+	}
+	got := map[string]audit.Head{}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) { // a list may lag behind
+		clear(got)
+		for head, err := range lister.Heads(t.Context()) {
+			if _, twice := got[head.LicenseID]; twice || err != nil {
+				t.Fatalf("head %+v twice: %v, %v", head, twice, err)
+			}
+			got[head.LicenseID] = head.Head
+		}
+		if cmp.Equal(want, got) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("(-want +got):\n%s", cmp.Diff(want, got))
+		}
+	}
+	for range lister.Heads(t.Context()) { // who has seen enough stops
+		break
 	}
 }

@@ -1,0 +1,72 @@
+// The checkpoint function signs the heads of all audit chains, on a schedule.
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"openlicenser/functions/checkpoint/checkpointing"
+	"openlicenser/shared/awskeys"
+	"openlicenser/shared/bootstrap"
+	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/dynamo"
+	"openlicenser/shared/s3archive"
+	"openlicenser/shared/tracing"
+)
+
+// environment is the function's configuration.
+type environment struct {
+	// LicenseTable is the name of the license table; this function only reads it.
+	LicenseTable string `env:"LICENSER_DB,required,notEmpty"`
+	// AuditTable is the name of the table that holds the audit trail; this function only reads it.
+	AuditTable string `env:"AUDIT_TABLE,required,notEmpty"`
+	// CheckpointBucket is the name of the bucket that keeps checkpoints.
+	CheckpointBucket string `env:"CHECKPOINT_BUCKET,required,notEmpty"`
+	// CheckpointKeyID is the id, ARN or alias of the ECC_NIST_EDWARDS25519 key that signs checkpoints. Never the token key:
+	// who may sign the one must not be able to sign the other.
+	CheckpointKeyID string `env:"CHECKPOINT_KEY_ID,required,notEmpty"`
+	// Origin is the first line of checkpoints and the name of their key. With another one, or another key, nothing goes on
+	// from the checkpoints that are there.
+	Origin string `env:"CHECKPOINT_ORIGIN,required,notEmpty"`
+}
+
+func main() {
+	e, cfg := bootstrap.Load[environment]()
+	lambda.Start(tracing.Handler("checkpoint", newCheckpointer(e, cfg).Handle))
+}
+
+// streamDelay is what the audit function needs at most, as a rule, to record a change.
+const streamDelay = 30 * time.Second
+
+// uploadTimeout bounds one attempt at S3: the list of a million heads is 120 MB.
+const uploadTimeout = time.Minute
+
+func newCheckpointer(e environment, cfg aws.Config) checkpointing.Checkpointer {
+	bucket := s3.NewFromConfig(cfg, func(o *s3.Options) {
+		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(uploadTimeout)
+	})
+	tables := dynamodb.NewFromConfig(cfg)
+	trail := dynamo.NewAuditTrail(tables, e.AuditTable)
+	return checkpointing.Checkpointer{
+		Maker: checkpoint.Maker{
+			Trail:   trail,
+			Archive: s3archive.New(bucket, e.CheckpointBucket),
+			Signer:  awskeys.NewCheckpointKey(kms.NewFromConfig(cfg), e.CheckpointKeyID),
+			Origin:  e.Origin,
+		},
+		Reconciler: checkpoint.Reconciler{
+			Records: dynamo.NewRecordHashes(tables, e.LicenseTable),
+			Chains:  checkpoint.ChainHashes{Trail: trail},
+			Pause:   checkpoint.PauseFor(streamDelay),
+		},
+		Now: time.Now,
+		Log: slog.Default(),
+	}
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"openlicenser/functions/checkpoint/checkpointing"
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/lambdatest"
+)
+
+const origin = "openlicenser/test/audit"
+
+// TestBinary drives the built function through the Lambda Runtime API: it lists the heads by their index, signs once, and
+// keeps three objects.
+func TestBinary(t *testing.T) {
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := strings.Repeat("5", 64)
+	record := attribute.Map{"licenseid": "an-id", "version": attribute.Number("1")}
+	recordHash, err := audit.HashRecord(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aws := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
+		"Query": func(input map[string]any) (int, any) {
+			if input["TableName"] != "audit" || input["IndexName"] != "heads" {
+				return lambdatest.Fault(http.StatusBadRequest, "ResourceNotFoundException")(input)
+			}
+			return http.StatusOK, map[string]any{"Items": []any{map[string]any{
+				"licenseid": map[string]string{"S": "an-id"}, "headsequence": map[string]string{"N": "5"},
+				"hash": map[string]string{"S": hash}, "sequencenumber": map[string]string{"S": "55"},
+				"recordhash": map[string]string{"S": recordHash},
+			}}}
+		},
+		"Scan": func(input map[string]any) (int, any) {
+			if input["TableName"] != "licenses" {
+				return lambdatest.Fault(http.StatusBadRequest, "ResourceNotFoundException")(input)
+			}
+			return http.StatusOK, map[string]any{"Items": []any{record}}
+		},
+		"GetPublicKey": func(map[string]any) (int, any) {
+			return http.StatusOK, map[string]any{"PublicKey": der, "KeyUsage": "SIGN_VERIFY"}
+		},
+		"Sign": func(input map[string]any) (int, any) {
+			message, _ := base64.StdEncoding.DecodeString(input["Message"].(string))
+			return http.StatusOK, map[string]any{"Signature": ed25519.Sign(private, message)}
+		},
+	})
+	bucket := lambdatest.NewBucket(t)
+	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "CHECKPOINT_BUCKET=checkpoints", "CHECKPOINT_KEY_ID=alias/checkpoint",
+		"CHECKPOINT_ORIGIN="+origin, "AWS_ENDPOINT_URL="+aws.URL, "AWS_ENDPOINT_URL_S3="+bucket.URL)
+	text, err := os.ReadFile("../../events/checkpoint/scheduled.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer checkpointing.Answer
+	for number := int64(1); number <= 2; number++ {
+		f.Invoke(json.RawMessage(text), "", &answer)
+		if answer != (checkpointing.Answer{Number: number, Chains: 1}) {
+			t.Fatalf("got %+v\n%s", answer, f.Output())
+		}
+	}
+	vkey, err := note.NewEd25519VerifierKey(origin, public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	latest := bucket.Object("checkpoints/latest")
+	c, err := checkpoint.Open(vkey, []byte(latest))
+	if err != nil || c.Number != 2 || bucket.Object("checkpoints/checkpoints/00000000000000000002") != latest {
+		t.Errorf("kept %q, %v", latest, err)
+	}
+	if aws.Calls("Query") != 4 || aws.Calls("Sign") != 2 || aws.Calls("GetPublicKey") != 1 {
+		t.Errorf("%d queries, %d signatures, %d public keys", aws.Calls("Query"), aws.Calls("Sign"), aws.Calls("GetPublicKey"))
+	}
+
+	var failure struct{ ErrorMessage string }
+	aws.Set("Sign", lambdatest.Fault(http.StatusBadRequest, "ThrottlingException"))
+	f.Invoke(json.RawMessage(text), "", &failure)
+	if failure.ErrorMessage == "" || bucket.Object("checkpoints/latest") != latest {
+		t.Errorf("got %+v", failure)
+	}
+}

@@ -1,0 +1,74 @@
+package awskeys
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"openlicenser/shared/checkpoint"
+)
+
+// CheckpointKey is an Ed25519 key in KMS, of the key spec ECC_NIST_EDWARDS25519. Its private half never leaves KMS.
+type CheckpointKey struct {
+	client KeyAPI
+	keyID  string
+	cache  *cached[ed25519Key]
+}
+
+var _ checkpoint.Signer = (*CheckpointKey)(nil)
+
+// ed25519Key is a public half; as a string it is comparable.
+type ed25519Key string
+
+// NewCheckpointKey reaches the key of an id, ARN, or alias (as alias/licenser-checkpoint). It calls nothing yet.
+func NewCheckpointKey(client KeyAPI, keyID string, options ...Option) *CheckpointKey {
+	k := &CheckpointKey{client: client, keyID: keyID}
+	k.cache = newCached("the public half of the checkpoint key", k.fetchPublicKey, options)
+	return k
+}
+
+// PublicKey answers the public half, at most five minutes old unless KMS fails.
+func (k *CheckpointKey) PublicKey(ctx context.Context) (ed25519.PublicKey, error) {
+	key, err := k.cache.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ed25519.PublicKey(key), nil
+}
+
+func (k *CheckpointKey) fetchPublicKey(ctx context.Context) (ed25519Key, error) {
+	out, err := k.client.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: &k.keyID})
+	if err != nil {
+		return "", fmt.Errorf("get public key: %w", err)
+	}
+	if out.KeyUsage != types.KeyUsageTypeSignVerify {
+		return "", fmt.Errorf("the checkpoint key is for %q, not for %s", out.KeyUsage, types.KeyUsageTypeSignVerify)
+	}
+	parsed, err := x509.ParsePKIXPublicKey(out.PublicKey)
+	if err != nil {
+		return "", fmt.Errorf("get public key: %w", err)
+	}
+	key, isEd25519 := parsed.(ed25519.PublicKey)
+	if !isEd25519 {
+		return "", fmt.Errorf("the checkpoint key is a %T, not Ed25519", parsed)
+	}
+	return ed25519Key(key), nil
+}
+
+// Sign has KMS sign the message. The caller checks the signature: an alias may come to stand for another key.
+func (k *CheckpointKey) Sign(ctx context.Context, message []byte) ([]byte, error) {
+	out, err := k.client.Sign(ctx, &kms.SignInput{
+		KeyId:            &k.keyID,
+		Message:          message,
+		MessageType:      types.MessageTypeRaw,
+		SigningAlgorithm: types.SigningAlgorithmSpecEd25519Sha512,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	return out.Signature, nil
+}

@@ -1,0 +1,147 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+)
+
+// RecordHash is the hash of a license's record as it stands, or as it stood after the last entry of its chain. It is
+// empty where there is no record, or none any more.
+type RecordHash struct {
+	LicenseID string
+	Hash      string
+	Foreign   bool // a record that only other tools have written, as license.RecordVersion tells: it may be older than the trail
+}
+
+// RecordHashes is one side of a reconciliation.
+type RecordHashes interface {
+	// All answers the hash of every license on this side, and ends with the first error. It may lag behind.
+	All(ctx context.Context) iter.Seq2[RecordHash, error]
+
+	// Of answers the hash of one license; empty where this side has none. It is strongly consistent.
+	Of(ctx context.Context, licenseID string) (string, error)
+}
+
+// Reconciler finds licenses whose record is not what their chain ends with: a change that the trail missed.
+type Reconciler struct {
+	Records RecordHashes // of the license table
+	Chains  RecordHashes // of the audit trail
+
+	// Pause lets the trail catch up with the records before what differs is looked at again.
+	Pause func(ctx context.Context) error
+}
+
+// Discrepancy is a license whose record is not what its chain ends with.
+type Discrepancy struct {
+	LicenseID string
+	Why       error
+}
+
+// Why there is a discrepancy.
+var (
+	ErrNotRecorded        = errors.New("its record was changed, and the trail does not say so")
+	ErrNoChain            = errors.New("it has a record, and nothing on the trail says so")
+	ErrRemovalNotRecorded = errors.New("its record is gone, and the trail does not say so")
+)
+
+// Reconcile answers the discrepancies, in the order of license ids. The trail follows the records by moments, so what
+// differs is looked at again after the pause, and counts when the record stood still meanwhile: a license that is just
+// being changed is left to the next run.
+func (r Reconciler) Reconcile(ctx context.Context) ([]Discrepancy, error) {
+	suspects, err := r.suspects(ctx)
+	if err != nil || len(suspects) == 0 {
+		return nil, err
+	}
+	if err := r.Pause(ctx); err != nil {
+		return nil, err
+	}
+	var discrepancies []Discrepancy
+	for _, suspect := range suspects {
+		record, errRecord := r.Records.Of(ctx, suspect.LicenseID)
+		chain, errChain := r.Chains.Of(ctx, suspect.LicenseID)
+		switch {
+		case errors.Join(errRecord, errChain) != nil:
+			return nil, fmt.Errorf("license %s: %w", suspect.LicenseID, errors.Join(errRecord, errChain))
+		case record != suspect.Hash || record == chain:
+			continue
+		case record == "":
+			discrepancies = append(discrepancies, Discrepancy{suspect.LicenseID, ErrRemovalNotRecorded})
+		case chain == "":
+			discrepancies = append(discrepancies, Discrepancy{suspect.LicenseID, ErrNoChain})
+		default:
+			discrepancies = append(discrepancies, Discrepancy{suspect.LicenseID, ErrNotRecorded})
+		}
+	}
+	return discrepancies, nil
+}
+
+// suspects answers the licenses whose sides differ at a first look, with the hash of the record.
+func (r Reconciler) suspects(ctx context.Context) ([]RecordHash, error) {
+	chains := map[string]string{}
+	for chain, err := range r.Chains.All(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("chains: %w", err)
+		}
+		chains[chain.LicenseID] = chain.Hash
+	}
+	var suspects []RecordHash
+	for record, err := range r.Records.All(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("records: %w", err)
+		}
+		chain, present := chains[record.LicenseID]
+		if isOlder := record.Foreign && !present; chain != record.Hash && !isOlder {
+			suspects = append(suspects, record)
+		}
+		delete(chains, record.LicenseID)
+	}
+	for id, hash := range chains {
+		if hash != "" {
+			suspects = append(suspects, RecordHash{LicenseID: id})
+		}
+	}
+	slices.SortFunc(suspects, func(a, b RecordHash) int { return strings.Compare(a.LicenseID, b.LicenseID) })
+	return suspects, nil
+}
+
+// ChainHashes are the hashes of the records that the chains of a trail end with.
+type ChainHashes struct{ Trail Trail }
+
+var _ RecordHashes = ChainHashes{}
+
+// All implements RecordHashes.
+func (c ChainHashes) All(ctx context.Context) iter.Seq2[RecordHash, error] {
+	return func(yield func(RecordHash, error) bool) {
+		for head, err := range c.Trail.Heads(ctx) {
+			if !yield(RecordHash{LicenseID: head.LicenseID, Hash: head.Head.RecordHash}, err) {
+				return
+			}
+		}
+	}
+}
+
+// Of implements RecordHashes.
+func (c ChainHashes) Of(ctx context.Context, licenseID string) (string, error) {
+	head, err := c.Trail.Head(ctx, licenseID)
+	if err != nil {
+		return "", err
+	}
+	return head.RecordHash, nil
+}
+
+// PauseFor is a Reconciler's Pause of a fixed time.
+func PauseFor(d time.Duration) func(context.Context) error {
+	return func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(d):
+			return nil
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package dynamo_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/dynamo"
+)
+
+func hashRecord(t *testing.T, record attribute.Map) string {
+	t.Helper()
+	hash, err := audit.HashRecord(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash
+}
+
+func TestRecordHashes(t *testing.T) {
+	ours := hashRecord(t, attribute.Map{"licenseid": "a", "version": attribute.Number("1")})
+	foreign := hashRecord(t, attribute.Map{"licenseid": "b"})
+	t.Run("All", func(t *testing.T) {
+		w, client := serve(t,
+			ok(`{"Items":[{"licenseid":{"S":"a"},"version":{"N":"1"}}],"LastEvaluatedKey":{"licenseid":{"S":"a"}}}`),
+			ok(`{"Items":[{"licenseid":{"S":"b"}}]}`))
+		var got []checkpoint.RecordHash
+		for hash, err := range dynamo.NewRecordHashes(client, "licenses").All(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, hash)
+		}
+		want := []checkpoint.RecordHash{{LicenseID: "a", Hash: ours}, {LicenseID: "b", Hash: foreign, Foreign: true}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		w.wantRequest(t, 1, "Scan", `{"TableName":"licenses","ExclusiveStartKey":{"licenseid":{"S":"a"}}}`)
+	})
+	t.Run("AllEndsWithAnError", func(t *testing.T) {
+		_, client := serve(t, ok(`{"Items":[{"licenseid":{"S":"a"}}],"LastEvaluatedKey":{"licenseid":{"S":"a"}}}`),
+			fault(400, "AccessDeniedException", ""))
+		var seen []error
+		for _, err := range dynamo.NewRecordHashes(client, "licenses").All(t.Context()) {
+			seen = append(seen, err)
+		}
+		if len(seen) != 2 || seen[0] != nil || seen[1] == nil {
+			t.Errorf("saw %v", seen)
+		}
+	})
+	t.Run("Of", func(t *testing.T) {
+		w, client := serve(t, ok(`{"Item":{"licenseid":{"S":"a"},"version":{"N":"1"}}}`), ok(`{}`))
+		hashes := dynamo.NewRecordHashes(client, "licenses")
+		hash, err := hashes.Of(t.Context(), "a")
+		none, errNone := hashes.Of(t.Context(), "b")
+		if hash != ours || none != "" || errors.Join(err, errNone) != nil {
+			t.Errorf("got %q, %q, %v, %v", hash, none, err, errNone)
+		}
+		w.wantRequest(t, 0, "GetItem", `{"TableName":"licenses","ConsistentRead":true,"Key":{"licenseid":{"S":"a"}}}`)
+	})
+	for name, answers := range faults {
+		t.Run(name, func(t *testing.T) {
+			_, client := serve(t, answers...)
+			_, err := dynamo.NewRecordHashes(client, "t").Of(t.Context(), "a")
+			wantFault(t, err, "get license", "said by the server of nothing")
+		})
+	}
+}

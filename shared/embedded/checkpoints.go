@@ -1,0 +1,178 @@
+package embedded
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"openlicenser/shared/checkpoint"
+)
+
+// Checkpoints is the checkpoint.Archive in a data folder: files in its folder checkpoints, by the names that objects
+// have on AWS. Nothing locks them but the system's permissions: who may write to the folder can remove them, so who
+// relies on them keeps copies elsewhere.
+type Checkpoints struct{ folder string }
+
+var _ checkpoint.Archive = Checkpoints{}
+
+// OpenCheckpoints opens the archive in a data folder, and makes it where there is none.
+func OpenCheckpoints(dataFolder string) (Checkpoints, error) {
+	c := Checkpoints{filepath.Join(dataFolder, "checkpoints")}
+	for _, name := range []string{"checkpoints", "heads"} {
+		if err := os.MkdirAll(filepath.Join(c.folder, name), 0o700); err != nil {
+			return Checkpoints{}, err
+		}
+	}
+	return c, nil
+}
+
+func (c Checkpoints) latestPath() string { return filepath.Join(c.folder, "latest") }
+
+func (c Checkpoints) checkpointPath(number int64) string {
+	return filepath.Join(c.folder, "checkpoints", fmt.Sprintf("%020d", number))
+}
+
+func (c Checkpoints) headsPath(root tlog.Hash) string {
+	return filepath.Join(c.folder, "heads", hex.EncodeToString(root[:]))
+}
+
+// Latest implements checkpoint.Reader.
+func (c Checkpoints) Latest(ctx context.Context) ([]byte, error) {
+	return readKept(ctx, c.latestPath())
+}
+
+// Leaves implements checkpoint.Reader.
+func (c Checkpoints) Leaves(ctx context.Context, root tlog.Hash) ([]byte, error) {
+	return readKept(ctx, c.headsPath(root))
+}
+
+// Checkpoint implements checkpoint.Archive.
+func (c Checkpoints) Checkpoint(ctx context.Context, number int64) ([]byte, error) {
+	return readKept(ctx, c.checkpointPath(number))
+}
+
+func readKept(ctx context.Context, path string) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, checkpoint.ErrNone
+	}
+	return content, err
+}
+
+// Create implements checkpoint.Archive. Link, unlike Rename, lets the first of two win.
+func (c Checkpoints) Create(ctx context.Context, number int64, signed []byte) error {
+	err := writeWhole(ctx, c.checkpointPath(number), signed, os.Link)
+	if errors.Is(err, fs.ErrExist) {
+		return checkpoint.ErrExists
+	}
+	return err
+}
+
+// SetLatest implements checkpoint.Archive.
+func (c Checkpoints) SetLatest(ctx context.Context, signed []byte) error {
+	return writeWhole(ctx, c.latestPath(), signed, os.Rename)
+}
+
+// PutLeaves implements checkpoint.Archive.
+func (c Checkpoints) PutLeaves(ctx context.Context, root tlog.Hash, list []byte) error {
+	return writeWhole(ctx, c.headsPath(root), list, os.Rename)
+}
+
+// writeWhole writes a file that appears whole or not at all, and is on disk when it answers. A crash may leave a
+// temporary file beside it, which nobody reads.
+func writeWhole(ctx context.Context, path string, content []byte, appear func(temporary, path string) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name())
+	_, errWrite := temporary.Write(content)
+	if err := errors.Join(errWrite, temporary.Sync(), temporary.Close()); err != nil {
+		return err
+	}
+	if err := appear(temporary.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes a file's name durable. Systems that cannot do that for a folder have no need of it.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	_ = folder.Sync()
+	return folder.Close()
+}
+
+// CheckpointKey is the checkpoint.Signer in a data folder: a PEM file in place of KMS.
+type CheckpointKey struct{ key ed25519.PrivateKey }
+
+var _ checkpoint.Signer = CheckpointKey{}
+
+// PublicKey implements checkpoint.Signer.
+func (k CheckpointKey) PublicKey(context.Context) (ed25519.PublicKey, error) {
+	return k.key.Public().(ed25519.PublicKey), nil
+}
+
+// Sign implements checkpoint.Signer.
+func (k CheckpointKey) Sign(_ context.Context, message []byte) ([]byte, error) {
+	return ed25519.Sign(k.key, message), nil
+}
+
+// OpenCheckpointKey opens the key in a data folder. It is made before the first checkpoint only: another key could not
+// go on from the checkpoints that are there, so one that is missing beside them is an error.
+func OpenCheckpointKey(dataFolder string) (CheckpointKey, error) {
+	path := filepath.Join(dataFolder, "checkpoint-key.pem")
+	first := Checkpoints{filepath.Join(dataFolder, "checkpoints")}.checkpointPath(1)
+	if isEmpty(path) && !isEmpty(first) {
+		return CheckpointKey{}, fmt.Errorf("file %s is missing or empty, and the checkpoints in the folder are signed with it: "+
+			"restore it from a copy, or move the folder %s away to begin anew", path, filepath.Dir(filepath.Dir(first)))
+	}
+	text, err := readOrMake(path, true, makeCheckpointKey)
+	if err != nil {
+		return CheckpointKey{}, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return CheckpointKey{}, fmt.Errorf("file %s: not a PEM file", path)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return CheckpointKey{}, fmt.Errorf("file %s: %w", path, err)
+	}
+	edKey, isEd25519 := key.(ed25519.PrivateKey)
+	if !isEd25519 {
+		return CheckpointKey{}, fmt.Errorf("file %s: not an Ed25519 key", path)
+	}
+	return CheckpointKey{edKey}, nil
+}
+
+func makeCheckpointKey() ([]byte, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}

@@ -1,0 +1,127 @@
+package embedded_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"openlicenser/shared/audit"
+	"openlicenser/shared/audit/audittest"
+	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/checkpoint/checkpointtest"
+	"openlicenser/shared/embedded"
+)
+
+func openCheckpoints(t *testing.T, folder string) embedded.Checkpoints {
+	t.Helper()
+	archive, err := embedded.OpenCheckpoints(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return archive
+}
+
+func TestCheckpoints(t *testing.T) {
+	checkpointtest.TestArchive(t, func(t *testing.T) checkpoint.Archive { return openCheckpoints(t, t.TempDir()) })
+}
+
+// TestMakeCheckpoints makes two, with a restart between, over a real trail.
+func TestMakeCheckpoints(t *testing.T) {
+	path := t.TempDir()
+	folder := open(t, path)
+	events := audittest.History(t, 3)
+	id := events[0].LicenseID
+	for number, batch := range [][]audit.Event{events[:2], events[2:]} {
+		for _, event := range batch {
+			if err := (audit.Recorder{Store: folder.AuditTrail}).Record(t.Context(), event); err != nil {
+				t.Fatal(err)
+			}
+		}
+		key, err := embedded.OpenCheckpointKey(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		archive := openCheckpoints(t, path)
+		maker := checkpoint.Maker{Trail: folder.AuditTrail, Archive: archive, Signer: key, Origin: "openlicenser/test/audit"}
+		result, err := maker.Make(t.Context(), time.Now())
+		if err != nil || result.Checkpoint.Number != int64(number+1) || len(result.Findings) != 0 {
+			t.Fatalf("got %+v, %v", result, err)
+		}
+		vkey, err := checkpoint.VerifierKey(t.Context(), key, maker.Origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proof, err := checkpoint.Prove(t.Context(), archive, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, leaf, err := proof.Verify(vkey, id)
+		if err != nil || leaf.Sequence != int64(number+2) {
+			t.Errorf("got %+v, %v", leaf, err)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(path, "checkpoints", "*", ".new-*")); err != nil || len(left) != 0 {
+		t.Errorf("temporary files are left: %v, %v", left, err)
+	}
+}
+
+// TestCheckpointKeyIsNotMadeAnew: beside checkpoints, a lost key is an error.
+func TestCheckpointKeyIsNotMadeAnew(t *testing.T) {
+	path := t.TempDir()
+	first, err := embedded.OpenCheckpointKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := embedded.OpenCheckpointKey(path)
+	if err != nil || fmt.Sprint(first) != fmt.Sprint(again) {
+		t.Errorf("another key, %v", err)
+	}
+	if err := openCheckpoints(t, path).Create(t.Context(), 1, []byte("signed")); err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(path, "checkpoint-key.pem")
+	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := embedded.OpenCheckpointKey(path); err == nil {
+		t.Error("the key was made anew")
+	}
+	if err := os.WriteFile(key, []byte("no PEM"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := embedded.OpenCheckpointKey(path); err == nil {
+		t.Error("what is no key was read")
+	}
+}
+
+// TestHeadsOfManyChains: more than a page.
+func TestHeadsOfManyChains(t *testing.T) {
+	trail := open(t, t.TempDir()).AuditTrail
+	const chains = 1001
+	errs := make(chan error)
+	for i := range chains {
+		go func() {
+			errs <- trail.Append(t.Context(), audit.Head{}, audit.Entry{LicenseID: fmt.Sprint("license ", i), Sequence: 1, Hash: "h"})
+		}()
+	}
+	for range chains {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[string]bool{}
+	for head, err := range trail.Heads(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[head.LicenseID] = true
+	}
+	if len(seen) != chains {
+		t.Errorf("%d of %d heads", len(seen), chains)
+	}
+}

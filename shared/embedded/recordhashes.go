@@ -1,0 +1,65 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"go.etcd.io/bbolt"
+
+	"openlicenser/shared/audit"
+	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/license"
+)
+
+// RecordHashes are the hashes of the folder's license records, as they stand.
+type RecordHashes struct{ Licenses *Licenses }
+
+var _ checkpoint.RecordHashes = RecordHashes{}
+
+// All implements checkpoint.RecordHashes.
+func (r RecordHashes) All(ctx context.Context) iter.Seq2[checkpoint.RecordHash, error] {
+	return func(yield func(checkpoint.RecordHash, error) bool) {
+		ids, err := r.ids(ctx)
+		if err != nil {
+			yield(checkpoint.RecordHash{}, err)
+			return
+		}
+		for _, id := range ids {
+			record, err := r.Licenses.Record(ctx, id)
+			if errors.Is(err, license.ErrNotFound) {
+				continue // it was removed meanwhile
+			}
+			hash, errHash := audit.HashRecord(record)
+			err = errors.Join(err, errHash)
+			if !yield(checkpoint.RecordHash{LicenseID: id, Hash: hash, Foreign: license.RecordVersion(record) < 1}, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (r RecordHashes) ids(ctx context.Context) (ids []string, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	err = r.Licenses.db.View(func(tx *bbolt.Tx) error {
+		return tx.Bucket(licensesBucket).ForEach(func(key, _ []byte) error {
+			ids = append(ids, string(key))
+			return nil
+		})
+	})
+	return ids, err
+}
+
+// Of implements checkpoint.RecordHashes.
+func (r RecordHashes) Of(ctx context.Context, licenseID string) (string, error) {
+	record, err := r.Licenses.Record(ctx, licenseID)
+	switch {
+	case errors.Is(err, license.ErrNotFound):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return audit.HashRecord(record)
+}

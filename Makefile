@@ -13,6 +13,7 @@ BUILD_LAMBDA = GOOS=linux GOARCH=$(LAMBDA_GOARCH) $(GO_BUILD) -tags lambda.norpc
 
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 VENV := .tools/venv
+CHECKOV := .tools/checkov
 SAM := SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam
 
 # The binaries for this machine have a folder of their own: sam deploy would take them for those that it deploys.
@@ -62,7 +63,7 @@ build-AuditFunction:
 build-CheckpointFunction:
 	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/checkpoint
 
-lint: lint-go lint-template ## gofmt, go vet, staticcheck, cfn-lint, sam validate, openapi-spec-validator
+lint: lint-go lint-template ## gofmt, go vet, staticcheck, cfn-lint, sam validate, openapi-spec-validator, checkov, what gets deployed
 
 lint-go:
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...) | sort -u); \
@@ -70,10 +71,22 @@ lint-go:
 	go vet ./...
 	$(STATICCHECK) ./...
 
-lint-template: $(VENV)/installed
+lint-template: $(VENV)/installed $(CHECKOV)/installed
 	$(VENV)/bin/cfn-lint --include-checks I --template template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint --template template.yaml
 	$(VENV)/bin/openapi-spec-validator openapi.yaml
+	$(CHECKOV)/bin/checkov --config-file .ci/checkov.yaml
+	@$(VENV)/bin/python .ci/resources.py | diff -u .ci/resources.txt - || \
+	{ echo 'What gets deployed has changed. If it should: make resources, and commit .ci/resources.txt.'; exit 1; }
+
+.PHONY: resources
+resources: $(VENV)/installed ## count what gets deployed into .ci/resources.txt, for review
+	$(VENV)/bin/python .ci/resources.py >.ci/resources.txt
+
+$(CHECKOV)/installed: .ci/requirements-checkov.txt | $(VENV)/installed
+	@$(PYTHON) -m venv --clear $(CHECKOV)
+	$(CHECKOV)/bin/pip install --quiet --disable-pip-version-check --requirement .ci/requirements-checkov.txt
+	@touch $@
 
 $(VENV)/installed: .ci/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -166,7 +166,7 @@ func TestConformanceOfTheBinary(t *testing.T) {
 			AWSCalls int
 			AWS      struct{ CloudWatchMetrics []struct{ Namespace string } } `json:"_aws"`
 		}
-		if err := json.Unmarshal([]byte(line), &record); err != nil || record.Msg != "request" || record.Function != "verify" ||
+		if err := json.Unmarshal([]byte(line), &record); err != nil || record.Msg != "request" || record.Function != lambdatest.FunctionName ||
 			len(record.AWS.CloudWatchMetrics) != 1 || record.AWS.CloudWatchMetrics[0].Namespace != telemetry.Namespace {
 			t.Errorf("logged %s", line)
 		}

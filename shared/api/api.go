@@ -75,7 +75,7 @@ func (rt Router) Handle(ctx context.Context, event events.APIGatewayProxyRequest
 	}
 	response.Header["X-Request-Id"] = event.RequestContext.RequestID
 	rt.log(ctx, record, response.Status, err,
-		slog.String(telemetry.FunctionKey, rt.Function),
+		slog.String(telemetry.FunctionKey, telemetry.FunctionName(rt.Function)),
 		slog.String("requestid", event.RequestContext.RequestID),
 		slog.String("traceid", Request{event}.Header("X-Amzn-Trace-Id")),
 		slog.String("route", route),

@@ -109,6 +109,7 @@ func TestRouter(t *testing.T) {
 
 // TestMetrics: the record is a metric for CloudWatch, with every dimension and metric among its members.
 func TestMetrics(t *testing.T) {
+	t.Setenv("AWS_LAMBDA_FUNCTION_NAME", "stack-VerifyFunction")
 	var log bytes.Buffer
 	router := newRouter(nil)
 	router.Log = telemetry.NewLogger(&log)
@@ -118,6 +119,9 @@ func TestMetrics(t *testing.T) {
 	var record map[string]any
 	if err := json.Unmarshal(log.Bytes(), &record); err != nil {
 		t.Fatal(err)
+	}
+	if record["function"] != "stack-VerifyFunction" {
+		t.Errorf("counts for %v", record["function"])
 	}
 	var metadata struct {
 		AWS struct {

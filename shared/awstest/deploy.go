@@ -34,6 +34,7 @@ func (t *Template) Deploy(ctx context.Context, cloud Cloud, name func(id string)
 	deployed.values = map[string]any{}
 	maps.Copy(deployed.values, t.values)
 	for resourceType, make := range map[string]func(context.Context, Cloud, string, string) error{
+		"AWS::DynamoDB::GlobalTable":  deployed.deployTable,
 		"AWS::DynamoDB::Table":        deployed.deployTable,
 		"AWS::SecretsManager::Secret": deployed.deploySecret,
 		"AWS::KMS::Alias":             deployed.deployKey,

@@ -14,22 +14,24 @@ import (
 	"github.com/google/uuid"
 )
 
-// tableProperty says what becomes of a property of AWS::DynamoDB::Table: passed on, or not. A property that is not here is an
+// tableProperty says what becomes of a property of AWS::DynamoDB::Table or AWS::DynamoDB::GlobalTable: passed on, or not. A property that is not here is an
 // error, so that none is left out by accident.
 var tableProperty = map[string]bool{
 	"AttributeDefinitions": true, "BillingMode": true, "GlobalSecondaryIndexes": true, "KeySchema": true,
-	"LocalSecondaryIndexes": true, "OnDemandThroughput": true, "ProvisionedThroughput": true, "StreamSpecification": true,
+	"LocalSecondaryIndexes": true, "StreamSpecification": true,
 
 	"TimeToLiveSpecification": false, // see EnableTimeToLive
 
 	// Of no account for a table in memory.
 	"ContributorInsightsSpecification": false, "DeletionProtectionEnabled": false, "PointInTimeRecoverySpecification": false,
-	"SSESpecification": false, "TableClass": false, "TableName": false, "Tags": false,
+	"Replicas": false, "SSESpecification": false, "TableClass": false, "TableName": false, "Tags": false,
+	"WriteProvisionedThroughputSettings": false,
 }
 
-// Table answers the request that makes a table as the template declares it. It has no name yet.
+// Table answers the request that makes a table as the template declares it, but for its capacity, which is on demand. It
+// has no name yet.
 func (t *Template) Table(id string) (*dynamodb.CreateTableInput, error) {
-	if t.resources[id].Type != "AWS::DynamoDB::Table" {
+	if resourceType := t.resources[id].Type; resourceType != "AWS::DynamoDB::Table" && resourceType != "AWS::DynamoDB::GlobalTable" {
 		return nil, fmt.Errorf("the template has no table %s", id)
 	}
 	declared, err := t.evaluate(ptr(t.resources[id].Properties))
@@ -48,6 +50,11 @@ func (t *Template) Table(id string) (*dynamodb.CreateTableInput, error) {
 	}
 	if stream, streams := properties["StreamSpecification"].(map[string]any); streams {
 		stream["StreamEnabled"] = true // what CloudFormation takes for granted
+	}
+	properties["BillingMode"] = "PAY_PER_REQUEST"
+	indexes, _ := properties["GlobalSecondaryIndexes"].([]any)
+	for _, index := range indexes {
+		delete(index.(map[string]any), "WriteProvisionedThroughputSettings")
 	}
 	text, err := json.Marshal(properties)
 	if err != nil {

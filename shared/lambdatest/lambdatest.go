@@ -107,6 +107,9 @@ type invocation struct {
 	answer  chan []byte
 }
 
+// FunctionName is the name that Lambda gave the function.
+const FunctionName = "stack-Function-1"
+
 // Start builds the package in folder and runs it, like Run.
 func Start(t testing.TB, folder string, environment ...string) *Function {
 	t.Helper()
@@ -125,7 +128,7 @@ func Run(t testing.TB, binary string, environment ...string) *Function {
 	command := exec.Command(binary)
 	command.Env = append(environment,
 		"AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(runtime.URL, "http://"),
-		"AWS_LAMBDA_FUNCTION_NAME="+filepath.Base(filepath.Dir(binary)),
+		"AWS_LAMBDA_FUNCTION_NAME="+FunctionName,
 		"AWS_REGION=eu-central-1", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=example",
 		"HOME="+os.TempDir())
 	command.Stdout, command.Stderr = f.output, f.output

@@ -10,20 +10,11 @@ import (
 // Counts makes a log record count in CloudWatch, by function: the counts as its members, and what makes them metrics of
 // the Namespace. It is for functions that answer no requests.
 func Counts(now time.Time, function string, counts map[string]int) []slog.Attr {
-	type metric struct{ Name, Unit string }
-	type directive struct {
-		Namespace  string
-		Dimensions [][]string
-		Metrics    []metric
-	}
-	attrs := []slog.Attr{slog.String(FunctionKey, function)}
+	attrs := []slog.Attr{slog.String(FunctionKey, FunctionName(function))}
 	var metrics []metric
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		attrs = append(attrs, slog.Int(name, counts[name]))
 		metrics = append(metrics, metric{name, "Count"})
 	}
-	return append(attrs, slog.Any(metricsKey, struct {
-		Timestamp         int64
-		CloudWatchMetrics []directive
-	}{now.UnixMilli(), []directive{{Namespace, [][]string{{FunctionKey}}, metrics}}}))
+	return append(attrs, directive(now, [][]string{{FunctionKey}}, metrics))
 }

@@ -1,7 +1,9 @@
 package telemetry
 
 import (
+	"cmp"
 	"log/slog"
+	"os"
 	"time"
 )
 
@@ -31,13 +33,17 @@ func Metrics(now time.Time, record *Record) slog.Attr {
 	return directive(now, [][]string{{FunctionKey, CodeKey}, {FunctionKey}}, metrics)
 }
 
+// FunctionName tells the functions of two deployments in one account and region apart: it is the name that Lambda gave the
+// function, and elsewhere the one given.
+func FunctionName(name string) string { return cmp.Or(os.Getenv("AWS_LAMBDA_FUNCTION_NAME"), name) }
+
 // GapsKey is the metric of changes that the audit trail has missed.
 const GapsKey = "AuditGaps"
 
 // CountMetric are the members that make the log record of a function count in CloudWatch, by function.
 func CountMetric(now time.Time, function, name string, count int) []slog.Attr {
 	return []slog.Attr{
-		slog.String(FunctionKey, function),
+		slog.String(FunctionKey, FunctionName(function)),
 		slog.Int(name, count),
 		directive(now, [][]string{{FunctionKey}}, []metric{{name, "Count"}}),
 	}

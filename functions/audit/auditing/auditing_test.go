@@ -271,6 +271,7 @@ func TestGapIsReported(t *testing.T) {
 			}
 		} `json:"_aws"`
 	}
+	t.Setenv("AWS_LAMBDA_FUNCTION_NAME", "stack-AuditFunction")
 	run := func(t *testing.T, store audit.Store, batch events.DynamoDBEvent) (first, last logged, failures int) {
 		var output bytes.Buffer
 		auditor := auditing.Auditor{Recorder: audit.Recorder{Store: store}, Log: telemetry.NewLogger(&output)}
@@ -286,7 +287,7 @@ func TestGapIsReported(t *testing.T) {
 	}
 	wantMetric := func(t *testing.T, batch logged) {
 		t.Helper()
-		if len(batch.AWS.CloudWatchMetrics) != 1 || batch.AuditGaps != 1 || batch.Function != "audit" {
+		if len(batch.AWS.CloudWatchMetrics) != 1 || batch.AuditGaps != 1 || batch.Function != "stack-AuditFunction" {
 			t.Fatalf("got %+v", batch)
 		}
 		got := batch.AWS.CloudWatchMetrics[0]

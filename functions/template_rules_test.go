@@ -1,0 +1,402 @@
+package functions_test
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"gopkg.in/yaml.v3"
+
+	"openlicenser/functions/checkpoint/checkpointing"
+	"openlicenser/shared/telemetry"
+)
+
+// tree is a part of the template with its functions written out: !Ref X is tree{"Ref": "X"}, !Sub X is tree{"Fn::Sub": "X"}.
+type tree = map[string]any
+
+func readTree(t *testing.T) tree {
+	t.Helper()
+	text, err := os.ReadFile("../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	return written(t, document.Content[0]).(tree)
+}
+
+func written(t *testing.T, node *yaml.Node) (value any) {
+	switch node.Kind {
+	case yaml.MappingNode:
+		m := tree{}
+		for i := 0; i < len(node.Content); i += 2 {
+			m[node.Content[i].Value] = written(t, node.Content[i+1])
+		}
+		value = m
+	case yaml.SequenceNode:
+		list := []any{}
+		for _, element := range node.Content {
+			list = append(list, written(t, element))
+		}
+		value = list
+	case yaml.ScalarNode:
+		if strings.HasPrefix(node.Tag, "!!") {
+			if err := node.Decode(&value); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			value = node.Value
+		}
+	default:
+		t.Fatalf("line %d: CloudFormation knows no anchors", node.Line)
+	}
+	switch function, isFunction := strings.CutPrefix(node.Tag, "!"); {
+	case !isFunction || strings.HasPrefix(function, "!"):
+		return value
+	case function == "Ref" || function == "Condition":
+		return tree{function: value}
+	default:
+		return tree{"Fn::" + function: value}
+	}
+}
+
+// at answers what stands below the names, or nil.
+func at(value any, names ...string) any {
+	for _, name := range names {
+		m, _ := value.(tree)
+		value = m[name]
+	}
+	return value
+}
+
+// ofType answers the template's resources of a type; there has to be one.
+func ofType(t *testing.T, template tree, name string) map[string]any {
+	t.Helper()
+	found := map[string]any{}
+	for id, resource := range template["Resources"].(tree) {
+		if at(resource, "Type") == name {
+			found[id] = resource
+		}
+	}
+	if len(found) == 0 {
+		t.Fatalf("no %s", name)
+	}
+	return found
+}
+
+// walk shows each value in the tree, and where it stands.
+func walk(value any, path []string, show func(path []string, value any)) {
+	show(path, value)
+	switch v := value.(type) {
+	case tree:
+		for name, element := range v {
+			walk(element, append(slices.Clone(path), name), show)
+		}
+	case []any:
+		for _, element := range v {
+			walk(element, path, show)
+		}
+	}
+}
+
+// TestParameters: a person who deploys is told what each is for, can leave it as it is, and gets no further with nonsense.
+func TestParameters(t *testing.T) {
+	template := readTree(t)
+	grouped := map[any]bool{}
+	for _, group := range at(template, "Metadata", "AWS::CloudFormation::Interface", "ParameterGroups").([]any) {
+		for _, name := range at(group, "Parameters").([]any) {
+			grouped[name] = true
+		}
+	}
+	parameters := template["Parameters"].(tree)
+	for name, parameter := range parameters {
+		if description, _ := at(parameter, "Description").(string); description == "" {
+			t.Errorf("%s has no description", name)
+		}
+		if !grouped[name] {
+			t.Errorf("%s is in no group", name)
+		}
+		value := at(parameter, "Default")
+		if value == nil {
+			t.Errorf("%s has no default", name)
+		}
+		pattern, _ := at(parameter, "AllowedPattern").(string)
+		allowed, _ := at(parameter, "AllowedValues").([]any)
+		switch {
+		case pattern != "":
+			if text, _ := value.(string); !regexp.MustCompile(pattern).MatchString(text) {
+				t.Errorf("the pattern of %s does not allow its default", name)
+			}
+			if !strings.HasPrefix(pattern, "^") || !strings.HasSuffix(pattern, "$") || at(parameter, "ConstraintDescription") == nil {
+				t.Errorf("the pattern of %s is not anchored, or does not say what it asks for", name)
+			}
+		case allowed != nil:
+			if !slices.Contains(allowed, value) {
+				t.Errorf("the values of %s do not allow its default", name)
+			}
+		default:
+			least, isLeast := at(parameter, "MinValue").(int)
+			most, isMost := at(parameter, "MaxValue").(int)
+			number, isNumber := value.(int)
+			if !isLeast || !isMost || !isNumber || number < least || number > most {
+				t.Errorf("%s takes anything, or not its default", name)
+			}
+		}
+	}
+	if len(grouped) != len(parameters) {
+		t.Errorf("%d parameters, %d of them in groups", len(parameters), len(grouped))
+	}
+}
+
+// TestNoStar: no permission is for all actions of a service, and none for all resources where AWS lets it be narrower.
+func TestNoStar(t *testing.T) {
+	statements := 0
+	walk(readTree(t)["Resources"], nil, func(path []string, value any) {
+		effect, isStatement := at(value, "Effect").(string)
+		if !isStatement || effect == "Deny" { // denying everything is narrow
+			return
+		}
+		statements++
+		actions := list(at(value, "Action"))
+		for _, action := range actions {
+			if strings.Contains(action, "*") {
+				t.Errorf("%s: %s", path[0], action)
+			}
+		}
+		if len(actions) == 0 || at(value, "NotAction") != nil || at(value, "NotResource") != nil || at(value, "NotPrincipal") != nil {
+			t.Errorf("%s has a statement that does not say what it allows", path[0])
+		}
+		if at(value, "Principal") == "*" || at(value, "Principal", "AWS") == "*" {
+			t.Errorf("%s lets everyone", path[0])
+		}
+		if slices.Contains(list(at(value, "Resource")), "*") && !slices.Contains(path, "KeyPolicy") && !strings.HasPrefix(actions[0], "xray:") {
+			t.Errorf("%s: %v on every resource", path[0], actions)
+		}
+	})
+	if statements < 20 {
+		t.Errorf("found %d statements", statements)
+	}
+}
+
+// TestFunctions: each is traced, logs where the logs are kept for a time, and has a role that is its alone.
+func TestFunctions(t *testing.T) {
+	template := readTree(t)
+	if at(template, "Globals", "Function", "Tracing") != "Active" {
+		t.Error("the functions are not traced")
+	}
+	owner := map[any]string{}
+	functions := ofType(t, template, "AWS::Serverless::Function")
+	for id, function := range functions {
+		properties := at(function, "Properties")
+		if tracing := at(properties, "Tracing"); tracing != nil && tracing != "Active" {
+			t.Errorf("%s is not traced", id)
+		}
+		if at(properties, "Policies") != nil {
+			t.Errorf("%s has policies beside its role", id)
+		}
+		roleARN, _ := at(properties, "Role", "Fn::GetAtt").(string)
+		role, isARN := strings.CutSuffix(roleARN, ".Arn")
+		if !isARN || at(template, "Resources", role, "Type") != "AWS::IAM::Role" || at(template, "Resources", role, "Properties", "ManagedPolicyArns") != nil {
+			t.Errorf("%s has the role %q", id, roleARN)
+		}
+		logs, _ := at(properties, "LoggingConfig", "LogGroup", "Ref").(string)
+		if at(template, "Resources", logs, "Type") != "AWS::Logs::LogGroup" {
+			t.Errorf("%s logs to %q", id, logs)
+		}
+		for _, own := range []string{role, logs} {
+			if other, taken := owner[own]; taken {
+				t.Errorf("%s and %s share %s", id, other, own)
+			}
+			owner[own] = id
+		}
+	}
+	for id, group := range ofType(t, template, "AWS::Logs::LogGroup") {
+		if !reflect.DeepEqual(at(group, "Properties", "RetentionInDays"), tree{"Ref": "LogRetentionDays"}) {
+			t.Errorf("%s is kept for %v", id, at(group, "Properties", "RetentionInDays"))
+		}
+	}
+}
+
+// TestAlarms: every alarm tells someone, says what to do, is on the dashboard, and is quiet where nothing happens. Every
+// function is watched for errors and throttles.
+func TestAlarms(t *testing.T) {
+	template := readTree(t)
+	dashboard, _ := at(template, "Resources", "Dashboard", "Properties", "DashboardBody", "Fn::Sub").(string)
+	topic := []any{tree{"Fn::If": []any{"NewAlarmTopic", tree{"Ref": "AlarmTopic"}, tree{"Ref": "AlarmTopicArn"}}}}
+	watched := map[any][]string{}
+	var own []string
+	for id, alarm := range ofType(t, template, "AWS::CloudWatch::Alarm") {
+		properties := at(alarm, "Properties")
+		if !reflect.DeepEqual(at(properties, "AlarmActions"), topic) || at(properties, "ActionsEnabled") != nil {
+			t.Errorf("%s tells nobody", id)
+		}
+		if description, _ := at(properties, "AlarmDescription").(string); len(description) < 40 {
+			t.Errorf("%s is described by %q", id, description)
+		}
+		if at(properties, "TreatMissingData") == nil {
+			t.Errorf("%s does not say what silence means", id)
+		}
+		if !strings.Contains(dashboard, `"${`+id+`.Arn}"`) {
+			t.Errorf("%s is not on the dashboard", id)
+		}
+		walk(properties, nil, func(_ []string, value any) {
+			metric, _ := at(value, "MetricName").(string)
+			if at(value, "Namespace") == telemetry.Namespace {
+				dimension, _ := at(value, "Dimensions").([]any)
+				if len(dimension) != 1 || at(dimension[0], "Name") != telemetry.FunctionKey || at(template, "Resources", text(at(dimension[0], "Value", "Ref")), "Type") != "AWS::Serverless::Function" {
+					t.Errorf("%s is not on the metric of a function of this stack", id)
+				}
+				own = append(own, metric)
+			}
+			if dimensions, _ := at(value, "Dimensions").([]any); len(dimensions) == 1 && at(dimensions[0], "Name") == "FunctionName" {
+				watched[at(dimensions[0], "Value", "Ref")] = append(watched[at(dimensions[0], "Value", "Ref")], metric)
+			}
+		})
+	}
+	for _, metric := range []string{telemetry.GapsKey, checkpointing.CheckpointsKey, checkpointing.ChainsRewrittenKey, checkpointing.ChangesMissedKey} {
+		if !slices.Contains(own, metric) {
+			t.Errorf("no alarm watches %s", metric)
+		}
+	}
+	for id := range ofType(t, template, "AWS::Serverless::Function") {
+		for _, metric := range []string{"Errors", "Throttles"} {
+			if !slices.Contains(watched[id], metric) {
+				t.Errorf("no alarm watches the %s of %s", metric, id)
+			}
+		}
+	}
+}
+
+// text answers the empty one for what is none.
+func text(value any) string {
+	s, _ := value.(string)
+	return s
+}
+
+// placeholder is a value that CloudFormation puts into a !Sub.
+var placeholder = regexp.MustCompile(`\$\{!?[^}]*\}`)
+
+// TestDashboard: what CloudWatch takes, on the metrics that the log records declare.
+func TestDashboard(t *testing.T) {
+	body := at(readTree(t), "Resources", "Dashboard", "Properties", "DashboardBody", "Fn::Sub").(string)
+	var dashboard struct {
+		Widgets []struct {
+			Properties struct {
+				Title   string
+				Metrics [][]any
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(placeholder.ReplaceAllString(body, "x")), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	outcomes := "SEARCH('{" + telemetry.Namespace + "," + telemetry.FunctionKey + "," + telemetry.CodeKey + "} " +
+		telemetry.FunctionKey + `="x" MetricName="` + telemetry.RequestsKey + `"', 'Sum', 300)`
+	signatures := []any{telemetry.Namespace, telemetry.SignaturesKey, telemetry.FunctionKey, "x"}
+	found := 0
+	for _, widget := range dashboard.Widgets {
+		for _, metric := range widget.Properties.Metrics {
+			if at(metric[0], "expression") == outcomes || reflect.DeepEqual(metric, signatures) {
+				found++
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d of the metrics of the verify function are shown", found)
+	}
+}
+
+// logged are the variables of API Gateway that may stand in its access log: none holds a license key, a credential, or
+// what a caller may have put in a place where it does not belong.
+var logged = []string{"error.responseType", "httpMethod", "identity.sourceIp", "identity.userArn", "integration.status", "requestId",
+	"requestTime", "resourcePath", "responseLatency", "responseLength", "status", "wafResponseCode", "xrayTraceId"}
+
+// TestAccessLog: JSON without secrets, and no execution logs, which hold whole requests.
+func TestAccessLog(t *testing.T) {
+	api := at(readTree(t), "Resources", "Api", "Properties")
+	setting := at(api, "AccessLogSetting", "Fn::If").([]any)
+	if setting[0] != "AccessLogged" || !reflect.DeepEqual(at(setting[1], "DestinationArn"), tree{"Fn::GetAtt": "AccessLogs.Arn"}) {
+		t.Errorf("logs to %v", setting)
+	}
+	var format map[string]string
+	if err := json.Unmarshal([]byte(at(setting[1], "Format").(string)), &format); err != nil {
+		t.Fatal(err)
+	}
+	var variables []string
+	for _, value := range format {
+		variables = append(variables, strings.TrimPrefix(value, "$context."))
+	}
+	slices.Sort(variables)
+	if !slices.Equal(variables, logged) {
+		t.Errorf("logs %v", variables)
+	}
+	walk(api, nil, func(path []string, value any) {
+		if at(value, "DataTraceEnabled") != nil || at(value, "LoggingLevel") != nil {
+			t.Errorf("%v logs whole requests", path)
+		}
+	})
+}
+
+// TestThrottling: the public routes have the public's limits, each for itself, and all others the vendor's.
+func TestThrottling(t *testing.T) {
+	api := at(readTree(t), "Resources", "Api", "Properties")
+	want := map[string]string{"* /*": "Vendor"}
+	for path, methods := range at(api, "DefinitionBody", "paths").(tree) {
+		for method, operation := range methods.(tree) {
+			if security, _ := at(operation, "security").([]any); len(security) == 0 {
+				want[strings.ToUpper(method)+" /"+strings.ReplaceAll(path, "/", "~1")] = "Public"
+			}
+		}
+	}
+	got := map[string]string{}
+	for _, setting := range at(api, "MethodSettings").([]any) {
+		rate, _ := at(setting, "ThrottlingRateLimit", "Ref").(string)
+		burst, _ := at(setting, "ThrottlingBurstLimit", "Ref").(string)
+		whose, isRate := strings.CutSuffix(rate, "RateLimit")
+		if !isRate || burst != whose+"BurstLimit" {
+			t.Errorf("limits by %q and %q", rate, burst)
+		}
+		got[at(setting, "HttpMethod").(string)+" "+at(setting, "ResourcePath").(string)] = whose
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("throttles %v, want %v", got, want)
+	}
+}
+
+// TestThrottledSignature: the filter finds what the SDK says of a request that KMS throttled, and finds no other fault.
+func TestThrottledSignature(t *testing.T) {
+	pattern := at(readTree(t), "Resources", "KmsThrottles", "Properties", "FilterPattern").(string)
+	parts := regexp.MustCompile(`\$\.error = "\*([^"*]+)\*"`).FindAllStringSubmatch(pattern, -1)
+	for code, throttled := range map[string]bool{"ThrottlingException": true, "AccessDeniedException": false} {
+		server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+			out.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(out, `{"__type":"`+code+`","message":"said by KMS"}`)
+		}))
+		defer server.Close()
+		_, err := kms.New(kms.Options{
+			BaseEndpoint: &server.URL, Region: "us-east-1", Retryer: aws.NopRetryer{},
+			Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		}).Sign(t.Context(), &kms.SignInput{KeyId: aws.String("key"), Message: []byte("digest"), SigningAlgorithm: types.SigningAlgorithmSpecRsassaPkcs1V15Sha256})
+		found := err != nil && len(parts) == 2
+		for _, part := range parts {
+			found = found && strings.Contains(err.Error(), part[1])
+		}
+		if found != throttled {
+			t.Errorf("%s finds %v in %v", pattern, found, err)
+		}
+	}
+}

@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test build lint lint-go lint-template ci clean
 .PHONY: test-aws sam-local sam-local-test sam-build-here awslocal
-.PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction build-CheckpointFunction
+.PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction build-CheckpointFunction build-RotateFunction
 
 # The processor of the Lambda functions: arm64, or amd64. sam build sets it from the template's Architecture.
 LAMBDA_GOARCH ?= arm64
@@ -51,6 +51,7 @@ build: ## all binaries, reproducibly: bin/lambda/*/bootstrap and bin/licenser
 	$(BUILD_LAMBDA) -o bin/lambda/issue/bootstrap ./functions/issue
 	$(BUILD_LAMBDA) -o bin/lambda/audit/bootstrap ./functions/audit
 	$(BUILD_LAMBDA) -o bin/lambda/checkpoint/bootstrap ./functions/checkpoint
+	$(BUILD_LAMBDA) -o bin/lambda/rotate/bootstrap ./functions/rotate
 	$(GO_BUILD) -ldflags='-buildid=' -o bin/licenser ./cmd/licenser
 
 # sam build asks for these by the functions' names in the template.
@@ -62,6 +63,8 @@ build-AuditFunction:
 	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/audit
 build-CheckpointFunction:
 	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/checkpoint
+build-RotateFunction:
+	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/rotate
 
 lint: lint-go lint-template ## gofmt, go vet, staticcheck, cfn-lint, sam validate, openapi-spec-validator, checkov, what gets deployed
 

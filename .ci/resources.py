@@ -15,7 +15,7 @@ VARIANTS = {
     "default": {},
     "least": {"AccessLogRole": "NONE", "AlarmTopicArn": "given"},
     "existing": {name: "given" for name in ("ExistingTable", "ExistingTableStream", "ExistingSecret", "ExistingKey")},
-    "all": {"AlarmEmail": "given", "WafRateLimit": "given"},
+    "all": {"AlarmEmail": "given", "WafRateLimit": "given", "SecretRotationDays": "given"},
 }
 
 

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
@@ -131,6 +132,7 @@ func instant(t time.Time) string {
 }
 
 type rotateKeysCommand struct {
+	Function string `help:"ARN of the rotate function, as the stack's output RotateFunctionArn says; needed the first time, unless the stack rotates by itself. It also has Secrets Manager rotate every 1,000 days; aws secretsmanager cancel-rotate-secret ends that."`
 	ringPlace
 }
 
@@ -141,7 +143,11 @@ func (c rotateKeysCommand) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &c.Secret}); err != nil {
+		in := &secretsmanager.RotateSecretInput{SecretId: &c.Secret}
+		if c.Function != "" {
+			in.RotationLambdaARN, in.RotationRules = &c.Function, &types.RotationRulesType{AutomaticallyAfterDays: aws.Int64(1000)}
+		}
+		if _, err := client.RotateSecret(ctx, in); err != nil {
 			return err
 		}
 		fmt.Fprintln(c.output(), "Secrets Manager has begun to rotate the secret; licenser keys show tells when it is done.")

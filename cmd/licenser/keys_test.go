@@ -40,7 +40,7 @@ func TestKeys(t *testing.T) {
 
 	var out bytes.Buffer
 	place := ringPlace{Data: path, out: &out}
-	if err := (rotateKeysCommand{place}).Run(t.Context()); err != nil {
+	if err := (rotateKeysCommand{ringPlace: place}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 || !strings.Contains(lines[1], "accepted, signs from") ||
@@ -112,7 +112,7 @@ func TestKeysRefused(t *testing.T) {
 			return affectedKeysCommand{KeyID: before.Current.KeyID(), vendorAPI: vendorAPI{"localhost"}, ringPlace: place}.Run(t.Context())
 		},
 		"another folder": func(t *testing.T) error {
-			return rotateKeysCommand{ringPlace{Data: t.TempDir(), out: io.Discard}}.Run(t.Context())
+			return rotateKeysCommand{ringPlace: ringPlace{Data: t.TempDir(), out: io.Discard}}.Run(t.Context())
 		},
 	} {
 		if err := command(t); err == nil {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -36,14 +35,25 @@ func samLocal(ctx context.Context, args []string) error {
 	}
 	return withServices(ctx, func(s services) error {
 		cloud := awstest.NewCloud(s.dynamoDB, s.moto)
-		if err := deploy(ctx, cloud); err != nil {
+		template, err := deploy(ctx, cloud)
+		if err != nil {
 			return err
 		}
 		endpoint, err := serveEndpoint(bridge, s, cloud.KMS)
 		if err != nil {
 			return err
 		}
-		return withImage(ctx, endpoint, func() error { return startAPI(ctx, s, args) })
+		return withImage(ctx, endpoint, func() error {
+			return startAPI(ctx, func(api string, options, environment []string) error {
+				if len(args) > 0 {
+					invoke := strings.Join(append([]string{sam, "local", "invoke"}, options...), " ")
+					return command(ctx, args, append(append(environment, s.environment()...), awstest.APIVariable+"="+api, awstest.SAMInvokeVariable+"="+invoke)...)
+				}
+				fmt.Printf(welcome, api, api, api, api, api, logFile())
+				feed(ctx, s, template.Value("LicenseTable.StreamArn"))
+				return ctx.Err()
+			})
+		})
 	})
 }
 
@@ -62,13 +72,12 @@ func dockerBridge(ctx context.Context) (address string, err error) {
 
 // deploy makes what the template declares, under the names that the functions get: sam local puts the logical id where the
 // template refers to a resource.
-func deploy(ctx context.Context, cloud awstest.Cloud) error {
+func deploy(ctx context.Context, cloud awstest.Cloud) (*awstest.Template, error) {
 	template, err := awstest.ReadTemplate(nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = template.Deploy(ctx, cloud, func(id string) string { return id })
-	return err
+	return template.Deploy(ctx, cloud, func(id string) string { return id })
 }
 
 // serveEndpoint is one endpoint for all of AWS, on the address of the Docker bridge only.
@@ -152,8 +161,9 @@ func docker(args ...string) string {
 	return strings.TrimSpace(string(output))
 }
 
-// startAPI runs `sam local start-api` while the command runs, or until Ctrl-C.
-func startAPI(ctx context.Context, s services, args []string) error {
+// startAPI does something while `sam local start-api` runs. It tells the API's URL, and the options and the environment for
+// other commands of the SAM CLI.
+func startAPI(ctx context.Context, do func(api string, options, environment []string) error) error {
 	port, err := freePort()
 	if err != nil {
 		return err
@@ -164,7 +174,7 @@ func startAPI(ctx context.Context, s services, args []string) error {
 		"SAM_CLI_TELEMETRY=0", "AWS_REGION=" + awstest.Region, "AWS_DEFAULT_REGION=" + awstest.Region,
 		"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=example",
 	}
-	log, err := os.Create(filepath.Join(build, "start-api.log"))
+	log, err := os.Create(logFile())
 	if err != nil {
 		return err
 	}
@@ -176,23 +186,15 @@ func startAPI(ctx context.Context, s services, args []string) error {
 	defer p.stop()
 	if err := p.ready(ctx, api+"/.well-known/jwks.json", 3*time.Minute, func(status int) bool { return status == http.StatusOK }); err != nil {
 		p.stop()
-		if text, err := os.Open(log.Name()); err == nil {
-			io.Copy(os.Stderr, text)
+		if text, err := os.ReadFile(log.Name()); err == nil {
+			os.Stderr.Write(text)
 		}
 		return fmt.Errorf("sam local start-api: %w", err)
 	}
-	if len(args) > 0 {
-		invoke := strings.Join(append([]string{sam, "local", "invoke"}, options...), " ")
-		return command(ctx, args, append(append(environment, s.environment()...), awstest.APIVariable+"="+api, awstest.SAMInvokeVariable+"="+invoke)...)
-	}
-	fmt.Printf(welcome, api, api, api, api, log.Name())
-	select {
-	case <-p.ended:
-		return fmt.Errorf("sam local start-api: %w", p.err)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return do(api, options, environment)
 }
+
+func logFile() string { return filepath.Join(build, "start-api.log") }
 
 const welcome = `
 The API is at %s, with DynamoDB Local, moto and a stand-in for KMS behind it. Ctrl-C ends it all, and nothing is kept.
@@ -202,6 +204,7 @@ Paste into another terminal:
   curl -s %s/licenses -d '{"customername":"Example Ltd","expirationdate":"2099-01-31"}' | tee license.json
   curl -s %s/verify-license -d "{\"licensekey\":\"$(sed 's/.*"licensekey":"\([^"]*\)".*/\1/' license.json)\"}"
   curl -s %s/licenses
+  curl -s %s/licenses/$(sed 's/.*"licenseid":"\([^"]*\)".*/\1/' license.json)/audit
 
-sam local connects no stream, so that audit trails stay empty. The functions log to %s.
+The functions log to %s. sam local connects no stream: what records the audit trail runs in this program.
 `

@@ -18,7 +18,7 @@ SAM := SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam
 
 # The binaries for this machine have a folder of their own: sam deploy would take them for those that it deploys.
 HERE := .aws-sam/here
-HERE_ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+HERE_ARCHITECTURE = $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 AWSLOCAL := .tools/awslocal
 SAM_LOCAL = SAM='$(CURDIR)/$(VENV)/bin/sam' ARCHITECTURE=$(HERE_ARCHITECTURE) BUILD='$(HERE)' $(AWSLOCAL) sam-local
 DYNAMODB := .tools/dynamodb-local

@@ -74,7 +74,10 @@ func readKept(ctx context.Context, path string) ([]byte, error) {
 
 // Create implements checkpoint.Archive. Link, unlike Rename, lets the first of two win.
 func (c Checkpoints) Create(ctx context.Context, number int64, signed []byte) error {
-	err := writeWhole(ctx, c.checkpointPath(number), signed, os.Link)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := writeWhole(c.checkpointPath(number), signed, os.Link)
 	if errors.Is(err, fs.ErrExist) {
 		return checkpoint.ErrExists
 	}
@@ -83,43 +86,18 @@ func (c Checkpoints) Create(ctx context.Context, number int64, signed []byte) er
 
 // SetLatest implements checkpoint.Archive.
 func (c Checkpoints) SetLatest(ctx context.Context, signed []byte) error {
-	return writeWhole(ctx, c.latestPath(), signed, os.Rename)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return writeWhole(c.latestPath(), signed, os.Rename)
 }
 
 // PutLeaves implements checkpoint.Archive.
 func (c Checkpoints) PutLeaves(ctx context.Context, root tlog.Hash, list []byte) error {
-	return writeWhole(ctx, c.headsPath(root), list, os.Rename)
-}
-
-// writeWhole writes a file that appears whole or not at all, and is on disk when it answers. A crash may leave a
-// temporary file beside it, which nobody reads.
-func writeWhole(ctx context.Context, path string, content []byte, appear func(temporary, path string) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name())
-	_, errWrite := temporary.Write(content)
-	if err := errors.Join(errWrite, temporary.Sync(), temporary.Close()); err != nil {
-		return err
-	}
-	if err := appear(temporary.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// syncFolder makes a file's name durable. Systems that cannot do that for a folder have no need of it.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	_ = folder.Sync()
-	return folder.Close()
+	return writeWhole(c.headsPath(root), list, os.Rename)
 }
 
 // CheckpointKey is the checkpoint.Signer in a data folder: a PEM file in place of KMS.
@@ -170,9 +148,5 @@ func makeCheckpointKey() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	return marshalKey(key)
 }

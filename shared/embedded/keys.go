@@ -85,12 +85,7 @@ func WriteRing(folder string, ring token.Ring) error {
 	if err != nil {
 		return err
 	}
-	temporary, err := writeTemporary(path, text)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary)
-	return os.Rename(temporary, path)
+	return writeWhole(path, text, os.Rename)
 }
 
 func openSecrets(path string, isNew bool) (*Secrets, error) {
@@ -147,6 +142,11 @@ func makeTokenKey() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return marshalKey(key)
+}
+
+// marshalKey writes a private key as PEM of PKCS #8 (RFC 5958).
+func marshalKey(key any) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, err
@@ -167,27 +167,37 @@ func readOrMake(path string, isNew bool, content func() ([]byte, error)) ([]byte
 	if text, err = content(); err != nil {
 		return nil, err
 	}
-	temporary, err := writeTemporary(path, text)
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(temporary)
 	// Link, unlike Rename, lets the first of two processes win.
-	if err := os.Link(temporary, path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := writeWhole(path, text, os.Link); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	return os.ReadFile(path)
 }
 
-// writeTemporary writes a file beside path, durably.
-func writeTemporary(path string, text []byte) (name string, err error) {
-	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // made with mode 0600
+// writeWhole writes a file that appears whole or not at all, and is on disk when it answers. A crash may leave a
+// temporary file beside it, which nobody reads.
+func writeWhole(path string, content []byte, appear func(temporary, path string) error) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
 	if err != nil {
-		return "", err
+		return err
 	}
-	_, errWrite := temporary.Write(text)
+	defer os.Remove(temporary.Name())
+	_, errWrite := temporary.Write(content)
 	if err := errors.Join(errWrite, temporary.Sync(), temporary.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(temporary.Name()))
+		return err
 	}
-	return temporary.Name(), nil
+	if err := appear(temporary.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes a file's name durable. Systems that cannot do that for a folder have no need of it.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	_ = folder.Sync()
+	return folder.Close()
 }

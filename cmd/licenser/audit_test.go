@@ -94,6 +94,14 @@ func TestReplayFails(t *testing.T) {
 	}
 }
 
+// setAWS makes an endpoint and credentials the environment's.
+func setAWS(t *testing.T, endpoint string) {
+	for name, value := range map[string]string{"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "id",
+		"AWS_SECRET_ACCESS_KEY": "secret", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull} {
+		t.Setenv(name, value)
+	}
+}
+
 // TestReplayOnAWS: the audit function gets the very batch, and what it answers decides.
 func TestReplayOnAWS(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "1.json")
@@ -114,10 +122,7 @@ func TestReplayOnAWS(t *testing.T) {
 		fmt.Fprint(w, answer)
 	}))
 	defer server.Close()
-	for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "id",
-		"AWS_SECRET_ACCESS_KEY": "secret", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull} {
-		t.Setenv(name, value)
-	}
+	setAWS(t, server.URL)
 	for name, test := range map[string]struct{ answer, functionError, want string }{
 		"recorded":      {`{"batchItemFailures":[]}`, "", ""},
 		"not recorded":  {`{"batchItemFailures":[{"itemIdentifier":"17"}]}`, "", "17"},

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/csv"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/lambdatest"
 	"openlicenser/shared/license/licensetest"
 	"openlicenser/shared/telemetry"
 	"openlicenser/shared/token"
@@ -121,5 +123,67 @@ func TestKeysRefused(t *testing.T) {
 	}
 	if after, err := embedded.ReadRing(path); err != nil || after.Current != before.Current || len(after.Earlier) != 0 {
 		t.Errorf("the secret was changed, %v", err)
+	}
+}
+
+// TestKeysOnAWS: the same on Secrets Manager; there the rotate function rotates.
+func TestKeysOnAWS(t *testing.T) {
+	ring, err := token.Ring{Current: token.NewSecret()}.Rotate(token.NewSecret(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := ring.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var put string
+	var rotated map[string]any
+	endpoint := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
+		"GetSecretValue": func(map[string]any) (int, any) {
+			return http.StatusOK, map[string]any{"SecretString": string(text)}
+		},
+		"PutSecretValue": func(input map[string]any) (int, any) {
+			put = input["SecretString"].(string)
+			return http.StatusOK, map[string]any{}
+		},
+		"RotateSecret": func(input map[string]any) (int, any) {
+			rotated = input
+			return http.StatusOK, map[string]any{}
+		},
+	})
+	setAWS(t, endpoint.URL)
+	place := ringPlace{Secret: "licenser", out: io.Discard}
+	retire := retireKeyCommand{KeyID: ring.Earlier[0].Secret.KeyID(), From: "2030-01-01", ringPlace: place}
+	if err := retire.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := token.ParseRing([]byte(put)); err != nil || got.Current != ring.Current || got.Earlier[0].RefusedFrom.Year() != 2030 {
+		t.Errorf("put a ring of %d, %v", len(got.All()), err)
+	}
+	if err := (rotateKeysCommand{Function: "arn:of:rotate", ringPlace: place}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if rotated["SecretId"] != "licenser" || rotated["RotationLambdaARN"] != "arn:of:rotate" {
+		t.Errorf("asked for %v", rotated)
+	}
+}
+
+// TestRequestsAreSigned: a request to another machine carries a signature for API Gateway.
+func TestRequestsAreSigned(t *testing.T) {
+	setAWS(t, "http://127.0.0.1:1")
+	c, err := vendorAPI{"https://api.example.com/prod/"}.client(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := httptest.NewRequest(http.MethodGet, c.base+"/licenses?cursor=a%2Bb&limit=100", nil)
+	if err := c.sign(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	if got := request.Header.Get("Authorization"); !strings.Contains(got, "/eu-west-1/execute-api/aws4_request") || request.URL.Path != "/prod/licenses" {
+		t.Errorf("signed %s with %q", request.URL, got)
+	}
+	local, err := vendorAPI{"http://127.0.0.1:3000"}.client(t.Context())
+	if err != nil || local.config != nil {
+		t.Errorf("the local server wants no signature, %v", err)
 	}
 }

@@ -192,6 +192,9 @@ func isOwn(stored item, set attribute.Map, remove []string) bool {
 // List reads an index, which lags behind the table by moments. A record that cannot be understood is left out and logged,
 // so that it hides no other.
 func (s *Licenses) List(ctx context.Context, q license.Query) (page license.Page, err error) {
+	if from, to := q.Dates(); from > to {
+		return license.Page{}, nil // BETWEEN takes no such bounds
+	}
 	in, err := s.listInput(q)
 	if err != nil {
 		return license.Page{}, fmt.Errorf("list licenses: %w", err)

@@ -73,7 +73,8 @@ var (
 	lastDate  = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// Dates answers bounds, both inclusive, of the expiration dates, as they are stored, of all licenses that Matches lets pass.
+// Dates answers bounds, both inclusive, of the expiration dates, as they are stored, of all licenses that Matches lets pass. Where
+// from is after to there are none.
 func (q Query) Dates() (from, to string) {
 	first, last := firstDate, lastDate
 	switch q.Status {
@@ -90,8 +91,10 @@ func (q Query) Dates() (from, to string) {
 	if first.After(firstDate) {
 		first = first.Add(-dateSlack)
 	}
-	if last.Before(lastDate) {
+	if last.Before(lastDate.Add(-dateSlack)) {
 		last = last.Add(dateSlack)
+	} else {
+		last = lastDate
 	}
 	return FormatDate(first), FormatDate(last)
 }

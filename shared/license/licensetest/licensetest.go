@@ -427,6 +427,10 @@ func listStatus(t *testing.T, h Harness) {
 		"suspended and over":        {license.Query{Status: license.Suspended, ExpiringBefore: Now}, []string{"suspended long ago"}},
 		"grace, before yesterday":   {license.Query{Status: license.Grace, ExpiringBefore: Now.AddDate(0, 0, -1)}, grace[2:]},
 		"of a customer, and active": {license.Query{Status: license.Active, CustomerID: customer}, []string{"in a moment", "later"}},
+		"active, and long over":     {license.Query{Status: license.Active, ExpiringBefore: Now.AddDate(-3, 0, 0)}, nil},
+		"grace, of years ago":       {license.Query{Status: license.Grace, ExpiringBefore: Now.AddDate(-3, 0, 0)}, nil},
+		"expired, before all time":  {license.Query{Status: license.Expired, ExpiringBefore: time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC).Add(1)}, nil},
+		"revoked, before the end":   {license.Query{Status: license.Revoked, ExpiringBefore: time.Date(9999, 12, 31, 12, 0, 0, 0, time.UTC)}, []string{"revoked"}},
 		"of another customer":       {license.Query{Status: license.Active, CustomerID: uuid.NewString()}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+
+	"openlicenser/shared/embedded"
 )
 
 // failure is what an event source mapping writes to its failure destination, a bucket: a batch of changes that the audit function
@@ -22,7 +24,7 @@ type failure struct {
 	Payload   json.RawMessage `json:"payload"` // the event, or a string that holds its JSON
 }
 
-// writeFailure leaves the file whole or not at all.
+// writeFailure leaves the file whole or not at all, and on disk: the change is nowhere else then.
 func writeFailure(file string, batch events.DynamoDBEvent, now time.Time) error {
 	payload, err := json.Marshal(batch)
 	if err != nil {
@@ -37,11 +39,7 @@ func writeFailure(file string, batch events.DynamoDBEvent, now time.Time) error 
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	temporary := file + ".new"
-	if err := os.WriteFile(temporary, text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temporary, file)
+	return embedded.WriteFile(file, text)
 }
 
 // readFailure answers the batch in a file of the failure destination.

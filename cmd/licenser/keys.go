@@ -25,7 +25,7 @@ type keysCommand struct {
 	Show     showKeysCommand     `cmd:"" help:"Show the secrets that sign license keys: their ids (the kid in a license key) and what they are good for."`
 	Rotate   rotateKeysCommand   `cmd:"" help:"Let a new secret sign license keys. Keys of earlier secrets stay good."`
 	Retire   retireKeyCommand    `cmd:"" help:"Refuse the license keys of an earlier secret, one that leaked, from a date on."`
-	Affected affectedKeysCommand `cmd:"" help:"List the licenses whose keys an earlier secret may have signed, as CSV."`
+	Affected affectedKeysCommand `cmd:"" help:"List the licenses whose keys an earlier secret may have signed, as CSV. On AWS those that other tools alone have written are NOT in it, because the vendor's API does not list them: add them from the table before you retire a secret."`
 }
 
 // ringPlace is where the secrets are kept.
@@ -198,8 +198,8 @@ type affectedKeysCommand struct {
 	ringPlace
 }
 
-// Run lists the licenses that were issued while the secret signed. Whoever fetched the key of an older one in that time has
-// a key of that secret too, so from the secret's beginning on nothing is left out; nobody records who fetched keys.
+// Run lists the licenses that were issued until the secret signed no more. Older ones are in it, because whoever fetched the key
+// of one in that time has a key of that secret, and nobody records who fetched keys.
 func (c affectedKeysCommand) Run(ctx context.Context) error {
 	ring, err := c.read(ctx)
 	if err != nil {

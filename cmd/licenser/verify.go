@@ -24,6 +24,7 @@ type chainPage struct {
 		Hash     string
 	}
 	RecordHash string
+	Foreign    bool
 }
 
 // chain calls do with every entry of a license's chain, and answers the last page.
@@ -69,11 +70,12 @@ func (c exportCommand) Run(ctx context.Context) error {
 }
 
 type verifyCommand struct {
-	LicenseIDs    []string `arg:"" optional:"" name:"licenseid" help:"The licenses whose chains to check; they may be gone."`
-	All           bool     `help:"Check the chains of all licenses that there are."`
-	File          string   `help:"Check a file that licenser audit export wrote, and ask nobody." type:"existingfile"`
-	Checkpoint    bool     `help:"Check that the chains are those that were signed, too."`
-	CheckpointKey string   `help:"The key of checkpoints, as you have kept it from /audit/checkpoint-key. Without it the key that the server shows now is used, which proves nothing against whoever runs the server." placeholder:"KEY"`
+	LicenseIDs    []string      `arg:"" optional:"" name:"licenseid" help:"The licenses whose chains to check; they may be gone."`
+	All           bool          `help:"Check the chains of all licenses that the vendor's API lists: not of those that are gone, and on AWS not of those that other tools alone have written. The checkpoint function looks at all of them."`
+	File          string        `help:"Check a file that licenser audit export wrote, and ask nobody." type:"existingfile"`
+	Checkpoint    bool          `help:"Check that the chains are those that were signed, too."`
+	MaxAge        time.Duration `help:"How old the latest checkpoint may be: an older one is no proof that it is the latest." default:"3h"`
+	CheckpointKey string        `help:"The key of checkpoints, as you have kept it from /audit/checkpoint-key. Without it the key that the server shows now is used, which proves nothing against whoever runs the server." placeholder:"KEY"`
 	vendorAPI
 
 	out   io.Writer     // standard output, unless a test sets it
@@ -98,7 +100,7 @@ func (c verifyCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v := chainVerifier{api: api, key: c.CheckpointKey, checkpoint: c.Checkpoint, delay: c.delay, out: c.out}
+	v := chainVerifier{api: api, key: c.CheckpointKey, checkpoint: c.Checkpoint, maxAge: c.MaxAge, delay: c.delay, out: c.out}
 	if err := v.findKey(ctx); err != nil {
 		return err
 	}
@@ -173,6 +175,7 @@ type chainVerifier struct {
 	api        client
 	checkpoint bool
 	key        string
+	maxAge     time.Duration
 	delay      time.Duration
 	out        io.Writer
 }
@@ -190,6 +193,9 @@ func (v *chainVerifier) findKey(ctx context.Context) error {
 	return err
 }
 
+// errNoChain says that there is nothing to check, which is no proof of anything.
+var errNoChain = errors.New("no chain")
+
 // looks is how often a chain is looked at before something is wrong that may only be on its way: the trail follows the
 // licenses by moments.
 const looks = 5
@@ -199,6 +205,10 @@ func (v chainVerifier) verify(ctx context.Context, licenseID string) (fine bool,
 	for look := 1; ; look++ {
 		chain := audit.NewVerifier(licenseID, audit.Head{})
 		wrong, passing, err := v.look(ctx, licenseID, chain)
+		if errors.Is(err, errNoChain) {
+			_, err := fmt.Fprintf(v.out, "%s  no chain: other tools alone have written this license, and it may be older than the trail\n", licenseID)
+			return err == nil, err
+		}
 		if err != nil {
 			return false, err
 		}
@@ -235,6 +245,9 @@ func (v chainVerifier) look(ctx context.Context, licenseID string, chain *audit.
 		return []string{broken.Error()}, false, nil
 	}
 	head := chain.Head()
+	if head == (audit.Head{}) && page.Head.Sequence == 0 && page.Foreign {
+		return nil, false, errNoChain
+	}
 	if page.Head.Sequence != head.Sequence || page.Head.Hash != head.Hash {
 		wrong = append(wrong, fmt.Sprintf("the entries end with entry %d, the stored head says entry %d", head.Sequence, page.Head.Sequence))
 	}
@@ -267,9 +280,12 @@ func (v chainVerifier) checkProof(ctx context.Context, licenseID string, entries
 	if err != nil {
 		return err
 	}
-	_, leaf, err := proof.Verify(v.key, licenseID)
+	signed, leaf, err := proof.Verify(v.key, licenseID)
 	if err != nil {
 		return err
+	}
+	if age := time.Since(signed.Time); age > v.maxAge {
+		return fmt.Errorf("the latest one, number %d, is of %s: older than %s", signed.Number, signed.Time.Format(time.RFC3339), v.maxAge)
 	}
 	return leaf.Check(checkpoint.HashesOf(entries))
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"openlicenser/shared/attribute"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
 	"openlicenser/shared/license/licensetest"
@@ -96,7 +97,7 @@ func (s *auditedServer) record(t *testing.T) {
 func (s *auditedServer) verify(t *testing.T, change func(*verifyCommand)) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	c := verifyCommand{LicenseIDs: []string{s.license.ID}, vendorAPI: vendorAPI{s.URL}, out: &out, delay: time.Millisecond}
+	c := verifyCommand{LicenseIDs: []string{s.license.ID}, vendorAPI: vendorAPI{s.URL}, out: &out, delay: time.Millisecond, MaxAge: time.Hour}
 	if change != nil {
 		change(&c)
 	}
@@ -239,6 +240,32 @@ func TestVerifyWaits(t *testing.T) {
 	}
 	if out, err := s.verify(t, nil); err != nil || !strings.Contains(out, "ok  entries 3") {
 		t.Errorf("after: %v\n%s", err, out)
+	}
+}
+
+// TestVerifyForeign: a license that other tools have written before the trail began has no chain, and is not called wrong or ok.
+func TestVerifyForeign(t *testing.T) {
+	s := newAuditedServer(t)
+	id := "869b100f-06b7-44cc-80df-b4c4bf728461"
+	if err := s.folder.Licenses.PutRecord(t.Context(), attribute.Map{"licenseid": id, "expirationdate": "2030-01-01"}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.verify(t, func(c *verifyCommand) { c.LicenseIDs = []string{id} })
+	if err != nil || !strings.Contains(out, id+"  no chain") || strings.Contains(out, "  ok  ") || strings.Contains(out, "WRONG") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	s.record(t)
+	if out, err := s.verify(t, func(c *verifyCommand) { c.LicenseIDs = []string{id} }); err != nil || !strings.Contains(out, id+"  ok  entries 1") {
+		t.Errorf("recorded: %v\n%s", err, out)
+	}
+}
+
+// TestVerifyOldCheckpoint: one that is older than it may be does not show that it is the latest.
+func TestVerifyOldCheckpoint(t *testing.T) {
+	s := newAuditedServer(t)
+	out, err := s.verify(t, func(c *verifyCommand) { c.Checkpoint, c.MaxAge = true, time.Nanosecond })
+	if !errors.Is(err, errTrail) || !strings.Contains(out, "number 1, is of ") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -23,8 +23,8 @@ type RecordHashes interface {
 	// All answers the hash of every license on this side, and ends with the first error. It may lag behind.
 	All(ctx context.Context) iter.Seq2[RecordHash, error]
 
-	// Of answers the hash of one license; empty where this side has none. It is strongly consistent.
-	Of(ctx context.Context, licenseID string) (string, error)
+	// Of answers the hash of one license; an empty one where this side has none. It is strongly consistent.
+	Of(ctx context.Context, licenseID string) (RecordHash, error)
 }
 
 // Reconciler finds licenses whose record is not what their chain ends with: a change that the trail missed.
@@ -62,8 +62,9 @@ func (r Reconciler) Reconcile(ctx context.Context) ([]Discrepancy, error) {
 	}
 	var discrepancies []Discrepancy
 	for _, suspect := range suspects {
-		record, errRecord := r.Records.Of(ctx, suspect.LicenseID)
-		chain, errChain := r.Chains.Of(ctx, suspect.LicenseID)
+		ofRecord, errRecord := r.Records.Of(ctx, suspect.LicenseID)
+		ofChain, errChain := r.Chains.Of(ctx, suspect.LicenseID)
+		record, chain := ofRecord.Hash, ofChain.Hash
 		switch {
 		case errors.Join(errRecord, errChain) != nil:
 			return nil, fmt.Errorf("license %s: %w", suspect.LicenseID, errors.Join(errRecord, errChain))
@@ -126,12 +127,9 @@ func (c ChainHashes) All(ctx context.Context) iter.Seq2[RecordHash, error] {
 }
 
 // Of implements RecordHashes.
-func (c ChainHashes) Of(ctx context.Context, licenseID string) (string, error) {
+func (c ChainHashes) Of(ctx context.Context, licenseID string) (RecordHash, error) {
 	head, err := c.Trail.Head(ctx, licenseID)
-	if err != nil {
-		return "", err
-	}
-	return head.RecordHash, nil
+	return RecordHash{LicenseID: licenseID, Hash: head.RecordHash}, err
 }
 
 // PauseFor is a Reconciler's Pause of a fixed time.

@@ -31,11 +31,11 @@ func (h hashes) All(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
 	}
 }
 
-func (h hashes) Of(_ context.Context, id string) (string, error) {
+func (h hashes) Of(_ context.Context, id string) (checkpoint.RecordHash, error) {
 	if h[id] == "fault in Of" {
-		return "", errFault
+		return checkpoint.RecordHash{}, errFault
 	}
-	return h[id], nil
+	return checkpoint.RecordHash{LicenseID: id, Hash: h[id]}, nil
 }
 
 func TestReconcile(t *testing.T) {

@@ -199,6 +199,10 @@ func (s *Licenses) List(ctx context.Context, q license.Query) (page license.Page
 	if err != nil {
 		return license.Page{}, fmt.Errorf("list licenses: %w", err)
 	}
+	if from, _ := q.Dates(); len(in.ExclusiveStartKey) > 0 && indexKeys[q.Index()].sort == attrExpirationDate &&
+		textOf(in.ExclusiveStartKey, attrExpirationDate) < from {
+		return license.Page{}, nil // the list's end has passed the cursor meanwhile; DynamoDB refuses to begin outside of it
+	}
 	for range license.MaxReads {
 		in.Limit = aws.Int32(int32(q.Limit - len(page.Licenses)))
 		out, err := s.client.Query(ctx, in)

@@ -66,3 +66,13 @@ func TestListNothing(t *testing.T) {
 		t.Errorf("got %+v, %v", page, err)
 	}
 }
+
+// TestListPastItsEnd: a cursor that the lower bound of the dates has passed leads to nothing, and to no query that DynamoDB would
+// refuse.
+func TestListPastItsEnd(t *testing.T) {
+	_, client := serve(t)
+	q := license.Query{Status: license.Active, Now: licensetest.Now, Limit: 7, Position: `["2026-10-01T00:00:00.000Z","an-id"]`}
+	if page, err := dynamo.NewLicenses(client, "t").List(t.Context(), q); err != nil || len(page.Licenses) != 0 || page.Next != "" {
+		t.Errorf("got %+v, %v", page, err)
+	}
+}

@@ -52,18 +52,17 @@ func (s *RecordHashes) All(ctx context.Context) iter.Seq2[checkpoint.RecordHash,
 }
 
 // Of reads with strong consistency.
-func (s *RecordHashes) Of(ctx context.Context, licenseID string) (string, error) {
+func (s *RecordHashes) Of(ctx context.Context, licenseID string) (checkpoint.RecordHash, error) {
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &s.table, Key: licenseKey(licenseID), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
-		return "", fmt.Errorf("get license: %w", err)
+		return checkpoint.RecordHash{}, fmt.Errorf("get license: %w", err)
 	}
 	if len(out.Item) == 0 {
-		return "", nil
+		return checkpoint.RecordHash{}, nil
 	}
-	hash, err := hashOf(out.Item)
-	return hash.Hash, err
+	return hashOf(out.Item)
 }
 
 func hashOf(values item) (checkpoint.RecordHash, error) {

@@ -57,8 +57,8 @@ func TestRecordHashes(t *testing.T) {
 		hashes := dynamo.NewRecordHashes(client, "licenses")
 		hash, err := hashes.Of(t.Context(), "a")
 		none, errNone := hashes.Of(t.Context(), "b")
-		if hash != ours || none != "" || errors.Join(err, errNone) != nil {
-			t.Errorf("got %q, %q, %v, %v", hash, none, err, errNone)
+		if hash.Hash != ours || hash.Foreign || none.Hash != "" || errors.Join(err, errNone) != nil {
+			t.Errorf("got %v, %v, %v, %v", hash, none, err, errNone)
 		}
 		w.wantRequest(t, 0, "GetItem", `{"TableName":"licenses","ConsistentRead":true,"Key":{"licenseid":{"S":"a"}}}`)
 	})

@@ -85,7 +85,7 @@ func WriteRing(folder string, ring token.Ring) error {
 	if err != nil {
 		return err
 	}
-	return writeWhole(path, text, os.Rename)
+	return WriteFile(path, text)
 }
 
 func openSecrets(path string, isNew bool) (*Secrets, error) {
@@ -173,6 +173,9 @@ func readOrMake(path string, isNew bool, content func() ([]byte, error)) ([]byte
 	}
 	return os.ReadFile(path)
 }
+
+// WriteFile writes a file of its owner's, in place of one that is there, as all files of a data folder are written.
+func WriteFile(path string, content []byte) error { return writeWhole(path, content, os.Rename) }
 
 // writeWhole writes a file that appears whole or not at all, and is on disk when it answers. A crash may leave a
 // temporary file beside it, which nobody reads.

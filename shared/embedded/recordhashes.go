@@ -26,13 +26,11 @@ func (r RecordHashes) All(ctx context.Context) iter.Seq2[checkpoint.RecordHash, 
 			return
 		}
 		for _, id := range ids {
-			record, err := r.Licenses.Record(ctx, id)
-			if errors.Is(err, license.ErrNotFound) {
+			hash, err := r.Of(ctx, id)
+			if hash.Hash == "" && err == nil {
 				continue // it was removed meanwhile
 			}
-			hash, errHash := audit.HashRecord(record)
-			err = errors.Join(err, errHash)
-			if !yield(checkpoint.RecordHash{LicenseID: id, Hash: hash, Foreign: license.RecordVersion(record) < 1}, err) || err != nil {
+			if !yield(hash, err) || err != nil {
 				return
 			}
 		}
@@ -53,13 +51,14 @@ func (r RecordHashes) ids(ctx context.Context) (ids []string, err error) {
 }
 
 // Of implements checkpoint.RecordHashes.
-func (r RecordHashes) Of(ctx context.Context, licenseID string) (string, error) {
+func (r RecordHashes) Of(ctx context.Context, licenseID string) (checkpoint.RecordHash, error) {
 	record, err := r.Licenses.Record(ctx, licenseID)
 	switch {
 	case errors.Is(err, license.ErrNotFound):
-		return "", nil
+		return checkpoint.RecordHash{}, nil
 	case err != nil:
-		return "", err
+		return checkpoint.RecordHash{}, err
 	}
-	return audit.HashRecord(record)
+	hash, err := audit.HashRecord(record)
+	return checkpoint.RecordHash{LicenseID: licenseID, Hash: hash, Foreign: license.RecordVersion(record) < 1}, err
 }

@@ -57,6 +57,11 @@ type EarlierSecret struct {
 	RefusedFrom time.Time `json:"refusedfrom,omitzero"` // from when on its license keys are refused, inclusive; zero: never
 }
 
+// equal compares instants, whatever zone they are written in.
+func (e EarlierSecret) equal(o EarlierSecret) bool {
+	return e.Secret == o.Secret && e.Created.Equal(o.Created) && e.Replaced.Equal(o.Replaced) && e.RefusedFrom.Equal(o.RefusedFrom)
+}
+
 func (e EarlierSecret) isRefused(now time.Time) bool {
 	return !e.RefusedFrom.IsZero() && !now.Before(e.RefusedFrom)
 }
@@ -141,22 +146,34 @@ func (r Ring) Retire(kid string, from time.Time) (Ring, error) {
 	return Ring{}, fmt.Errorf("no secret has the id %s", kid)
 }
 
-// SignedUntil answers until when the secret has signed license keys; zero where it signs still.
+// SignedUntil answers an instant after which the secret has signed no license key; zero where it may sign still, or where
+// nobody knows when it was replaced. A secret signs on while the next one waits, or is passed over because it was retired, and an
+// hour more is for processes that could not read the ring anew.
 func (r Ring) SignedUntil(kid string) (time.Time, error) {
 	if kid == r.Current.KeyID() {
 		return time.Time{}, nil
 	}
-	for _, earlier := range r.Earlier {
-		if earlier.Secret.KeyID() == kid {
-			return earlier.Replaced.Add(SigningDelay), nil
-		}
+	i := slices.IndexFunc(r.Earlier, func(e EarlierSecret) bool { return e.Secret.KeyID() == kid })
+	if i < 0 {
+		return time.Time{}, fmt.Errorf("no secret has the id %s", kid)
 	}
-	return time.Time{}, fmt.Errorf("no secret has the id %s", kid)
+	until := r.Earlier[i].Replaced
+	if until.IsZero() {
+		return time.Time{}, nil
+	}
+	until = until.Add(SigningDelay)
+	for _, next := range slices.Backward(r.Earlier[:i]) {
+		if next.RefusedFrom.IsZero() && !next.Replaced.Before(until) {
+			break
+		}
+		until = next.Replaced.Add(SigningDelay)
+	}
+	return until.Add(time.Hour), nil
 }
 
 // Follows tells whether r is what Rotate made of before.
 func (r Ring) Follows(before Ring) bool {
-	return len(r.Earlier) > 0 && r.Earlier[0].Secret == before.Current && slices.Equal(r.Earlier[1:], before.Earlier)
+	return len(r.Earlier) > 0 && r.Earlier[0].Secret == before.Current && slices.EqualFunc(r.Earlier[1:], before.Earlier, EarlierSecret.equal)
 }
 
 // Secrets is the port to the ring. An error is a fault of ours, never of a license key.

@@ -109,7 +109,7 @@ func TestRetire(t *testing.T) {
 		}
 	}
 	until, err := rotated.SignedUntil(secret.KeyID())
-	if err != nil || !until.Equal(now.Add(token.SigningDelay)) {
+	if err != nil || !until.Equal(now.Add(token.SigningDelay+time.Hour)) {
 		t.Errorf("signed until %s, %v", until, err)
 	}
 	if until, err = rotated.SignedUntil(next.KeyID()); err != nil || !until.IsZero() {
@@ -117,6 +117,56 @@ func TestRetire(t *testing.T) {
 	}
 	if _, err := rotated.SignedUntil("unknown"); err == nil {
 		t.Error("an unknown secret has signed")
+	}
+}
+
+// TestSignedUntil: as long as Signing can answer the secret, and an hour.
+func TestSignedUntil(t *testing.T) {
+	hasty := rotate(t, rotate(t, ring, next, now), token.NewSecret(), now.Add(5*time.Minute))
+	year := now.AddDate(1, 0, 0)
+	passedOver, err := rotate(t, rotate(t, ring, next, now), token.NewSecret(), year).Retire(next.KeyID(), year.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := rotate(t, ring, next, now)
+	unknown.Earlier[0].Replaced = time.Time{}
+	for name, test := range map[string]struct {
+		ring token.Ring
+		want time.Time
+	}{
+		"rotated once":             {rotate(t, ring, next, now), now.Add(token.SigningDelay + time.Hour)},
+		"twice in a row":           {hasty, now.Add(5*time.Minute + token.SigningDelay + time.Hour)},
+		"again a year later":       {rotate(t, rotate(t, ring, next, now), token.NewSecret(), year), now.Add(token.SigningDelay + time.Hour)},
+		"the next one was retired": {passedOver, year.Add(token.SigningDelay + time.Hour)},
+		"nobody knows when":        {unknown, time.Time{}},
+	} {
+		if got, err := test.ring.SignedUntil(secret.KeyID()); err != nil || !got.Equal(test.want) {
+			t.Errorf("%s: %s, %v, want %s", name, got, err, test.want)
+		}
+	}
+	if passedOver.Signing(year) != secret {
+		t.Error("the secret before a retired one does not sign while the newest waits")
+	}
+}
+
+// TestFollows: dates are compared as instants, whatever zone they are written in.
+func TestFollows(t *testing.T) {
+	const stored = `{"key":"0123456789abcdef0123456789abcdef","earlier":[
+		{"key":"abcdef0123456789abcdef0123456789","refusedfrom":"2030-01-01T00:00:00+03:30"}]}`
+	before, err := token.ParseRing([]byte(stored))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := token.ParseRing([]byte(stored))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := rotate(t, before, next, now); !after.Follows(again) || again.Follows(after) || after.Follows(ring) {
+		t.Error("does not follow, or follows another")
+	}
+	again.Earlier[0].RefusedFrom = now
+	if rotate(t, before, next, now).Follows(again) {
+		t.Error("follows a ring that was changed meanwhile")
 	}
 }
 

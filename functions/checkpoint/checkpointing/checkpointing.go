@@ -4,6 +4,7 @@ package checkpointing
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -43,9 +44,9 @@ func (c Checkpointer) Handle(ctx context.Context, _ events.EventBridgeEvent) (An
 	begun := time.Now()
 	counts := map[string]int{}
 	answer, err := c.checkpoint(ctx, counts)
-	if err == nil {
-		answer.Missed, err = c.reconcile(ctx, counts)
-	}
+	// One fault must not silence both: what the trail missed is looked for without a checkpoint, too.
+	missed, errReconcile := c.reconcile(ctx, counts)
+	answer.Missed, err = missed, errors.Join(err, errReconcile)
 	level, attrs := slog.LevelInfo, telemetry.Counts(begun, "checkpoint", counts)
 	if err != nil {
 		level, attrs = slog.LevelError, append(attrs, slog.String("error", err.Error()))

@@ -154,7 +154,9 @@ func (r oneRecord) All(context.Context) iter.Seq2[checkpoint.RecordHash, error] 
 	}
 }
 
-func (r oneRecord) Of(context.Context, string) (string, error) { return r.hash, nil }
+func (r oneRecord) Of(_ context.Context, id string) (checkpoint.RecordHash, error) {
+	return checkpoint.RecordHash{LicenseID: id, Hash: r.hash}, nil
+}
 
 func TestReconciliation(t *testing.T) {
 	f := newFixture(t)
@@ -169,6 +171,11 @@ func TestReconciliation(t *testing.T) {
 	if records["checkpoint"]["AuditChangesMissed"] != 1.0 || records["the audit trail missed a change"]["licenseid"] != "an-id" {
 		t.Errorf("logged %v", records)
 	}
+	f.Maker.Origin = "another" // a checkpoint cannot be made, and what the trail missed is reported all the same
+	if answer, err := f.Handle(t.Context(), events.EventBridgeEvent{}); err == nil || answer.Missed != 1 {
+		t.Errorf("without a checkpoint: %+v, %v", answer, err)
+	}
+	f.Maker.Origin = "openlicenser/test/audit"
 	f.Reconciler.Pause = func(context.Context) error { return errFault }
 	if answer, err := f.Handle(t.Context(), events.EventBridgeEvent{}); !errors.Is(err, errFault) || answer.Number != 2 {
 		t.Errorf("got %+v, %v", answer, err)

@@ -267,9 +267,11 @@ func (i Issuer) audit(ctx context.Context, r api.Request) (api.Response, error) 
 		return noStore(api.JSON(http.StatusOK, page))
 	}
 	page.Head = &chainHead{head.Sequence, head.Hash}
-	if page.RecordHash, err = i.Records.Of(ctx, id); err != nil {
+	record, err := i.Records.Of(ctx, id)
+	if err != nil {
 		return api.Response{}, fmt.Errorf("record: %w", err)
 	}
+	page.RecordHash, page.Foreign = record.Hash, record.Foreign
 	return noStore(api.JSON(http.StatusOK, page))
 }
 
@@ -279,6 +281,7 @@ type auditPage struct {
 	Cursor     string        `json:"cursor,omitempty"`
 	Head       *chainHead    `json:"head,omitempty"`
 	RecordHash string        `json:"recordhash,omitempty"`
+	Foreign    bool          `json:"foreign,omitempty"`
 }
 
 type chainHead struct {

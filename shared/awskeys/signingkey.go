@@ -119,7 +119,12 @@ func (k *SigningKey) fetchOptional(ctx context.Context, name string) ([]publicKe
 	return []publicKey{public}, nil
 }
 
-func fetchPublicKey(ctx context.Context, client KeyAPI, name string) (publicKey, error) {
+// publicKeyAPI is what fetchPublicKey uses of a *kms.Client.
+type publicKeyAPI interface {
+	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
+}
+
+func fetchPublicKey(ctx context.Context, client publicKeyAPI, name string) (publicKey, error) {
 	out, err := client.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: &name})
 	if err != nil {
 		return publicKey{}, fmt.Errorf("get public key: %w", err)

@@ -186,7 +186,7 @@ func (v Verifier) publicKeyPEM(ctx context.Context, r api.Request) (api.Response
 	return withCaching(response, publicKeyCaching), nil
 }
 
-// publicKeyCaching lets a key be kept for an hour: a successor is published for a day before it signs, see token.MinLead.
+// publicKeyCaching lets a key be kept for an hour: a successor is published for a day before it signs, see token.DefaultLead.
 const publicKeyCaching = "public, max-age=3600"
 
 func withCaching(r api.Response, caching string) api.Response {

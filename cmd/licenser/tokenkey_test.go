@@ -100,6 +100,11 @@ func TestTokenKey(t *testing.T) {
 	}
 	wantPins(-time.Hour, l.ID) // tokens of it may still be valid
 	wantPins(time.Hour)
+	time.Sleep(1300 * time.Millisecond) // streams tell the second
+	since := time.Now().Add(-200 * time.Millisecond)
+	rename(t, s, l)
+	wantPins(time.Until(since)) // it was changed since, and not freed
+	wantPins(-time.Hour, l.ID)
 	wantKids(second, first)
 	later = 200 * 24 * time.Hour
 	if err := retire(); err != nil {
@@ -127,6 +132,20 @@ func pin(t *testing.T, s *auditedServer, l license.License, kid string) license.
 	}
 	s.record(t)
 	return after
+}
+
+func rename(t *testing.T, s *auditedServer, l license.License) {
+	t.Helper()
+	name, change := "Renamed", licensetest.Change("renamed")
+	change.At = time.Now()
+	after, err := l.Patch(license.Patch{CustomerName: &name}, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.folder.Licenses.Update(t.Context(), l, after); err != nil {
+		t.Fatal(err)
+	}
+	s.record(t)
 }
 
 // TestTokenKeyLocalCrash: what a crash between two files leaves publishes both keys, and the step completes it.

@@ -132,11 +132,8 @@ func (s Succession) Retire(ctx context.Context, lifetime time.Duration, pins Pin
 	case slots.same(Previous, Current), slots.same(Next, Current):
 		return SlotKey{}, refused("a promotion was cut off; complete it first, with promote")
 	}
-	retired, replaced := slots[Previous], slots[Current].Since
-	if retired.Since.After(replaced) {
-		replaced = retired.Since
-	}
-	if from := replaced.Add(lifetime + settling); s.Now().Before(from) {
+	retired := slots[Previous]
+	if from := slots[Current].Since.Add(lifetime + settling); s.Now().Before(from) {
 		return SlotKey{}, refused("tokens of the key %s may still be valid; it can be retired from %s on", retired.KeyID, from.UTC().Format(time.RFC3339))
 	}
 	pinned, err := pins(ctx, retired.KeyID, s.Now().Add(-lifetime-settling))

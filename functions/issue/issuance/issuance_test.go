@@ -316,6 +316,7 @@ func TestPatch(t *testing.T) {
 	for name, body := range map[string]string{
 		"a pin that is none": `{"tokenkeyid":"key-1"}`, "a pin of 33 bytes": `{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9XsA"}`,
 		"a pin with unused bits": `{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xt"}`, "a pin that is a number": `{"tokenkeyid":1}`,
+		"a pin with a line break": `{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs\n"}`, "a short pin": `{"tokenkeyid":"NzbL"}`,
 	} {
 		if a := patch("*", body); a.status != http.StatusBadRequest || !strings.Contains(a.text, `"field":"tokenkeyid"`) {
 			t.Errorf("%s: got %d %s", name, a.status, a.text)

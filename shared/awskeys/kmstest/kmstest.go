@@ -45,7 +45,9 @@ type key struct {
 const bits = 1024
 
 // New has no keys yet.
-func New(now func() time.Time) *KMS { return &KMS{Now: now, aliases: map[string]types.AliasListEntry{}} }
+func New(now func() time.Time) *KMS {
+	return &KMS{Now: now, aliases: map[string]types.AliasListEntry{}}
+}
 
 // Policy is that of the key of AddKey.
 const Policy = `{"Statement":[]}`

@@ -88,7 +88,7 @@ func TestLeastPrivilege(t *testing.T) {
 	want := map[string][]string{
 		// Apart from the role stands CheckpointSigning.
 		"CheckpointRole": {"dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
-		"VerifyRole":     {"dynamodb:GetItem", "kms:GetPublicKey", "kms:Sign", "secretsmanager:GetSecretValue"},
+		"VerifyRole":     {"dynamodb:GetItem", "kms:GetPublicKey", "kms:GetPublicKey", "kms:Sign", "kms:Sign", "secretsmanager:GetSecretValue"},
 		"IssueRole": {"dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Query",
 			"dynamodb:UpdateItem", "dynamodb:UpdateItem",
 			"kms:GetPublicKey", "s3:GetObject", "s3:ListBucket",
@@ -186,6 +186,36 @@ func TestCheckpointKey(t *testing.T) {
 	slices.Sort(signers)
 	if !slices.Equal(signers, []string{"CheckpointKey", "CheckpointSigning"}) {
 		t.Errorf("signing is granted by %v", signers)
+	}
+}
+
+// TestTokenKeys: every key of the account is within reach by the aliases of the token keys alone, and none signs but as tokens
+// are signed. The successor does not sign.
+func TestTokenKeys(t *testing.T) {
+	want := map[string][]string{
+		"kms:GetPublicKey": {"alias/${AWS::StackName}-token", "alias/${AWS::StackName}-token-next", "alias/${AWS::StackName}-token-previous"},
+		"kms:Sign":         {"alias/${AWS::StackName}-token", "alias/${AWS::StackName}-token-previous"},
+	}
+	for _, statement := range readResources(t)["VerifyRole"].Properties.Policies[0].PolicyDocument.Statement {
+		actions := list(statement.Action)
+		if len(actions) != 1 || !strings.HasPrefix(actions[0], "kms:") {
+			continue
+		}
+		condition, _ := statement.Condition.(map[string]any)
+		equals, _ := condition["StringEquals"].(map[string]any)
+		if signs := actions[0] == "kms:Sign"; signs && (equals["kms:SigningAlgorithm"] != "RSASSA_PKCS1_V1_5_SHA_256" || equals["kms:MessageType"] != "DIGEST") {
+			t.Errorf("%s on condition of %v", actions, equals)
+		}
+		if !strings.HasSuffix(fmt.Sprint(statement.Resource), ":key/*") {
+			continue // on the key of the template
+		}
+		if aliases := list(equals["kms:RequestAlias"]); len(condition) != 1 || !slices.Equal(aliases, want[actions[0]]) {
+			t.Errorf("%s by %v", actions, aliases)
+		}
+		delete(want, actions[0])
+	}
+	if len(want) > 0 {
+		t.Errorf("not granted: %v", want)
 	}
 }
 

@@ -121,6 +121,8 @@ type vendorLicense struct {
 	CustomerName string
 	Version      int64
 	Created      time.Time
+	Changed      time.Time
+	TokenKeyID   string
 }
 
 // licenses calls do with every license, newest first.

@@ -14,6 +14,9 @@ import (
 type program struct {
 	Serve serveCommand `cmd:"" help:"Serve the licensing API on this machine, without AWS."`
 	Keys  keysCommand  `cmd:"" help:"Work on the secrets that sign license keys."`
+
+	TokenKey tokenKeyCommand `cmd:"" help:"Replace the key that signs authorization tokens, so that no product notices."`
+
 	Audit auditCommand `cmd:"" help:"Work on the audit trail."`
 }
 

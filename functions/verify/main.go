@@ -29,6 +29,12 @@ type environment struct {
 	LicenseKeySecret string `env:"JWT_SECRETS_NAME,required,notEmpty"`
 	// TokenKey is the id, ARN or alias of the KMS key that signs authorization tokens.
 	TokenKey string `env:"KMS_KEY_ID,required,notEmpty"`
+	// NextTokenKey is the alias of its successor, which is published before it signs: else products that keep the
+	// published keys would refuse its first tokens. The alias need not exist.
+	NextTokenKey string `env:"KMS_NEXT_KEY_ID"`
+	// PreviousTokenKey is the alias of its predecessor, which is published until its last token has expired, and signs
+	// for licenses that are pinned to it. The alias need not exist.
+	PreviousTokenKey string `env:"KMS_PREVIOUS_KEY_ID"`
 	// Issuer is the claim iss of authorization tokens.
 	Issuer string `env:"LICENSER_ISSUER" envDefault:"Open Licenser"`
 	// TokenLifetimeDays is how long an authorization token is valid. A product that cannot reach the
@@ -50,7 +56,9 @@ func newRouter(e environment, lifetime time.Duration, cfg aws.Config) api.Router
 		Licenses: dynamo.NewLicenses(dynamodb.NewFromConfig(cfg), e.LicenseTable),
 		Secrets:  awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret),
 		Authorizer: token.Authorizer{
-			Key:      awskeys.NewSigningKey(kms.NewFromConfig(cfg), e.TokenKey),
+			Key: awskeys.NewSigningKey(kms.NewFromConfig(cfg), awskeys.KeyNames{
+				Current: e.TokenKey, Next: e.NextTokenKey, Previous: e.PreviousTokenKey,
+			}),
 			Issuer:   e.Issuer,
 			Lifetime: lifetime,
 		},

@@ -293,7 +293,7 @@ func TestFaults(t *testing.T) {
 		}, 1},
 		"key moved": {"Sign", func(map[string]any) (int, any) {
 			return 200, map[string]any{"KeyId": keyARN + "2", "Signature": make([]byte, 256)}
-		}, 1},
+		}, 4},
 		"key hangs":         {"Sign", hang, 0},
 		"public key denied": {"GetPublicKey", lambdatest.Fault(400, "AccessDeniedException"), 1},
 		"public key is none": {"GetPublicKey", func(map[string]any) (int, any) {

@@ -128,13 +128,13 @@ func TestSigningKeyOnKMS(t *testing.T) {
 	if _, err := standIn.AddRSA("alias/token"); err != nil {
 		t.Fatal(err)
 	}
-	key := awskeys.NewSigningKey(client, "alias/token")
+	key := awskeys.NewSigningKey(client, awskeys.KeyNames{Current: "alias/token"})
 	public, err := key.PublicKey(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	digest := sha256.Sum256([]byte("a token"))
-	signature, err := key.SignDigest(t.Context(), digest)
+	signature, err := key.SignDigest(t.Context(), public, digest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,15 +143,15 @@ func TestSigningKeyOnKMS(t *testing.T) {
 	}
 	standIn.Disable("alias/token", true)
 	var disabled *types.DisabledException
-	if _, err := key.SignDigest(t.Context(), digest); !errors.As(err, &disabled) {
+	if _, err := key.SignDigest(t.Context(), public, digest); !errors.As(err, &disabled) {
 		t.Errorf("got %v", err)
 	}
 	standIn.Disable("alias/token", false)
 	standIn.Throttle(1)
-	if _, err := key.SignDigest(t.Context(), digest); err == nil {
+	if _, err := key.SignDigest(t.Context(), public, digest); err == nil {
 		t.Error("a throttled request was answered")
 	}
-	if _, err := key.SignDigest(t.Context(), digest); err != nil {
+	if _, err := key.SignDigest(t.Context(), public, digest); err != nil {
 		t.Errorf("after throttling: %v", err)
 	}
 }

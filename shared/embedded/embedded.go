@@ -70,7 +70,7 @@ func Open(folder string) (*Folder, error) {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	path := filepath.Join(folder, databaseFile)
-	secretPath, keyPath := filepath.Join(folder, secretFile), filepath.Join(folder, "token-key.pem")
+	secretPath, keyPath := filepath.Join(folder, secretFile), filepath.Join(folder, tokenKeyFile)
 	if isEmpty(path) && (!isEmpty(secretPath) || !isEmpty(keyPath)) {
 		return nil, fmt.Errorf("data file %s is missing or empty, but the keys of earlier licenses are there: "+
 			"restore it from a copy, or move the whole folder away to begin anew", path)
@@ -81,7 +81,7 @@ func Open(folder string) (*Folder, error) {
 	}
 	isNew := isWithoutLicenses(db)
 	secrets, errSecret := openSecrets(secretPath, isNew)
-	key, errKey := openSigningKey(keyPath, isNew)
+	key, errKey := openSigningKey(folder, isNew)
 	if err := cmp.Or(errSecret, errKey); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

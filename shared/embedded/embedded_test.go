@@ -2,6 +2,9 @@ package embedded_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -528,4 +531,53 @@ func BenchmarkCreate(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "licenses/s")
+}
+
+// TestTokenKeys: each key signs where it stands in a file that signs, and what another process changes is noticed.
+func TestTokenKeys(t *testing.T) {
+	path := t.TempDir()
+	key := open(t, path).SigningKey
+	slots := embedded.KeySlots{Folder: path}
+	if err := slots.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("a token"))
+	want := func(when string, signs ...bool) []token.PublishedKey {
+		t.Helper()
+		published, err := key.Published(t.Context())
+		if err != nil || len(published) != len(signs) {
+			t.Fatalf("%s: %d keys, %v", when, len(published), err)
+		}
+		if current, err := key.PublicKey(t.Context()); err != nil || !current.Equal(published[0].Public) {
+			t.Errorf("%s: another key comes first, %v", when, err)
+		}
+		for i, p := range published {
+			signature, err := key.SignDigest(t.Context(), p.Public, digest)
+			switch {
+			case p.Signs != signs[i]:
+				t.Errorf("%s: key %d says %t", when, i, p.Signs)
+			case !signs[i] && !errors.Is(err, token.ErrKeyMoved):
+				t.Errorf("%s: key %d signs, %v", when, i, err)
+			case signs[i] && rsa.VerifyPKCS1v15(p.Public, crypto.SHA256, digest[:], signature) != nil:
+				t.Errorf("%s: key %d does not sign, %v", when, i, err)
+			}
+		}
+		return published
+	}
+	before := want("prepared", true, false)
+	s := token.Succession{Keys: slots, Now: func() time.Time { return time.Now().Add(token.DefaultLead) }}
+	if err := s.Promote(t.Context(), token.DefaultLead); err != nil {
+		t.Fatal(err)
+	}
+	after := want("promoted", true, true)
+	if !after[0].Public.Equal(before[1].Public) || !after[1].Public.Equal(before[0].Public) {
+		t.Error("the keys have not changed places")
+	}
+
+	if err := os.WriteFile(filepath.Join(path, "token-key.pem"), []byte("broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again := want("while a file cannot be read", true, true); !again[0].Public.Equal(after[0].Public) {
+		t.Error("another key signs")
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,7 +50,7 @@ func (s *Secrets) Refresh(context.Context) (token.Ring, error) {
 	if err != nil {
 		return s.ring, err
 	}
-	if s.read != nil && os.SameFile(info, s.read) && info.ModTime().Equal(s.read.ModTime()) && info.Size() == s.read.Size() {
+	if s.read != nil && sameFile(info, s.read) {
 		return s.ring, nil
 	}
 	text, err := os.ReadFile(s.path)
@@ -102,26 +103,118 @@ func openSecrets(path string, isNew bool) (*Secrets, error) {
 
 const secretFile = "license-key-secret.json"
 
-// SigningKey is the token.SigningKey in a data folder: a PEM file in place of KMS.
-type SigningKey struct{ key *rsa.PrivateKey }
+// The files of the token keys. What the aliases of KMS say by their dates, these say by the times at which they were written.
+const (
+	tokenKeyFile         = "token-key.pem"
+	nextTokenKeyFile     = "token-key-next.pem"
+	previousTokenKeyFile = "token-key-previous.pem"
+)
+
+// SigningKey is the token.SigningKey in a data folder: PEM files in place of KMS. They are read again when they have changed.
+type SigningKey struct {
+	folder string
+
+	mu    sync.Mutex
+	files map[string]tokenKeyIn // by name; without those that are absent
+}
+
+// tokenKeyIn is a key, and the file that it was read from.
+type tokenKeyIn struct {
+	key  *rsa.PrivateKey
+	read fs.FileInfo
+}
 
 var _ token.SigningKey = (*SigningKey)(nil)
 
 // PublicKey implements token.SigningKey.
-func (k *SigningKey) PublicKey(context.Context) (*rsa.PublicKey, error) { return &k.key.PublicKey, nil }
+func (k *SigningKey) PublicKey(ctx context.Context) (*rsa.PublicKey, error) {
+	return &k.keys(ctx)[tokenKeyFile].key.PublicKey, nil
+}
+
+// Published implements token.SigningKey.
+func (k *SigningKey) Published(ctx context.Context) (published []token.PublishedKey, err error) {
+	files := k.keys(ctx)
+	for _, name := range []string{tokenKeyFile, nextTokenKeyFile, previousTokenKeyFile} {
+		file, present := files[name]
+		if !present || slices.ContainsFunc(published, func(p token.PublishedKey) bool { return p.Public.Equal(file.key.Public()) }) {
+			continue
+		}
+		published = append(published, token.PublishedKey{Public: &file.key.PublicKey, Signs: name != nextTokenKeyFile})
+	}
+	return published, nil
+}
 
 // SignDigest implements token.SigningKey.
-func (k *SigningKey) SignDigest(_ context.Context, digest [sha256.Size]byte) ([]byte, error) {
-	return rsa.SignPKCS1v15(nil, k.key, crypto.SHA256, digest[:])
+func (k *SigningKey) SignDigest(ctx context.Context, by *rsa.PublicKey, digest [sha256.Size]byte) ([]byte, error) {
+	files := k.keys(ctx)
+	for _, name := range []string{tokenKeyFile, previousTokenKeyFile} {
+		if file, present := files[name]; present && file.key.PublicKey.Equal(by) {
+			return rsa.SignPKCS1v15(nil, file.key, crypto.SHA256, digest[:])
+		}
+	}
+	return nil, token.ErrKeyMoved
+}
+
+// keys reads what has changed. While a file cannot be read, the keys that were read last serve on.
+func (k *SigningKey) keys(ctx context.Context) map[string]tokenKeyIn {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	files, err := k.read()
+	if err != nil {
+		slog.ErrorContext(ctx, "the token keys could not be read anew, the last ones serve on", "error", err)
+		return k.files
+	}
+	k.files = files
+	return files
+}
+
+// read goes in this order for the same reason as fetchPublished of awskeys does: a promotion goes the other way.
+func (k *SigningKey) read() (map[string]tokenKeyIn, error) {
+	files := map[string]tokenKeyIn{}
+	for _, name := range []string{nextTokenKeyFile, tokenKeyFile, previousTokenKeyFile} {
+		path := filepath.Join(k.folder, name)
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) && name != tokenKeyFile {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		file, known := k.files[name]
+		if !known || !sameFile(info, file.read) {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return nil, err
+			}
+			key, err := parseTokenKey(path, text)
+			if err != nil {
+				return nil, err
+			}
+			file = tokenKeyIn{key, info}
+		}
+		files[name] = file
+	}
+	return files, nil
+}
+
+// sameFile tells whether a file is as it was.
+func sameFile(now, before fs.FileInfo) bool {
+	return os.SameFile(now, before) && now.ModTime().Equal(before.ModTime()) && now.Size() == before.Size()
 }
 
 const tokenKeyBits = 2048
 
-func openSigningKey(path string, isNew bool) (*SigningKey, error) {
-	text, err := readOrMake(path, isNew, makeTokenKey)
-	if err != nil {
+func openSigningKey(folder string, isNew bool) (*SigningKey, error) {
+	if _, err := readOrMake(filepath.Join(folder, tokenKeyFile), isNew, makeTokenKey); err != nil {
 		return nil, err
 	}
+	k := &SigningKey{folder: folder}
+	files, err := k.read()
+	k.files = files
+	return k, err
+}
+
+func parseTokenKey(path string, text []byte) (*rsa.PrivateKey, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
 		return nil, fmt.Errorf("file %s: not a PEM file", path)
@@ -134,7 +227,7 @@ func openSigningKey(path string, isNew bool) (*SigningKey, error) {
 	if !isRSA || rsaKey.N.BitLen() < tokenKeyBits {
 		return nil, fmt.Errorf("file %s: not an RSA key of at least %d bits", path, tokenKeyBits)
 	}
-	return &SigningKey{rsaKey}, nil
+	return rsaKey, nil
 }
 
 func makeTokenKey() ([]byte, error) {

@@ -1,6 +1,8 @@
 package license
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/url"
 	"strings"
@@ -78,6 +80,7 @@ type Patch struct {
 	AppURLs        *[]AppURL
 	Notes          *string
 	GraceDays      *int
+	TokenKeyID     *string // empty: the license is pinned to no key
 }
 
 // NewID makes the id of a new license: a UUID of version 7, which sorts by time (RFC 9562 section 5.7).
@@ -89,7 +92,10 @@ func NewID() (string, error) {
 // Issue makes the license that the draft asks for, with an id of NewID, or answers an *InvalidError.
 func (d Draft) Issue(id string, c Change) (License, error) {
 	l := License{ID: id, Created: c.At}
-	fields := Patch{&d.CustomerName, &d.ExpirationDate, &d.Services, &d.AppURLs, &d.Notes, &d.GraceDays}.apply(&l, c.At)
+	fields := Patch{
+		CustomerName: &d.CustomerName, ExpirationDate: &d.ExpirationDate, Services: &d.Services, AppURLs: &d.AppURLs,
+		Notes: &d.Notes, GraceDays: &d.GraceDays,
+	}.apply(&l, c.At)
 	if d.CustomerID != "" && !IsUUID(d.CustomerID) {
 		fields = append(fields, FieldError{"customerid", "must be a UUID, as 869b100f-06b7-44cc-80df-b4c4bf728461, or absent"})
 	}
@@ -151,7 +157,19 @@ func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 		}
 		l.GraceDays = *p.GraceDays
 	}
+	if p.TokenKeyID != nil {
+		if *p.TokenKeyID != "" && !isKeyID(*p.TokenKeyID) {
+			refuse("tokenkeyid", "must be the kid of a token key, as GET /.well-known/jwks.json answers it")
+		}
+		l.TokenKeyID = *p.TokenKeyID
+	}
 	return fields
+}
+
+// isKeyID wants the form of a thumbprint (RFC 7638): 32 bytes in base64url. Which keys there are is not known here.
+func isKeyID(text string) bool {
+	thumbprint, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return err == nil && len(text) == 43 && len(thumbprint) == sha256.Size
 }
 
 func refuseServices(refuse func(field, message string), services []Service, bytes int) {

@@ -19,6 +19,7 @@ type License struct {
 	ExpirationDate time.Time
 	GraceDays      int // days after ExpirationDate for which verification goes on
 	Notes          string
+	TokenKeyID     string // kid of the token key that the license is pinned to; empty: the one that signs now
 	Revoked        bool
 	Suspended      bool
 	Deleted        bool // marked for removal, which says who removed it; see Delete

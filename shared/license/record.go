@@ -32,6 +32,7 @@ const (
 	attrSuspended    = "issuspended"      // BOOL
 	attrDeleted      = "isdeleted"        // BOOL
 	attrGraceDays    = "gracedays"        // N
+	attrTokenKeyID   = "tokenkeyid"       // S
 	attrChangedBy    = "changedby"        // S
 	attrChangeReason = "changereason"     // S
 	attrRequestID    = "requestid"        // S
@@ -70,7 +71,7 @@ func (l License) Record() attribute.Map {
 		record[attrGraceDays] = attribute.Number(strconv.Itoa(l.GraceDays))
 	}
 	for name, text := range map[string]string{
-		attrChangedBy: l.ChangedBy, attrChangeReason: l.ChangeReason, attrRequestID: l.RequestID,
+		attrTokenKeyID: l.TokenKeyID, attrChangedBy: l.ChangedBy, attrChangeReason: l.ChangeReason, attrRequestID: l.RequestID,
 	} {
 		if text != "" {
 			record[name] = text
@@ -120,6 +121,7 @@ func FromRecord(record attribute.Map) (License, error) {
 
 		CustomerID:   textOrNone(record, attrCustomerID),
 		Notes:        textOrNone(record, attrNotes),
+		TokenKeyID:   textOrNone(record, attrTokenKeyID),
 		Version:      integerOrNone(record, attrVersion),
 		Created:      instantOrNone(record, attrCreated),
 		Changed:      instantOrNone(record, attrChanged),

@@ -99,6 +99,8 @@ func TestFromRecordVariants(t *testing.T) {
 		"changedtimestamp as text":       {"changedtimestamp", "2024-06-17", bookkeeping},
 		"changedtimestamp with fraction": {"changedtimestamp", attribute.Number("1718622505782.5"), bookkeeping},
 		"notes as a list":                {"notes", []any{"a"}, bookkeeping},
+		"tokenkeyid":                     {"tokenkeyid", "kid", func(l license.License) bool { return l.TokenKeyID == "kid" }},
+		"tokenkeyid as a number":         {"tokenkeyid", attribute.Number("7"), func(l license.License) bool { return l.TokenKeyID == "" }},
 		"customerid as a number":         {"customerid", attribute.Number("7"), bookkeeping},
 		"an attribute that nobody knows": {"colour", attribute.StringSet{"red"}, bookkeeping},
 	}
@@ -183,6 +185,7 @@ func TestRecordRoundTrips(t *testing.T) {
 			ExpirationDate: instant.Draw(t, "expiration"),
 			GraceDays:      rapid.IntRange(0, license.MaxGraceDays).Draw(t, "grace"),
 			Notes:          rapid.String().Draw(t, "notes"),
+			TokenKeyID:     rapid.String().Draw(t, "pin"),
 			Revoked:        rapid.Bool().Draw(t, "revoked"),
 			Suspended:      rapid.Bool().Draw(t, "suspended"),
 			Version:        rapid.Int64Range(1, 1<<50).Draw(t, "version"),

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -18,14 +19,28 @@ import (
 
 const authorizationSubject = "authorization_token"
 
-// SigningKey is the port to the RSA key that signs authorization tokens.
+// SigningKey is the port to the RSA key that signs authorization tokens, and to its successor and its predecessor.
 type SigningKey interface {
-	// PublicKey answers the public half. It may be cached.
+	// PublicKey answers the public half of the key that signs now. It may be cached.
 	PublicKey(ctx context.Context) (*rsa.PublicKey, error)
 
-	// SignDigest answers the RSASSA-PKCS1-v1_5 signature of a SHA-256 digest.
-	SignDigest(ctx context.Context, digest [sha256.Size]byte) ([]byte, error)
+	// Published answers the keys that tokens may be checked with, the one that signs now first, and none twice. It may be
+	// cached.
+	Published(ctx context.Context) ([]PublishedKey, error)
+
+	// SignDigest answers the RSASSA-PKCS1-v1_5 signature of a SHA-256 digest by one of the keys that the other two have
+	// answered, or ErrKeyMoved.
+	SignDigest(ctx context.Context, by *rsa.PublicKey, digest [sha256.Size]byte) ([]byte, error)
 }
+
+// PublishedKey is a key that tokens may be checked with.
+type PublishedKey struct {
+	Public *rsa.PublicKey
+	Signs  bool // the one that signs now, and its predecessor; the successor only waits
+}
+
+// ErrKeyMoved says that the keys were changed since they were asked for. Ask again, and the answer is the new one.
+var ErrKeyMoved = errors.New("the token key is another one than before")
 
 // Authorizer makes authorization tokens.
 type Authorizer struct {
@@ -45,10 +60,45 @@ func Lifetime(days int) (time.Duration, error) {
 	return time.Duration(days) * 24 * time.Hour, nil
 }
 
+// maxMoves is how often the keys may change while one token is made: KMS takes some seconds to tell all of its machines of a
+// moved alias.
+const maxMoves = 3
+
 // Authorize makes the token of a license that may be used at now. It ends with its lifetime or with the
 // license, grace included, whichever comes first. An error is a fault of ours.
 func (a Authorizer) Authorize(ctx context.Context, l license.License, now time.Time) (string, error) {
-	public, err := a.Key.PublicKey(ctx)
+	for moves := 0; ; moves++ {
+		text, err := a.authorize(ctx, l, now)
+		if !errors.Is(err, ErrKeyMoved) || moves == maxMoves {
+			return text, err
+		}
+	}
+}
+
+// signer answers the key that the license is pinned to, and the one that signs now where it is pinned to none. So it is too where
+// the pin names a key that does not sign, because it is no longer published or only waits: a valid license must never be refused,
+// and a product that knows no other key than that one is no worse off than with an error.
+func (a Authorizer) signer(ctx context.Context, l license.License) (*rsa.PublicKey, error) {
+	current, err := a.Key.PublicKey(ctx)
+	if err != nil || l.TokenKeyID == "" || l.TokenKeyID == KeyID(current) {
+		return current, err
+	}
+	published, err := a.Key.Published(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range published {
+		if key.Signs && KeyID(key.Public) == l.TokenKeyID {
+			return key.Public, nil
+		}
+	}
+	slog.ErrorContext(ctx, "the license is pinned to a token key that does not sign; the current one has signed instead",
+		"licenseid", l.ID, "tokenkeyid", l.TokenKeyID)
+	return current, nil
+}
+
+func (a Authorizer) authorize(ctx context.Context, l license.License, now time.Time) (string, error) {
+	public, err := a.signer(ctx, l)
 	if err != nil {
 		return "", fmt.Errorf("public key: %w", err)
 	}
@@ -89,7 +139,7 @@ func (m rs256) Sign(signingString string, key any) ([]byte, error) {
 	if !ok {
 		return nil, jwt.ErrInvalidKeyType
 	}
-	signature, err := signer.SignDigest(m.ctx, sha256.Sum256([]byte(signingString)))
+	signature, err := signer.SignDigest(m.ctx, m.public, sha256.Sum256([]byte(signingString)))
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}

@@ -35,7 +35,11 @@ type rsaKey struct {
 
 func (k rsaKey) PublicKey(context.Context) (*rsa.PublicKey, error) { return &k.key.PublicKey, nil }
 
-func (k rsaKey) SignDigest(_ context.Context, digest [sha256.Size]byte) ([]byte, error) {
+func (k rsaKey) Published(context.Context) ([]token.PublishedKey, error) {
+	return []token.PublishedKey{{Public: &k.key.PublicKey, Signs: true}}, nil
+}
+
+func (k rsaKey) SignDigest(_ context.Context, _ *rsa.PublicKey, digest [sha256.Size]byte) ([]byte, error) {
 	if k.err != nil {
 		return nil, k.err
 	}

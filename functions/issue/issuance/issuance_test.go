@@ -313,8 +313,36 @@ func TestPatch(t *testing.T) {
 			t.Errorf("%s: got %d %s", name, a.status, a.text)
 		}
 	}
+	for name, body := range map[string]string{
+		"a pin that is none": `{"tokenkeyid":"key-1"}`, "a pin of 33 bytes": `{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9XsA"}`,
+		"a pin with unused bits": `{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xt"}`, "a pin that is a number": `{"tokenkeyid":1}`,
+		"a pin with a line break": `{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs\n"}`, "a short pin": `{"tokenkeyid":"NzbL"}`,
+	} {
+		if a := patch("*", body); a.status != http.StatusBadRequest || !strings.Contains(a.text, `"field":"tokenkeyid"`) {
+			t.Errorf("%s: got %d %s", name, a.status, a.text)
+		}
+	}
 	if a := v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil); a.Version != 2 {
 		t.Errorf("a refused patch changed something: %s", a.text)
+	}
+}
+
+// TestPin: a license is pinned to a token key, and let go again.
+func TestPin(t *testing.T) {
+	v := newVendor(t)
+	issued := v.issue()
+	for _, test := range []struct{ body, want string }{
+		{`{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}`, `"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"`},
+		{`{"notes":"x"}`, `"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"`},
+		{`{"tokenkeyid":null}`, ""},
+	} {
+		if a := v.callIfMatch("PATCH", "/licenses/{licenseid}", issued.LicenseID, "*", test.body); a.status != http.StatusOK {
+			t.Fatalf("%s: got %d %s", test.body, a.status, a.text)
+		}
+		a := v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil)
+		if strings.Contains(a.text, "tokenkeyid") != (test.want != "") || !strings.Contains(a.text, test.want) {
+			t.Errorf("%s: got %s", test.body, a.text)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ type representation struct {
 	Services       license.JSONList `json:"services"`
 	AppURLs        license.JSONList `json:"appurls"`
 	Notes          string           `json:"notes"`
+	TokenKeyID     string           `json:"tokenkeyid,omitempty"`
 	Version        int64            `json:"version"`
 	Created        string           `json:"created,omitempty"`
 	Changed        string           `json:"changed,omitempty"`
@@ -40,6 +41,7 @@ func (i Issuer) represent(l license.License) representation {
 		Services:       l.Services,
 		AppURLs:        l.AppURLs,
 		Notes:          l.Notes,
+		TokenKeyID:     l.TokenKeyID,
 		Version:        l.Version,
 		Created:        formatInstant(l.Created),
 		Changed:        formatInstant(l.Changed),

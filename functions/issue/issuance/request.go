@@ -40,10 +40,11 @@ func readDraft(r api.Request) (license.Draft, error) {
 
 // The fields of a patch that can be removed by null (RFC 7396), and what they are then.
 var removable = map[string]jsontext.Value{
-	"services":  jsontext.Value("[]"),
-	"appurls":   jsontext.Value("[]"),
-	"notes":     jsontext.Value(`""`),
-	"gracedays": jsontext.Value("0"),
+	"services":   jsontext.Value("[]"),
+	"appurls":    jsontext.Value("[]"),
+	"notes":      jsontext.Value(`""`),
+	"gracedays":  jsontext.Value("0"),
+	"tokenkeyid": jsontext.Value(`""`),
 }
 
 // readPatch reads a JSON merge patch (RFC 7396) of a license, and the reason for it.
@@ -64,6 +65,7 @@ func readPatch(r api.Request) (p license.Patch, reason string, err error) {
 		"appurls":        {&p.AppURLs, `must be a list of {"URL": "…"}, or null`},
 		"notes":          {&p.Notes, "must be a string, or null"},
 		"gracedays":      {&p.GraceDays, "must be a whole number, or null"},
+		"tokenkeyid":     {&p.TokenKeyID, "must be a string, or null"},
 		"reason":         {&reason, "must be a string"},
 	})
 	if err != nil {

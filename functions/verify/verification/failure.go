@@ -29,7 +29,13 @@ var refusals = []struct {
 // then goes on with the token that it has.
 var internal = api.Failure{Status: http.StatusInternalServerError, Code: "INTERNAL_LICENSE_SERVER_ERROR"}
 
+// unknownKey answers developers, who ask for a key by its kid. No product asks for one, so it need not be a 400.
+var unknownKey = api.Failure{Status: http.StatusNotFound, Code: "UNKNOWN_KEY_ID"}
+
 func failure(err error) api.Failure {
+	if errors.Is(err, errUnknownKeyID) {
+		return unknownKey
+	}
 	for _, refusal := range refusals {
 		if errors.Is(err, refusal.err) {
 			return api.Failure{Status: http.StatusBadRequest, Code: refusal.code}

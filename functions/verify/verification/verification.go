@@ -4,6 +4,7 @@ package verification
 
 import (
 	"context"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ var (
 	errRevoked           = errors.New("the license is revoked")
 	errSuspended         = errors.New("the license is suspended")
 	errExpired           = errors.New("the license is expired")
+	errUnknownKeyID      = errors.New("no published key has this kid")
 )
 
 // Verifier answers verification requests.
@@ -137,16 +139,38 @@ func usable(l license.License, now time.Time) error {
 }
 
 func (v Verifier) keySet(ctx context.Context, _ api.Request) (api.Response, error) {
-	public, err := v.Authorizer.Key.PublicKey(ctx)
+	published, err := v.Authorizer.Key.Published(ctx)
 	if err != nil {
-		return api.Response{}, fmt.Errorf("public key: %w", err)
+		return api.Response{}, fmt.Errorf("public keys: %w", err)
 	}
-	response, err := api.JSON(http.StatusOK, token.KeySet{Keys: []token.JSONWebKey{token.NewJSONWebKey(public)}})
+	var set token.KeySet
+	for _, key := range published {
+		set.Keys = append(set.Keys, token.NewJSONWebKey(key.Public))
+	}
+	response, err := api.JSON(http.StatusOK, set)
 	return withCaching(response, publicKeyCaching), err
 }
 
-func (v Verifier) publicKeyPEM(ctx context.Context, _ api.Request) (api.Response, error) {
-	public, err := v.Authorizer.Key.PublicKey(ctx)
+// chosenKey is the published key with the kid of the query, or the one that signs now.
+func (v Verifier) chosenKey(ctx context.Context, r api.Request) (*rsa.PublicKey, error) {
+	kid, chosen := r.QueryParameters()["kid"]
+	if !chosen {
+		return v.Authorizer.Key.PublicKey(ctx)
+	}
+	published, err := v.Authorizer.Key.Published(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range published {
+		if token.KeyID(key.Public) == kid {
+			return key.Public, nil
+		}
+	}
+	return nil, errUnknownKeyID
+}
+
+func (v Verifier) publicKeyPEM(ctx context.Context, r api.Request) (api.Response, error) {
+	public, err := v.chosenKey(ctx, r)
 	if err != nil {
 		return api.Response{}, fmt.Errorf("public key: %w", err)
 	}
@@ -162,7 +186,7 @@ func (v Verifier) publicKeyPEM(ctx context.Context, _ api.Request) (api.Response
 	return withCaching(response, publicKeyCaching), nil
 }
 
-// publicKeyCaching lets a key be kept for an hour: a successor is published long before it signs.
+// publicKeyCaching lets a key be kept for an hour: a successor is published for a day before it signs, see token.DefaultLead.
 const publicKeyCaching = "public, max-age=3600"
 
 func withCaching(r api.Response, caching string) api.Response {

@@ -3,6 +3,7 @@ package verification_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -357,8 +359,64 @@ func (k movedKey) PublicKey(ctx context.Context) (*rsa.PublicKey, error) {
 	return k.public.PublicKey(ctx)
 }
 
-func (k movedKey) SignDigest(ctx context.Context, digest [sha256.Size]byte) ([]byte, error) {
-	return k.private.SignDigest(ctx, digest)
+func (k movedKey) Published(ctx context.Context) ([]token.PublishedKey, error) {
+	return k.public.Published(ctx)
+}
+
+func (k movedKey) SignDigest(ctx context.Context, _ *rsa.PublicKey, digest [sha256.Size]byte) ([]byte, error) {
+	other, err := k.private.PublicKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return k.private.SignDigest(ctx, other, digest)
+}
+
+// neighbors publishes the key of another folder beside its own.
+type neighbors struct{ token.SigningKey }
+
+var other = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+func (n neighbors) Published(ctx context.Context) ([]token.PublishedKey, error) {
+	published, err := n.SigningKey.Published(ctx)
+	key, errOther := other()
+	return append(published, token.PublishedKey{Public: &key.PublicKey}), errors.Join(err, errOther)
+}
+
+// TestPublishedKeys: the key set has them all, the one that signs first, and each can be had as PEM by its kid.
+func TestPublishedKeys(t *testing.T) {
+	v := newVerifier(t, readConformance(t))
+	v.Authorizer.Key = neighbors{v.Authorizer.Key}
+	get := func(resource string, query map[string]string) events.APIGatewayProxyResponse {
+		t.Helper()
+		return answer(t, v, events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Resource: resource, QueryStringParameters: query})
+	}
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal([]byte(get("/.well-known/jwks.json", nil).Body), &set); err != nil {
+		t.Fatal(err)
+	}
+	current, err := v.Authorizer.Key.PublicKey(t.Context())
+	if err != nil || len(set.Keys) != 2 || !current.Equal(set.Keys[0].Key) {
+		t.Fatalf("%d keys, %v", len(set.Keys), err)
+	}
+	for _, key := range set.Keys {
+		pem, err := token.PublicKeyPEM(key.Key.(*rsa.PublicKey))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := get("/public-key.pem", map[string]string{"kid": key.KeyID}); got.StatusCode != http.StatusOK || got.Body != string(pem) {
+			t.Errorf("%s: got %d %s", key.KeyID, got.StatusCode, got.Body)
+		}
+		isCurrent := current.Equal(key.Key)
+		if got := get("/public-key.pem", nil); (got.Body == string(pem)) != isCurrent {
+			t.Errorf("without kid: got %s", got.Body)
+		}
+	}
+	for _, kid := range []string{"", "x"} {
+		got := get("/public-key.pem", map[string]string{"kid": kid})
+		if got.StatusCode != http.StatusNotFound || got.Body != `{"error":"UNKNOWN_KEY_ID"}` {
+			t.Errorf("kid %q: got %d %s", kid, got.StatusCode, got.Body)
+		}
+	}
 }
 
 // TestOneLogRecord: an invocation is one record, without the license key and the token.

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"openlicenser/shared/audit"
+	"openlicenser/shared/awskeys"
+	"openlicenser/shared/embedded"
+	"openlicenser/shared/token"
+)
+
+// tokenKeyCommand gives the key that signs authorization tokens a successor. KMS does not rotate such keys.
+type tokenKeyCommand struct {
+	Show    showTokenKeysCommand   `cmd:"" help:"Show the published token keys: their ids (the kid in a token), what they do, and since when."`
+	Prepare prepareTokenKeyCommand `cmd:"" help:"First step: make a successor and publish it. It signs nothing yet."`
+	Promote promoteTokenKeyCommand `cmd:"" help:"Second step, when products know the successor: let it sign."`
+	Retire  retireTokenKeyCommand  `cmd:"" help:"Third step, when the last token of the predecessor has expired: publish that no longer."`
+}
+
+// tokenKeyPlace is where the token keys are kept.
+type tokenKeyPlace struct {
+	Data string `help:"Data folder of the local server, which may be running." type:"existingdir" xor:"where" required:""`
+	Key  string `help:"Alias of the key in KMS, as the stack's output TokenKeyAlias says (alias/…). KMS is reached with the AWS credentials of this environment." xor:"where" required:""`
+
+	out io.Writer        // standard output, unless a test sets it
+	now func() time.Time // time.Now, unless a test sets it
+}
+
+func (p tokenKeyPlace) output() io.Writer {
+	if p.out == nil {
+		return os.Stdout
+	}
+	return p.out
+}
+
+func (p tokenKeyPlace) succession(ctx context.Context) (token.Succession, error) {
+	s := token.Succession{Now: time.Now}
+	if p.now != nil {
+		s.Now = p.now
+	}
+	if p.Data != "" {
+		s.Keys = embedded.KeySlots{Folder: p.Data}
+		return s, nil
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Keys, err = awskeys.NewKeySlots(kms.NewFromConfig(cfg), p.Key)
+	return s, err
+}
+
+// take takes a step and shows what stands where then.
+func (p tokenKeyPlace) take(ctx context.Context, step func(token.Succession) error) error {
+	s, err := p.succession(ctx)
+	if err != nil {
+		return err
+	}
+	if err := step(s); err != nil {
+		return err
+	}
+	slots, err := s.Keys.Slots(ctx)
+	if err != nil {
+		return err
+	}
+	return showTokenKeys(p.output(), slots)
+}
+
+func showTokenKeys(out io.Writer, slots token.Slots) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "KEY ID\tSTATE\tSINCE\tKEY")
+	for _, row := range []struct {
+		slot  token.Slot
+		state string
+	}{
+		{token.Current, "signs"},
+		{token.Next, "published, does not sign yet"},
+		{token.Previous, "published, signs for licenses that are pinned to it"},
+	} {
+		if key, has := slots[row.slot]; has {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", key.KeyID, row.state, instant(key.Since), key.Name)
+		}
+	}
+	return table.Flush()
+}
+
+type showTokenKeysCommand struct {
+	tokenKeyPlace
+}
+
+// Run changes nothing.
+func (c showTokenKeysCommand) Run(ctx context.Context) error {
+	return c.take(ctx, func(token.Succession) error { return nil })
+}
+
+type prepareTokenKeyCommand struct {
+	tokenKeyPlace
+}
+
+// Run can be repeated.
+func (c prepareTokenKeyCommand) Run(ctx context.Context) error {
+	return c.take(ctx, func(s token.Succession) error { return s.Prepare(ctx) })
+}
+
+type promoteTokenKeyCommand struct {
+	Lead time.Duration `help:"For how long the successor must have been published: longer than any product keeps the published keys." default:"48h"`
+	tokenKeyPlace
+}
+
+// Run can be repeated until it is done.
+func (c promoteTokenKeyCommand) Run(ctx context.Context) error {
+	return c.take(ctx, func(s token.Succession) error { return s.Promote(ctx, c.Lead) })
+}
+
+type retireTokenKeyCommand struct {
+	TokenLifetimeDays int `help:"Days for which an authorization token is valid; the most that were set since the predecessor last signed." env:"TOKEN_LIFETIME_DAYS" default:"90"`
+	vendorAPI
+	tokenKeyPlace
+}
+
+// Run never deletes a key of KMS: that cannot be undone, and is for a person to decide.
+func (c retireTokenKeyCommand) Run(ctx context.Context) error {
+	lifetime, err := token.Lifetime(c.TokenLifetimeDays)
+	if err != nil {
+		return fmt.Errorf("--token-lifetime-days: %w", err)
+	}
+	api, err := c.client(ctx)
+	if err != nil {
+		return err
+	}
+	return c.take(ctx, func(s token.Succession) error {
+		retired, err := s.Retire(ctx, lifetime, api.pins)
+		if err == nil && c.Key != "" {
+			fmt.Fprintf(c.output(), "The key %s is no longer published. It is still there and still costs; to have it deleted:\n"+
+				"  aws kms schedule-key-deletion --key-id %s --pending-window-in-days 30\n", retired.KeyID, retired.Name)
+		}
+		return err
+	})
+}
+
+// pins implements token.Pins. A license that is pinned no longer says so in its chain alone, which is asked for where the license
+// has changed since.
+func (c client) pins(ctx context.Context, kid string, since time.Time) (licenseIDs []string, err error) {
+	err = c.licenses(ctx, func(l vendorLicense) error {
+		pinned := l.TokenKeyID == kid
+		if !pinned && (l.Changed.IsZero() || !l.Changed.Before(since)) {
+			if pinned, err = c.wasPinned(ctx, l.LicenseID, kid, since); err != nil {
+				return err
+			}
+		}
+		if pinned {
+			licenseIDs = append(licenseIDs, l.LicenseID)
+		}
+		return nil
+	})
+	return licenseIDs, err
+}
+
+// wasPinned tells whether a pin was taken away at an instant or later, or may have been, by a change too large to be told.
+func (c client) wasPinned(ctx context.Context, licenseID, kid string, since time.Time) (was bool, err error) {
+	_, err = c.chain(ctx, licenseID, func(e audit.Entry) error {
+		at, err := time.Parse(time.RFC3339, e.Time)
+		if err != nil {
+			return err
+		}
+		taken := string(e.Changes["tokenkeyid"].Old) == fmt.Sprintf(`{"S":%q}`, kid)
+		was = was || !at.Before(since) && (taken || e.ChangesDigest != nil)
+		return nil
+	})
+	return was, err
+}

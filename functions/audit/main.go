@@ -22,8 +22,8 @@ type environment struct {
 }
 
 func main() {
-	e, cfg := bootstrap.Load[environment]()
-	lambda.Start(tracing.Handler("audit", newAuditor(e, cfg).Handle))
+	e, cfg, tracer := bootstrap.Load[environment]()
+	lambda.Start(tracing.Handler(tracer, "audit", newAuditor(e, cfg).Handle))
 }
 
 func newAuditor(e environment, cfg aws.Config) auditing.Auditor {

@@ -38,8 +38,8 @@ type environment struct {
 }
 
 func main() {
-	e, cfg := bootstrap.Load[environment]()
-	lambda.Start(tracing.Handler("checkpoint", newCheckpointer(e, cfg).Handle))
+	e, cfg, tracer := bootstrap.Load[environment]()
+	lambda.Start(tracing.Handler(tracer, "checkpoint", newCheckpointer(e, cfg).Handle))
 }
 
 // streamDelay is what the audit function needs at most, as a rule, to record a change.

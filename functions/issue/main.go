@@ -42,8 +42,8 @@ type environment struct {
 }
 
 func main() {
-	e, cfg := bootstrap.Load[environment]()
-	lambda.Start(tracing.Handler("issue", newRouter(e, cfg).Handle))
+	e, cfg, tracer := bootstrap.Load[environment]()
+	lambda.Start(tracing.Handler(tracer, "issue", newRouter(e, cfg).Handle))
 }
 
 func newRouter(e environment, cfg aws.Config) api.Router {

@@ -19,8 +19,8 @@ import (
 type environment struct{}
 
 func main() {
-	_, cfg := bootstrap.Load[environment]()
-	lambda.Start(tracing.Handler("rotate", newRotator(cfg).Handle))
+	_, cfg, tracer := bootstrap.Load[environment]()
+	lambda.Start(tracing.Handler(tracer, "rotate", newRotator(cfg).Handle))
 }
 
 func newRotator(cfg aws.Config) rotation.Rotator {

@@ -43,12 +43,12 @@ type environment struct {
 }
 
 func main() {
-	e, cfg := bootstrap.Load[environment]()
+	e, cfg, tracer := bootstrap.Load[environment]()
 	lifetime, err := token.Lifetime(e.TokenLifetimeDays)
 	if err != nil {
 		log.Fatalf("TOKEN_LIFETIME_DAYS: %v", err)
 	}
-	lambda.Start(tracing.Handler("verify", newRouter(e, lifetime, cfg).Handle))
+	lambda.Start(tracing.Handler(tracer, "verify", newRouter(e, lifetime, cfg).Handle))
 }
 
 func newRouter(e environment, lifetime time.Duration, cfg aws.Config) api.Router {

@@ -18,7 +18,7 @@ import (
 
 // Load reads the environment into the fields of E that have an env tag. What is missing or wrong, all of it in one
 // record, ends the process: Lambda reports that, and no event is lost by it.
-func Load[E any]() (environment E, cfg aws.Config) {
+func Load[E any]() (environment E, cfg aws.Config, tracer tracing.Tracer) {
 	slog.SetDefault(telemetry.NewLogger(os.Stdout)) // log writes through it too
 	environment, err := env.ParseAs[E]()
 	if err != nil {
@@ -28,8 +28,10 @@ func Load[E any]() (environment E, cfg aws.Config) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := tracing.Instrument(&cfg); err != nil {
+	tracer, err = tracing.New()
+	if err != nil {
 		log.Fatal(err)
 	}
-	return environment, cfg
+	tracer.Instrument(&cfg)
+	return environment, cfg, tracer
 }

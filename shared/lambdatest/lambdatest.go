@@ -247,14 +247,21 @@ func (b *lockedBuffer) String() string {
 
 // Segment is what tests read of an X-Ray segment document.
 type Segment struct {
+	ID          string
 	Name        string
+	Type        string
 	TraceID     string `json:"trace_id"`
 	ParentID    string `json:"parent_id"`
 	Namespace   string
 	Annotations map[string]any
-	AWS         struct{ Operation string } `json:"aws"`
+	AWS         struct{ Operation, Region string }      `json:"aws"`
+	HTTP        struct{ Response struct{ Status int } } `json:"http"`
 	Fault       bool
-	Subsegments []Segment
+	Error       bool
+	Throttle    bool
+	Cause       struct{ Exceptions []struct{ Type string } }
+	Start       float64 `json:"start_time"`
+	End         float64 `json:"end_time"`
 }
 
 // Daemon is the X-Ray daemon.

@@ -1,56 +1,126 @@
 // Package tracing is AWS X-Ray: a subsegment for each invocation and each AWS call, with what the invocation's
 // telemetry.Record holds as annotations. Only the functions' mains know it, so that another tracer can take
 // its place.
+//
+// It writes the documents itself, and takes from the X-Ray SDK what reads the trace header and the address of the daemon. The
+// SDK's package xray would double the size of a binary and the time that it takes to start: see docs/performance.md.
 package tracing
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-xray-sdk-go/instrumentation/awsv2"
-	"github.com/aws/aws-xray-sdk-go/strategy/ctxmissing"
-	"github.com/aws/aws-xray-sdk-go/xray"
-	"github.com/aws/aws-xray-sdk-go/xraylog"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-xray-sdk-go/daemoncfg"
+	"github.com/aws/aws-xray-sdk-go/header"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"openlicenser/shared/telemetry"
 )
 
-// Instrument makes every call of the clients that are built from the configuration a subsegment.
-func Instrument(cfg *aws.Config) error {
-	xray.SetLogger(xraylog.NullLogger) // its own lines are not JSON
-	// Calls outside of an invocation, and invocations that Lambda does not trace, have no segment.
-	err := xray.Configure(xray.Config{ContextMissingStrategy: ctxmissing.NewDefaultIgnoreErrorStrategy()})
+// Tracer sends segments to the X-Ray daemon, as far as Lambda traces the invocation.
+type Tracer struct{ daemon net.Conn }
+
+// New makes a tracer for the daemon that AWS_XRAY_DAEMON_ADDRESS names, or the one that Lambda runs beside the function. Whether
+// one listens is not known and makes no difference.
+func New() (Tracer, error) {
+	endpoints, err := daemoncfg.GetDaemonEndpointsFromEnv()
 	if err != nil {
-		return err
+		return Tracer{}, fmt.Errorf("AWS_XRAY_DAEMON_ADDRESS: %w", err)
 	}
-	awsv2.AWSV2Instrumentor(&cfg.APIOptions)
-	return nil
+	if endpoints == nil {
+		endpoints = daemoncfg.GetDefaultDaemonEndpoints()
+	}
+	daemon, err := net.DialUDP("udp", nil, endpoints.UDPAddr)
+	if err != nil {
+		return Tracer{}, fmt.Errorf("the X-Ray daemon: %w", err)
+	}
+	return Tracer{daemon}, nil
+}
+
+// traceHeaderKey is where aws-lambda-go puts the trace header of an invocation.
+const traceHeaderKey = "x-amzn-trace-id"
+
+// Handler traces each invocation as a subsegment of Lambda's segment, which itself cannot be annotated.
+func Handler[Event, Answer any](t Tracer, name string, handle func(context.Context, Event) (Answer, error)) func(context.Context, Event) (Answer, error) {
+	return func(ctx context.Context, event Event) (Answer, error) {
+		text, _ := ctx.Value(traceHeaderKey).(string)
+		trace := header.FromString(text)
+		if trace.SamplingDecision != header.Sampled || trace.TraceID == "" {
+			return handle(ctx, event)
+		}
+		ctx, record := telemetry.Begin(ctx)
+		invocation := begin(name, trace.TraceID, trace.ParentID)
+		answer, err := handle(context.WithValue(ctx, parentKey{}, parent{trace.TraceID, invocation.ID}), event)
+		invocation.Annotations = annotations(record.Attrs())
+		if err != nil {
+			invocation.Fault = true
+			invocation.because(err, false)
+		}
+		t.end(invocation)
+		return answer, err
+	}
 }
 
 // annotated are the attributes by which traces can be searched.
 var annotated = []string{"code", "licenseid", "customerid"}
 
-// Handler traces each invocation as a subsegment of Lambda's segment, which itself cannot be annotated.
-func Handler[Event, Answer any](name string, handle func(context.Context, Event) (Answer, error)) func(context.Context, Event) (Answer, error) {
-	return func(ctx context.Context, event Event) (Answer, error) {
-		ctx, record := telemetry.Begin(ctx)
-		ctx, segment := xray.BeginSubsegment(ctx, name)
-		answer, err := handle(ctx, event)
-		if segment != nil {
-			annotate(segment, record.Attrs())
-			segment.Close(err)
-		}
-		return answer, err
-	}
-}
-
-func annotate(segment *xray.Segment, attrs []slog.Attr) {
+func annotations(attrs []slog.Attr) map[string]string {
+	found := map[string]string{}
 	for _, attr := range attrs {
 		if slices.Contains(annotated, attr.Key) {
-			// It can only refuse a type or a name, and these are strings.
-			_ = segment.AddAnnotation(attr.Key, attr.Value.String())
+			found[attr.Key] = attr.Value.String()
 		}
 	}
+	return found
+}
+
+// parent is the subsegment of the invocation that a context belongs to.
+type parent struct{ traceID, id string }
+
+type parentKey struct{}
+
+// Instrument makes every call of the clients that are built from the configuration a subsegment. Calls outside of an invocation,
+// and in one that is not traced, go unseen.
+func (t Tracer) Instrument(cfg *aws.Config) {
+	cfg.APIOptions = append(cfg.APIOptions, func(stack *middleware.Stack) error {
+		// After what puts the names of service and operation into the context.
+		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("XRay", t.call), middleware.After)
+	})
+}
+
+func (t Tracer) call(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+	invocation, traced := ctx.Value(parentKey{}).(parent)
+	if !traced {
+		return next.HandleInitialize(ctx, in)
+	}
+	call := begin(awsmiddleware.GetServiceID(ctx), invocation.traceID, invocation.id)
+	call.Namespace = "aws"
+	out, metadata, err := next.HandleInitialize(ctx, in)
+	requestID, _ := awsmiddleware.GetRequestIDMetadata(metadata)
+	call.AWS = &awsCall{awsmiddleware.GetOperationName(ctx), awsmiddleware.GetRegion(ctx), requestID}
+	call.answered(status(metadata, err))
+	if err != nil {
+		call.because(err, true)
+	}
+	t.end(call)
+	return out, metadata, err
+}
+
+// status is the last one that AWS answered, and zero where it did not.
+func status(metadata middleware.Metadata, err error) int {
+	var refusal *smithyhttp.ResponseError
+	if errors.As(err, &refusal) && refusal.Response != nil {
+		return refusal.HTTPStatusCode()
+	}
+	if response, isHTTP := awsmiddleware.GetRawResponse(metadata).(*smithyhttp.Response); isHTTP && err == nil {
+		return response.StatusCode
+	}
+	return 0
 }

@@ -30,9 +30,11 @@ type serveCommand struct {
 	Data              string `help:"Folder for the data and the keys; made where it does not exist." default:".licenser" type:"path"`
 	Issuer            string `help:"The claim iss of license keys and tokens." env:"LICENSER_ISSUER" default:"Open Licenser"`
 	TokenLifetimeDays int    `help:"Days for which an authorization token is valid." env:"TOKEN_LIFETIME_DAYS" default:"90"`
+	TokenReuseDays    string `help:"Days after its signing for which a token is given again, as long as it would say the same; 0 turns that off. A tenth of the lifetime unless set." env:"TOKEN_REUSE_DAYS"`
 
 	CheckpointInterval time.Duration `help:"How often a checkpoint over the audit trail is made." default:"1h"`
 
+	reuse    time.Duration
 	out, log io.Writer // standard output and standard error, unless a test sets them
 }
 
@@ -41,6 +43,9 @@ func (c serveCommand) Run(ctx context.Context) error {
 	lifetime, err := token.Lifetime(c.TokenLifetimeDays)
 	if err != nil {
 		return fmt.Errorf("--token-lifetime-days: %w", err)
+	}
+	if c.reuse, err = token.ReusePeriod(c.TokenReuseDays, lifetime); err != nil {
+		return fmt.Errorf("--token-reuse-days: %w", err)
 	}
 	if c.CheckpointInterval <= 0 {
 		return fmt.Errorf("--checkpoint-interval: %v is not positive", c.CheckpointInterval)
@@ -93,8 +98,9 @@ func (c serveCommand) gateway(folder *embedded.Folder, checkpoints checkpoints, 
 			Issuer:   c.Issuer,
 			Lifetime: lifetime,
 		},
-		Now: time.Now,
-		Log: log,
+		Reuse: verification.NewReuse(c.reuse, nil), // this is the only instance
+		Now:   time.Now,
+		Log:   log,
 	}
 	issuer := issuance.Issuer{
 		Licenses: folder.Licenses,

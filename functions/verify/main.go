@@ -2,6 +2,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"log"
 	"log/slog"
 	"time"
@@ -13,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"openlicenser/functions/verify/verification"
-	"openlicenser/shared/api"
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/bootstrap"
 	"openlicenser/shared/dynamo"
@@ -40,20 +41,41 @@ type environment struct {
 	// TokenLifetimeDays is how long an authorization token is valid. A product that cannot reach the
 	// server goes on for as long.
 	TokenLifetimeDays int `env:"TOKEN_LIFETIME_DAYS" envDefault:"90"`
+	// TokenReuseDays is how long a token is given again after it was signed, as long as it would say the same; 0 turns that
+	// off, and nothing means a tenth of the lifetime. A product then goes on without the server for as much less.
+	TokenReuseDays string `env:"TOKEN_REUSE_DAYS"`
+	// SignatureTable is the name of the table in which all instances share the signatures of these tokens. Without one each
+	// instance only knows its own, and nearly every token costs a signature.
+	SignatureTable string `env:"SIGNATURE_TABLE"`
 }
 
 func main() {
 	e, cfg, tracer := bootstrap.Load[environment]()
-	lifetime, err := token.Lifetime(e.TokenLifetimeDays)
+	verifier, err := newVerifier(e, cfg)
 	if err != nil {
-		log.Fatalf("TOKEN_LIFETIME_DAYS: %v", err)
+		log.Fatal(err)
 	}
-	lambda.Start(tracing.Handler(tracer, "verify", newRouter(e, lifetime, cfg).Handle))
+	verifier.Prefetch(context.Background())
+	lambda.Start(tracing.Handler(tracer, "verify", verifier.Router().Handle))
 }
 
-func newRouter(e environment, lifetime time.Duration, cfg aws.Config) api.Router {
+func newVerifier(e environment, cfg aws.Config) (verification.Verifier, error) {
+	lifetime, err := token.Lifetime(e.TokenLifetimeDays)
+	if err != nil {
+		return verification.Verifier{}, fmt.Errorf("TOKEN_LIFETIME_DAYS: %w", err)
+	}
+	reuse, err := token.ReusePeriod(e.TokenReuseDays, lifetime)
+	if err != nil {
+		return verification.Verifier{}, fmt.Errorf("TOKEN_REUSE_DAYS: %w", err)
+	}
+	client := dynamodb.NewFromConfig(cfg)
+	licenses := dynamo.NewLicenses(client, e.LicenseTable)
+	var shared token.Signatures
+	if e.SignatureTable != "" {
+		shared = dynamo.NewSignatures(client, e.SignatureTable, licenses)
+	}
 	return verification.Verifier{
-		Licenses: dynamo.NewLicenses(dynamodb.NewFromConfig(cfg), e.LicenseTable),
+		Licenses: licenses,
 		Secrets:  awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret),
 		Authorizer: token.Authorizer{
 			Key: awskeys.NewSigningKey(kms.NewFromConfig(cfg), awskeys.KeyNames{
@@ -62,7 +84,8 @@ func newRouter(e environment, lifetime time.Duration, cfg aws.Config) api.Router
 			Issuer:   e.Issuer,
 			Lifetime: lifetime,
 		},
-		Now: time.Now,
-		Log: slog.Default(),
-	}.Router()
+		Reuse: verification.NewReuse(reuse, shared),
+		Now:   time.Now,
+		Log:   slog.Default(),
+	}, nil
 }

@@ -9,14 +9,17 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/go-jose/go-jose/v4"
@@ -37,8 +40,9 @@ const keyARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56e
 // account is an AWS account that holds the conformance file's items, its secret, and a token key.
 type account struct {
 	*lambdatest.AWS
-	key   *rsa.PrivateKey
-	cases []conformanceCase
+	operations map[string]lambdatest.Operation // healthy ones
+	key        *rsa.PrivateKey
+	cases      []conformanceCase
 }
 
 type conformanceCase struct {
@@ -74,7 +78,7 @@ func newAccount(t *testing.T) account {
 	if err != nil {
 		t.Fatal(err)
 	}
-	aws := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
+	operations := map[string]lambdatest.Operation{
 		"GetItem": func(input map[string]any) (int, any) {
 			id := input["Key"].(map[string]any)["licenseid"].(map[string]any)["S"]
 			i := slices.IndexFunc(file.Items, func(item map[string]map[string]any) bool { return item["licenseid"]["S"] == id })
@@ -103,8 +107,8 @@ func newAccount(t *testing.T) account {
 			}
 			return http.StatusOK, map[string]any{"KeyId": keyARN, "Signature": signature}
 		},
-	})
-	return account{AWS: aws, key: key, cases: file.Cases}
+	}
+	return account{AWS: lambdatest.NewAWS(t, maps.Clone(operations)), operations: operations, key: key, cases: file.Cases}
 }
 
 func (a account) environment(more ...string) []string {
@@ -156,8 +160,8 @@ func TestConformanceOfTheBinary(t *testing.T) {
 	if a.Calls("GetSecretValue") != 1 || a.Calls("GetPublicKey") != 1 {
 		t.Errorf("%d calls for the secret, %d for the public key", a.Calls("GetSecretValue"), a.Calls("GetPublicKey"))
 	}
-	if reads := a.Calls("GetItem"); reads != 8 {
-		t.Errorf("%d reads for the 8 cases with a good signature and an id", reads)
+	if reads := a.Calls("GetItem"); reads != 1+8 {
+		t.Errorf("%d reads for the start and the 8 cases with a good signature and an id", reads)
 	}
 	for line := range strings.Lines(f.Output()) {
 		var record struct {
@@ -213,7 +217,7 @@ func TestTraces(t *testing.T) {
 		t.Errorf("annotations %v", segment.Annotations)
 	}
 	slices.Sort(operations)
-	if want := []string{"GetItem", "GetPublicKey", "GetSecretValue", "Sign"}; !slices.Equal(operations, want) {
+	if want := []string{"GetItem", "Sign"}; !slices.Equal(operations, want) {
 		t.Errorf("subsegments of %v, want %v", operations, want)
 	}
 	if strings.Contains(text, licenseKey(a.cases[0])) || strings.Contains(text, "conformance-secret") {
@@ -302,7 +306,7 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
 			a.Set(test.operation, test.fault)
-			router := a.router(t)
+			router := a.router(t, "")
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
 			response, err := router.Handle(ctx, verifyEvent(a.cases[0]))
@@ -322,14 +326,168 @@ func TestFaults(t *testing.T) {
 }
 
 // router is the function's own, with the account as its AWS.
-func (a account) router(t *testing.T) api.Router {
+func (a account) router(t *testing.T, signatureTable string) api.Router {
 	t.Helper()
 	cfg, err := awsconfig.Load(t.Context(), config.WithBaseEndpoint(a.URL), config.WithRegion("eu-central-1"),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("test", "test", "")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	router := newRouter(environment{LicenseTable: "licenses", LicenseKeySecret: "secret", TokenKey: "alias/token", Issuer: "Test"}, 90*24*time.Hour, cfg)
+	verifier, err := newVerifier(environment{
+		LicenseTable: "licenses", LicenseKeySecret: "secret", TokenKey: "alias/token", Issuer: "Test", TokenLifetimeDays: 90,
+		SignatureTable: signatureTable,
+	}, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := verifier.Router()
 	router.Log = telemetrytest.Log
 	return router
+}
+
+// sharing gives the account a signature table.
+func (a account) sharing() {
+	var mu sync.Mutex
+	signatures := map[any]any{}
+	a.Set("BatchGetItem", func(input map[string]any) (int, any) {
+		requests := input["RequestItems"].(map[string]any)
+		key := requests["licenses"].(map[string]any)["Keys"].([]any)[0]
+		_, found := a.operations["GetItem"](map[string]any{"Key": key})
+		responses := map[string][]any{"licenses": {}, "signatures": {}}
+		if item, has := found.(map[string]any)["Item"]; has {
+			responses["licenses"] = []any{item}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if item, has := signatures[key.(map[string]any)["licenseid"].(map[string]any)["S"]]; has {
+			responses["signatures"] = []any{item}
+		}
+		return http.StatusOK, map[string]any{"Responses": responses, "UnprocessedKeys": map[string]any{}}
+	})
+	a.Set("PutItem", func(input map[string]any) (int, any) {
+		mu.Lock()
+		defer mu.Unlock()
+		item := input["Item"].(map[string]any)
+		signatures[item["licenseid"].(map[string]any)["S"]] = item
+		return http.StatusOK, map[string]any{}
+	})
+}
+
+// TestReuse: a token that one instance has had signed serves again, from its memory and in another instance, at the price of one
+// call to AWS.
+func TestReuse(t *testing.T) {
+	a := newAccount(t)
+	a.sharing()
+	binary := lambdatest.Build(t, ".")
+	environment := a.environment("SIGNATURE_TABLE=signatures", "TOKEN_REUSE_DAYS=")
+	verify := func(f *lambdatest.Function) string {
+		var response events.APIGatewayProxyResponse
+		f.Invoke(verifyEvent(a.cases[0]), "", &response)
+		if response.StatusCode != http.StatusOK {
+			t.Fatalf("%d %s: %s", response.StatusCode, response.Body, f.Output())
+		}
+		return response.Body
+	}
+	wantRecord := func(f *lambdatest.Function, metric string, calls int) {
+		t.Helper()
+		lines := strings.Split(strings.TrimSpace(f.Output()), "\n")
+		var record map[string]any
+		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &record); err != nil {
+			t.Fatal(err)
+		}
+		if record[metric] != 1.0 || record["awscalls"] != float64(calls) || !strings.Contains(fmt.Sprint(record["_aws"]), metric) {
+			t.Errorf("logged %v, want %s and %d calls", record, metric, calls)
+		}
+	}
+
+	first := lambdatest.Run(t, binary, environment...)
+	issued := verify(first)
+	wantRecord(first, telemetry.SignaturesKey, 3)
+	if verify(first) != issued {
+		t.Error("the second token is another one")
+	}
+	wantRecord(first, telemetry.ReusedFromMemoryKey, 1)
+	second := lambdatest.Run(t, binary, environment...)
+	if verify(second) != issued {
+		t.Error("the token of another instance is another one")
+	}
+	wantRecord(second, telemetry.ReusedFromTableKey, 1)
+	if a.Calls("Sign") != 1 || a.Calls("PutItem") != 1 {
+		t.Errorf("%d signatures, %d kept", a.Calls("Sign"), a.Calls("PutItem"))
+	}
+
+	never := lambdatest.Run(t, binary, a.environment("SIGNATURE_TABLE=signatures", "TOKEN_REUSE_DAYS=0")...)
+	verify(never)
+	wantRecord(never, telemetry.SignaturesKey, 2)
+	verify(never)
+	wantRecord(never, telemetry.SignaturesKey, 2)
+}
+
+// TestLostSignatureTable: losing it costs signatures, and never an answer.
+func TestLostSignatureTable(t *testing.T) {
+	hang := func(map[string]any) (int, any) {
+		time.Sleep(4 * time.Second)
+		return http.StatusOK, map[string]any{}
+	}
+	for name, test := range map[string]struct {
+		operation string
+		fault     lambdatest.Operation
+	}{
+		"missing":             {"BatchGetItem", lambdatest.Fault(400, "ResourceNotFoundException")},
+		"denied":              {"BatchGetItem", lambdatest.Fault(400, "AccessDeniedException")},
+		"throttled":           {"BatchGetItem", lambdatest.Fault(400, "ProvisionedThroughputExceededException")},
+		"failing":             {"BatchGetItem", lambdatest.Fault(500, "InternalServerError")},
+		"hanging":             {"BatchGetItem", hang},
+		"denied for writing":  {"PutItem", lambdatest.Fault(400, "AccessDeniedException")},
+		"hanging for writing": {"PutItem", hang},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			a.sharing()
+			a.Set(test.operation, test.fault)
+			router := a.router(t, "signatures")
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // the function's Timeout
+			defer cancel()
+			response, err := router.Handle(ctx, verifyEvent(a.cases[0]))
+			if err != nil || response.StatusCode != http.StatusOK {
+				t.Errorf("got %d %s, %v", response.StatusCode, response.Body, err)
+			}
+		})
+	}
+}
+
+// TestStartWithoutAWS: a start that reaches nothing is a start, and what is reached later serves.
+func TestStartWithoutAWS(t *testing.T) {
+	a := newAccount(t)
+	operations := []string{"GetItem", "GetSecretValue", "GetPublicKey"}
+	for _, name := range operations {
+		a.Set(name, lambdatest.Fault(400, "AccessDeniedException"))
+	}
+	f := lambdatest.Start(t, ".", a.environment()...)
+	var response events.APIGatewayProxyResponse
+	f.Invoke(verifyEvent(a.cases[0]), "", &response)
+	if response.StatusCode != http.StatusInternalServerError {
+		t.Errorf("without AWS: %d %s", response.StatusCode, response.Body)
+	}
+	if failed := strings.Count(f.Output(), "prefetch failed"); failed != len(operations) {
+		t.Errorf("%d failures logged: %s", failed, f.Output())
+	}
+	for _, name := range operations {
+		a.Set(name, a.operations[name])
+	}
+	f.Invoke(verifyEvent(a.cases[0]), "", &response)
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("with AWS: %d %s", response.StatusCode, response.Body)
+	}
+	wantJSON(t, f)
+}
+
+// TestWrongReuse: a configuration that would give expired tokens ends the process.
+func TestWrongReuse(t *testing.T) {
+	for _, days := range []string{"90", "-1", "nine", "1.5", "99999999999999999999"} {
+		if _, err := newVerifier(environment{TokenLifetimeDays: 90, TokenReuseDays: days}, aws.Config{}); err == nil || !strings.Contains(err.Error(), "TOKEN_REUSE_DAYS") {
+			t.Errorf("%q: %v", days, err)
+		}
+	}
 }

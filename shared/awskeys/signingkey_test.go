@@ -157,7 +157,8 @@ func authorizePinned(t *testing.T, key token.SigningKey, kid string) (string, er
 	a := token.Authorizer{Key: key, Issuer: "test", Lifetime: 24 * time.Hour}
 	l := licensetest.Issue(t)
 	l.TokenKeyID = kid
-	return a.Authorize(t.Context(), l, licensetest.Now)
+	text, _, err := a.Authorize(t.Context(), l, licensetest.Now, token.Signature{})
+	return text, err
 }
 
 // wantValid wants a token that a product accepts which holds this public key.

@@ -50,6 +50,8 @@ const (
 // (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html).
 const maxKey = 2048
 
+func isKey(id string) bool { return id != "" && len(id) <= maxKey }
+
 // LicenseAPI is what Licenses uses of a *dynamodb.Client.
 type LicenseAPI interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
@@ -79,7 +81,7 @@ func NewLicenses(client LicenseAPI, table string) *Licenses {
 // Get reads with strong consistency (one read unit for each 4 KB). An id that no record can have is not
 // found, like any other.
 func (s *Licenses) Get(ctx context.Context, id string) (license.License, error) {
-	if id == "" || len(id) > maxKey {
+	if !isKey(id) {
 		return license.License{}, license.ErrNotFound
 	}
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{

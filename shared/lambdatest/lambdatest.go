@@ -113,11 +113,17 @@ const FunctionName = "stack-Function-1"
 // Start builds the package in folder and runs it, like Run.
 func Start(t testing.TB, folder string, environment ...string) *Function {
 	t.Helper()
+	return Run(t, Build(t, folder), environment...)
+}
+
+// Build builds the package in folder, and answers the binary's path.
+func Build(t testing.TB, folder string) string {
+	t.Helper()
 	binary := filepath.Join(t.TempDir(), "bootstrap")
 	if out, err := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", binary, folder).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	return Run(t, binary, environment...)
+	return binary
 }
 
 // Run runs a built function with the environment, NAME=value, and nothing of this process's.

@@ -19,7 +19,11 @@ const (
 	CodeKey         = "code"
 	RequestsKey     = "requests"
 	MillisecondsKey = "milliseconds"
-	SignaturesKey   = "signatures"
+
+	// What a token is made by, each counted once.
+	SignaturesKey       = "signatures" // a new signature
+	ReusedFromMemoryKey = "reusedfrommemory"
+	ReusedFromTableKey  = "reusedfromtable"
 )
 
 // Metrics makes a request's log record count in CloudWatch, by function and outcome, with no call to it: the
@@ -27,8 +31,10 @@ const (
 // (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
 func Metrics(now time.Time, record *Record) slog.Attr {
 	metrics := []metric{{RequestsKey, "Count"}, {MillisecondsKey, "Milliseconds"}}
-	if record.counted(SignaturesKey) { // a metric must be a member of the record
-		metrics = append(metrics, metric{SignaturesKey, "Count"})
+	for _, name := range []string{SignaturesKey, ReusedFromMemoryKey, ReusedFromTableKey} {
+		if record.counted(name) { // a metric must be a member of the record
+			metrics = append(metrics, metric{name, "Count"})
+		}
 	}
 	return directive(now, [][]string{{FunctionKey, CodeKey}, {FunctionKey}}, metrics)
 }

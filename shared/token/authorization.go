@@ -2,12 +2,14 @@ package token
 
 import (
 	"context"
+	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -60,17 +62,32 @@ func Lifetime(days int) (time.Duration, error) {
 	return time.Duration(days) * 24 * time.Hour, nil
 }
 
+// ReusePeriod answers for how long after its signing a token of the lifetime is given again: so many days, zero for never, or, where
+// days is empty, a tenth of the lifetime. The error says what is allowed.
+func ReusePeriod(days string, lifetime time.Duration) (time.Duration, error) {
+	if days == "" {
+		return lifetime / 10, nil
+	}
+	n, err := strconv.ParseUint(days, 10, 16)
+	period := time.Duration(n) * 24 * time.Hour
+	if err != nil || period >= lifetime {
+		return 0, fmt.Errorf("%q is not a number of days below the lifetime of %d", days, lifetime/(24*time.Hour))
+	}
+	return period, nil
+}
+
 // maxMoves is how often the keys may change while one token is made: KMS takes some seconds to tell all of its machines of a
 // moved alias.
 const maxMoves = 3
 
-// Authorize makes the token of a license that may be used at now. It ends with its lifetime or with the
-// license, grace included, whichever comes first. An error is a fault of ours.
-func (a Authorizer) Authorize(ctx context.Context, l license.License, now time.Time) (string, error) {
+// Authorize answers the token of a license that may be used at now, and its signature. It ends with its lifetime or with the
+// license, grace included, whichever comes first. Where an earlier signature is one of the token that would be signed, had it
+// been asked for then, that is the answer; zero is none. An error is a fault of ours.
+func (a Authorizer) Authorize(ctx context.Context, l license.License, now time.Time, earlier Signature) (string, Signature, error) {
 	for moves := 0; ; moves++ {
-		text, err := a.authorize(ctx, l, now)
+		text, signature, err := a.authorize(ctx, l, now, earlier)
 		if !errors.Is(err, ErrKeyMoved) || moves == maxMoves {
-			return text, err
+			return text, signature, err
 		}
 	}
 }
@@ -97,19 +114,42 @@ func (a Authorizer) signer(ctx context.Context, l license.License) (*rsa.PublicK
 	return current, nil
 }
 
-func (a Authorizer) authorize(ctx context.Context, l license.License, now time.Time) (string, error) {
+func (a Authorizer) authorize(ctx context.Context, l license.License, now time.Time, earlier Signature) (string, Signature, error) {
 	public, err := a.signer(ctx, l)
 	if err != nil {
-		return "", fmt.Errorf("public key: %w", err)
+		return "", Signature{}, fmt.Errorf("public key: %w", err)
 	}
-	expires := now.Add(a.Lifetime)
+	if len(earlier.Bytes) > 0 {
+		text, err := a.unsigned(l, public, earlier.IssuedAt)
+		if err != nil {
+			return "", Signature{}, err
+		}
+		if again, isOf := earlier.of(text, public); isOf {
+			return again.complete(text), again, nil
+		}
+	}
+	text, err := a.unsigned(l, public, now)
+	if err != nil {
+		return "", Signature{}, err
+	}
+	signature, err := a.sign(ctx, text, public)
+	if err != nil {
+		return "", Signature{}, err
+	}
+	signature.IssuedAt = now.Truncate(time.Second)
+	return signature.complete(text), signature, nil
+}
+
+// unsigned answers what is signed: the token without its third part.
+func (a Authorizer) unsigned(l license.License, public *rsa.PublicKey, issued time.Time) (string, error) {
+	expires := issued.Add(a.Lifetime)
 	if end := l.EndsAt(); end.Before(expires) {
 		expires = end
 	}
-	unsigned := jwt.NewWithClaims(rs256{ctx, public}, authorizationClaims{
+	unsigned := jwt.NewWithClaims(jwt.SigningMethodRS256, authorizationClaims{
 		Issuer:         a.Issuer,
 		Subject:        authorizationSubject,
-		IssuedAt:       now.Unix(),
+		IssuedAt:       issued.Unix(),
 		Expires:        expires.Unix(),
 		Services:       string(l.Services),
 		AppURLs:        string(l.AppURLs),
@@ -119,38 +159,22 @@ func (a Authorizer) authorize(ctx context.Context, l license.License, now time.T
 		LicenseID:      l.ID,
 	})
 	unsigned.Header["kid"] = KeyID(public)
-	return unsigned.SignedString(a.Key)
+	return unsigned.SigningString()
 }
 
-// rs256 is a jwt.SigningMethod for a key that signs digests out of our reach, as KMS does: KMS takes at
-// most 4,096 bytes of message, and a digest of any message. It checks each signature before the token
-// leaves, so that a wrong or moved key ends in an error and not in a token that fails in the field.
-type rs256 struct {
-	ctx    context.Context // of the one request that this value serves
-	public *rsa.PublicKey
-}
-
-var _ jwt.SigningMethod = rs256{}
-
-func (rs256) Alg() string { return jwt.SigningMethodRS256.Alg() }
-
-func (m rs256) Sign(signingString string, key any) ([]byte, error) {
-	signer, ok := key.(SigningKey)
-	if !ok {
-		return nil, jwt.ErrInvalidKeyType
-	}
-	signature, err := signer.SignDigest(m.ctx, m.public, sha256.Sum256([]byte(signingString)))
+// sign has a digest signed, because the key is out of our reach: KMS takes at most 4,096 bytes of message, and a digest of any
+// message. It checks the signature before the token leaves, so that a wrong or moved key ends in an error and not in a token that
+// fails in the field.
+func (a Authorizer) sign(ctx context.Context, unsigned string, public *rsa.PublicKey) (Signature, error) {
+	digest := sha256.Sum256([]byte(unsigned))
+	made, err := a.Key.SignDigest(ctx, public, digest)
 	if err != nil {
-		return nil, fmt.Errorf("sign: %w", err)
+		return Signature{}, fmt.Errorf("sign: %w", err)
 	}
-	if err := m.Verify(signingString, signature, m.public); err != nil {
-		return nil, fmt.Errorf("the signature does not match the public key: %w", err)
+	if err := rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], made); err != nil {
+		return Signature{}, fmt.Errorf("the signature does not match the public key: %w", err)
 	}
-	return signature, nil
-}
-
-func (rs256) Verify(signingString string, signature []byte, key any) error {
-	return jwt.SigningMethodRS256.Verify(signingString, signature, key)
+	return Signature{Bytes: made, digest: digest}, nil
 }
 
 // authorizationClaims are the claims of an authorization token. The dates stand twice, in the two forms

@@ -70,7 +70,7 @@ func read(t rapid.TB, text string, key *rsa.PublicKey) (header jose.Header, clai
 func TestAuthorize(t *testing.T) {
 	authorizer, key := newAuthorizer(t)
 	l := licensetest.Issue(t)
-	text, err := authorizer.Authorize(t.Context(), l, now)
+	text, _, err := authorizer.Authorize(t.Context(), l, now, token.Signature{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestAuthorizeEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := licensetest.Issue(t)
 			l.ExpirationDate, l.GraceDays = test.expires, test.grace
-			text, err := authorizer.Authorize(t.Context(), l, now)
+			text, _, err := authorizer.Authorize(t.Context(), l, now, token.Signature{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +138,7 @@ func TestStandardBase64DecodesThePayload(t *testing.T) {
 			AppURLs:      license.JSONList(rapid.StringMatching(`\[\{"URL":"[ -~]*"\}\]`).Draw(t, "urls")),
 		}
 		l.ExpirationDate = now.Add(time.Duration(rapid.Int64Range(1, 1<<55).Draw(t, "expires")))
-		text, err := authorizer.Authorize(context.Background(), l, now)
+		text, _, err := authorizer.Authorize(context.Background(), l, now, token.Signature{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func TestHundredsOfURLs(t *testing.T) {
 	}
 	l := licensetest.Issue(t)
 	l.AppURLs = license.JSONList("[" + strings.Join(elements, ",") + "]")
-	text, err := authorizer.Authorize(t.Context(), l, now)
+	text, _, err := authorizer.Authorize(t.Context(), l, now, token.Signature{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestHundredsOfURLs(t *testing.T) {
 func TestMovedKey(t *testing.T) {
 	authorizer, key := newAuthorizer(t)
 	authorizer.Key = rsaKey{key: key, signsWith: newRSAKey(t)}
-	if text, err := authorizer.Authorize(t.Context(), licensetest.Issue(t), now); err == nil {
+	if text, _, err := authorizer.Authorize(t.Context(), licensetest.Issue(t), now, token.Signature{}); err == nil {
 		t.Errorf("got %s", text)
 	}
 }
@@ -187,7 +187,7 @@ func TestSigningFails(t *testing.T) {
 	authorizer, key := newAuthorizer(t)
 	want := errors.New("throttled")
 	authorizer.Key = rsaKey{key: key, err: want}
-	if text, err := authorizer.Authorize(t.Context(), licensetest.Issue(t), now); text != "" || !errors.Is(err, want) {
+	if text, _, err := authorizer.Authorize(t.Context(), licensetest.Issue(t), now, token.Signature{}); text != "" || !errors.Is(err, want) {
 		t.Errorf("got %q, %v", text, err)
 	}
 }

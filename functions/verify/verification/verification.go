@@ -36,6 +36,7 @@ type Verifier struct {
 	Licenses   license.Reader
 	Secrets    token.Secrets
 	Authorizer token.Authorizer
+	Reuse      Reuse
 	Now        func() time.Time
 	Log        *slog.Logger
 }
@@ -68,7 +69,7 @@ func (v Verifier) verify(ctx context.Context, r api.Request) (api.Response, erro
 		return api.Response{}, err
 	}
 	telemetry.Note(ctx, slog.String("licenseid", id))
-	l, err := v.Licenses.Get(ctx, id)
+	l, earlier, err := v.Reuse.read(ctx, v.Licenses, id, now)
 	if err != nil {
 		return api.Response{}, err
 	}
@@ -76,11 +77,11 @@ func (v Verifier) verify(ctx context.Context, r api.Request) (api.Response, erro
 	if err := usable(l, now); err != nil {
 		return api.Response{}, err
 	}
-	authorization, err := v.Authorizer.Authorize(ctx, l, now)
+	authorization, signature, err := v.Authorizer.Authorize(ctx, l, now, earlier.Signature)
 	if err != nil {
 		return api.Response{}, err
 	}
-	telemetry.Count(ctx, telemetry.SignaturesKey)
+	v.Reuse.keep(ctx, id, earlier, signature)
 	response, err := api.JSON(http.StatusOK, map[string]string{"message": authorization})
 	return withCaching(response, "no-store"), err
 }

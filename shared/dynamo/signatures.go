@@ -1,0 +1,126 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"openlicenser/shared/license"
+	"openlicenser/shared/token"
+)
+
+// The attributes of a signature, besides the partition key licenseid (S).
+const (
+	attrIssued    = "issued"    // N, Unix seconds: the claim iat
+	attrSignature = "signature" // B
+	attrExpires   = "expires"   // N, Unix seconds: the table's time to live
+)
+
+// SignatureAPI is what Signatures uses of a *dynamodb.Client.
+type SignatureAPI interface {
+	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
+	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+}
+
+// Signatures keeps the signatures of authorization tokens in a table of their own with the partition key licenseid (S). An item has
+// some 400 bytes: half a read unit, and one write unit.
+type Signatures struct {
+	client   SignatureAPI
+	table    string
+	licenses *Licenses
+}
+
+var _ token.Signatures = (*Signatures)(nil)
+
+// NewSignatures keeps signatures in a table, named as the one of the licenses that it reads.
+func NewSignatures(client SignatureAPI, table string, licenses *Licenses) *Signatures {
+	return &Signatures{client: client, table: table, licenses: licenses}
+}
+
+// Reading both must leave time for reading the license alone.
+const (
+	batchAttempts = 2
+	batchTimeout  = 3 * time.Second
+)
+
+// Get reads the license with strong consistency and its signature with eventual consistency, in one BatchGetItem. Where that fails,
+// or DynamoDB leaves the license out (UnprocessedKeys), the license is read alone.
+func (s *Signatures) Get(ctx context.Context, id string) (license.License, token.Signature, error) {
+	if !isKey(id) {
+		return license.License{}, token.Signature{}, license.ErrNotFound
+	}
+	out, err := s.batch(ctx, id)
+	if err != nil {
+		slog.WarnContext(ctx, "a license and the signature of its token could not be read together; the license is read alone", "error", err)
+		l, err := s.licenses.Get(ctx, id)
+		return l, token.Signature{}, err
+	}
+	signature := signatureOf(ctx, out.Responses[s.table])
+	if _, leftOut := out.UnprocessedKeys[s.licenses.table]; leftOut {
+		l, err := s.licenses.Get(ctx, id)
+		return l, signature, err
+	}
+	found := out.Responses[s.licenses.table]
+	if len(found) == 0 {
+		return license.License{}, token.Signature{}, license.ErrNotFound
+	}
+	l, err := toLicense(found[0])
+	return l, signature, err
+}
+
+func (s *Signatures) batch(ctx context.Context, id string) (*dynamodb.BatchGetItemOutput, error) {
+	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
+	defer cancel()
+	return s.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{
+		s.licenses.table: {Keys: []item{licenseKey(id)}, ConsistentRead: aws.Bool(true)},
+		s.table:          {Keys: []item{licenseKey(id)}},
+	}}, func(o *dynamodb.Options) { o.RetryMaxAttempts = batchAttempts })
+}
+
+// signatureOf answers none for one that cannot be read: then a new one is made, and takes its place.
+func signatureOf(ctx context.Context, items []item) token.Signature {
+	if len(items) == 0 {
+		return token.Signature{}
+	}
+	issued, err := unixSeconds(items[0][attrIssued])
+	signature, isBinary := items[0][attrSignature].(*types.AttributeValueMemberB)
+	if err != nil || !isBinary {
+		slog.WarnContext(ctx, "the signature of a token cannot be read; another one will be made", "licenseid", textOf(items[0], attrLicenseID))
+		return token.Signature{}
+	}
+	return token.Signature{IssuedAt: issued, Bytes: signature.Value}
+}
+
+func unixSeconds(value types.AttributeValue) (time.Time, error) {
+	n, isNumber := value.(*types.AttributeValueMemberN)
+	if !isNumber {
+		return time.Time{}, errors.New("not a number")
+	}
+	unix, err := strconv.ParseInt(n.Value, 10, 64)
+	return time.Unix(unix, 0), err
+}
+
+func seconds(t time.Time) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(t.Unix(), 10)}
+}
+
+// Keep puts the signature; of two that are put at once, either stays.
+func (s *Signatures) Keep(ctx context.Context, id string, signature token.Signature, expires time.Time) error {
+	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.table, Item: item{
+		attrLicenseID: text(id),
+		attrIssued:    seconds(signature.IssuedAt),
+		attrSignature: &types.AttributeValueMemberB{Value: signature.Bytes},
+		attrExpires:   seconds(expires),
+	}})
+	if err != nil {
+		return fmt.Errorf("keep signature: %w", err)
+	}
+	return nil
+}

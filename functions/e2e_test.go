@@ -42,7 +42,7 @@ func TestBuiltFunctions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"LicenseTable", "AuditTable", "IdempotencyTable"} {
+	for _, table := range []string{"LicenseTable", "AuditTable", "IdempotencyTable", "SignatureTable"} {
 		t.Cleanup(func() {
 			_, _ = cloud.DynamoDB.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: aws.String(template.Value(table))})
 		})

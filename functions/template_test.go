@@ -2,6 +2,7 @@
 package functions_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
@@ -88,7 +89,7 @@ func TestLeastPrivilege(t *testing.T) {
 	want := map[string][]string{
 		// Apart from the role stands CheckpointSigning.
 		"CheckpointRole": {"dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
-		"VerifyRole":     {"dynamodb:GetItem", "kms:GetPublicKey", "kms:GetPublicKey", "kms:Sign", "kms:Sign", "secretsmanager:GetSecretValue"},
+		"VerifyRole":     {"dynamodb:BatchGetItem", "dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "kms:GetPublicKey", "kms:GetPublicKey", "kms:Sign", "kms:Sign", "secretsmanager:GetSecretValue"},
 		"IssueRole": {"dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Query",
 			"dynamodb:UpdateItem", "dynamodb:UpdateItem",
 			"kms:GetPublicKey", "s3:GetObject", "s3:ListBucket",
@@ -224,6 +225,7 @@ func TestRetained(t *testing.T) {
 	stores := []string{"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::SecretsManager::Secret", "AWS::S3::Bucket", "AWS::Logs::LogGroup"}
 	transient := []string{
 		"IdempotencyTable", // it holds nothing for longer than a day
+		"SignatureTable",   // what is missing in it is made anew
 		"AlarmKey",         // it encrypts what is on its way only
 	}
 	found := map[string]bool{}
@@ -256,5 +258,34 @@ func list(value any) []string {
 		return texts
 	default:
 		return nil
+	}
+}
+
+// TestSignaturesAreCredentials: what makes tokens is encrypted, and no function but verify reaches it.
+func TestSignaturesAreCredentials(t *testing.T) {
+	reached := false
+	resources := readTree(t)["Resources"].(tree)
+	for name, resource := range resources {
+		text, err := json.Marshal(resource)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "SignatureTable") {
+			continue
+		}
+		if name != "VerifyRole" && name != "VerifyFunction" {
+			t.Errorf("%s reaches the table", name)
+		}
+		reached = true
+	}
+	if !reached {
+		t.Error("nobody reaches the table")
+	}
+	table := resources["SignatureTable"].(tree)["Properties"].(tree)
+	if encryption := table["SSESpecification"].(tree); encryption["SSEEnabled"] != true || encryption["SSEType"] != "KMS" {
+		t.Errorf("encrypted by %v", encryption)
+	}
+	if expiry := table["TimeToLiveSpecification"].(tree); expiry["Enabled"] != true || expiry["AttributeName"] != "expires" {
+		t.Errorf("items expire by %v", expiry)
 	}
 }

@@ -24,7 +24,9 @@ import (
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/idempotency/idempotencytest"
+	"openlicenser/shared/license"
 	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/token"
 )
 
 func TestLicensesContract(t *testing.T) {
@@ -117,4 +119,39 @@ func (o otherTool) call(ctx context.Context, operation string, input any) ([]byt
 		err = fmt.Errorf("%s: %s: %s", operation, response.Status, text)
 	}
 	return text, err
+}
+
+// TestSignatures keeps and reads on DynamoDB itself.
+func TestSignatures(t *testing.T) {
+	client := newClient(awstest.Need(t, awstest.DynamoDBVariable))
+	licenses := dynamo.NewLicenses(client, createTable(t, client, "LicenseTable"))
+	s := dynamo.NewSignatures(client, createTable(t, client, "SignatureTable"), licenses)
+	l := licensetest.Issue(t)
+	_, _, err := s.Get(t.Context(), l.ID)
+	wantErr(t, err, license.ErrNotFound)
+	if err := licenses.Create(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"", "signed", "signed anew"} {
+		if want != "" {
+			if err := s.Keep(t.Context(), l.ID, token.Signature{IssuedAt: issued, Bytes: []byte(want)}, issued.AddDate(0, 0, 9)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, signature, err := s.Get(t.Context(), l.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := licensetest.Diff(l, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		wantSignature(t, signature, want)
+	}
+	t.Run("WithoutTheTable", func(t *testing.T) {
+		got, signature, err := dynamo.NewSignatures(client, "no-such-table", licenses).Get(t.Context(), l.ID)
+		if err != nil || got.ID != l.ID {
+			t.Errorf("got %v, %v", got, err)
+		}
+		wantSignature(t, signature, "")
+	})
 }

@@ -388,11 +388,18 @@ func TestReuse(t *testing.T) {
 		}
 		return response.Body
 	}
-	wantRecord := func(f *lambdatest.Function, metric string, calls int) {
+	// wantRecord wants the n-th request's record, which arrives by a pipe of its own, to count the metric.
+	wantRecord := func(f *lambdatest.Function, n int, metric string, calls int) {
 		t.Helper()
-		lines := strings.Split(strings.TrimSpace(f.Output()), "\n")
+		var lines []string
+		for range 500 {
+			if lines = strings.SplitAfter(f.Output(), "\n"); len(lines) > n {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
 		var record map[string]any
-		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &record); err != nil {
+		if err := json.Unmarshal([]byte(lines[n-1]), &record); err != nil {
 			t.Fatal(err)
 		}
 		if record[metric] != 1.0 || record["awscalls"] != float64(calls) || !strings.Contains(fmt.Sprint(record["_aws"]), metric) {
@@ -402,25 +409,25 @@ func TestReuse(t *testing.T) {
 
 	first := lambdatest.Run(t, binary, environment...)
 	issued := verify(first)
-	wantRecord(first, telemetry.SignaturesKey, 3)
+	wantRecord(first, 1, telemetry.SignaturesKey, 3)
 	if verify(first) != issued {
 		t.Error("the second token is another one")
 	}
-	wantRecord(first, telemetry.ReusedFromMemoryKey, 1)
+	wantRecord(first, 2, telemetry.ReusedFromMemoryKey, 1)
 	second := lambdatest.Run(t, binary, environment...)
 	if verify(second) != issued {
 		t.Error("the token of another instance is another one")
 	}
-	wantRecord(second, telemetry.ReusedFromTableKey, 1)
+	wantRecord(second, 1, telemetry.ReusedFromTableKey, 1)
 	if a.Calls("Sign") != 1 || a.Calls("PutItem") != 1 {
 		t.Errorf("%d signatures, %d kept", a.Calls("Sign"), a.Calls("PutItem"))
 	}
 
 	never := lambdatest.Run(t, binary, a.environment("SIGNATURE_TABLE=signatures", "TOKEN_REUSE_DAYS=0")...)
 	verify(never)
-	wantRecord(never, telemetry.SignaturesKey, 2)
+	wantRecord(never, 1, telemetry.SignaturesKey, 2)
 	verify(never)
-	wantRecord(never, telemetry.SignaturesKey, 2)
+	wantRecord(never, 2, telemetry.SignaturesKey, 2)
 }
 
 // TestLostSignatureTable: losing it costs signatures, and never an answer.

@@ -13,7 +13,6 @@
 package attribute
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"openlicenser/shared/plainjson"
@@ -45,27 +44,6 @@ func (m Map) MarshalJSON() ([]byte, error) {
 	return plainjson.Marshal(tagged)
 }
 
-// UnmarshalJSON reads DynamoDB JSON. An unknown type tag, or a value that does not fit its tag, is an error.
-func (m *Map) UnmarshalJSON(data []byte) error {
-	var tagged map[string]json.RawMessage
-	if err := json.Unmarshal(data, &tagged); err != nil {
-		return err
-	}
-	if tagged == nil {
-		*m = nil
-		return nil
-	}
-	*m = make(Map, len(tagged))
-	for name, raw := range tagged {
-		value, err := UnmarshalValue(raw)
-		if err != nil {
-			return fmt.Errorf("attribute %q: %w", name, err)
-		}
-		(*m)[name] = value
-	}
-	return nil
-}
-
 // MarshalValue writes one value in DynamoDB JSON, as {"S":"…"}.
 func MarshalValue(value any) ([]byte, error) {
 	tagged, err := tag(value)
@@ -73,21 +51,6 @@ func MarshalValue(value any) ([]byte, error) {
 		return nil, err
 	}
 	return plainjson.Marshal(tagged)
-}
-
-// UnmarshalValue reads one value in DynamoDB JSON.
-func UnmarshalValue(data []byte) (any, error) {
-	var tagged map[string]json.RawMessage
-	if err := json.Unmarshal(data, &tagged); err != nil {
-		return nil, err
-	}
-	if len(tagged) != 1 {
-		return nil, fmt.Errorf("a value has one type tag, this one has %d", len(tagged))
-	}
-	for tag, raw := range tagged {
-		return untag(tag, raw)
-	}
-	panic("unreachable: the map has one member")
 }
 
 func tag(value any) (map[string]any, error) {
@@ -136,52 +99,4 @@ func tagMap(m Map) (map[string]any, error) {
 		tagged[name] = v
 	}
 	return tagged, nil
-}
-
-func untag(tag string, raw json.RawMessage) (any, error) {
-	switch tag {
-	case "S":
-		return decode[string](raw)
-	case "N":
-		return decode[Number](raw)
-	case "B":
-		return decode[[]byte](raw)
-	case "BOOL":
-		return decode[bool](raw)
-	case "NULL":
-		return nil, nil
-	case "SS":
-		return decode[StringSet](raw)
-	case "NS":
-		return decode[NumberSet](raw)
-	case "BS":
-		return decode[BinarySet](raw)
-	case "M":
-		return decode[Map](raw)
-	case "L":
-		elements, err := decode[[]json.RawMessage](raw)
-		if err != nil {
-			return nil, err
-		}
-		list := make([]any, len(elements))
-		for i, element := range elements {
-			if list[i], err = UnmarshalValue(element); err != nil {
-				return nil, err
-			}
-		}
-		return list, nil
-	default:
-		return nil, fmt.Errorf("unknown type tag %q", tag)
-	}
-}
-
-func decode[T any](raw json.RawMessage) (T, error) {
-	var v *T
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return *new(T), err
-	}
-	if v == nil {
-		return *new(T), fmt.Errorf("null is not a %T", *new(T))
-	}
-	return *v, nil
 }

@@ -5,7 +5,6 @@ package token
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -150,12 +149,12 @@ func checkClaims(segment string, now time.Time) (licenseID string, err error) {
 	}
 	seconds := float64(now.Unix())
 	if exp, present := claims["exp"]; present {
-		if at, isNumber := numericDate(exp); !isNumber || seconds >= at {
+		if at, isNumber := exp.(float64); !isNumber || seconds >= at {
 			return "", invalid("exp is not a number or has passed")
 		}
 	}
 	if nbf, present := claims["nbf"]; present {
-		if at, isNumber := numericDate(nbf); !isNumber || seconds < at {
+		if at, isNumber := nbf.(float64); !isNumber || seconds < at {
 			return "", invalid("nbf is not a number or has not come")
 		}
 	}
@@ -168,15 +167,6 @@ func checkClaims(segment string, now time.Time) (licenseID string, err error) {
 
 // maxLicenseID is the longest partition key in bytes that DynamoDB takes.
 const maxLicenseID = 2048
-
-func numericDate(value any) (float64, bool) {
-	number, isNumber := value.(json.Number)
-	if !isNumber {
-		return 0, false
-	}
-	seconds, err := number.Float64()
-	return seconds, err == nil
-}
 
 func decodeObject(segment string) (map[string]any, error) {
 	text, err := strictBase64URL.DecodeString(segment)

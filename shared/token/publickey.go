@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 )
 
@@ -30,7 +29,7 @@ type JSONWebKey struct {
 func NewJSONWebKey(key *rsa.PublicKey) JSONWebKey {
 	modulus := base64.RawURLEncoding.EncodeToString(key.N.Bytes())
 	exponent := base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes())
-	thumbprint := sha256.Sum256(fmt.Appendf(nil, `{"e":%q,"kty":"RSA","n":%q}`, exponent, modulus))
+	thumbprint := sha256.Sum256([]byte(`{"e":"` + exponent + `","kty":"RSA","n":"` + modulus + `"}`))
 	return JSONWebKey{
 		KeyType:   "RSA",
 		Use:       "sig",

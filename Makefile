@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint lint-go lint-template ci clean
+.PHONY: help run test build bench lint lint-go lint-template ci clean
 .PHONY: test-aws sam-local sam-local-test sam-build-here awslocal
 .PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction build-CheckpointFunction build-RotateFunction
 
@@ -45,6 +45,14 @@ sam-local: awslocal sam-build-here ## the API by sam local start-api, with stand
 	@$(SAM_LOCAL)
 sam-local-test: awslocal sam-build-here ## drive the whole life of a license over sam local start-api
 	@LICENSER_TEST_BUILD='$(CURDIR)/$(HERE)' $(SAM_LOCAL) go test -count=1 -v -run '^TestSAMLocal$$' ./functions
+
+# The flags of BUILD_LAMBDA, for this machine.
+bench: ## measure verifications against the least that they can be, and the local server against RSA
+	$(GO_BUILD) -tags lambda.norpc -ldflags='-s -w -buildid=' -o bin/bench/verify ./functions/verify
+	$(GO_BUILD) -tags lambda.norpc -ldflags='-s -w -buildid=' -o bin/bench/floor ./cmd/bench/floor
+	$(GO_BUILD) -ldflags='-buildid=' -o bin/bench/licenser ./cmd/licenser
+	$(GO_BUILD) -ldflags='-buildid=' -o bin/bench/bench ./cmd/bench
+	@bin/bench/bench $(ARGS)
 
 build: ## all binaries, reproducibly: bin/lambda/*/bootstrap and bin/licenser
 	$(BUILD_LAMBDA) -o bin/lambda/verify/bootstrap ./functions/verify

@@ -1,0 +1,157 @@
+//go:build unix
+
+package main
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"openlicenser/shared/license"
+	"openlicenser/shared/token"
+)
+
+const (
+	licenseTable   = "licenses"
+	signatureTable = "signatures"
+	keyARN         = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+)
+
+// account is as much of an AWS account as a verification calls: it speaks AWS JSON, and answers at once.
+type account struct {
+	secret token.Secret
+	key    *rsa.PrivateKey
+	public []byte
+
+	mu     sync.Mutex
+	tables map[string]map[string]json.RawMessage // items by table and license id
+}
+
+func newAccount() (*account, error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	return &account{
+		secret: token.NewSecret(), key: key, public: public,
+		tables: map[string]map[string]json.RawMessage{licenseTable: {}, signatureTable: {}},
+	}, nil
+}
+
+// issue makes a license and answers its id and its key.
+func (a *account) issue() (id, key string, err error) {
+	id = uuid.NewString()
+	services := license.JSONList(`[{"serviceName":"Reports","serviceValue":"reports"},{"serviceName":"Export","serviceValue":"export"}]`)
+	urls := license.JSONList(`[{"URL":"https://app.example.com"},{"URL":"https://test.example.com"}]`)
+	l := license.License{
+		ID: id, CustomerID: uuid.NewString(), CustomerName: "Example Ltd", Services: services, AppURLs: urls,
+		ExpirationDate: time.Now().AddDate(2, 0, 0), Created: time.Now(), Changed: time.Now(), Version: 1,
+	}
+	item, err := l.Record().MarshalJSON()
+	if err != nil {
+		return "", "", err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tables[licenseTable][id] = item
+	key, err = token.SignLicenseKey(a.secret, "Open Licenser", l)
+	return id, key, err
+}
+
+// forgetSignatures empties the signature table.
+func (a *account) forgetSignatures() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.tables[signatureTable])
+}
+
+type itemKey struct {
+	LicenseID struct{ S string } `json:"licenseid"`
+}
+
+// ServeHTTP answers the operations by their names in X-Amz-Target.
+func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var input struct {
+		TableName    string
+		Key          itemKey
+		Item         json.RawMessage
+		RequestItems map[string]struct{ Keys []itemKey }
+		Message      []byte
+	}
+	if err := json.NewDecoder(r.Body).Decode(&input); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	var output any
+	switch operation(r) {
+	case "GetItem":
+		output = map[string]any{"Item": a.item(input.TableName, input.Key.LicenseID.S)}
+	case "BatchGetItem":
+		responses := map[string][]json.RawMessage{}
+		for table, request := range input.RequestItems {
+			responses[table] = []json.RawMessage{}
+			if item := a.item(table, request.Keys[0].LicenseID.S); item != nil {
+				responses[table] = append(responses[table], item)
+			}
+		}
+		output = map[string]any{"Responses": responses, "UnprocessedKeys": map[string]any{}}
+	case "PutItem":
+		var key itemKey
+		if err := json.Unmarshal(input.Item, &key); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		a.mu.Lock()
+		a.tables[input.TableName][key.LicenseID.S] = input.Item
+		a.mu.Unlock()
+		output = map[string]any{}
+	case "GetSecretValue":
+		output = map[string]string{"SecretString": fmt.Sprintf(`{"key":%q}`, string(a.secret))}
+	case "GetPublicKey":
+		output = map[string]any{"KeyId": keyARN, "KeyUsage": "SIGN_VERIFY", "PublicKey": a.public}
+	case "Sign":
+		signature, err := rsa.SignPKCS1v15(nil, a.key, crypto.SHA256, input.Message)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		output = map[string]any{"KeyId": keyARN, "Signature": signature}
+	default:
+		http.Error(w, "no such operation", http.StatusBadRequest)
+		return
+	}
+	text, err := json.Marshal(output)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	w.Header().Set("X-Amz-Crc32", fmt.Sprint(crc32.ChecksumIEEE(text))) // the DynamoDB client checks it
+	w.Write(text)
+}
+
+// item is nil where there is none.
+func (a *account) item(table, id string) json.RawMessage {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.tables[table][id]
+}
+
+func operation(r *http.Request) string {
+	_, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	return name
+}

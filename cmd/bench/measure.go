@@ -1,0 +1,183 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+)
+
+// scenario is a binary under certain conditions.
+type scenario struct {
+	name   string
+	binary string
+	// What the tokens come from. The environment of the floor is the same.
+	reuseDays string // TOKEN_REUSE_DAYS
+	signed    bool   // the signature table holds the signatures of all licenses
+	repeated  bool   // one license again and again, instead of each once
+}
+
+// result is what a scenario came to. Times are in seconds, memory is in bytes.
+type result struct {
+	start, first, memory float64 // medians over the processes
+	warm                 []float64
+	calls                map[string]int // of the warm invocations
+}
+
+// laboratory runs scenarios against one account.
+type laboratory struct {
+	account  *account
+	proxy    *proxy
+	endpoint *httptest.Server
+	daemon   string // where X-Ray's segments go
+	ids      []string
+	events   [][]byte
+}
+
+func newLaboratory(licenses int, daemon string) (*laboratory, error) {
+	a, err := newAccount()
+	if err != nil {
+		return nil, err
+	}
+	l := &laboratory{account: a, proxy: newProxy(a), daemon: daemon}
+	for range licenses {
+		id, key, err := a.issue()
+		if err != nil {
+			return nil, err
+		}
+		event, err := verifyEvent(key)
+		if err != nil {
+			return nil, err
+		}
+		l.ids, l.events = append(l.ids, id), append(l.events, event)
+	}
+	l.endpoint = httptest.NewServer(l.proxy)
+	return l, nil
+}
+
+// verifyEvent is the sample event of a valid license with another license key.
+func verifyEvent(key string) ([]byte, error) {
+	text, err := os.ReadFile("events/verify/valid.json")
+	if err != nil {
+		return nil, err
+	}
+	var event events.APIGatewayProxyRequest
+	if err := json.Unmarshal(text, &event); err != nil {
+		return nil, err
+	}
+	event.HTTPMethod, event.IsBase64Encoded, event.Body = http.MethodPost, false, fmt.Sprintf(`{"licensekey":%q}`, key)
+	return json.Marshal(event)
+}
+
+func (l *laboratory) environment(s scenario) []string {
+	return []string{
+		"AWS_ENDPOINT_URL=" + l.endpoint.URL, "AWS_XRAY_DAEMON_ADDRESS=" + l.daemon,
+		"LICENSER_DB=" + licenseTable, "SIGNATURE_TABLE=" + signatureTable, "JWT_SECRETS_NAME=secret", "KMS_KEY_ID=alias/token",
+		"TOKEN_REUSE_DAYS=" + s.reuseDays, "LICENSE_ID=" + l.ids[0],
+	}
+}
+
+// run starts a process for each scenario in each round, so that what else happens on the machine meets all of them.
+func (l *laboratory) run(scenarios []scenario, rounds int) ([]result, error) {
+	results := make([]result, len(scenarios))
+	starts, firsts, memories := make([][]float64, len(scenarios)), make([][]float64, len(scenarios)), make([][]float64, len(scenarios))
+	for range rounds {
+		for i, s := range scenarios {
+			if err := l.prepare(s); err != nil {
+				return nil, err
+			}
+			f, start, err := startFunction(s.binary, l.environment(s)...)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", s.name, err)
+			}
+			first, warm, err := l.drive(f, s, &results[i])
+			memories[i] = append(memories[i], f.peakMemory())
+			f.stop()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", s.name, err)
+			}
+			starts[i], firsts[i] = append(starts[i], start.Seconds()), append(firsts[i], first.Seconds())
+			results[i].warm = append(results[i].warm, warm...)
+		}
+	}
+	for i := range results {
+		results[i].start, results[i].first, results[i].memory = percentile(starts[i], 50), percentile(firsts[i], 50), percentile(memories[i], 50)
+	}
+	return results, nil
+}
+
+// prepare leaves the signature table as the scenario wants it.
+func (l *laboratory) prepare(s scenario) error {
+	l.account.forgetSignatures()
+	if !s.signed {
+		return nil
+	}
+	f, _, err := startFunction(s.binary, l.environment(s)...)
+	if err != nil {
+		return err
+	}
+	defer f.stop()
+	for _, event := range l.events {
+		if _, err := f.invoke(event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *laboratory) drive(f *function, s scenario, r *result) (first time.Duration, warm []float64, err error) {
+	if first, err = f.invoke(l.events[0]); err != nil {
+		return 0, nil, err
+	}
+	l.proxy.take()
+	for i := 1; i < len(l.events); i++ {
+		event := l.events[i]
+		if s.repeated {
+			event = l.events[0]
+		}
+		took, err := f.invoke(event)
+		if err != nil {
+			return 0, nil, err
+		}
+		warm = append(warm, took.Seconds())
+	}
+	if r.calls == nil {
+		r.calls = map[string]int{}
+	}
+	for name, calls := range l.proxy.take() {
+		r.calls[name] += calls
+	}
+	return first, warm, nil
+}
+
+func (r result) callsPerVerification() float64 {
+	sum := 0
+	for _, calls := range r.calls {
+		sum += calls
+	}
+	return float64(sum) / float64(len(r.warm))
+}
+
+// percentile is the nearest rank; zero of nothing.
+func percentile(values []float64, p float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[min(len(sorted)-1, max(0, int(p/100*float64(len(sorted))+0.999999)-1))]
+}
+
+func mean(values []float64) float64 {
+	sum := 0.0
+	for _, v := range values {
+		sum += v
+	}
+	return sum / float64(len(values))
+}

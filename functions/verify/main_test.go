@@ -477,8 +477,15 @@ func TestStartWithoutAWS(t *testing.T) {
 	if response.StatusCode != http.StatusInternalServerError {
 		t.Errorf("without AWS: %d %s", response.StatusCode, response.Body)
 	}
-	if failed := strings.Count(f.Output(), "prefetch failed"); failed != len(operations) {
-		t.Errorf("%d failures logged: %s", failed, f.Output())
+	failed := func() int { return strings.Count(f.Output(), "prefetch failed") }
+	for range 500 {
+		if failed() == len(operations) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if failed() != len(operations) {
+		t.Errorf("%d failures logged: %s", failed(), f.Output())
 	}
 	for _, name := range operations {
 		a.Set(name, a.operations[name])

@@ -147,6 +147,8 @@ type simulation struct {
 	secrets *secretsManager
 	folder  *embedded.Folder
 
+	keptSignatures map[string]token.Signature
+
 	verifiers, issuers []api.Router
 	products           []*product
 	succession         token.Succession
@@ -188,7 +190,7 @@ func (s *simulation) between(least, most time.Duration) time.Duration {
 func simulate(t *testing.T, seed uint64, skipped sabotage) (*simulation, error) {
 	t.Helper()
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	s := &simulation{t: t, random: rand.New(rand.NewPCG(seed, 0)), skipped: skipped, now: begin, end: begin.Add(simulatedTime)}
+	s := &simulation{t: t, random: rand.New(rand.NewPCG(seed, 0)), skipped: skipped, now: begin, end: begin.Add(simulatedTime), keptSignatures: map[string]token.Signature{}}
 	s.kms = kmstest.New(s.clock)
 	if err := s.kms.AddKey(simAlias); err != nil {
 		t.Fatal(err)
@@ -247,8 +249,9 @@ func (s *simulation) restartVerifier(i int) error {
 		Authorizer: token.Authorizer{
 			Key: awskeys.NewSigningKey(s.kms, names, awskeys.WithClock(s.clock)), Issuer: "simulation", Lifetime: simLifetime,
 		},
-		Now: s.clock,
-		Log: slog.New(slog.DiscardHandler),
+		Reuse: verification.NewReuse(simLifetime/10, s.signatures(reader)),
+		Now:   s.clock,
+		Log:   slog.New(slog.DiscardHandler),
 	}.Router()
 	s.after(s.between(time.Minute, 20*day), func() error { return s.restartVerifier(i) })
 	return nil
@@ -616,7 +619,8 @@ func (s *simulation) step(take func(context.Context) error, then func() error) e
 	return try()
 }
 
-// rotateSecret has Secrets Manager take the four steps, some of them twice.
+// rotateSecret has Secrets Manager take the four steps, some of them twice. A rotation that is held up for too long changes nothing,
+// and makes room for the next one.
 func (s *simulation) rotateSecret() error {
 	s.after(s.between(day, 120*day), s.rotateSecret)
 	s.done.secretRotations++
@@ -626,19 +630,31 @@ func (s *simulation) rotateSecret() error {
 	}
 	version := s.secrets.begin()
 	rotator := rotation.Rotator{Versions: awskeys.NewSecretVersions(s.secrets), Now: s.clock, Log: slog.New(slog.DiscardHandler)}
-	var wait time.Duration
+	step := func(name string) error {
+		_, err := rotator.Handle(context.Background(), rotation.Event{Step: name, SecretID: simSecret, Version: version})
+		return err
+	}
+	isHeldUp := s.random.IntN(4) == 0
+	wait := 12 * time.Minute // in which instances come to know the old secret at different times
 	for _, name := range []string{"createSecret", "setSecret", "testSecret", "finishSecret"} {
 		for range 1 + s.random.IntN(2) {
-			wait += s.between(time.Second, 10*time.Minute)
+			wait += s.between(time.Second, 15*time.Second)
+			if isHeldUp {
+				wait += s.between(time.Minute, 10*time.Minute)
+			}
 			s.after(wait, func() error {
-				_, err := rotator.Handle(context.Background(), rotation.Event{Step: name, SecretID: simSecret, Version: version})
+				err := step(name)
+				if err != nil && isHeldUp {
+					_ = step("createSecret") // the next try
+					return nil
+				}
 				return err
 			})
 		}
 	}
 	// A new key of a customer may be signed by either secret, and be used at once with an instance that knows one only.
 	for after := -12 * time.Minute; after <= 16*time.Minute; after += time.Minute {
-		s.after(max(0, wait+after), s.giveAgainToSome)
+		s.after(wait+after+s.between(0, time.Minute), s.giveAgainToSome)
 	}
 	return nil
 }
@@ -711,9 +727,33 @@ func (m *secretsManager) PutSecretValue(_ context.Context, in *secretsmanager.Pu
 }
 
 func (m *secretsManager) UpdateSecretVersionStage(_ context.Context, in *secretsmanager.UpdateSecretVersionStageInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error) {
+	if *in.VersionStage == "AWSPENDING" && in.MoveToVersionId == nil {
+		m.stages[*in.RemoveFromVersionId] = slices.DeleteFunc(m.stages[*in.RemoveFromVersionId], func(stage string) bool { return stage == "AWSPENDING" })
+		return &secretsmanager.UpdateSecretVersionStageOutput{}, nil
+	}
 	if *in.VersionStage != "AWSCURRENT" || m.current() != *in.RemoveFromVersionId {
 		return nil, &types.InvalidParameterException{}
 	}
 	m.stages[*in.RemoveFromVersionId], m.stages[*in.MoveToVersionId] = []string{"AWSPREVIOUS"}, []string{"AWSCURRENT", "AWSPENDING"}
 	return &secretsmanager.UpdateSecretVersionStageOutput{}, nil
+}
+
+// sharedSignatures is the table that all instances of the verify function share.
+type sharedSignatures struct {
+	license.Reader
+	kept map[string]token.Signature
+}
+
+func (s *simulation) signatures(reader license.Reader) token.Signatures {
+	return sharedSignatures{reader, s.keptSignatures}
+}
+
+func (s sharedSignatures) Get(ctx context.Context, id string) (license.License, token.Signature, error) {
+	l, err := s.Reader.Get(ctx, id)
+	return l, s.kept[id], err
+}
+
+func (s sharedSignatures) Keep(_ context.Context, id string, signature token.Signature, _ time.Time) error {
+	s.kept[id] = token.Signature{IssuedAt: signature.IssuedAt, Bytes: signature.Bytes}
+	return nil
 }

@@ -55,21 +55,52 @@ func (p ringPlace) read(ctx context.Context) (token.Ring, error) {
 	if p.Data != "" {
 		return embedded.ReadRing(p.Data)
 	}
+	ring, _, err := p.readVersion(ctx)
+	return ring, err
+}
+
+// readVersion answers the ring in Secrets Manager, and the id of the version that holds it.
+func (p ringPlace) readVersion(ctx context.Context) (token.Ring, string, error) {
 	client, err := newSecretsManager(ctx)
 	if err != nil {
-		return token.Ring{}, err
+		return token.Ring{}, "", err
 	}
 	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &p.Secret})
 	if err != nil {
-		return token.Ring{}, err
+		return token.Ring{}, "", err
 	}
-	return token.ParseRing([]byte(aws.ToString(out.SecretString)))
+	ring, err := token.ParseRing([]byte(aws.ToString(out.SecretString)))
+	return ring, aws.ToString(out.VersionId), err
 }
 
-func (p ringPlace) write(ctx context.Context, ring token.Ring) error {
+// change puts what becomes of the ring in its place, unless another change has come first.
+func (p ringPlace) change(ctx context.Context, of func(token.Ring) (token.Ring, error)) (token.Ring, error) {
 	if p.Data != "" {
-		return embedded.WriteRing(p.Data, ring)
+		ring, err := embedded.ReadRing(p.Data)
+		if err == nil {
+			ring, err = of(ring)
+		}
+		if err == nil {
+			err = embedded.WriteRing(p.Data, ring)
+		}
+		return ring, err
 	}
+	ring, version, err := p.readVersion(ctx)
+	if err == nil {
+		ring, err = of(ring)
+	}
+	if err == nil {
+		err = p.replace(ctx, version, ring)
+	}
+	return ring, err
+}
+
+// changing is the stage of a version that is about to become the current one.
+const changing = "LICENSER"
+
+// replace puts the ring into a version of its own, and then moves AWSCURRENT to it from the version that was read: where a rotation has
+// moved that meanwhile, Secrets Manager refuses, and nothing is changed. A crash before leaves a version that nobody reads.
+func (p ringPlace) replace(ctx context.Context, version string, ring token.Ring) error {
 	client, err := newSecretsManager(ctx)
 	if err != nil {
 		return err
@@ -78,8 +109,22 @@ func (p ringPlace) write(ctx context.Context, ring token.Ring) error {
 	if err != nil {
 		return err
 	}
-	_, err = client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &p.Secret, SecretString: aws.String(string(text))})
-	return err
+	put, err := client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+		SecretId: &p.Secret, SecretString: aws.String(string(text)), VersionStages: []string{changing},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: &p.Secret, VersionStage: aws.String("AWSCURRENT"), RemoveFromVersionId: &version, MoveToVersionId: put.VersionId,
+	})
+	if err != nil {
+		err = fmt.Errorf("the secret was changed meanwhile, or cannot be: nothing is changed, try again: %w", err)
+	}
+	_, errStage := client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: &p.Secret, VersionStage: aws.String(changing), RemoveFromVersionId: put.VersionId,
+	})
+	return errors.Join(err, errStage)
 }
 
 func newSecretsManager(ctx context.Context) (*secretsmanager.Client, error) {
@@ -153,14 +198,8 @@ func (c rotateKeysCommand) Run(ctx context.Context) error {
 		fmt.Fprintln(c.output(), "Secrets Manager has begun to rotate the secret; licenser keys show tells when it is done.")
 		return nil
 	}
-	ring, err := c.read(ctx)
+	ring, err := c.change(ctx, func(ring token.Ring) (token.Ring, error) { return ring.Rotate(token.NewSecret(), c.clock()) })
 	if err != nil {
-		return err
-	}
-	if ring, err = ring.Rotate(token.NewSecret(), c.clock()); err != nil {
-		return err
-	}
-	if err := c.write(ctx, ring); err != nil {
 		return err
 	}
 	return show(c.output(), ring, c.clock())
@@ -178,14 +217,8 @@ func (c retireKeyCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--from %s: %w", c.From, err)
 	}
-	ring, err := c.read(ctx)
+	ring, err := c.change(ctx, func(ring token.Ring) (token.Ring, error) { return ring.Retire(c.KeyID, from) })
 	if err != nil {
-		return err
-	}
-	if ring, err = ring.Retire(c.KeyID, from); err != nil {
-		return err
-	}
-	if err := c.write(ctx, ring); err != nil {
 		return err
 	}
 	return show(c.output(), ring, c.clock())
@@ -230,6 +263,10 @@ func (c affectedKeysCommand) Run(ctx context.Context) error {
 			var answer struct{ LicenseKey string }
 			if err := api.get(ctx, licensePath(l.LicenseID)+"/key", nil, &answer); err != nil {
 				return err
+			}
+			if token.UnverifiedKeyID(answer.LicenseKey) == c.KeyID {
+				return fmt.Errorf("the secret %s still signs, so a new license key would be refused with the others; "+
+					"licenser keys show tells from when on another one signs", c.KeyID)
 			}
 			row = append(row, answer.LicenseKey)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -138,12 +139,27 @@ func TestKeysOnAWS(t *testing.T) {
 	}
 	var put string
 	var rotated map[string]any
+	stages := map[string]string{"AWSCURRENT": "read"}
 	endpoint := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
 		"GetSecretValue": func(map[string]any) (int, any) {
-			return http.StatusOK, map[string]any{"SecretString": string(text)}
+			return http.StatusOK, map[string]any{"SecretString": string(text), "VersionId": "read"}
 		},
 		"PutSecretValue": func(input map[string]any) (int, any) {
 			put = input["SecretString"].(string)
+			for _, stage := range input["VersionStages"].([]any) {
+				stages[stage.(string)] = "put"
+			}
+			return http.StatusOK, map[string]any{"VersionId": "put"}
+		},
+		"UpdateSecretVersionStage": func(input map[string]any) (int, any) {
+			stage := input["VersionStage"].(string)
+			if stages[stage] != input["RemoveFromVersionId"] {
+				return http.StatusBadRequest, map[string]string{"__type": "InvalidParameterException"}
+			}
+			delete(stages, stage)
+			if to, moves := input["MoveToVersionId"].(string); moves {
+				stages[stage] = to
+			}
 			return http.StatusOK, map[string]any{}
 		},
 		"RotateSecret": func(input map[string]any) (int, any) {
@@ -159,6 +175,16 @@ func TestKeysOnAWS(t *testing.T) {
 	}
 	if got, err := token.ParseRing([]byte(put)); err != nil || got.Current != ring.Current || got.Earlier[0].RefusedFrom.Year() != 2030 {
 		t.Errorf("put a ring of %d, %v", len(got.All()), err)
+	}
+	if !maps.Equal(stages, map[string]string{"AWSCURRENT": "put"}) {
+		t.Errorf("the stages are %v", stages)
+	}
+	stages["AWSCURRENT"] = "rotated meanwhile"
+	if err := retire.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "nothing is changed") {
+		t.Errorf("after a rotation: %v", err)
+	}
+	if !maps.Equal(stages, map[string]string{"AWSCURRENT": "rotated meanwhile"}) {
+		t.Errorf("the stages are %v", stages)
 	}
 	if err := (rotateKeysCommand{Function: "arn:of:rotate", ringPlace: place}).Run(t.Context()); err != nil {
 		t.Fatal(err)

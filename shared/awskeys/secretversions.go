@@ -66,6 +66,17 @@ func (s SecretVersions) PutPending(ctx context.Context, secretID, version string
 	return nil
 }
 
+// DropPending implements token.SecretVersions.
+func (s SecretVersions) DropPending(ctx context.Context, secretID, version string) error {
+	_, err := s.client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: &secretID, VersionStage: aws.String("AWSPENDING"), RemoveFromVersionId: &version,
+	})
+	if err != nil {
+		return fmt.Errorf("update secret version stage: %w", err)
+	}
+	return nil
+}
+
 // MakeCurrent moves the stage AWSCURRENT, and Secrets Manager moves AWSPREVIOUS to the version that loses it.
 func (s SecretVersions) MakeCurrent(ctx context.Context, secretID, from, to string) error {
 	_, err := s.client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{

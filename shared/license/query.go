@@ -73,6 +73,9 @@ var (
 	lastDate  = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 )
 
+// afterDates sorts after every date, however its second is written.
+const afterDates = "9999-12-31T24"
+
 // Dates answers bounds, both inclusive, of the expiration dates, as they are stored, of all licenses that Matches lets pass. Where
 // from is after to there are none.
 func (q Query) Dates() (from, to string) {
@@ -93,10 +96,9 @@ func (q Query) Dates() (from, to string) {
 	}
 	if last.Before(lastDate.Add(-dateSlack)) {
 		last = last.Add(dateSlack)
-	} else {
-		last = lastDate
+		return FormatDate(first), FormatDate(last)
 	}
-	return FormatDate(first), FormatDate(last)
+	return FormatDate(first), afterDates
 }
 
 // Matches tells whether the filters let a license pass.

@@ -25,8 +25,8 @@ const licenseKeySubject = "License Key"
 // for the log only: the caller must not learn how far a forgery came.
 var ErrInvalidLicenseKey = errors.New("invalid license key")
 
-// ErrSignature is the ErrInvalidLicenseKey of a key whose signature matches no secret of the ring.
-var ErrSignature = fmt.Errorf("%w: the signature matches no secret", ErrInvalidLicenseKey)
+// ErrSignature is the ErrInvalidLicenseKey of a key whose signature matches no secret of the ring that is in force.
+var ErrSignature = fmt.Errorf("%w: the signature matches no secret in force", ErrInvalidLicenseKey)
 
 // SignLicenseKey makes the license key of a license. The same license, secret and issuer give the same key.
 func SignLicenseKey(secret Secret, issuer string, l license.License) (string, error) {
@@ -44,6 +44,17 @@ func SignLicenseKey(secret Secret, issuer string, l license.License) (string, er
 	})
 	unsigned.Header["kid"] = secret.KeyID()
 	return unsigned.SignedString([]byte(secret))
+}
+
+// UnverifiedKeyID answers the kid in the header of a license key, and nothing where there is none. Anyone can have written it.
+func UnverifiedKeyID(key string) string {
+	segment, _, _ := strings.Cut(key, ".")
+	header, err := decodeObject(segment)
+	if err != nil {
+		return ""
+	}
+	kid, _ := header["kid"].(string)
+	return kid
 }
 
 // ReadLicenseKey answers the id of the license that the key is for, or ErrInvalidLicenseKey. Cheap checks
@@ -110,7 +121,7 @@ func (r Ring) verify(signed, signature string, now time.Time) error {
 			continue
 		}
 		if earlier.isRefused(now) {
-			return invalid("signed with the secret %s, which was retired", earlier.Secret.KeyID())
+			return fmt.Errorf("%w; the secret %s was retired", ErrSignature, earlier.Secret.KeyID())
 		}
 		return nil
 	}

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -20,8 +22,16 @@ type Secret string
 // NewSecret makes a secret of 260 random bits.
 func NewSecret() Secret { return Secret(rand.Text() + rand.Text()) }
 
-// String keeps the secret out of logs and errors.
-func (Secret) String() string { return "[license-key secret]" }
+// Format keeps the secret out of errors, whatever the verb.
+func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, secretText) }
+
+// LogValue keeps the secret out of logs.
+func (Secret) LogValue() slog.Value { return slog.StringValue(secretText) }
+
+// LogValue keeps the secrets out of logs, whose JSON would be the one that is stored.
+func (Ring) LogValue() slog.Value { return slog.StringValue(secretText) }
+
+const secretText = "[license-key secret]"
 
 // KeyID is the kid of the license keys that the secret signs: the thumbprint of RFC 7638 of the symmetric JWK.
 func (s Secret) KeyID() string {
@@ -116,18 +126,27 @@ func (r Ring) Signing(now time.Time) Secret {
 	return signing
 }
 
-// Rotate answers the ring in which next takes the place of the current secret, or an error where there is no room.
+// Rotate answers the ring in which next takes the place of the current secret, or an error where there is no room. Secrets whose
+// license keys are refused go.
 func (r Ring) Rotate(next Secret, now time.Time) (Ring, error) {
 	switch {
 	case next.isTooShort():
 		return Ring{}, fmt.Errorf("a secret must have at least %d bytes", minSecret)
-	case len(r.Earlier) == maxEarlier:
-		return Ring{}, fmt.Errorf("there are %d earlier secrets already, the most that are kept", maxEarlier)
 	case slices.Contains(r.All(), next):
 		return Ring{}, errors.New("the secret is in use already")
 	}
-	replaced := EarlierSecret{Secret: r.Current, Created: r.Created, Replaced: now}
-	return Ring{Current: next, Created: now, Earlier: append([]EarlierSecret{replaced}, r.Earlier...)}, nil
+	rotated := Ring{Current: next, Created: now, Earlier: []EarlierSecret{{Secret: r.Current, Created: r.Created, Replaced: now}}}
+	rotated.Earlier = append(rotated.Earlier, r.inForce(now)...)
+	if len(rotated.Earlier) > maxEarlier {
+		return Ring{}, fmt.Errorf("there are %d earlier secrets already, the most that are kept; retire some (licenser keys retire): "+
+			"those whose license keys are refused make room", maxEarlier)
+	}
+	return rotated, nil
+}
+
+// inForce answers the earlier secrets whose license keys are not refused at now.
+func (r Ring) inForce(now time.Time) []EarlierSecret {
+	return slices.DeleteFunc(slices.Clone(r.Earlier), func(e EarlierSecret) bool { return e.isRefused(now) })
 }
 
 // Retire answers the ring in which the license keys of an earlier secret are refused from a date on, inclusive. The error says what
@@ -173,7 +192,8 @@ func (r Ring) SignedUntil(kid string) (time.Time, error) {
 
 // Follows tells whether r is what Rotate made of before.
 func (r Ring) Follows(before Ring) bool {
-	return len(r.Earlier) > 0 && r.Earlier[0].Secret == before.Current && slices.EqualFunc(r.Earlier[1:], before.Earlier, EarlierSecret.equal)
+	return len(r.Earlier) > 0 && r.Earlier[0].Secret == before.Current &&
+		slices.EqualFunc(r.Earlier[1:], before.inForce(r.Created), EarlierSecret.equal)
 }
 
 // Secrets is the port to the ring. An error is a fault of ours, never of a license key.
@@ -197,6 +217,8 @@ type SecretVersions interface {
 	Get(ctx context.Context, secretID, version string) (Ring, error)
 	// PutPending makes a version with the stage AWSPENDING, once: put again, it must hold the same.
 	PutPending(ctx context.Context, secretID, version string, r Ring) error
+	// DropPending takes the stage AWSPENDING from a version.
+	DropPending(ctx context.Context, secretID, version string) error
 	// MakeCurrent moves the stage AWSCURRENT from one version to another.
 	MakeCurrent(ctx context.Context, secretID, from, to string) error
 }

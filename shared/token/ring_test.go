@@ -1,8 +1,11 @@
 package token_test
 
 import (
+	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -65,7 +68,7 @@ func TestRotate(t *testing.T) {
 		t.Errorf("retired, the moment before: %v", err)
 	}
 	for name, key := range map[string]string{"first": first, "without a kid": without} {
-		if _, err := token.ReadLicenseKey(rotated, key, now); !errors.Is(err, token.ErrInvalidLicenseKey) || errors.Is(err, token.ErrSignature) {
+		if _, err := token.ReadLicenseKey(rotated, key, now); !errors.Is(err, token.ErrSignature) || !errors.Is(err, token.ErrInvalidLicenseKey) {
 			t.Errorf("%s, retired: %v", name, err)
 		}
 	}
@@ -164,9 +167,34 @@ func TestFollows(t *testing.T) {
 	if after := rotate(t, before, next, now); !after.Follows(again) || again.Follows(after) || after.Follows(ring) {
 		t.Error("does not follow, or follows another")
 	}
-	again.Earlier[0].RefusedFrom = now
+	again.Earlier[0].RefusedFrom = now.AddDate(5, 0, 0)
 	if rotate(t, before, next, now).Follows(again) {
 		t.Error("follows a ring that was changed meanwhile")
+	}
+}
+
+// TestRefusedMakeRoom: a secret whose license keys are refused goes with the next rotation, and no other does.
+func TestRefusedMakeRoom(t *testing.T) {
+	full := ring
+	for range 50 {
+		full = rotate(t, full, token.NewSecret(), now)
+	}
+	full.Earlier[7].RefusedFrom, full.Earlier[8].RefusedFrom = now, now.Add(1)
+	after := rotate(t, full, next, now)
+	gone := full.Earlier[7].Secret
+	if len(after.Earlier) != 50 || slices.Contains(after.All(), gone) || !slices.Contains(after.All(), full.Earlier[8].Secret) {
+		t.Errorf("%d earlier secrets", len(after.Earlier))
+	}
+	if !after.Follows(full) {
+		t.Error("does not follow the full ring")
+	}
+	after.Earlier = slices.Delete(after.Earlier, 3, 4)
+	if after.Follows(full) {
+		t.Error("follows without a secret that is in force")
+	}
+	full.Earlier[7].RefusedFrom = time.Time{}
+	if _, err := full.Rotate(next, now); err == nil || !strings.Contains(err.Error(), "licenser keys retire") {
+		t.Errorf("full: %v", err)
 	}
 }
 
@@ -221,8 +249,24 @@ func TestParseRing(t *testing.T) {
 
 func TestRingDoesNotPrint(t *testing.T) {
 	r := rotate(t, ring, next, now)
-	if text := fmt.Sprintf("%v %+v %s %q", r, r, r, r); strings.Contains(text, "thirty-two") || strings.Contains(text, "comes after") {
-		t.Errorf("printed as %s", text)
+	var texts []string
+	for _, verb := range "vsqxXdtT" {
+		for _, flag := range []string{"", "+", "#", " "} {
+			for _, value := range []any{r, &r, r.Current, r.Earlier, map[string]token.Secret{"key": r.Current}} {
+				texts = append(texts, fmt.Sprintf("%"+flag+string(verb), value))
+			}
+		}
+	}
+	var log bytes.Buffer
+	for _, handler := range []slog.Handler{slog.NewJSONHandler(&log, nil), slog.NewTextHandler(&log, nil)} {
+		slog.New(handler).Info("ring", "ring", r, "secret", r.Current)
+	}
+	for _, text := range append(texts, log.String()) {
+		for _, s := range r.All() {
+			if strings.Contains(text, string(s)) || strings.Contains(text, hex.EncodeToString([]byte(s))) {
+				t.Errorf("printed as %s", text)
+			}
+		}
 	}
 }
 

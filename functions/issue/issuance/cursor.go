@@ -14,8 +14,9 @@ import (
 // cursors makes and reads the cursors of one list. A cursor carries a MAC over the list and the position, so it leads
 // nowhere but to the next page of the list that it came with.
 type cursors struct {
-	ring token.Ring
-	list string // what is listed, with its filters
+	ring    token.Ring
+	signing token.Secret // which all instances know
+	list    string       // what is listed, with its filters
 }
 
 // macSize is enough against forgery, as an attacker has to ask us about each guess.
@@ -26,7 +27,7 @@ func (i Issuer) cursors(ctx context.Context, list string) (cursors, error) {
 	if err != nil {
 		return cursors{}, fmt.Errorf("license-key secret: %w", err)
 	}
-	return cursors{ring, list}, nil
+	return cursors{ring, ring.Signing(i.Now()), list}, nil
 }
 
 // encode answers nothing for no position.
@@ -34,7 +35,7 @@ func (c cursors) encode(position string) string {
 	if position == "" {
 		return ""
 	}
-	return base64.RawURLEncoding.EncodeToString(append(c.mac(c.ring.Current, position), position...))
+	return base64.RawURLEncoding.EncodeToString(append(c.mac(c.signing, position), position...))
 }
 
 func (c cursors) decode(cursor string) (position string, ok bool) {

@@ -559,6 +559,34 @@ func TestBodyTooLarge(t *testing.T) {
 	}
 }
 
+// TestCursorAfterRotation: a cursor leads on at an instance that has not read the new secret yet.
+func TestCursorAfterRotation(t *testing.T) {
+	v := newVendor(t)
+	v.issue()
+	v.issue()
+	before, err := v.folder.Secrets.Ring(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotated, err := before.Rotate(token.NewSecret(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.issuer.Secrets = fixedRing(rotated)
+	cursor := v.call("GET", "/licenses", "", "", map[string]string{"limit": "1"}).Cursor
+	for name, ring := range map[string]token.Ring{"old": before, "new": rotated} {
+		v.issuer.Secrets = fixedRing(ring)
+		if a := v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor}); len(a.Licenses) != 1 {
+			t.Errorf("the %s ring: %d %s", name, a.status, a.text)
+		}
+	}
+}
+
+type fixedRing token.Ring
+
+func (r fixedRing) Ring(context.Context) (token.Ring, error)    { return token.Ring(r), nil }
+func (r fixedRing) Refresh(context.Context) (token.Ring, error) { return token.Ring(r), nil }
+
 // TestForgedCursor: a cursor leads to the next page of its own list only.
 func TestForgedCursor(t *testing.T) {
 	v := newVendor(t)

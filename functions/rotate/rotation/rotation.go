@@ -73,7 +73,7 @@ func (r Rotator) steps() map[string]func(ctx context.Context, e Event, inForce s
 	return map[string]func(context.Context, Event, string) error{
 		"createSecret": r.create, "create_secret": r.create,
 		"setSecret": nothing, "set_secret": nothing,
-		"testSecret": r.test, "test_secret": r.test,
+		"testSecret": r.testAlone, "test_secret": r.testAlone,
 		"finishSecret": r.finish, "finish_secret": r.finish,
 	}
 }
@@ -87,20 +87,59 @@ func versionIn(stages map[string][]string, stage string) string {
 	return ""
 }
 
-// create makes the ring with a new secret. After a crash behind the put the next try finds it, and leaves it as it is.
+// maxDuration bounds the time from createSecret to finishSecret. The new secret signs a token.SigningDelay after it was made, and
+// every process must have read it by then: within the five minutes for which it keeps a ring, counted from the end of the rotation.
+const maxDuration = 2 * time.Minute
+
+// create makes the ring with a new secret. After a crash behind the put the next try finds it, and leaves it as it is. One that
+// cannot be finished any more loses its stage, because a version cannot be given another value: the next rotation begins anew.
 func (r Rotator) create(ctx context.Context, e Event, inForce string) error {
-	if _, err := r.Versions.Get(ctx, e.SecretID, e.Version); !errors.Is(err, token.ErrNoSecretValue) {
-		return err
-	}
 	ring, err := r.Versions.Get(ctx, e.SecretID, inForce)
 	if err != nil {
 		return fmt.Errorf("current version: %w", err)
+	}
+	made, err := r.Versions.Get(ctx, e.SecretID, e.Version)
+	switch {
+	case err == nil:
+		unfit := r.check(made, ring)
+		if unfit == nil {
+			return nil
+		}
+		return errors.Join(unfit, r.Versions.DropPending(ctx, e.SecretID, e.Version))
+	case !errors.Is(err, token.ErrNoSecretValue):
+		return err
 	}
 	next, err := ring.Rotate(token.NewSecret(), r.Now().UTC().Truncate(time.Millisecond))
 	if err != nil {
 		return err
 	}
 	return r.Versions.PutPending(ctx, e.SecretID, e.Version, next)
+}
+
+// check says why a pending ring cannot take the place of the one in force.
+func (r Rotator) check(next, inForce token.Ring) error {
+	switch {
+	case !next.Follows(inForce):
+		return errors.New("the current version was changed after the pending one was made from it; start the rotation again")
+	case r.Now().Sub(next.Created) > maxDuration:
+		return fmt.Errorf("the pending version was made more than %v ago and would sign before everyone knows it; start the rotation again", maxDuration)
+	}
+	return nil
+}
+
+// testAlone is testSecret. Secrets Manager also takes that step alone, when a schedule is set that does not begin with a rotation, to
+// see whether the function works: with a version that has no value, or a copy of the current one
+// (https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RotateSecret.html, RotateImmediately).
+func (r Rotator) testAlone(ctx context.Context, e Event, inForce string) error {
+	ring, err := r.Versions.Get(ctx, e.SecretID, inForce)
+	if err != nil {
+		return fmt.Errorf("current version: %w", err)
+	}
+	next, err := r.Versions.Get(ctx, e.SecretID, e.Version)
+	if errors.Is(err, token.ErrNoSecretValue) || err == nil && next.Current == ring.Current {
+		return r.signAndRead(ring)
+	}
+	return r.test(ctx, e, inForce)
 }
 
 // test wants a pending ring that signs, and reads license keys of every secret that is in force.
@@ -113,9 +152,8 @@ func (r Rotator) test(ctx context.Context, e Event, inForce string) error {
 	if err != nil {
 		return fmt.Errorf("current version: %w", err)
 	}
-	if !next.Follows(ring) {
-		return fmt.Errorf("the current version was changed after version %s was made from it; "+
-			"cancel the rotation (aws secretsmanager cancel-rotate-secret), take %s from the version, and start it again", e.Version, pending)
+	if err := r.check(next, ring); err != nil {
+		return err
 	}
 	return r.signAndRead(next)
 }

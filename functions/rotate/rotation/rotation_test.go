@@ -87,6 +87,13 @@ func (v *versions) PutPending(_ context.Context, secret, version string, r token
 	})
 }
 
+func (v *versions) DropPending(_ context.Context, secret, version string) error {
+	return v.call(secret, func() error {
+		v.stages[version] = slices.DeleteFunc(v.stages[version], func(stage string) bool { return stage == "AWSPENDING" })
+		return nil
+	})
+}
+
 func (v *versions) MakeCurrent(_ context.Context, secret, from, to string) error {
 	return v.call(secret, func() error {
 		if !slices.Contains(v.stages[from], "AWSCURRENT") {
@@ -216,6 +223,69 @@ func TestRefused(t *testing.T) {
 			}
 			if slices.Contains(v.stages[version], "AWSCURRENT") {
 				t.Error("the version is current")
+			}
+		})
+	}
+}
+
+// TestUnfitPending: a version that can be finished no more makes room for the next rotation.
+func TestUnfitPending(t *testing.T) {
+	for name, test := range map[string]struct {
+		spoil func(*versions)
+		want  string
+	}{
+		"too late": {func(v *versions) {
+			rotated, err := v.rings["first"].Rotate(token.NewSecret(), licensetest.Now.Add(-2*time.Minute-time.Millisecond))
+			if err != nil {
+				t.Fatal(err)
+			}
+			v.rings[version] = rotated
+		}, "more than 2m0s ago"},
+		"of another ring": {func(v *versions) { v.rings[version] = token.Ring{Current: token.NewSecret(), Created: licensetest.Now} }, "was changed after"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVersions(t)
+			test.spoil(v)
+			r, _ := newRotator(v)
+			for _, step := range []string{"testSecret", "finishSecret", "createSecret"} {
+				_, err := r.Handle(t.Context(), rotation.Event{Step: step, SecretID: secretID, Version: version})
+				if err == nil || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("%s: %v", step, err)
+				}
+			}
+			if len(v.stages[version]) != 0 {
+				t.Fatalf("the version is %v", v.stages[version])
+			}
+			const next = "the-next"
+			v.stages[next] = []string{"AWSPENDING"}
+			for _, step := range steps {
+				if _, err := r.Handle(t.Context(), rotation.Event{Step: step, SecretID: secretID, Version: next}); err != nil {
+					t.Errorf("the next rotation: %s: %v", step, err)
+				}
+			}
+			if len(v.current().Earlier) != 1 {
+				t.Error("the next rotation changed nothing")
+			}
+		})
+	}
+}
+
+// TestOfConfiguration: testSecret comes alone, and changes nothing.
+func TestOfConfiguration(t *testing.T) {
+	for name, prepare := range map[string]func(*versions){
+		"empty": func(*versions) {},
+		"copy":  func(v *versions) { v.rings[version] = v.rings["first"] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVersions(t)
+			prepare(v)
+			r, _ := newRotator(v)
+			if _, err := r.Handle(t.Context(), rotation.Event{Step: "testSecret", SecretID: secretID, Version: version}); err != nil {
+				t.Error(err)
+			}
+			v.rings["first"] = token.Ring{Current: "short"}
+			if _, err := r.Handle(t.Context(), rotation.Event{Step: "testSecret", SecretID: secretID, Version: version}); err == nil {
+				t.Error("a ring that cannot sign passes")
 			}
 		})
 	}

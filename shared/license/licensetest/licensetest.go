@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -88,6 +89,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Harness) {
 		"List/Customer":                    listCustomer,
 		"List/Status":                      listStatus,
 		"List/ExpiringBefore":              listExpiringBefore,
+		"List/LastMoment":                  listLastMoment,
 		"List/Bounded":                     listBounded,
 		"List/Empty":                       listEmpty,
 		"ContextEnded":                     contextEnded,
@@ -476,6 +478,30 @@ func listExpiringBefore(t *testing.T, h Harness) {
 	got := listAll(t, h, license.Query{ExpiringBefore: Now.AddDate(2, 0, 0), Limit: 2})
 	if len(got) != len(licenses) || got[0] != renewed.ID {
 		t.Errorf("of all, the renewed license %s is not the first: %v", renewed.ID, got)
+	}
+}
+
+// listLastMoment: dates are texts where they are stored, and the last ones are written in several ways.
+func listLastMoment(t *testing.T, h Harness) {
+	var want []string
+	for _, date := range []string{"9999-12-31T23:59:59.000Z", "9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59Z"} {
+		l := Issue(t)
+		mustCreate(t, h, l)
+		record, err := h.Record(t.Context(), l.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		record["expirationdate"] = date
+		if err := h.PutRecord(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, l.ID)
+	}
+	got := listAll(t, h, license.Query{Status: license.Active, Now: Now, Limit: 2})
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -32,9 +32,9 @@ type cost struct{ requests, duration, dynamoDB, kms float64 }
 
 func (c cost) sum() float64 { return c.requests + c.duration + c.dynamoDB + c.kms }
 
-// costOf takes the function's memory in MB. Lambda bills whole milliseconds.
+// costOf takes the function's memory in MB.
 func costOf(r result, megabytes float64) cost {
-	c := cost{requests: perRequest, duration: math.Ceil(mean(r.warm)*1000) / 1000 * megabytes / 1024 * perGigabyteSec}
+	c := cost{requests: perRequest, duration: billed(r.warm) * megabytes / 1024 * perGigabyteSec}
 	for name, calls := range r.calls {
 		part := price[name] * float64(calls) / float64(len(r.warm))
 		if name == "Sign" {
@@ -44,6 +44,15 @@ func costOf(r result, megabytes float64) cost {
 		}
 	}
 	return c
+}
+
+// billed is the mean of durations in seconds, each rounded up to a millisecond as Lambda does.
+func billed(durations []float64) float64 {
+	var sum float64
+	for _, d := range durations {
+		sum += math.Ceil(d*1000) / 1000
+	}
+	return sum / float64(len(durations))
 }
 
 // fleet is the cost where each license is verified once a day by one installation: one verification of nine is signed.

@@ -24,7 +24,7 @@ type bench struct {
 	Bin      string        `help:"Folder of the binaries verify, floor and licenser." default:"bin/bench" type:"path"`
 	Rounds   int           `help:"Processes of each kind that are started." default:"20"`
 	Licenses int           `help:"Verifications by each process: the first, and then warm ones." default:"101"`
-	Seconds  time.Duration `help:"How long each load on the local server lasts." default:"2s"`
+	LoadTime time.Duration `help:"How long each load on the local server lasts." default:"2s"`
 	Strict   bool          `help:"End with status 1 where a target is missed."`
 
 	missed int
@@ -140,7 +140,7 @@ func (b *bench) costs(floor, table, signed result) error {
 }
 
 func (b *bench) servers() error {
-	rsa, err := rsaRate(b.Seconds)
+	rsa, err := rsaRate(b.LoadTime)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (b *bench) servers() error {
 			}
 			fmt.Fprintf(b.out, "%s\t%d\t", name, licenses)
 			for _, n := range connections {
-				rate, err := s.load(requests, n, b.Seconds)
+				rate, err := s.load(requests, n, b.LoadTime)
 				if err != nil {
 					return err
 				}

@@ -5,12 +5,14 @@ package verification
 import (
 	"context"
 	"crypto/rsa"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/license"
@@ -110,18 +112,16 @@ func licenseKey(r api.Request) (string, error) {
 	if err != nil {
 		return "", errBadRequest
 	}
-	var object map[string]json.RawMessage
-	if json.Unmarshal(body, &object) != nil || object == nil {
+	var object *struct {
+		LicenseKey *string `json:"licensekey"`
+	}
+	if json.Unmarshal(body, &object, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil || object == nil {
 		return "", errBadRequest
 	}
-	var key *string
-	if raw, present := object["licensekey"]; present && json.Unmarshal(raw, &key) != nil {
-		return "", errBadRequest
-	}
-	if key == nil || *key == "" {
+	if object.LicenseKey == nil || *object.LicenseKey == "" {
 		return "", errMissingLicenseKey
 	}
-	return *key, nil
+	return *object.LicenseKey, nil
 }
 
 func usable(l license.License, now time.Time) error {

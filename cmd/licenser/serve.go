@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"text/template"
 	"time"
@@ -53,6 +54,7 @@ func (c serveCommand) Run(ctx context.Context) error {
 	if c.out == nil {
 		c.out, c.log = os.Stdout, os.Stderr
 	}
+	collectLessOften()
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (choose another address with --listen): %w", c.Listen, err)
@@ -127,6 +129,14 @@ func (c serveCommand) gateway(folder *embedded.Folder, checkpoints checkpoints, 
 func (c serveCommand) stream(folder *embedded.Folder, log *slog.Logger) *stream {
 	auditor := auditing.Auditor{Recorder: audit.Recorder{Store: folder.AuditTrail}, Log: log}
 	return &stream{changes: folder.Changes, handle: auditor.Handle, failures: filepath.Join(c.Data, "audit-failures"), log: log}
+}
+
+// collectLessOften trades some tens of megabytes for a fifth more verifications a second: a request leaves garbage, and next to
+// nothing that stays. GOGC says otherwise.
+func collectLessOften() {
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(400)
+	}
 }
 
 // shutdownTimeout bounds how long a stop waits for requests that have begun.

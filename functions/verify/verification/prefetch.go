@@ -14,7 +14,7 @@ const (
 	prefetchTimeout = 3 * time.Second
 	// startDelay bounds what a start waits for it. The first verification waits for what is still missing, so that it makes no
 	// difference to its product where the time is spent; and the event is fetched meanwhile.
-	startDelay = 4 * time.Millisecond
+	startDelay = 3 * time.Millisecond
 )
 
 // noLicense is an id that no license has.

@@ -176,24 +176,32 @@ func (r Ring) SignedUntil(kid string) (time.Time, error) {
 	if i < 0 {
 		return time.Time{}, fmt.Errorf("no secret has the id %s", kid)
 	}
-	until := r.Earlier[i].Replaced
-	if until.IsZero() {
+	replaced := r.Earlier[i].Replaced
+	if replaced.IsZero() {
 		return time.Time{}, nil
 	}
-	until = until.Add(SigningDelay)
-	for _, next := range slices.Backward(r.Earlier[:i]) {
-		if next.RefusedFrom.IsZero() && !next.Replaced.Before(until) {
+	newer := append([]EarlierSecret{{Secret: r.Current, Created: r.Created}}, r.Earlier[:i]...)
+	for _, next := range slices.Backward(newer) {
+		replaced = latest(replaced, next.Created) // which differ where Rotate has dropped a secret between the two
+		if next.RefusedFrom.IsZero() && !next.Replaced.Before(replaced.Add(SigningDelay)) {
 			break
 		}
-		until = next.Replaced.Add(SigningDelay)
+		replaced = latest(replaced, next.Replaced)
 	}
-	return until.Add(time.Hour), nil
+	return replaced.Add(SigningDelay + time.Hour), nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Follows tells whether r is what Rotate made of before.
 func (r Ring) Follows(before Ring) bool {
-	return len(r.Earlier) > 0 && r.Earlier[0].Secret == before.Current &&
-		slices.EqualFunc(r.Earlier[1:], before.inForce(r.Created), EarlierSecret.equal)
+	replaced := EarlierSecret{Secret: before.Current, Created: before.Created, Replaced: r.Created}
+	return slices.EqualFunc(r.Earlier, append([]EarlierSecret{replaced}, before.inForce(r.Created)...), EarlierSecret.equal)
 }
 
 // Secrets is the port to the ring. An error is a fault of ours, never of a license key.

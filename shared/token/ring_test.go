@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -152,6 +153,36 @@ func TestSignedUntil(t *testing.T) {
 	}
 }
 
+// TestSignedUntilHolds lets secrets be rotated, retired and dropped at random: none of them signs behind the instant that SignedUntil
+// answers, but for the hour.
+func TestSignedUntilHolds(t *testing.T) {
+	for seed := range uint64(20) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		r, signed := ring, map[token.Secret]time.Time{}
+		for minute := range 300 {
+			at := now.Add(time.Duration(minute) * time.Minute)
+			switch random.IntN(20) {
+			case 0, 1:
+				r = rotate(t, r, token.NewSecret(), at)
+			case 2:
+				if all := r.All(); len(all) > 1 {
+					retired, err := r.Retire(all[1+random.IntN(len(all)-1)].KeyID(), at.Add(time.Duration(random.IntN(30))*time.Minute))
+					if err != nil {
+						t.Fatal(err)
+					}
+					r = retired
+				}
+			}
+			signed[r.Signing(at)] = at
+			for _, s := range r.All() {
+				if until, err := r.SignedUntil(s.KeyID()); err != nil || !until.IsZero() && signed[s].Add(time.Hour).After(until) {
+					t.Fatalf("seed %d, minute %d: it signed at %s, and SignedUntil says %s, %v", seed, minute, signed[s], until, err)
+				}
+			}
+		}
+	}
+}
+
 // TestFollows: dates are compared as instants, whatever zone they are written in.
 func TestFollows(t *testing.T) {
 	const stored = `{"key":"0123456789abcdef0123456789abcdef","earlier":[
@@ -170,6 +201,17 @@ func TestFollows(t *testing.T) {
 	again.Earlier[0].RefusedFrom = now.AddDate(5, 0, 0)
 	if rotate(t, before, next, now).Follows(again) {
 		t.Error("follows a ring that was changed meanwhile")
+	}
+	for name, change := range map[string]func(*token.EarlierSecret){
+		"retired":            func(e *token.EarlierSecret) { e.RefusedFrom = now },
+		"of another age":     func(e *token.EarlierSecret) { e.Created = now.Add(-time.Hour) },
+		"replaced elsewhen":  func(e *token.EarlierSecret) { e.Replaced = now.Add(time.Hour) },
+		"of another content": func(e *token.EarlierSecret) { e.Secret = token.NewSecret() },
+	} {
+		after := rotate(t, before, next, now)
+		if change(&after.Earlier[0]); after.Follows(before) {
+			t.Errorf("follows with the replaced secret %s", name)
+		}
 	}
 }
 

@@ -294,7 +294,7 @@ func TestList(t *testing.T) {
 			"KeyConditionExpression":"#partition = :partition AND #date BETWEEN :from AND :to","ScanIndexForward":false,"Limit":3,
 			"ExpressionAttributeNames":{"#partition":"collection","#date":"expirationdate"},
 			"ExpressionAttributeValues":{":partition":{"S":"licenses"},
-				":from":{"S":"0001-01-01T00:00:00.000Z"},":to":{"S":"2026-11-02T12:00:00.000Z"}},
+				":from":{"S":"0"},":to":{"S":"2026-11-02T12:00:00.000Z"}},
 			"ExclusiveStartKey":{"collection":{"S":"licenses"},"expirationdate":{"S":"2026-10-30"},"licenseid":{"S":"an-id"}}}`)
 	})
 	t.Run("Bounded", func(t *testing.T) { // a page that nothing fills costs MaxReads queries, and leads on

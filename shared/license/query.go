@@ -55,7 +55,12 @@ func (q Query) Index() Index {
 }
 
 // Standing is the status of a license as far as it does not depend on the time: Revoked, Suspended or Active.
-func (l License) Standing() Status { return l.Status(time.Time{}) }
+func (l License) Standing() Status {
+	if status := l.Status(time.Time{}); status == Revoked || status == Suspended {
+		return status
+	}
+	return Active // whatever its date, which may be the zero time too
+}
 
 // Standing is that of the licenses that have the Status of the query.
 func (q Query) Standing() Status {
@@ -68,18 +73,17 @@ func (q Query) Standing() Status {
 // dateSlack is how far a date of another tool's, which may have a zone, can sort from where it belongs.
 const dateSlack = 24 * time.Hour
 
-var (
-	firstDate = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
-	lastDate  = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+// What sorts before and after every date that ParseDate reads, however it is written: as they begin with a digit, and go on with
+// one.
+const (
+	beforeDates = "0"
+	afterDates  = ":"
 )
-
-// afterDates sorts after every date, however its second is written.
-const afterDates = "9999-12-31T24"
 
 // Dates answers bounds, both inclusive, of the expiration dates, as they are stored, of all licenses that Matches lets pass. Where
 // from is after to there are none.
 func (q Query) Dates() (from, to string) {
-	first, last := firstDate, lastDate
+	var first, last time.Time // zero: no bound
 	switch q.Status {
 	case Active:
 		first = q.Now
@@ -88,17 +92,17 @@ func (q Query) Dates() (from, to string) {
 	case Expired:
 		last = q.Now
 	}
-	if !q.ExpiringBefore.IsZero() && q.ExpiringBefore.Before(last) {
+	if !q.ExpiringBefore.IsZero() && (last.IsZero() || q.ExpiringBefore.Before(last)) {
 		last = q.ExpiringBefore
 	}
-	if first.After(firstDate) {
-		first = first.Add(-dateSlack)
+	from, to = beforeDates, afterDates
+	if !first.IsZero() {
+		from = FormatDate(first.Add(-dateSlack))
 	}
-	if last.Before(lastDate.Add(-dateSlack)) {
-		last = last.Add(dateSlack)
-		return FormatDate(first), FormatDate(last)
+	if end := last.Add(dateSlack); !last.IsZero() && end.UTC().Year() <= 9999 {
+		to = FormatDate(end)
 	}
-	return FormatDate(first), afterDates
+	return from, to
 }
 
 // Matches tells whether the filters let a license pass.

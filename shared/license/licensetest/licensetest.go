@@ -89,7 +89,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Harness) {
 		"List/Customer":                    listCustomer,
 		"List/Status":                      listStatus,
 		"List/ExpiringBefore":              listExpiringBefore,
-		"List/LastMoment":                  listLastMoment,
+		"List/FirstAndLast":                listFirstAndLast,
 		"List/Bounded":                     listBounded,
 		"List/Empty":                       listEmpty,
 		"ContextEnded":                     contextEnded,
@@ -481,27 +481,43 @@ func listExpiringBefore(t *testing.T, h Harness) {
 	}
 }
 
-// listLastMoment: dates are texts where they are stored, and the last ones are written in several ways.
-func listLastMoment(t *testing.T, h Harness) {
-	var want []string
-	for _, date := range []string{"9999-12-31T23:59:59.000Z", "9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59Z"} {
-		l := Issue(t)
-		mustCreate(t, h, l)
-		record, err := h.Record(t.Context(), l.ID)
-		if err != nil {
-			t.Fatal(err)
+// listFirstAndLast: dates are texts where they are stored, and the first and the last ones are written in several ways.
+func listFirstAndLast(t *testing.T, h Harness) {
+	put := func(dates ...string) (ids []string) {
+		for _, date := range dates {
+			l := Issue(t)
+			mustCreate(t, h, l)
+			record, err := h.Record(t.Context(), l.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			record["expirationdate"] = date
+			if err := h.PutRecord(t.Context(), record); err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, l.ID)
 		}
-		record["expirationdate"] = date
-		if err := h.PutRecord(t.Context(), record); err != nil {
-			t.Fatal(err)
-		}
-		want = append(want, l.ID)
+		return ids
 	}
-	got := listAll(t, h, license.Query{Status: license.Active, Now: Now, Limit: 2})
-	slices.Sort(want)
-	slices.Sort(got)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	last := put("9999-12-31T23:59:59.000Z", "9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59Z", "9999-12-31t23:59:59.9z", "9999-12-31")
+	first := put("0001-01-01", "0001-01-01T00:00:00", "0001-01-01T00:00:00.000Z", "0001-01-01 00:00")
+	end := time.Date(9999, 12, 31, 23, 59, 59, int(999*time.Millisecond), time.UTC)
+	for name, test := range map[string]struct {
+		query license.Query
+		want  []string
+	}{
+		"active":                   {license.Query{Status: license.Active, Now: Now, Limit: 2}, last},
+		"expired":                  {license.Query{Status: license.Expired, Now: Now, Limit: 2}, first},
+		"before the last moment":   {license.Query{ExpiringBefore: end, Limit: 2}, slices.Concat(first, last[:1], last[2:])},
+		"active, before that":      {license.Query{Status: license.Active, Now: Now, ExpiringBefore: end, Limit: 2}, slices.Concat(last[:1], last[2:])},
+		"active, before a past":    {license.Query{Status: license.Active, Now: Now, ExpiringBefore: Now.AddDate(-1, 0, 0), Limit: 2}, nil},
+		"before the second moment": {license.Query{ExpiringBefore: time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC), Limit: 2}, first},
+	} {
+		got, want := listAll(t, h, test.query), slices.Sorted(slices.Values(test.want))
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -55,56 +56,64 @@ func (p ringPlace) read(ctx context.Context) (token.Ring, error) {
 	if p.Data != "" {
 		return embedded.ReadRing(p.Data)
 	}
-	ring, _, err := p.readVersion(ctx)
-	return ring, err
-}
-
-// readVersion answers the ring in Secrets Manager, and the id of the version that holds it.
-func (p ringPlace) readVersion(ctx context.Context) (token.Ring, string, error) {
 	client, err := newSecretsManager(ctx)
 	if err != nil {
-		return token.Ring{}, "", err
+		return token.Ring{}, err
 	}
-	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &p.Secret})
-	if err != nil {
-		return token.Ring{}, "", err
-	}
-	ring, err := token.ParseRing([]byte(aws.ToString(out.SecretString)))
-	return ring, aws.ToString(out.VersionId), err
-}
-
-// change puts what becomes of the ring in its place, unless another change has come first.
-func (p ringPlace) change(ctx context.Context, of func(token.Ring) (token.Ring, error)) (token.Ring, error) {
-	if p.Data != "" {
-		ring, err := embedded.ReadRing(p.Data)
-		if err == nil {
-			ring, err = of(ring)
-		}
-		if err == nil {
-			err = embedded.WriteRing(p.Data, ring)
-		}
-		return ring, err
-	}
-	ring, version, err := p.readVersion(ctx)
-	if err == nil {
-		ring, err = of(ring)
-	}
-	if err == nil {
-		err = p.replace(ctx, version, ring)
-	}
+	ring, _, err := p.readVersion(ctx, client)
 	return ring, err
 }
 
-// changing is the stage of a version that is about to become the current one.
-const changing = "LICENSER"
+// change puts what becomes of the ring in its place, in Secrets Manager unless another change has come first.
+func (p ringPlace) change(ctx context.Context, of func(token.Ring) (token.Ring, error)) (token.Ring, error) {
+	if p.Data != "" {
+		return p.changeFile(of)
+	}
+	client, err := newSecretsManager(ctx)
+	if err != nil {
+		return token.Ring{}, err
+	}
+	ring, read, err := p.readVersion(ctx, client)
+	if err != nil {
+		return token.Ring{}, err
+	}
+	if ring, err = of(ring); err != nil {
+		return token.Ring{}, err
+	}
+	return ring, p.replace(ctx, client, read, ring)
+}
+
+func (p ringPlace) changeFile(of func(token.Ring) (token.Ring, error)) (token.Ring, error) {
+	ring, err := embedded.ReadRing(p.Data)
+	if err != nil {
+		return token.Ring{}, err
+	}
+	if ring, err = of(ring); err != nil {
+		return token.Ring{}, err
+	}
+	return ring, embedded.WriteRing(p.Data, ring)
+}
+
+// The stages of versions that matter here.
+const (
+	current  = "AWSCURRENT"
+	pending  = "AWSPENDING"
+	changing = "LICENSER" // of a version that is about to become the current one
+)
+
+// readVersion answers the current ring in Secrets Manager, and the version that holds it.
+func (p ringPlace) readVersion(ctx context.Context, client *secretsmanager.Client) (token.Ring, *secretsmanager.GetSecretValueOutput, error) {
+	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &p.Secret})
+	if err != nil {
+		return token.Ring{}, nil, err
+	}
+	ring, err := token.ParseRing([]byte(aws.ToString(out.SecretString)))
+	return ring, out, err
+}
 
 // replace puts the ring into a version of its own, and then moves AWSCURRENT to it from the version that was read: where a rotation has
 // moved that meanwhile, Secrets Manager refuses, and nothing is changed. A crash before leaves a version that nobody reads.
-func (p ringPlace) replace(ctx context.Context, version string, ring token.Ring) error {
-	client, err := newSecretsManager(ctx)
-	if err != nil {
-		return err
-	}
+func (p ringPlace) replace(ctx context.Context, client *secretsmanager.Client, read *secretsmanager.GetSecretValueOutput, ring token.Ring) error {
 	text, err := ring.Marshal()
 	if err != nil {
 		return err
@@ -115,16 +124,45 @@ func (p ringPlace) replace(ctx context.Context, version string, ring token.Ring)
 	if err != nil {
 		return err
 	}
-	_, err = client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
-		SecretId: &p.Secret, VersionStage: aws.String("AWSCURRENT"), RemoveFromVersionId: &version, MoveToVersionId: put.VersionId,
-	})
-	if err != nil {
-		err = fmt.Errorf("the secret was changed meanwhile, or cannot be: nothing is changed, try again: %w", err)
+	if err := p.makeCurrent(ctx, client, read, put.VersionId); err != nil {
+		return errors.Join(err, p.moveStage(ctx, client, changing, put.VersionId, nil))
 	}
-	_, errStage := client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
-		SecretId: &p.Secret, VersionStage: aws.String(changing), RemoveFromVersionId: put.VersionId,
+	if err := p.moveStage(ctx, client, changing, put.VersionId, nil); err != nil {
+		return fmt.Errorf("the secret is changed; its version has kept the stage %s, which does no harm: %w", changing, err)
+	}
+	return nil
+}
+
+// makeCurrent also takes AWSPENDING from the version that is replaced, where the last rotation has left it: as long as it is on another
+// version than AWSCURRENT is, no rotation can begin (https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RotateSecret.html).
+func (p ringPlace) makeCurrent(ctx context.Context, client *secretsmanager.Client, read *secretsmanager.GetSecretValueOutput, to *string) error {
+	if slices.Contains(read.VersionStages, pending) {
+		if err := p.moveStage(ctx, client, pending, read.VersionId, nil); err != nil {
+			return fmt.Errorf("nothing is changed, try again: %w", err)
+		}
+	}
+	err := p.moveStage(ctx, client, current, read.VersionId, to)
+	if err == nil {
+		return nil
+	}
+	// The SDK repeats a call whose reply was lost, and the repetition is refused where the first one took effect.
+	_, now, errRead := p.readVersion(ctx, client)
+	switch {
+	case errRead != nil:
+		return fmt.Errorf("nobody knows whether the secret is changed, licenser keys show tells: %w", errors.Join(err, errRead))
+	case aws.ToString(now.VersionId) == aws.ToString(to):
+		return nil
+	default:
+		return fmt.Errorf("the secret was changed meanwhile, or cannot be: nothing is changed, try again: %w", err)
+	}
+}
+
+// moveStage takes a stage from one version, and gives it to the other unless that is nil.
+func (p ringPlace) moveStage(ctx context.Context, client *secretsmanager.Client, stage string, from, to *string) error {
+	_, err := client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: &p.Secret, VersionStage: &stage, RemoveFromVersionId: from, MoveToVersionId: to,
 	})
-	return errors.Join(err, errStage)
+	return err
 }
 
 func newSecretsManager(ctx context.Context) (*secretsmanager.Client, error) {

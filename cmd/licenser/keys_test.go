@@ -3,13 +3,15 @@ package main
 import (
 	"bytes"
 	"encoding/csv"
+	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/lambdatest"
@@ -51,12 +53,16 @@ func TestKeys(t *testing.T) {
 		t.Errorf("printed\n%s", &out)
 	}
 
+	affected := affectedKeysCommand{KeyID: leaked.Current.KeyID(), LicenseKeys: true, vendorAPI: vendorAPI{server.URL}, ringPlace: place}
+	if err := affected.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "still signs") || strings.Contains(out.String(), oldKey) {
+		t.Errorf("keys of the secret that leaked, before another one signs: %v", err)
+	}
+
 	date := time.Now().UTC().Add(time.Hour).Truncate(time.Millisecond)
 	if err := (retireKeyCommand{KeyID: leaked.Current.KeyID(), From: date.Format(time.RFC3339Nano), ringPlace: place}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	out.Reset()
-	affected := affectedKeysCommand{KeyID: leaked.Current.KeyID(), LicenseKeys: true, vendorAPI: vendorAPI{server.URL}, ringPlace: place}
 	if err := affected.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -127,8 +133,66 @@ func TestKeysRefused(t *testing.T) {
 	}
 }
 
-// TestKeysOnAWS: the same on Secrets Manager; there the rotate function rotates.
-func TestKeysOnAWS(t *testing.T) {
+// secretVersions is a secret in Secrets Manager, with at most one version for each stage.
+type secretVersions struct {
+	values map[string]string // by version
+	stages map[string]string // the version that has the stage
+
+	cut     string // a stage whose next move takes effect, and the reply is lost
+	refused string // a stage that nobody may move
+	rotated map[string]any
+}
+
+func (v *secretVersions) operations() map[string]lambdatest.Operation {
+	refused := lambdatest.Fault(http.StatusBadRequest, "InvalidParameterException")
+	return map[string]lambdatest.Operation{
+		"GetSecretValue": func(map[string]any) (int, any) {
+			id := v.stages["AWSCURRENT"]
+			var stages []string
+			for stage, version := range v.stages {
+				if version == id {
+					stages = append(stages, stage)
+				}
+			}
+			return http.StatusOK, map[string]any{"SecretString": v.values[id], "VersionId": id, "VersionStages": stages}
+		},
+		"PutSecretValue": func(input map[string]any) (int, any) {
+			id := fmt.Sprintf("version-%d", len(v.values)+1)
+			v.values[id] = input["SecretString"].(string)
+			for _, stage := range input["VersionStages"].([]any) {
+				v.stages[stage.(string)] = id
+			}
+			return http.StatusOK, map[string]any{"VersionId": id}
+		},
+		"UpdateSecretVersionStage": func(input map[string]any) (int, any) {
+			stage := input["VersionStage"].(string)
+			if v.stages[stage] != input["RemoveFromVersionId"] || stage == v.refused {
+				return refused(input)
+			}
+			if stage == "AWSCURRENT" {
+				v.stages["AWSPREVIOUS"] = v.stages[stage]
+			}
+			delete(v.stages, stage)
+			if to, moves := input["MoveToVersionId"].(string); moves {
+				v.stages[stage] = to
+			}
+			if stage == v.cut {
+				v.cut = ""
+				return http.StatusInternalServerError, map[string]string{"__type": "InternalServiceError"}
+			}
+			return http.StatusOK, map[string]any{}
+		},
+		"RotateSecret": func(input map[string]any) (int, any) {
+			v.rotated = input
+			return http.StatusOK, map[string]any{}
+		},
+	}
+}
+
+// newSecretVersions is a secret that was rotated, and the ring in it. As Secrets Manager documents it, a rotation may leave both stages
+// on its version.
+func newSecretVersions(t *testing.T) (*secretVersions, token.Ring) {
+	t.Helper()
 	ring, err := token.Ring{Current: token.NewSecret()}.Rotate(token.NewSecret(), time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -137,60 +201,78 @@ func TestKeysOnAWS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var put string
-	var rotated map[string]any
-	stages := map[string]string{"AWSCURRENT": "read"}
-	endpoint := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
-		"GetSecretValue": func(map[string]any) (int, any) {
-			return http.StatusOK, map[string]any{"SecretString": string(text), "VersionId": "read"}
-		},
-		"PutSecretValue": func(input map[string]any) (int, any) {
-			put = input["SecretString"].(string)
-			for _, stage := range input["VersionStages"].([]any) {
-				stages[stage.(string)] = "put"
+	v := &secretVersions{
+		values: map[string]string{"version-1": string(text)},
+		stages: map[string]string{"AWSCURRENT": "version-1", "AWSPENDING": "version-1"},
+	}
+	setAWS(t, lambdatest.NewAWS(t, v.operations()).URL)
+	return v, ring
+}
+
+// TestRetireOnAWS: the version with the retired secret takes the place of the one that was read, once, and leaves the secret so that
+// it can be rotated.
+func TestRetireOnAWS(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(*secretVersions)
+		stages  map[string]string
+		wantErr string
+	}{
+		"after a rotation": {func(*secretVersions) {},
+			map[string]string{"AWSCURRENT": "version-2", "AWSPREVIOUS": "version-1"}, ""},
+		"during a rotation": {func(v *secretVersions) { v.stages["AWSPENDING"] = "version-0" },
+			map[string]string{"AWSCURRENT": "version-2", "AWSPREVIOUS": "version-1", "AWSPENDING": "version-0"}, ""},
+		"after another one that was cut off": {func(v *secretVersions) { v.stages["LICENSER"] = "version-0" },
+			map[string]string{"AWSCURRENT": "version-2", "AWSPREVIOUS": "version-1"}, ""},
+		"the reply is lost": {func(v *secretVersions) { v.cut = "AWSCURRENT" },
+			map[string]string{"AWSCURRENT": "version-2", "AWSPREVIOUS": "version-1"}, ""},
+		"the current version cannot be moved": {func(v *secretVersions) { v.refused = "AWSCURRENT" },
+			map[string]string{"AWSCURRENT": "version-1"}, "nothing is changed"},
+		"the pending version cannot be moved": {func(v *secretVersions) { v.refused = "AWSPENDING" },
+			map[string]string{"AWSCURRENT": "version-1", "AWSPENDING": "version-1"}, "nothing is changed"},
+		"its own stage stays": {func(v *secretVersions) { v.refused = "LICENSER" },
+			map[string]string{"AWSCURRENT": "version-2", "AWSPREVIOUS": "version-1", "LICENSER": "version-2"}, "does no harm"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, ring := newSecretVersions(t)
+			test.prepare(v)
+			retire := retireKeyCommand{KeyID: ring.Earlier[0].Secret.KeyID(), From: "2030-01-01", ringPlace: ringPlace{Secret: "licenser", out: io.Discard}}
+			err := retire.Run(t.Context())
+			if test.wantErr == "" && err != nil || test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)) {
+				t.Errorf("got %v, want %q", err, test.wantErr)
 			}
-			return http.StatusOK, map[string]any{"VersionId": "put"}
-		},
-		"UpdateSecretVersionStage": func(input map[string]any) (int, any) {
-			stage := input["VersionStage"].(string)
-			if stages[stage] != input["RemoveFromVersionId"] {
-				return http.StatusBadRequest, map[string]string{"__type": "InvalidParameterException"}
+			if diff := cmp.Diff(test.stages, v.stages); diff != "" {
+				t.Errorf("stages (-want +got):\n%s", diff)
 			}
-			delete(stages, stage)
-			if to, moves := input["MoveToVersionId"].(string); moves {
-				stages[stage] = to
+			got, err := token.ParseRing([]byte(v.values["version-2"]))
+			if err != nil || got.Current != ring.Current || got.Earlier[0].RefusedFrom.Year() != 2030 {
+				t.Errorf("put a ring of %d, %v", len(got.All()), err)
 			}
-			return http.StatusOK, map[string]any{}
-		},
-		"RotateSecret": func(input map[string]any) (int, any) {
-			rotated = input
-			return http.StatusOK, map[string]any{}
-		},
-	})
-	setAWS(t, endpoint.URL)
+		})
+	}
+}
+
+// TestRetireLosesToRotation: what is put was made from a ring that is current no more.
+func TestRetireLosesToRotation(t *testing.T) {
+	v, ring := newSecretVersions(t)
 	place := ringPlace{Secret: "licenser", out: io.Discard}
-	retire := retireKeyCommand{KeyID: ring.Earlier[0].Secret.KeyID(), From: "2030-01-01", ringPlace: place}
-	if err := retire.Run(t.Context()); err != nil {
+	_, err := place.change(t.Context(), func(token.Ring) (token.Ring, error) {
+		v.values["version-9"] = v.values["version-1"]
+		v.stages = map[string]string{"AWSCURRENT": "version-9", "AWSPREVIOUS": "version-1"} // the rotation ends meanwhile
+		return ring.Retire(ring.Earlier[0].Secret.KeyID(), time.Now())
+	})
+	if err == nil || !strings.Contains(err.Error(), "nothing is changed") || v.stages["AWSCURRENT"] != "version-9" {
+		t.Errorf("%v, the stages are %v", err, v.stages)
+	}
+}
+
+// TestRotateOnAWS: there the rotate function rotates.
+func TestRotateOnAWS(t *testing.T) {
+	v, _ := newSecretVersions(t)
+	if err := (rotateKeysCommand{Function: "arn:of:rotate", ringPlace: ringPlace{Secret: "licenser", out: io.Discard}}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := token.ParseRing([]byte(put)); err != nil || got.Current != ring.Current || got.Earlier[0].RefusedFrom.Year() != 2030 {
-		t.Errorf("put a ring of %d, %v", len(got.All()), err)
-	}
-	if !maps.Equal(stages, map[string]string{"AWSCURRENT": "put"}) {
-		t.Errorf("the stages are %v", stages)
-	}
-	stages["AWSCURRENT"] = "rotated meanwhile"
-	if err := retire.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "nothing is changed") {
-		t.Errorf("after a rotation: %v", err)
-	}
-	if !maps.Equal(stages, map[string]string{"AWSCURRENT": "rotated meanwhile"}) {
-		t.Errorf("the stages are %v", stages)
-	}
-	if err := (rotateKeysCommand{Function: "arn:of:rotate", ringPlace: place}).Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if rotated["SecretId"] != "licenser" || rotated["RotationLambdaARN"] != "arn:of:rotate" {
-		t.Errorf("asked for %v", rotated)
+	if v.rotated["SecretId"] != "licenser" || v.rotated["RotationLambdaARN"] != "arn:of:rotate" {
+		t.Errorf("asked for %v", v.rotated)
 	}
 }
 

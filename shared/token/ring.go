@@ -31,6 +31,9 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(secretText) }
 // LogValue keeps the secrets out of logs, whose JSON would be the one that is stored.
 func (Ring) LogValue() slog.Value { return slog.StringValue(secretText) }
 
+// LogValue keeps the secret out of logs.
+func (EarlierSecret) LogValue() slog.Value { return slog.StringValue(secretText) }
+
 const secretText = "[license-key secret]"
 
 // KeyID is the kid of the license keys that the secret signs: the thumbprint of RFC 7638 of the symmetric JWK.
@@ -52,7 +55,7 @@ const maxEarlier = 50
 // nothing but key:
 //
 //	{"key":"…","created":"2027-01-31T00:00:00Z","earlier":[
-//	  {"key":"…","created":"2026-01-31T00:00:00Z","replaced":"2027-01-31T00:00:00Z","refusedfrom":"2028-01-31T00:00:00Z"}]}
+//	  {"kid":"…","key":"…","created":"2026-01-31T00:00:00Z","replaced":"2027-01-31T00:00:00Z","refusedfrom":"2028-01-31T00:00:00Z"}]}
 type Ring struct {
 	Current Secret          `json:"key"`
 	Created time.Time       `json:"created,omitzero"`  // zero for a secret that others made
@@ -65,6 +68,15 @@ type EarlierSecret struct {
 	Created     time.Time `json:"created,omitzero"`
 	Replaced    time.Time `json:"replaced,omitzero"`
 	RefusedFrom time.Time `json:"refusedfrom,omitzero"` // from when on its license keys are refused, inclusive; zero: never
+}
+
+// MarshalJSON adds the id, for whoever looks at what is stored. It follows from the key, so nobody reads it.
+func (e EarlierSecret) MarshalJSON() ([]byte, error) {
+	type stored EarlierSecret
+	return plainjson.Marshal(struct {
+		KeyID string `json:"kid"`
+		stored
+	}{e.Secret.KeyID(), stored(e)})
 }
 
 // equal compares instants, whatever zone they are written in.

@@ -3,6 +3,7 @@ package token_test
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -215,6 +216,25 @@ func TestFollows(t *testing.T) {
 	}
 }
 
+// TestStoredIDs: each earlier secret stands beside its id.
+func TestStoredIDs(t *testing.T) {
+	text, err := rotate(t, ring, next, now).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored struct {
+		Key     string
+		Earlier []struct{ KID, Key, Replaced string }
+	}
+	if err := json.Unmarshal(text, &stored); err != nil {
+		t.Fatal(err)
+	}
+	if stored.Key != string(next) || len(stored.Earlier) != 1 || stored.Earlier[0].KID != ring.Current.KeyID() ||
+		stored.Earlier[0].Key != string(ring.Current) || stored.Earlier[0].Replaced == "" {
+		t.Errorf("stored %s", text)
+	}
+}
+
 // TestRefusedMakeRoom: a secret whose license keys are refused goes with the next rotation, and no other does.
 func TestRefusedMakeRoom(t *testing.T) {
 	full := ring
@@ -301,7 +321,7 @@ func TestRingDoesNotPrint(t *testing.T) {
 	}
 	var log bytes.Buffer
 	for _, handler := range []slog.Handler{slog.NewJSONHandler(&log, nil), slog.NewTextHandler(&log, nil)} {
-		slog.New(handler).Info("ring", "ring", r, "secret", r.Current)
+		slog.New(handler).Info("ring", "ring", r, "secret", r.Current, "earlier", r.Earlier[0])
 	}
 	for _, text := range append(texts, log.String()) {
 		for _, s := range r.All() {

@@ -112,14 +112,15 @@ func pathParameterNames(resource string) []string {
 
 func newEvent(r *http.Request, resource string, body []byte) events.APIGatewayProxyRequest {
 	sourceIP, _, _ := net.SplitHostPort(r.RemoteAddr)
+	query := r.URL.Query()
 	event := events.APIGatewayProxyRequest{
 		Resource:                        resource,
 		Path:                            r.URL.Path,
 		HTTPMethod:                      r.Method,
 		MultiValueHeaders:               r.Header,
 		Headers:                         lastOfEach(r.Header),
-		MultiValueQueryStringParameters: r.URL.Query(),
-		QueryStringParameters:           lastOfEach(r.URL.Query()),
+		MultiValueQueryStringParameters: query,
+		QueryStringParameters:           lastOfEach(query),
 		Body:                            string(body),
 		RequestContext: events.APIGatewayProxyRequestContext{
 			RequestID:    uuid.NewString(),

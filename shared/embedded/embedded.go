@@ -310,6 +310,9 @@ func unmarshalSealed(key, sealed []byte, v any) error {
 	if err != nil {
 		return err
 	}
+	if self, can := v.(json.Unmarshaler); can { // without the pass in which package json looks for the end
+		return self.UnmarshalJSON(text)
+	}
 	return json.Unmarshal(text, v)
 }
 

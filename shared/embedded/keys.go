@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,6 +111,9 @@ const (
 	previousTokenKeyFile = "token-key-previous.pem"
 )
 
+// allTokenKeyFiles are read in this order for the same reason as fetchPublished of awskeys does: a promotion goes the other way.
+var allTokenKeyFiles = []string{nextTokenKeyFile, tokenKeyFile, previousTokenKeyFile}
+
 // SigningKey is the token.SigningKey in a data folder: PEM files in place of KMS. They are read again when they have changed.
 type SigningKey struct {
 	folder string
@@ -128,12 +132,12 @@ var _ token.SigningKey = (*SigningKey)(nil)
 
 // PublicKey implements token.SigningKey.
 func (k *SigningKey) PublicKey(ctx context.Context) (*rsa.PublicKey, error) {
-	return &k.keys(ctx)[tokenKeyFile].key.PublicKey, nil
+	return &k.lookAt(ctx, tokenKeyFile)[tokenKeyFile].key.PublicKey, nil
 }
 
 // Published implements token.SigningKey.
 func (k *SigningKey) Published(ctx context.Context) (published []token.PublishedKey, err error) {
-	files := k.keys(ctx)
+	files := k.lookAt(ctx, allTokenKeyFiles...)
 	for _, name := range []string{tokenKeyFile, nextTokenKeyFile, previousTokenKeyFile} {
 		file, present := files[name]
 		if !present || slices.ContainsFunc(published, func(p token.PublishedKey) bool { return p.Public.Equal(file.key.Public()) }) {
@@ -144,9 +148,9 @@ func (k *SigningKey) Published(ctx context.Context) (published []token.Published
 	return published, nil
 }
 
-// SignDigest implements token.SigningKey.
+// SignDigest implements token.SigningKey. It does not look at the files: the other two have.
 func (k *SigningKey) SignDigest(ctx context.Context, by *rsa.PublicKey, digest [sha256.Size]byte) ([]byte, error) {
-	files := k.keys(ctx)
+	files := k.lookAt(ctx)
 	for _, name := range []string{tokenKeyFile, previousTokenKeyFile} {
 		if file, present := files[name]; present && file.key.PublicKey.Equal(by) {
 			return rsa.SignPKCS1v15(nil, file.key, crypto.SHA256, digest[:])
@@ -155,11 +159,12 @@ func (k *SigningKey) SignDigest(ctx context.Context, by *rsa.PublicKey, digest [
 	return nil, token.ErrKeyMoved
 }
 
-// keys reads what has changed. While a file cannot be read, the keys that were read last serve on.
-func (k *SigningKey) keys(ctx context.Context) map[string]tokenKeyIn {
+// lookAt answers all keys that are known, after it has read those of the named files that have changed. While one of them cannot be
+// read, the keys that were read last serve on.
+func (k *SigningKey) lookAt(ctx context.Context, names ...string) map[string]tokenKeyIn {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	files, err := k.read()
+	files, err := k.read(names)
 	if err != nil {
 		slog.ErrorContext(ctx, "the token keys could not be read anew, the last ones serve on", "error", err)
 		return k.files
@@ -168,31 +173,31 @@ func (k *SigningKey) keys(ctx context.Context) map[string]tokenKeyIn {
 	return files
 }
 
-// read goes in this order for the same reason as fetchPublished of awskeys does: a promotion goes the other way.
-func (k *SigningKey) read() (map[string]tokenKeyIn, error) {
+func (k *SigningKey) read(names []string) (map[string]tokenKeyIn, error) {
 	files := map[string]tokenKeyIn{}
-	for _, name := range []string{nextTokenKeyFile, tokenKeyFile, previousTokenKeyFile} {
+	maps.Copy(files, k.files)
+	for _, name := range names {
 		path := filepath.Join(k.folder, name)
 		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) && name != tokenKeyFile {
+			delete(files, name)
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		file, known := k.files[name]
-		if !known || !sameFile(info, file.read) {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return nil, err
-			}
-			key, err := parseTokenKey(path, text)
-			if err != nil {
-				return nil, err
-			}
-			file = tokenKeyIn{key, info}
+		if known, isKnown := files[name]; isKnown && sameFile(info, known.read) {
+			continue
 		}
-		files[name] = file
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		key, err := parseTokenKey(path, text)
+		if err != nil {
+			return nil, err
+		}
+		files[name] = tokenKeyIn{key, info}
 	}
 	return files, nil
 }
@@ -209,7 +214,7 @@ func openSigningKey(folder string, isNew bool) (*SigningKey, error) {
 		return nil, err
 	}
 	k := &SigningKey{folder: folder}
-	files, err := k.read()
+	files, err := k.read(allTokenKeyFiles)
 	k.files = files
 	return k, err
 }

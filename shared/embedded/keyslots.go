@@ -23,7 +23,7 @@ func (s KeySlots) path(slot token.Slot) string { return filepath.Join(s.Folder, 
 
 // Slots implements token.KeySlots. A key stands in a slot since its file was written.
 func (s KeySlots) Slots(context.Context) (token.Slots, error) {
-	files, err := (&SigningKey{folder: s.Folder}).read()
+	files, err := (&SigningKey{folder: s.Folder}).read(allTokenKeyFiles)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf16"
@@ -207,6 +208,9 @@ func (c authorizationClaims) MarshalJSON() ([]byte, error) {
 // 62 or 63 only where a byte ends in 111110 or 111111, which in ASCII these four alone do, or where a byte
 // beyond ASCII stands. All of them can only be in strings, so \u escapes may take their place.
 func escape(text []byte) []byte {
+	if !slices.ContainsFunc(text, mustBeEscaped) {
+		return text
+	}
 	escaped := make([]byte, 0, len(text)+len(text)/8)
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
@@ -223,6 +227,8 @@ func escape(text []byte) []byte {
 	}
 	return escaped
 }
+
+func mustBeEscaped(b byte) bool { return b == '>' || b == '?' || b >= '~' }
 
 // jwt.NewWithClaims wants these; only a parser calls them, and no parser meets these claims.
 var errNotParsed = errors.New("authorization tokens are made here, not read")

@@ -47,6 +47,9 @@ type environment struct {
 	// SignatureTable is the name of the table in which all instances share the signatures of these tokens. Without one each
 	// instance only knows its own, and nearly every token costs a signature.
 	SignatureTable string `env:"SIGNATURE_TABLE"`
+	// InitializationType is set by Lambda
+	// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
+	InitializationType string `env:"AWS_LAMBDA_INITIALIZATION_TYPE"`
 }
 
 func main() {
@@ -55,7 +58,10 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	verifier.Prefetch(context.Background())
+	prefetched := verifier.Prefetch(context.Background())
+	if e.InitializationType == "provisioned-concurrency" { // no event waits, and Lambda stops the process until one comes
+		<-prefetched
+	}
 	lambda.Start(tracing.Handler(tracer, "verify", verifier.Router().Handle))
 }
 

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -495,6 +496,86 @@ func TestStartWithoutAWS(t *testing.T) {
 		t.Errorf("with AWS: %d %s", response.StatusCode, response.Body)
 	}
 	wantJSON(t, f)
+}
+
+// TestReadAhead: while the secret is on its way at a start, the license of the first verification is read already, and what was
+// read for a forged key is not given away. After the start a forged key costs no read.
+func TestReadAhead(t *testing.T) {
+	binary := lambdatest.Build(t, ".")
+	for name, test := range map[string]struct {
+		forge bool
+		want  int
+	}{"valid": {false, http.StatusOK}, "forged": {true, http.StatusBadRequest}} {
+		t.Run(name, func(t *testing.T) {
+			a := newAccount(t)
+			event := verifyEvent(a.cases[0])
+			forged := event
+			forged.Body = strings.Replace(event.Body, `"}`, `x"}`, 1)
+			if test.forge {
+				event = forged
+			}
+			wasRead := make(chan struct{})
+			var once sync.Once
+			a.Set("GetItem", func(input map[string]any) (int, any) {
+				status, output := a.operations["GetItem"](input)
+				if len(output.(map[string]any)) > 0 { // other than the read by which the start opens a connection
+					once.Do(func() { close(wasRead) })
+				}
+				return status, output
+			})
+			a.Set("GetSecretValue", func(input map[string]any) (int, any) {
+				select {
+				case <-wasRead:
+					return a.operations["GetSecretValue"](input)
+				case <-time.After(time.Second):
+					return lambdatest.Fault(400, "AccessDeniedException")(input)
+				}
+			})
+			f := lambdatest.Run(t, binary, a.environment()...)
+			var response events.APIGatewayProxyResponse
+			f.Invoke(event, "", &response)
+			if response.StatusCode != test.want {
+				t.Fatalf("%d %s, want %d", response.StatusCode, response.Body, test.want)
+			}
+			for try := 0; ; try++ { // the secret is known a moment before the start knows that
+				reads := a.Calls("GetItem")
+				f.Invoke(forged, "", &response)
+				if response.StatusCode != http.StatusBadRequest {
+					t.Fatalf("a forged key: %d %s", response.StatusCode, response.Body)
+				}
+				if a.Calls("GetItem") == reads {
+					break
+				}
+				if try == 100 {
+					t.Fatal("each forged key costs a read")
+				}
+			}
+		})
+	}
+}
+
+// TestProvisionedConcurrency: a process that starts before there are events is ready for them when it asks for the first.
+func TestProvisionedConcurrency(t *testing.T) {
+	a := newAccount(t)
+	var secretIsThere, isReadAhead atomic.Bool
+	a.Set("GetSecretValue", func(input map[string]any) (int, any) {
+		time.Sleep(200 * time.Millisecond)
+		secretIsThere.Store(true)
+		return a.operations["GetSecretValue"](input)
+	})
+	a.Set("GetItem", func(input map[string]any) (int, any) {
+		status, output := a.operations["GetItem"](input)
+		if len(output.(map[string]any)) > 0 && !secretIsThere.Load() {
+			isReadAhead.Store(true)
+		}
+		return status, output
+	})
+	f := lambdatest.Start(t, ".", a.environment("AWS_LAMBDA_INITIALIZATION_TYPE=provisioned-concurrency")...)
+	var response events.APIGatewayProxyResponse
+	f.Invoke(verifyEvent(a.cases[0]), "", &response)
+	if response.StatusCode != http.StatusOK || isReadAhead.Load() {
+		t.Errorf("%d, before the secret was there: %v", response.StatusCode, isReadAhead.Load())
+	}
 }
 
 // TestWrongReuse: a configuration that would give expired tokens ends the process.

@@ -57,8 +57,25 @@ func UnverifiedKeyID(key string) string {
 	return kid
 }
 
+// UnverifiedLicenseID answers the licenseid in the claims of a license key, and nothing where there is none. Anyone can have
+// written it.
+func UnverifiedLicenseID(key string) string {
+	if len(key) > MaxLicenseKey {
+		return ""
+	}
+	_, segment, _, err := split(key)
+	if err != nil {
+		return ""
+	}
+	claims, err := decodeObject(segment)
+	if err != nil {
+		return ""
+	}
+	return licenseIDOf(claims)
+}
+
 // ReadLicenseKey answers the id of the license that the key is for, or ErrInvalidLicenseKey. Cheap checks
-// come first, and nothing of the key is decoded before its signature holds. So every secret of the ring is tried: a kid, which
+// come first, and it decodes nothing of the key before its signature holds. So every secret of the ring is tried: a kid, which
 // keys of the original Open Licenser lack, would have to be read from a header that anyone can have written.
 func ReadLicenseKey(ring Ring, key string, now time.Time) (licenseID string, err error) {
 	if len(key) > MaxLicenseKey {
@@ -169,8 +186,8 @@ func checkClaims(segment string, now time.Time) (licenseID string, err error) {
 			return "", invalid("nbf is not a number or has not come")
 		}
 	}
-	id, _ := claims["licenseid"].(string)
-	if id == "" || len(id) > maxLicenseID {
+	id := licenseIDOf(claims)
+	if id == "" {
 		return "", invalid("no licenseid")
 	}
 	return id, nil
@@ -178,6 +195,14 @@ func checkClaims(segment string, now time.Time) (licenseID string, err error) {
 
 // maxLicenseID is the longest partition key in bytes that DynamoDB takes.
 const maxLicenseID = 2048
+
+func licenseIDOf(claims map[string]any) string {
+	id, _ := claims["licenseid"].(string)
+	if len(id) > maxLicenseID {
+		return ""
+	}
+	return id
+}
 
 func decodeObject(segment string) (map[string]any, error) {
 	text, err := strictBase64URL.DecodeString(segment)

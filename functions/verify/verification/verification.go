@@ -41,6 +41,8 @@ type Verifier struct {
 	Reuse      Reuse
 	Now        func() time.Time
 	Log        *slog.Logger
+
+	prefetchedSecret <-chan struct{} // closed when Prefetch has the secret, or has failed to get it; nil without a Prefetch
 }
 
 // Router routes requests to the verifier. What is neither of the public keys is a verification, whatever its
@@ -66,26 +68,42 @@ func (v Verifier) verify(ctx context.Context, r api.Request) (api.Response, erro
 		return api.Response{}, err
 	}
 	now := v.Now()
+	found := v.readAhead(ctx, key, now)
 	id, err := v.licenseID(ctx, key, now)
 	if err != nil {
 		return api.Response{}, err
 	}
 	telemetry.Note(ctx, slog.String("licenseid", id))
-	l, earlier, err := v.Reuse.read(ctx, v.Licenses, id, now)
+	if found.id != id {
+		found = v.read(ctx, id, now)
+	}
+	if found.err != nil {
+		return api.Response{}, found.err
+	}
+	telemetry.Note(ctx, slog.String("customerid", found.license.CustomerID))
+	if err := usable(found.license, now); err != nil {
+		return api.Response{}, err
+	}
+	authorization, signature, err := v.Authorizer.Authorize(ctx, found.license, now, found.earlier.Signature)
 	if err != nil {
 		return api.Response{}, err
 	}
-	telemetry.Note(ctx, slog.String("customerid", l.CustomerID))
-	if err := usable(l, now); err != nil {
-		return api.Response{}, err
-	}
-	authorization, signature, err := v.Authorizer.Authorize(ctx, l, now, earlier.Signature)
-	if err != nil {
-		return api.Response{}, err
-	}
-	v.Reuse.keep(ctx, id, earlier, signature)
+	v.Reuse.keep(ctx, id, found.earlier, signature)
 	response, err := api.JSON(http.StatusOK, map[string]string{"message": authorization})
 	return withCaching(response, "no-store"), err
+}
+
+// reading is what a read of a license has come to.
+type reading struct {
+	id      string
+	license license.License
+	earlier earlier
+	err     error
+}
+
+func (v Verifier) read(ctx context.Context, id string, now time.Time) reading {
+	l, earlier, err := v.Reuse.read(ctx, v.Licenses, id, now)
+	return reading{id, l, earlier, err}
 }
 
 // licenseID reads the key. Where its signature matches no secret, it may be one that was made after the secret was

@@ -174,9 +174,9 @@ func rsaRate(d time.Duration) (float64, error) {
 
 var signRate = regexp.MustCompile(`rsa\s+2048 bits\s+\S+\s+\S+\s+([\d.]+)`)
 
-// opensslRate is the same by openssl, and zero where that is not installed.
-func opensslRate() float64 {
-	out, err := exec.Command("openssl", "speed", "-seconds", "2", "-multi", fmt.Sprint(runtime.GOMAXPROCS(0)), "rsa2048").Output()
+// opensslRate is the same by openssl, in whole seconds, and zero where that is not installed.
+func opensslRate(d time.Duration) float64 {
+	out, err := exec.Command("openssl", "speed", "-seconds", fmt.Sprint(max(1, int(d.Seconds()))), "-multi", fmt.Sprint(runtime.GOMAXPROCS(0)), "rsa2048").Output()
 	if err != nil {
 		return 0
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -141,13 +142,14 @@ func (a Authorizer) authorize(ctx context.Context, l license.License, now time.T
 	return signature.complete(text), signature, nil
 }
 
-// unsigned answers what is signed: the token without its third part.
+// unsigned answers what is signed (RFC 7515 section 5.1): the token without its third part.
 func (a Authorizer) unsigned(l license.License, public *rsa.PublicKey, issued time.Time) (string, error) {
 	expires := issued.Add(a.Lifetime)
 	if end := l.EndsAt(); end.Before(expires) {
 		expires = end
 	}
-	unsigned := jwt.NewWithClaims(jwt.SigningMethodRS256, authorizationClaims{
+	header, errHeader := json.Marshal(authorizationHeader{Algorithm: jwt.SigningMethodRS256.Alg(), KeyID: KeyID(public), Type: "JWT"})
+	claims, errClaims := json.Marshal(authorizationClaims{
 		Issuer:         a.Issuer,
 		Subject:        authorizationSubject,
 		IssuedAt:       issued.Unix(),
@@ -159,8 +161,9 @@ func (a Authorizer) unsigned(l license.License, public *rsa.PublicKey, issued ti
 		ExpirationDate: license.FormatDate(l.ExpirationDate),
 		LicenseID:      l.ID,
 	})
-	unsigned.Header["kid"] = KeyID(public)
-	return unsigned.SigningString()
+	unsigned := base64.RawURLEncoding.AppendEncode(nil, header)
+	unsigned = base64.RawURLEncoding.AppendEncode(append(unsigned, '.'), escape(claims))
+	return string(unsigned), errors.Join(errHeader, errClaims)
 }
 
 // sign has a digest signed, because the key is out of our reach: KMS takes at most 4,096 bytes of message, and a digest of any
@@ -178,6 +181,12 @@ func (a Authorizer) sign(ctx context.Context, unsigned string, public *rsa.Publi
 	return Signature{Bytes: made, digest: digest}, nil
 }
 
+type authorizationHeader struct {
+	Algorithm string `json:"alg"`
+	KeyID     string `json:"kid"`
+	Type      string `json:"typ"`
+}
+
 // authorizationClaims are the claims of an authorization token. The dates stand twice, in the two forms
 // that the original Java client and the original browser client read.
 type authorizationClaims struct {
@@ -193,20 +202,10 @@ type authorizationClaims struct {
 	LicenseID      string `json:"licenseid"`
 }
 
-// MarshalJSON writes text whose base64 form holds neither - nor _: the original Java client decodes the
-// payload with the standard alphabet. See escape.
-func (c authorizationClaims) MarshalJSON() ([]byte, error) {
-	type plain authorizationClaims
-	text, err := json.Marshal(plain(c))
-	if err != nil {
-		return nil, err
-	}
-	return escape(text), nil
-}
-
-// escape writes JSON text in ASCII without the characters >, ?, ~ and DEL. A sextet of the base64 form is
-// 62 or 63 only where a byte ends in 111110 or 111111, which in ASCII these four alone do, or where a byte
-// beyond ASCII stands. All of them can only be in strings, so \u escapes may take their place.
+// escape writes JSON text in ASCII without the characters >, ?, ~ and DEL, so that its base64url form holds neither - nor _: the
+// original Java client decodes the payload with the standard alphabet. A sextet of the base64 form is 62 or 63 only where a byte
+// ends in 111110 or 111111, which in ASCII these four alone do, or where a byte beyond ASCII stands. All of them can only be in
+// strings, so \u escapes may take their place.
 func escape(text []byte) []byte {
 	if !slices.ContainsFunc(text, mustBeEscaped) {
 		return text
@@ -229,13 +228,3 @@ func escape(text []byte) []byte {
 }
 
 func mustBeEscaped(b byte) bool { return b == '>' || b == '?' || b >= '~' }
-
-// jwt.NewWithClaims wants these; only a parser calls them, and no parser meets these claims.
-var errNotParsed = errors.New("authorization tokens are made here, not read")
-
-func (authorizationClaims) GetExpirationTime() (*jwt.NumericDate, error) { return nil, errNotParsed }
-func (authorizationClaims) GetIssuedAt() (*jwt.NumericDate, error)       { return nil, errNotParsed }
-func (authorizationClaims) GetNotBefore() (*jwt.NumericDate, error)      { return nil, errNotParsed }
-func (authorizationClaims) GetIssuer() (string, error)                   { return "", errNotParsed }
-func (authorizationClaims) GetSubject() (string, error)                  { return "", errNotParsed }
-func (authorizationClaims) GetAudience() (jwt.ClaimStrings, error)       { return nil, errNotParsed }

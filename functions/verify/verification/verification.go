@@ -89,7 +89,9 @@ func (v Verifier) verify(ctx context.Context, r api.Request) (api.Response, erro
 		return api.Response{}, err
 	}
 	v.Reuse.keep(ctx, id, found.earlier, signature)
-	response, err := api.JSON(http.StatusOK, map[string]string{"message": authorization})
+	response, err := api.JSON(http.StatusOK, struct {
+		Message string `json:"message"`
+	}{authorization})
 	return withCaching(response, "no-store"), err
 }
 

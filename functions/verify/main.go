@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -47,9 +48,6 @@ type environment struct {
 	// SignatureTable is the name of the table in which all instances share the signatures of these tokens. Without one each
 	// instance only knows its own, and nearly every token costs a signature.
 	SignatureTable string `env:"SIGNATURE_TABLE"`
-	// InitializationType is set by Lambda
-	// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
-	InitializationType string `env:"AWS_LAMBDA_INITIALIZATION_TYPE"`
 }
 
 func main() {
@@ -59,10 +57,16 @@ func main() {
 		log.Fatal(err)
 	}
 	prefetched := verifier.Prefetch(context.Background())
-	if e.InitializationType == "provisioned-concurrency" { // no event waits, and Lambda stops the process until one comes
+	if startsBeforeEvents() {
 		<-prefetched
 	}
 	lambda.Start(tracing.Handler(tracer, "verify", verifier.Router().Handle))
+}
+
+// startsBeforeEvents tells that no event waits for the process, which Lambda then stops until one comes
+// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
+func startsBeforeEvents() bool {
+	return os.Getenv("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency"
 }
 
 func newVerifier(e environment, cfg aws.Config) (verification.Verifier, error) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
 )
@@ -26,6 +28,9 @@ type chainPage struct {
 	RecordHash string
 	Foreign    bool
 }
+
+// empty tells, of the last page, whether the whole chain is.
+func (p chainPage) empty() bool { return len(p.Entries) == 0 && p.Head.Sequence == 0 }
 
 // chain calls do with every entry of a license's chain, and answers the last page.
 func (c client) chain(ctx context.Context, licenseID string, do func(audit.Entry) error) (page chainPage, err error) {
@@ -65,7 +70,10 @@ func (c exportCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = api.chain(ctx, c.LicenseID, func(e audit.Entry) error { return audit.WriteChain(c.out, []audit.Entry{e}) })
+	page, err := api.chain(ctx, c.LicenseID, func(e audit.Entry) error { return audit.WriteChain(c.out, []audit.Entry{e}) })
+	if err == nil && page.empty() {
+		return fmt.Errorf("the trail has no entries of the license %s", c.LicenseID)
+	}
 	return err
 }
 
@@ -90,10 +98,14 @@ func (c verifyCommand) Run(ctx context.Context) error {
 	if c.out == nil {
 		c.out, c.delay = os.Stdout, 3*time.Second
 	}
-	if c.File != "" {
+	switch {
+	case c.File != "" && (c.All || c.Checkpoint || len(c.LicenseIDs) > 0):
+		return errors.New("--file checks the file alone: leave out licenses, --all and --checkpoint, or leave out --file to check them with the server")
+	case c.CheckpointKey != "" && !c.Checkpoint:
+		return errors.New("--checkpoint-key goes with --checkpoint")
+	case c.File != "":
 		return c.verifyFile()
-	}
-	if len(c.LicenseIDs) == 0 == !c.All {
+	case len(c.LicenseIDs) == 0 == !c.All:
 		return errors.New("name licenses, or --all, or --file")
 	}
 	api, err := c.client(ctx)
@@ -182,7 +194,13 @@ type chainVerifier struct {
 
 // findKey asks the server for the key of checkpoints where the caller has none.
 func (v *chainVerifier) findKey(ctx context.Context) error {
-	if !v.checkpoint || v.key != "" {
+	if !v.checkpoint {
+		return nil
+	}
+	if v.key != "" {
+		if _, err := note.NewVerifier(v.key); err != nil {
+			return fmt.Errorf("--checkpoint-key is no key as /audit/checkpoint-key shows it: %w", err)
+		}
 		return nil
 	}
 	if err := v.api.get(ctx, "/audit/checkpoint-key", nil, &v.key); err != nil {
@@ -247,6 +265,9 @@ func (v chainVerifier) look(ctx context.Context, licenseID string, chain *audit.
 	head := chain.Head()
 	if head == (audit.Head{}) && page.Head.Sequence == 0 && page.Foreign {
 		return nil, false, errNoChain
+	}
+	if page.empty() && page.RecordHash == "" && !v.checkpoint { // else the checkpoint tells whether there once were some
+		return []string{"no entries: the trail knows no such license"}, false, nil
 	}
 	if page.Head.Sequence != head.Sequence || page.Head.Hash != head.Hash {
 		wrong = append(wrong, fmt.Sprintf("the entries end with entry %d, the stored head says entry %d", head.Sequence, page.Head.Sequence))

@@ -317,3 +317,45 @@ func TestExport(t *testing.T) {
 		}
 	}
 }
+
+// TestVerifyNothing: what is not there is not "ok", and what was asked is not left out in silence.
+func TestVerifyNothing(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for name, value := range map[string]string{
+			"Content-Type": "application/json", "Cache-Control": "no-store", "X-Request-Id": "request-1",
+		} {
+			w.Header().Set(name, value)
+		}
+		_, _ = io.WriteString(w, `{"entries":[],"head":{"sequence":0,"hash":""}}`)
+	}))
+	defer server.Close()
+	const id = "5d2a2f5e-4b7e-4d0c-9f44-1f3a0b1c2d3e"
+	for name, test := range map[string]struct {
+		command verifyCommand
+		printed string
+		err     string
+	}{
+		"no entries":           {verifyCommand{LicenseIDs: []string{id}}, "WRONG  no entries", "the audit trail is not as it should be"},
+		"file and checkpoint":  {verifyCommand{File: "chain.jsonl", Checkpoint: true}, "", "--file checks the file alone"},
+		"file and license":     {verifyCommand{File: "chain.jsonl", LicenseIDs: []string{id}}, "", "--file checks the file alone"},
+		"key alone":            {verifyCommand{LicenseIDs: []string{id}, CheckpointKey: "key"}, "", "goes with --checkpoint"},
+		"file and key alone":   {verifyCommand{File: "chain.jsonl", CheckpointKey: "key"}, "", "goes with --checkpoint"},
+		"a key that is none":   {verifyCommand{LicenseIDs: []string{id}, Checkpoint: true, CheckpointKey: "key"}, "", "--checkpoint-key is no key"},
+		"nothing to look at":   {verifyCommand{}, "", "name licenses"},
+		"licenses and all too": {verifyCommand{LicenseIDs: []string{id}, All: true}, "", "name licenses"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			test.command.vendorAPI, test.command.out, test.command.delay = vendorAPI{server.URL}, &out, time.Millisecond
+			err := test.command.Run(t.Context())
+			if err == nil || !strings.Contains(err.Error(), test.err) || !strings.Contains(out.String(), test.printed) {
+				t.Errorf("%v, printed %q", err, out.String())
+			}
+		})
+	}
+
+	var out bytes.Buffer
+	if err := (exportCommand{LicenseID: id, vendorAPI: vendorAPI{server.URL}, out: &out}).Run(t.Context()); err == nil || out.Len() > 0 {
+		t.Errorf("export: %v, %q", err, out.String())
+	}
+}

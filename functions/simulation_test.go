@@ -754,6 +754,6 @@ func (s sharedSignatures) Get(ctx context.Context, id string) (license.License, 
 }
 
 func (s sharedSignatures) Keep(_ context.Context, id string, signature token.Signature, _ time.Time) error {
-	s.kept[id] = token.Signature{IssuedAt: signature.IssuedAt, Bytes: signature.Bytes}
+	s.kept[id] = token.Signature{SignedAt: signature.SignedAt, Bytes: signature.Bytes}
 	return nil
 }

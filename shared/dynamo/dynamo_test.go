@@ -134,7 +134,7 @@ func TestSignatures(t *testing.T) {
 	}
 	for _, want := range []string{"", "signed", "signed anew"} {
 		if want != "" {
-			if err := s.Keep(t.Context(), l.ID, token.Signature{IssuedAt: issued, Bytes: []byte(want)}, issued.AddDate(0, 0, 9)); err != nil {
+			if err := s.Keep(t.Context(), l.ID, token.Signature{SignedAt: issued, Bytes: []byte(want)}, issued.AddDate(0, 0, 9)); err != nil {
 				t.Fatal(err)
 			}
 		}

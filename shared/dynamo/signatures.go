@@ -18,7 +18,7 @@ import (
 
 // The attributes of a signature, besides the partition key licenseid (S).
 const (
-	attrIssued    = "issued"    // N, Unix seconds: the claim iat
+	attrSigned    = "signed"    // N, Unix seconds: when the token was signed
 	attrSignature = "signature" // B
 	attrExpires   = "expires"   // N, Unix seconds: the table's time to live
 )
@@ -89,13 +89,13 @@ func signatureOf(ctx context.Context, items []item) token.Signature {
 	if len(items) == 0 {
 		return token.Signature{}
 	}
-	issued, err := unixSeconds(items[0][attrIssued])
+	issued, err := unixSeconds(items[0][attrSigned])
 	signature, isBinary := items[0][attrSignature].(*types.AttributeValueMemberB)
 	if err != nil || !isBinary {
 		slog.WarnContext(ctx, "the signature of a token cannot be read; another one will be made", "licenseid", textOf(items[0], attrLicenseID))
 		return token.Signature{}
 	}
-	return token.Signature{IssuedAt: issued, Bytes: signature.Value}
+	return token.Signature{SignedAt: issued, Bytes: signature.Value}
 }
 
 func unixSeconds(value types.AttributeValue) (time.Time, error) {
@@ -115,7 +115,7 @@ func seconds(t time.Time) types.AttributeValue {
 func (s *Signatures) Keep(ctx context.Context, id string, signature token.Signature, expires time.Time) error {
 	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.table, Item: item{
 		attrLicenseID: text(id),
-		attrIssued:    seconds(signature.IssuedAt),
+		attrSigned:    seconds(signature.SignedAt),
 		attrSignature: &types.AttributeValueMemberB{Value: signature.Bytes},
 		attrExpires:   seconds(expires),
 	}})

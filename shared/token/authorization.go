@@ -50,8 +50,12 @@ var ErrKeyMoved = errors.New("the token key is another one than before")
 type Authorizer struct {
 	Key      SigningKey
 	Issuer   string        // the claim iss
-	Lifetime time.Duration // from iat to exp
+	Lifetime time.Duration // from the moment of signing to exp
 }
+
+// clockSkew is how far the claim iat lies before the moment of signing. The JWT libraries of many products refuse a token
+// whose iat is still to come, and a product's clock that was a second slow would refuse each fresh one.
+const clockSkew = 5 * time.Minute
 
 // maxLifetimeDays bounds what a configuration may ask for: a token cannot be taken back.
 const maxLifetimeDays = 3650
@@ -122,7 +126,7 @@ func (a Authorizer) authorize(ctx context.Context, l license.License, now time.T
 		return "", Signature{}, fmt.Errorf("public key: %w", err)
 	}
 	if len(earlier.Bytes) > 0 {
-		text, err := a.unsigned(l, public, earlier.IssuedAt)
+		text, err := a.unsigned(l, public, earlier.SignedAt)
 		if err != nil {
 			return "", Signature{}, err
 		}
@@ -138,13 +142,13 @@ func (a Authorizer) authorize(ctx context.Context, l license.License, now time.T
 	if err != nil {
 		return "", Signature{}, err
 	}
-	signature.IssuedAt = now.Truncate(time.Second)
+	signature.SignedAt = now.Truncate(time.Second)
 	return signature.complete(text), signature, nil
 }
 
 // unsigned answers what is signed (RFC 7515 section 5.1): the token without its third part.
-func (a Authorizer) unsigned(l license.License, public *rsa.PublicKey, issued time.Time) (string, error) {
-	expires := issued.Add(a.Lifetime)
+func (a Authorizer) unsigned(l license.License, public *rsa.PublicKey, signedAt time.Time) (string, error) {
+	expires := signedAt.Add(a.Lifetime)
 	if end := l.EndsAt(); end.Before(expires) {
 		expires = end
 	}
@@ -152,7 +156,7 @@ func (a Authorizer) unsigned(l license.License, public *rsa.PublicKey, issued ti
 	claims, errClaims := json.Marshal(authorizationClaims{
 		Issuer:         a.Issuer,
 		Subject:        authorizationSubject,
-		IssuedAt:       issued.Unix(),
+		IssuedAt:       signedAt.Add(-clockSkew).Unix(),
 		Expires:        expires.Unix(),
 		Services:       string(l.Services),
 		AppURLs:        string(l.AppURLs),

@@ -78,7 +78,7 @@ func TestAuthorize(t *testing.T) {
 	want := map[string]any{
 		"iss":            "Test Issuer",
 		"sub":            "authorization_token",
-		"iat":            float64(now.Unix()),
+		"iat":            float64(now.Add(-5 * time.Minute).Unix()), // see clockSkew
 		"exp":            float64(now.Add(lifetime).Unix()),
 		"services":       `[{"serviceName":"TEST","serviceValue":"EmbeddedPowerBI"}]`,
 		"appurls":        `[{"URL":"https://app.example.com/?a=1&b=<2>"}]`,

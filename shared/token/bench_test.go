@@ -27,7 +27,7 @@ func BenchmarkAuthorize(b *testing.B) {
 	}
 	for name, earlier := range map[string]token.Signature{
 		"from memory": signature,
-		"stored":      {IssuedAt: signature.IssuedAt, Bytes: signature.Bytes},
+		"stored":      {SignedAt: signature.SignedAt, Bytes: signature.Bytes},
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -20,6 +21,18 @@ import (
 const MaxLicenseKey = 8 << 10
 
 const licenseKeySubject = "License Key"
+
+// CleanLicenseKey returns a license key as it was signed, of one that was pasted: mail programs and people add white space,
+// line breaks, invisible characters, quotes and padding, and a license key has none of them. What is dropped is every
+// character that is neither of base64url nor a dot. The result is to be read strictly.
+func CleanLicenseKey(pasted string) string {
+	return strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && (isBase64URL(byte(r)) || r == '.') {
+			return r
+		}
+		return -1
+	}, pasted)
+}
 
 // ErrInvalidLicenseKey says that a text is no license key of ours. What was wrong is in the error's text,
 // for the log only: the caller must not learn how far a forgery came.

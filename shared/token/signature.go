@@ -14,7 +14,7 @@ import (
 // Signature is that of an authorization token, without the token: what the token says follows from the license, the Authorizer and
 // the time. So it makes the same token again, and once anything of it is different, the signature is one of another token.
 type Signature struct {
-	IssuedAt time.Time // the claim iat, a whole second
+	SignedAt time.Time // a whole second, from which iat and exp follow
 	Bytes    []byte    // RSASSA-PKCS1-v1_5; none in the zero Signature
 
 	digest [sha256.Size]byte // what it is known to be the signature of; zero until that is known

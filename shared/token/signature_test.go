@@ -32,7 +32,7 @@ func TestSameTokenAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored := token.Signature{IssuedAt: signature.IssuedAt, Bytes: signature.Bytes}
+	stored := token.Signature{SignedAt: signature.SignedAt, Bytes: signature.Bytes}
 	otherKey := newRSAKey(t)
 	for name, test := range map[string]struct {
 		change    func(*token.Authorizer, *license.License)
@@ -87,7 +87,7 @@ func TestForeignSignature(t *testing.T) {
 	authorizer, key := newAuthorizer(t)
 	l := licensetest.Issue(t)
 	for name, bytes := range map[string][]byte{"short": {1}, "none of it": make([]byte, 256), "long": make([]byte, 1024)} {
-		text, _, err := authorizer.Authorize(t.Context(), l, now, token.Signature{IssuedAt: now.Truncate(time.Second), Bytes: bytes})
+		text, _, err := authorizer.Authorize(t.Context(), l, now, token.Signature{SignedAt: now.Truncate(time.Second), Bytes: bytes})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -16,7 +16,7 @@ import (
 // Reuse gives authorization tokens again instead of signing new ones. The zero Reuse gives none. The license is read for every
 // one of them: a revocation made a moment ago is seen.
 type Reuse struct {
-	period time.Duration // from iat, exclusive
+	period time.Duration // from the moment of signing, exclusive
 	memory *lru.Cache[string, token.Signature]
 	shared token.Signatures // nil: memory alone
 }
@@ -67,7 +67,7 @@ func (r Reuse) read(ctx context.Context, licenses license.Reader, id string, now
 
 // isRecent is false for a time to come, which another clock has made.
 func (r Reuse) isRecent(s token.Signature, now time.Time) bool {
-	age := now.Sub(s.IssuedAt)
+	age := now.Sub(s.SignedAt)
 	return age >= 0 && age < r.period
 }
 
@@ -92,7 +92,7 @@ func (r Reuse) keep(ctx context.Context, id string, e earlier, s token.Signature
 	}
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	if err := r.shared.Keep(ctx, id, s, s.IssuedAt.Add(r.period)); err != nil {
+	if err := r.shared.Keep(ctx, id, s, s.SignedAt.Add(r.period)); err != nil {
 		slog.WarnContext(ctx, "the signature of a token could not be kept, another one will be made", "licenseid", id, "error", err)
 	}
 }

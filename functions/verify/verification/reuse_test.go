@@ -27,7 +27,7 @@ func (s *sharedSignatures) Get(ctx context.Context, id string) (license.License,
 
 func (s *sharedSignatures) Keep(_ context.Context, id string, signature token.Signature, expires time.Time) error {
 	if s.err == nil {
-		s.kept[id], s.expires = token.Signature{IssuedAt: signature.IssuedAt, Bytes: signature.Bytes}, expires
+		s.kept[id], s.expires = token.Signature{SignedAt: signature.SignedAt, Bytes: signature.Bytes}, expires
 	}
 	return s.err
 }

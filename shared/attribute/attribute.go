@@ -89,6 +89,15 @@ func tag(value any) (map[string]any, error) {
 	}
 }
 
+// TypeOf returns DynamoDB's name of a value's type, as S or BOOL, and nothing for a value that no attribute holds.
+func TypeOf(value any) string {
+	tagged, _ := tag(value)
+	for name := range tagged {
+		return name
+	}
+	return ""
+}
+
 func tagMap(m Map) (map[string]any, error) {
 	tagged := make(map[string]any, len(m))
 	for name, value := range m {

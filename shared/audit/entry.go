@@ -182,17 +182,20 @@ func (e *Entry) setRecord(v Event, head Head) (err error) {
 	return err
 }
 
+// action names a change by the flags and dates that are understood. A flag that was not understood may have been set.
 func action(before, after license.License) Action {
+	wasRevoked := before.Revoked || before.HasProblem("isrevoked")
+	wasSuspended := before.Suspended || before.HasProblem("issuspended")
 	switch {
 	case after.Revoked && !before.Revoked:
 		return Revoked
-	case before.Revoked && !after.Revoked:
+	case wasRevoked && !after.Revoked && !after.HasProblem("isrevoked"):
 		return Reinstated
 	case after.Suspended && !before.Suspended:
 		return Suspended
-	case before.Suspended && !after.Suspended:
+	case wasSuspended && !after.Suspended && !after.HasProblem("issuspended"):
 		return Reinstated
-	case after.EndsAt().After(before.EndsAt()):
+	case before.EndIsKnown() && after.EndIsKnown() && after.EndsAt().After(before.EndsAt()):
 		return Renewed
 	default:
 		return Changed

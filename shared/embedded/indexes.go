@@ -20,7 +20,7 @@ func indexKeys(id string, record attribute.Map) map[string][]byte {
 	if customer, isText := record["customerid"].(string); isText {
 		keys[string(customersBucket)] = indexKey(customer, id)
 	}
-	if l, err := license.FromRecord(record); err == nil {
+	if l, err := license.FromRecord(record); err == nil && l.IsReadable() {
 		date := license.FormatDate(l.ExpirationDate)
 		keys[string(expiriesBucket)] = indexKey(date, id)
 		keys[string(standingsBucket)] = indexKey(string(l.Standing()), date, id)

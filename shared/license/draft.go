@@ -64,12 +64,14 @@ type FieldError struct {
 // InvalidError lists all that is wrong with an input.
 type InvalidError struct{ Fields []FieldError }
 
-func (e *InvalidError) Error() string {
-	texts := make([]string, len(e.Fields))
-	for i, f := range e.Fields {
+func (e *InvalidError) Error() string { return "invalid: " + joinFields(e.Fields) }
+
+func joinFields(fields []FieldError) string {
+	texts := make([]string, len(fields))
+	for i, f := range fields {
 		texts[i] = f.Field + " " + f.Message
 	}
-	return "invalid: " + strings.Join(texts, "; ")
+	return strings.Join(texts, "; ")
 }
 
 // Patch holds the fields of a license that a vendor may change. A nil leaves a field as it is.
@@ -112,7 +114,7 @@ func (d Draft) Issue(id string, c Change) (License, error) {
 // Patch changes the given fields, or answers an *InvalidError. A patch that changes nothing answers the license as
 // it is, with the same Version. What other tools wrote into fields that are not given stays as it is.
 func (l License) Patch(p Patch, c Change) (License, error) {
-	patched := l
+	patched := l.mended(p.attributes()...)
 	if fields := p.apply(&patched, c.At); len(fields) > 0 {
 		return l, &InvalidError{Fields: fields}
 	}
@@ -120,6 +122,20 @@ func (l License) Patch(p Patch, c Change) (License, error) {
 		return l, nil
 	}
 	return patched.stamped(c), nil
+}
+
+// attributes returns those of a record that the given fields replace.
+func (p Patch) attributes() (names []string) {
+	for name, given := range map[string]bool{
+		attrCustomerName: p.CustomerName != nil, attrExpirationDate: p.ExpirationDate != nil, attrServices: p.Services != nil,
+		attrAppURLs: p.AppURLs != nil, attrNotes: p.Notes != nil, attrGraceDays: p.GraceDays != nil,
+		attrTokenKeyID: p.TokenKeyID != nil,
+	} {
+		if given {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // apply sets the given fields and answers all that is wrong with them.

@@ -4,6 +4,8 @@
 package license
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"openlicenser/shared/attribute"
@@ -32,6 +34,10 @@ type License struct {
 	ChangeReason string
 	RequestID    string
 
+	// Problems says which attributes of the stored record cannot be understood. The fields above that they belong to
+	// are zero.
+	Problems []FieldError
+
 	stored attribute.Map // what Expectation answers for a license that was read from a store
 }
 
@@ -52,17 +58,30 @@ const (
 	Expired   Status = "expired" // from EndsAt on, inclusive
 	Grace     Status = "grace"   // from ExpirationDate on, inclusive
 	Active    Status = "active"
+
+	// Unreadable takes the place of a status that the record does not tell. See License.Status.
+	Unreadable Status = "unreadable"
 )
 
-// Status computes the status at an instant.
+// Status returns the status at an instant. A license that may not be used needs nothing but the attribute that says so:
+// what follows it in the order of precedence may be as odd as it likes. Where an attribute cannot be understood before
+// anything has said no, the status is Unreadable.
 func (l License) Status(now time.Time) Status {
 	switch {
+	case l.HasProblem(attrRevoked):
+		return Unreadable
 	case l.Revoked:
 		return Revoked
+	case l.HasProblem(attrSuspended):
+		return Unreadable
 	case l.Suspended:
 		return Suspended
+	case !l.EndIsKnown():
+		return Unreadable
 	case !now.Before(l.EndsAt()):
 		return Expired
+	case !l.IsReadable():
+		return Unreadable
 	case !now.Before(l.ExpirationDate):
 		return Grace
 	default:
@@ -70,5 +89,34 @@ func (l License) Status(now time.Time) Status {
 	}
 }
 
-// EndsAt is the first instant at which the license is expired, grace included.
+// EndsAt is the first instant at which the license is expired, grace included. It means nothing unless EndIsKnown.
 func (l License) EndsAt() time.Time { return l.ExpirationDate.AddDate(0, 0, l.GraceDays) }
+
+// EndIsKnown reports whether EndsAt follows from the record.
+func (l License) EndIsKnown() bool { return !l.HasProblem(attrExpirationDate, attrGraceDays) }
+
+// IsReadable reports whether all was understood that decides whether the license may be used, or that a token says.
+func (l License) IsReadable() bool {
+	return l.EndIsKnown() && !l.HasProblem(attrRevoked, attrSuspended, attrDeleted, attrCustomerName, attrServices, attrAppURLs)
+}
+
+// HasProblem reports whether the stored value of one of the attributes cannot be understood.
+func (l License) HasProblem(attributes ...string) bool {
+	return slices.ContainsFunc(l.Problems, func(p FieldError) bool { return slices.Contains(attributes, p.Field) })
+}
+
+// mended returns the license without the problems of attributes that get a new value.
+func (l License) mended(attributes ...string) License {
+	if !l.HasProblem(attributes...) {
+		return l
+	}
+	l.Problems = slices.DeleteFunc(slices.Clone(l.Problems), func(p FieldError) bool {
+		return slices.Contains(attributes, p.Field)
+	})
+	return l
+}
+
+// UnreadableError returns an ErrUnreadable that names what cannot be understood, for a log.
+func (l License) UnreadableError() error {
+	return fmt.Errorf("%w: license %q: %s", ErrUnreadable, l.ID, joinFields(l.Problems))
+}

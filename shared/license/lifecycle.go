@@ -36,7 +36,7 @@ func (l License) Revoke(c Change) (License, error) {
 		return l, nil
 	}
 	l.Revoked = true
-	return l.stamped(c), nil
+	return l.mended(attrRevoked).stamped(c), nil
 }
 
 // Suspend stops the license until it is reinstated. The error is a *TransitionError.
@@ -48,21 +48,22 @@ func (l License) Suspend(c Change) (License, error) {
 		return l, nil
 	}
 	l.Suspended = true
-	return l.stamped(c), nil
+	return l.mended(attrSuspended).stamped(c), nil
 }
 
-// Reinstate takes a suspension or, where a reason is given, a revocation back. The error is a *TransitionError.
+// Reinstate takes a suspension or, where a reason is given, a revocation back. A stored flag that cannot be understood
+// may have meant either. The error is a *TransitionError.
 func (l License) Reinstate(c Change) (License, error) {
 	switch {
 	case l.Deleted:
 		return l, &TransitionError{"The license is being deleted; issue another one."}
-	case l.Revoked && c.Reason == "":
+	case (l.Revoked || l.HasProblem(attrRevoked)) && c.Reason == "":
 		return l, &TransitionError{"A revocation is final unless it is taken back with a reason; send one."}
-	case !l.Revoked && !l.Suspended:
+	case !l.Revoked && !l.Suspended && !l.HasProblem(attrRevoked, attrSuspended):
 		return l, nil
 	}
 	l.Revoked, l.Suspended = false, false
-	return l.stamped(c), nil
+	return l.mended(attrRevoked, attrSuspended).stamped(c), nil
 }
 
 // Renew moves the end to a later date. The error is a *TransitionError, or an *InvalidError about the date.
@@ -85,10 +86,11 @@ func (l License) Renew(expirationDate string, c Change) (License, error) {
 // the mark is written first, and the audit trail finds it in what was removed.
 func (l License) Delete(c Change) License {
 	l.Revoked, l.Deleted = true, true
-	return l.stamped(c)
+	return l.mended(attrRevoked, attrDeleted).stamped(c)
 }
 
 func (l License) stamped(c Change) License {
+	l = l.mended(attrVersion, attrChanged, attrChangedBy, attrChangeReason, attrRequestID)
 	l.Version++
 	l.Changed = c.At
 	l.ChangedBy = c.By

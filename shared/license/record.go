@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,9 +77,18 @@ func (l License) Record() attribute.Map {
 	return record
 }
 
-// Delta says which attributes an update from before to after sets and which it removes.
+// Delta says which attributes an update from before to after sets and which it removes. An attribute that could not be
+// understood stays as it is stored until after has a value for it.
 func Delta(before, after License) (set attribute.Map, remove []string) {
 	old, set := before.Record(), after.Record()
+	for _, p := range before.Problems {
+		delete(old, p.Field)
+		if _, written := set[p.Field]; after.HasProblem(p.Field) {
+			delete(set, p.Field)
+		} else if !written {
+			remove = append(remove, p.Field)
+		}
+	}
 	for name, value := range old {
 		switch written, kept := set[name]; {
 		case !kept:
@@ -99,39 +109,37 @@ func (l License) Expectation() attribute.Map {
 	return attribute.Map{attrVersion: versionNumber(l.Version), attrChanged: millis(l.Changed)}
 }
 
-// FromRecord reads a record, whoever wrote it. What decides whether the license may be used, and what is
-// said in a token, must be absent or of its exact name and type, or the error is ErrUnreadable. The
-// rest is bookkeeping, and counts as absent where it has another type.
+// FromRecord reads a record, whoever wrote it. Attributes must be absent or of their exact name and type; what cannot
+// be understood is in Problems, and License.Status says whether that matters. The error is ErrUnreadable where the record
+// has no id.
 func FromRecord(record attribute.Map) (License, error) {
-	d := decider{record: record}
+	r := recordReader{record: record}
 	l := License{
-		ID:             d.text(attrID),
-		CustomerName:   d.text(attrCustomerName),
-		Services:       d.list(attrServices),
-		AppURLs:        d.list(attrAppURLs),
-		ExpirationDate: d.date(attrExpirationDate),
-		GraceDays:      d.days(attrGraceDays),
-		Revoked:        d.flag(attrRevoked),
-		Suspended:      d.flag(attrSuspended),
-		Deleted:        d.flag(attrDeleted),
+		ID:             r.text(attrID),
+		CustomerName:   r.text(attrCustomerName),
+		Services:       r.list(attrServices),
+		AppURLs:        r.list(attrAppURLs),
+		ExpirationDate: r.date(attrExpirationDate),
+		GraceDays:      r.days(attrGraceDays),
+		Revoked:        r.flag(attrRevoked),
+		Suspended:      r.flag(attrSuspended),
+		Deleted:        r.flag(attrDeleted),
 
-		CustomerID:   textOrNone(record, attrCustomerID),
-		Notes:        textOrNone(record, attrNotes),
-		TokenKeyID:   textOrNone(record, attrTokenKeyID),
+		CustomerID:   r.optionalText(attrCustomerID),
+		Notes:        r.optionalText(attrNotes),
+		TokenKeyID:   r.optionalText(attrTokenKeyID),
 		Version:      integerOrNone(record, attrVersion),
 		Created:      instantOrNone(record, attrCreated),
 		Changed:      instantOrNone(record, attrChanged),
-		ChangedBy:    textOrNone(record, attrChangedBy),
-		ChangeReason: textOrNone(record, attrChangeReason),
-		RequestID:    textOrNone(record, attrRequestID),
+		ChangedBy:    r.optionalText(attrChangedBy),
+		ChangeReason: r.optionalText(attrChangeReason),
+		RequestID:    r.optionalText(attrRequestID),
 
 		stored: attribute.Map{attrVersion: record[attrVersion], attrChanged: record[attrChanged]},
 	}
+	l.Problems = r.problems
 	if l.ID == "" {
-		d.refuse(attrID, "absent or empty")
-	}
-	if len(d.refused) > 0 {
-		return License{}, fmt.Errorf("%w: license %q: %s", ErrUnreadable, l.ID, strings.Join(d.refused, "; "))
+		return License{}, fmt.Errorf("%w: it has no %s", ErrUnreadable, attrID)
 	}
 	return l, nil
 }
@@ -139,86 +147,104 @@ func FromRecord(record attribute.Map) (License, error) {
 // RecordVersion is the version of a record, also of one that cannot be read otherwise; 0 where there is none.
 func RecordVersion(record attribute.Map) int64 { return integerOrNone(record, attrVersion) }
 
-// decider reads the attributes that decide, and collects what it refused. It names types and never
-// values: its errors are logged.
-type decider struct {
-	record  attribute.Map
-	refused []string
+// recordReader reads attributes, and collects what it cannot understand. It names types and never values: problems are
+// logged.
+type recordReader struct {
+	record   attribute.Map
+	problems []FieldError
 }
 
-func (d *decider) refuse(name, why string) { d.refused = append(d.refused, name+": "+why) }
+func (r *recordReader) refuse(name, why string) {
+	r.problems = append(r.problems, FieldError{name, why})
+}
 
-func (d *decider) text(name string) string {
-	value, present := d.record[name]
+func (r *recordReader) refuseType(name, want string) {
+	r.refuse(name, fmt.Sprintf("is of the type %s, and must be %s", attribute.TypeOf(r.record[name]), want))
+}
+
+func (r *recordReader) text(name string) string {
+	value, present := r.record[name]
 	text, isText := value.(string)
 	if present && !isText {
-		d.refuse(name, fmt.Sprintf("a %T, not a string", value))
+		r.refuseType(name, "a text (S)")
 	}
 	return text
 }
 
-func (d *decider) flag(name string) bool {
-	value, present := d.record[name]
+// optionalText takes NULL for absent.
+func (r *recordReader) optionalText(name string) string {
+	if r.record[name] == nil {
+		return ""
+	}
+	return r.text(name)
+}
+
+func (r *recordReader) flag(name string) bool {
+	value, present := r.record[name]
 	flag, isFlag := value.(bool)
 	if present && !isFlag {
-		d.refuse(name, fmt.Sprintf("a %T, not a BOOL", value))
+		r.refuseType(name, "a truth value (BOOL)")
 	}
 	return flag
 }
 
-func (d *decider) date(name string) time.Time {
-	date, err := ParseDate(d.text(name))
+func (r *recordReader) date(name string) time.Time {
+	text, isText := r.record[name].(string)
+	if _, present := r.record[name]; present && !isText {
+		r.refuseType(name, "a text (S) that holds an ISO 8601 date")
+		return time.Time{}
+	}
+	date, err := ParseDate(text)
 	if err != nil {
-		d.refuse(name, err.Error())
+		r.refuse(name, "must be an ISO 8601 date, as 2030-01-31T00:00:00.000Z")
 	}
 	return date
 }
 
-func (d *decider) days(name string) int {
-	value, present := d.record[name]
+func (r *recordReader) days(name string) int {
+	value, present := r.record[name]
 	if !present {
 		return 0
 	}
 	days, ok := wholeNumber(value)
 	if !ok || days < 0 || days > maxStoredGraceDays {
-		d.refuse(name, "not a whole number of days that makes sense")
+		r.refuse(name, fmt.Sprintf("must be a whole number (N) from 0 to %d", maxStoredGraceDays))
+		return 0
 	}
 	return int(days)
 }
 
-func (d *decider) list(name string) JSONList {
-	switch value := d.record[name].(type) {
+// list returns an empty text for what is no list.
+func (r *recordReader) list(name string) JSONList {
+	switch value := r.record[name].(type) {
 	case []any:
 		text, err := plainjson.Marshal(plain(value))
 		if err != nil {
-			d.refuse(name, err.Error())
+			r.refuse(name, "must be a list that JSON can express")
+			return ""
 		}
-		return d.checkedList(name, string(text))
-	case nil:
-		if _, present := d.record[name]; present {
-			d.refuse(name, "NULL, not a list")
-		}
-		return "[]"
-	default:
-		text := d.text(name)
-		if strings.TrimSpace(text) == "" {
+		return r.checkedList(name, string(text))
+	case string:
+		if strings.TrimSpace(value) == "" {
 			return "[]"
 		}
-		return d.checkedList(name, text)
+		return r.checkedList(name, value)
+	default:
+		if _, present := r.record[name]; present {
+			r.refuseType(name, "a JSON array of objects as a text (S), or a list (L) of maps")
+			return ""
+		}
+		return "[]"
 	}
 }
 
-func (d *decider) checkedList(name, text string) JSONList {
+func (r *recordReader) checkedList(name, text string) JSONList {
 	var elements []map[string]json.RawMessage
 	err := json.Unmarshal([]byte(text), &elements)
-	if err != nil || elements == nil {
-		d.refuse(name, "not a JSON array of objects")
-	}
-	for _, element := range elements {
-		if element == nil {
-			d.refuse(name, "null in place of an object")
-			break
-		}
+	isNull := func(element map[string]json.RawMessage) bool { return element == nil }
+	if err != nil || elements == nil || slices.ContainsFunc(elements, isNull) {
+		r.refuse(name, "must be a JSON array of objects")
+		return ""
 	}
 	return JSONList(text)
 }
@@ -243,11 +269,6 @@ func plain(value any) any {
 	default:
 		return value
 	}
-}
-
-func textOrNone(record attribute.Map, name string) string {
-	text, _ := record[name].(string)
-	return text
 }
 
 func integerOrNone(record attribute.Map, name string) int64 {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -159,14 +160,81 @@ func TestFromRecordVariants(t *testing.T) {
 	for name, test := range notUnderstood {
 		t.Run(name, func(t *testing.T) {
 			record := originalRecord(t)
+			record["expirationdate"] = "2030-01-03"
 			record[test.attribute] = test.value
 			if test.value == absent {
 				delete(record, test.attribute)
 			}
-			if l, err := license.FromRecord(record); !errors.Is(err, license.ErrUnreadable) {
-				t.Errorf("got %+v, %v; want ErrUnreadable", l, err)
+			l, err := license.FromRecord(record)
+			if test.attribute == "licenseid" {
+				if !errors.Is(err, license.ErrUnreadable) {
+					t.Errorf("got %+v, %v; want ErrUnreadable", l, err)
+				}
+				return
+			}
+			if err != nil || l.Status(licensetest.Now) != license.Unreadable || l.IsReadable() || !l.HasProblem(test.attribute) {
+				t.Errorf("got %+v, %v; want it to be unreadable", l, err)
 			}
 		})
+	}
+}
+
+// TestStatusOfOddRecords: a definite no needs only what decides it, in the order of precedence.
+func TestStatusOfOddRecords(t *testing.T) {
+	odd := attribute.Map{
+		"issuspended": "yes", "expirationdate": "soon", "gracedays": attribute.Number("1.5"), "isdeleted": "x",
+		"services": nil, "appurls": "x", "customername": attribute.Number("7"),
+	}
+	with := func(base attribute.Map, changes attribute.Map) attribute.Map {
+		changed := maps.Clone(base)
+		maps.Copy(changed, changes)
+		return changed
+	}
+	for name, test := range map[string]struct {
+		record attribute.Map
+		want   license.Status
+	}{
+		"revoked, all else odd":             {with(odd, attribute.Map{"isrevoked": true}), license.Revoked},
+		"nothing says no":                   {with(odd, attribute.Map{"isrevoked": false}), license.Unreadable},
+		"revocation odd":                    {with(odd, attribute.Map{"isrevoked": "true", "issuspended": true}), license.Unreadable},
+		"suspended, the rest odd":           {with(odd, attribute.Map{"issuspended": true}), license.Suspended},
+		"suspension odd, expired":           {attribute.Map{"issuspended": "yes", "expirationdate": "2020-01-01"}, license.Unreadable},
+		"expired, the rest odd":             {with(odd, attribute.Map{"issuspended": false, "expirationdate": "2020-01-01", "gracedays": attribute.Number("2")}), license.Expired},
+		"past its date, grace odd":          {attribute.Map{"expirationdate": "2020-01-01", "gracedays": attribute.Number("1.5")}, license.Unreadable},
+		"in its grace, services odd":        {attribute.Map{"expirationdate": "2026-10-31", "gracedays": attribute.Number("7"), "services": nil}, license.Unreadable},
+		"in force, bookkeeping odd":         {attribute.Map{"customerid": true, "notes": []any{}, "version": "1", "changedby": false}, license.Active},
+		"in force, no customer's id":        {attribute.Map{"customerid": nil}, license.Active},
+		"in force, customer's name is NULL": {attribute.Map{"customername": nil}, license.Unreadable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := license.FromRecord(with(with(originalRecord(t), attribute.Map{"expirationdate": "2030-01-03"}), test.record))
+			if err != nil || l.Status(licensetest.Now) != test.want {
+				t.Errorf("got %s of %+v, %v", l.Status(licensetest.Now), l, err)
+			}
+		})
+	}
+}
+
+// TestProblemsNameNoValues: they are logged, and shown to whoever may read the license.
+func TestProblemsNameNoValues(t *testing.T) {
+	record := attribute.Map{"licenseid": "id"}
+	names := []string{"isrevoked", "issuspended", "isdeleted", "expirationdate", "gracedays", "services", "appurls", "customername", "notes"}
+	for _, name := range names {
+		record[name] = attribute.StringSet{"a secret remark"}
+	}
+	record["services"], record["expirationdate"] = "a secret remark", "a secret remark"
+	l, err := license.FromRecord(record)
+	if err != nil || len(l.Problems) != len(names) {
+		t.Fatalf("%v, %v", l.Problems, err)
+	}
+	text := l.UnreadableError().Error()
+	if strings.Contains(text, "remark") || !errors.Is(l.UnreadableError(), license.ErrUnreadable) {
+		t.Error(text)
+	}
+	for _, name := range names {
+		if !strings.Contains(text, name) {
+			t.Errorf("%s is not in %s", name, text)
+		}
 	}
 }
 
@@ -252,11 +320,14 @@ func FuzzFromRecord(f *testing.F) {
 			}
 			return
 		}
-		if revoked, present := record["isrevoked"]; present && l.Revoked != revoked {
+		if revoked, isFlag := record["isrevoked"].(bool); isFlag && l.Revoked != revoked {
 			t.Fatalf("isrevoked %v was read as %v", revoked, l.Revoked)
 		}
-		if !json.Valid([]byte(l.Services)) || !json.Valid([]byte(l.AppURLs)) {
+		if l.IsReadable() && (!json.Valid([]byte(l.Services)) || !json.Valid([]byte(l.AppURLs))) {
 			t.Fatalf("got %+v", l)
+		}
+		if status := l.Status(licensetest.Now); !l.IsReadable() && (status == license.Active || status == license.Grace) {
+			t.Fatalf("%s, in spite of %v", status, l.Problems)
 		}
 	})
 }

@@ -11,12 +11,13 @@ var (
 	ErrNotFound   = errors.New("no such license")
 	ErrExists     = errors.New("a license with this id exists")
 	ErrConflict   = errors.New("the license was changed in the meantime")
-	ErrUnreadable = errors.New("the stored record cannot be understood")
+	ErrUnreadable = errors.New("the stored record cannot be understood") // see also License.Problems
 )
 
 // Reader reads single licenses. Reads are strongly consistent: they see every change acknowledged before.
 type Reader interface {
-	// Get answers ErrNotFound, or ErrUnreadable with the attribute that was not understood.
+	// Get returns the license, with what of its record cannot be understood as its Problems. The error is ErrNotFound
+	// where the store is certain that there is no such license, and ErrUnreadable where the record cannot be read at all.
 	Get(ctx context.Context, id string) (License, error)
 }
 
@@ -36,7 +37,7 @@ type Store interface {
 	// changes nothing, when the stored record does not meet l's Expectation, or is gone.
 	Remove(ctx context.Context, l License) error
 
-	// List answers a page of licenses in the order of q.Index, backwards. It may miss the changes of the last
-	// moments, and leaves out records that cannot be understood.
+	// List returns a page of licenses in the order of q.Index, backwards. It may miss the changes of the last
+	// moments, and leaves out records that cannot be read at all.
 	List(ctx context.Context, q Query) (Page, error)
 }

@@ -42,7 +42,7 @@ var failures = []struct {
 	{checkpoint.ErrNoLeaf, http.StatusNotFound, "NOT_IN_CHECKPOINT",
 		"The latest checkpoint does not hold this license: its first change is younger, or there is no such license."},
 	{license.ErrUnreadable, http.StatusInternalServerError, "UNREADABLE_LICENSE",
-		"The stored record cannot be understood, so no product gets a token for it; the log names the attribute to repair."},
+		"The stored record cannot be read at all; the log says why. No product gets a token for it."},
 }
 
 func failure(err error) api.Failure {

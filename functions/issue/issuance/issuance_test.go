@@ -475,6 +475,87 @@ func TestForeign(t *testing.T) {
 	}
 }
 
+// TestOddRecords: the vendor can look at what cannot be understood, mend it, and end it. What products are told meanwhile
+// is in the tests of verification.
+func TestOddRecords(t *testing.T) {
+	const id = "869b100f-06b7-44cc-80df-b4c4bf728461"
+	odd := attribute.Map{
+		"licenseid": id, "expirationdate": "03/01/2030", "services": nil, "appurls": "https://app.example.com",
+		"gracedays": attribute.Number("1.5"), "customername": attribute.Number("7"), "notes": "a note",
+	}
+	put := func(t *testing.T, change attribute.Map) vendor {
+		v := newVendor(t)
+		record := maps.Clone(odd)
+		maps.Copy(record, change)
+		if err := v.folder.Licenses.PutRecord(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	t.Run("read", func(t *testing.T) {
+		a := put(t, nil).call("GET", "/licenses/{licenseid}", id, "", nil)
+		for _, field := range []string{"expirationdate", "services", "appurls", "gracedays", "customername"} {
+			if !strings.Contains(a.text, `{"field":"`+field+`","message":"`) || strings.Contains(a.text, `"`+field+`":`) {
+				t.Errorf("%s: %s", field, a.text)
+			}
+		}
+		if a.status != http.StatusOK || a.Status != "unreadable" || !strings.Contains(a.text, `"notes":"a note"`) || a.header["ETag"] == "" {
+			t.Errorf("got %d %s", a.status, a.text)
+		}
+	})
+	t.Run("read, revoked", func(t *testing.T) {
+		a := put(t, attribute.Map{"isrevoked": true}).call("GET", "/licenses/{licenseid}", id, "", nil)
+		if a.status != http.StatusOK || a.Status != "revoked" || !strings.Contains(a.text, `"problems":[`) {
+			t.Errorf("got %d %s", a.status, a.text)
+		}
+	})
+	t.Run("list", func(t *testing.T) {
+		if a := put(t, nil).call("GET", "/licenses", "", "", nil); a.status != http.StatusOK || !strings.Contains(a.text, `"unreadable"`) {
+			t.Errorf("got %d %s", a.status, a.text)
+		}
+	})
+	t.Run("key", func(t *testing.T) {
+		if a := put(t, nil).call("GET", "/licenses/{licenseid}/key", id, "", nil); a.status != http.StatusOK {
+			t.Errorf("got %d %s", a.status, a.text)
+		}
+	})
+	for route, want := range map[string]string{"/revoke": "revoked", "/suspend": "suspended", "/reinstate": "unreadable"} {
+		t.Run(route, func(t *testing.T) {
+			v := put(t, attribute.Map{"isrevoked": "false", "issuspended": "no"})
+			if route == "/suspend" {
+				v = put(t, attribute.Map{"issuspended": "no"})
+			}
+			a := v.call("POST", "/licenses/{licenseid}"+route, id, `{"reason":"mended"}`, nil)
+			if a.status != http.StatusOK || a.Status != want || strings.Contains(a.text, `{"field":"is`+strings.TrimPrefix(route, "/")) {
+				t.Errorf("got %d %s", a.status, a.text)
+			}
+		})
+	}
+	t.Run("reinstate without a reason", func(t *testing.T) {
+		v := put(t, attribute.Map{"isrevoked": "true"})
+		if a := v.call("POST", "/licenses/{licenseid}/reinstate", id, "", nil); a.status != http.StatusConflict {
+			t.Errorf("got %d %s", a.status, a.text)
+		}
+	})
+	t.Run("PATCH mends all of it", func(t *testing.T) {
+		a := put(t, nil).callIfMatch("PATCH", "/licenses/{licenseid}", id, "*", `{"expirationdate":"2030-01-03T00:00:00Z","services":null,"appurls":null,
+			"gracedays":0,"customername":"Customer"}`)
+		if a.status != http.StatusOK || a.Status != "active" || strings.Contains(a.text, "problems") {
+			t.Errorf("got %d %s", a.status, a.text)
+		}
+	})
+	t.Run("DELETE", func(t *testing.T) {
+		v := put(t, nil)
+		a := v.callIfMatch("DELETE", "/licenses/{licenseid}", id, "*", `{"reason":"junk"}`)
+		if a.status != http.StatusNoContent {
+			t.Errorf("got %d %s", a.status, a.text)
+		}
+		if a := v.call("GET", "/licenses/{licenseid}", id, "", nil); a.status != http.StatusNotFound {
+			t.Errorf("it is still there: %d %s", a.status, a.text)
+		}
+	})
+}
+
 func TestRevokeConcurrently(t *testing.T) {
 	v := newVendor(t)
 	id := v.issue().LicenseID

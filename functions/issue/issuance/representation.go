@@ -9,16 +9,17 @@ import (
 	"openlicenser/shared/license"
 )
 
-// representation is a license as the vendor sees it. Its names are those of the stored record.
+// representation is a license as the vendor sees it. Its names are those of the stored record. What cannot be understood
+// of the record is left out, and named by Problems.
 type representation struct {
 	LicenseID      string           `json:"licenseid"`
 	Status         license.Status   `json:"status"`
 	CustomerID     string           `json:"customerid"`
-	CustomerName   string           `json:"customername"`
-	ExpirationDate string           `json:"expirationdate"`
-	GraceDays      int              `json:"gracedays"`
-	Services       license.JSONList `json:"services"`
-	AppURLs        license.JSONList `json:"appurls"`
+	CustomerName   *string          `json:"customername,omitempty"`
+	ExpirationDate *string          `json:"expirationdate,omitempty"`
+	GraceDays      *int             `json:"gracedays,omitempty"`
+	Services       license.JSONList `json:"services,omitempty"`
+	AppURLs        license.JSONList `json:"appurls,omitempty"`
 	Notes          string           `json:"notes"`
 	TokenKeyID     string           `json:"tokenkeyid,omitempty"`
 	Version        int64            `json:"version"`
@@ -26,6 +27,8 @@ type representation struct {
 	Changed        string           `json:"changed,omitempty"`
 	ChangedBy      string           `json:"changedby,omitempty"`
 	ChangeReason   string           `json:"changereason,omitempty"`
+
+	Problems []license.FieldError `json:"problems,omitempty"`
 
 	LicenseKey string `json:"licensekey,omitempty"` // only in the answer to POST /licenses
 }
@@ -35,9 +38,9 @@ func (i Issuer) represent(l license.License) representation {
 		LicenseID:      l.ID,
 		Status:         l.Status(i.Now()),
 		CustomerID:     l.CustomerID,
-		CustomerName:   l.CustomerName,
-		ExpirationDate: license.FormatDate(l.ExpirationDate),
-		GraceDays:      l.GraceDays,
+		CustomerName:   understood(l, "customername", l.CustomerName),
+		ExpirationDate: understood(l, "expirationdate", license.FormatDate(l.ExpirationDate)),
+		GraceDays:      understood(l, "gracedays", l.GraceDays),
 		Services:       l.Services,
 		AppURLs:        l.AppURLs,
 		Notes:          l.Notes,
@@ -47,7 +50,16 @@ func (i Issuer) represent(l license.License) representation {
 		Changed:        formatInstant(l.Changed),
 		ChangedBy:      l.ChangedBy,
 		ChangeReason:   l.ChangeReason,
+		Problems:       l.Problems,
 	}
+}
+
+// understood returns nil for a field that cannot be.
+func understood[T any](l license.License, field string, value T) *T {
+	if l.HasProblem(field) {
+		return nil
+	}
+	return &value
 }
 
 // formatInstant answers nothing for no instant, and for one beyond RFC 3339's four-digit years: another tool has then

@@ -126,22 +126,23 @@ func (v Verifier) licenseID(ctx context.Context, key string, now time.Time) (str
 }
 
 // licenseKey reads the body. Names are matched to the letter, and of one that stands twice the last counts,
-// as the original did.
+// as the original did. A key of which nothing is left once it is clean is as good as empty.
 func licenseKey(r api.Request) (string, error) {
 	body, err := r.Body(maxBody)
 	if err != nil {
 		return "", errBadRequest
 	}
 	var object *struct {
-		LicenseKey *string `json:"licensekey"`
+		LicenseKey string `json:"licensekey"`
 	}
 	if json.Unmarshal(body, &object, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil || object == nil {
 		return "", errBadRequest
 	}
-	if object.LicenseKey == nil || *object.LicenseKey == "" {
+	key := token.CleanLicenseKey(object.LicenseKey)
+	if key == "" {
 		return "", errMissingLicenseKey
 	}
-	return *object.LicenseKey, nil
+	return key, nil
 }
 
 func usable(l license.License, now time.Time) error {
@@ -154,8 +155,8 @@ func usable(l license.License, now time.Time) error {
 		return errSuspended
 	case license.Expired:
 		return errExpired
-	default:
-		return fmt.Errorf("license %s has the unknown status %q", l.ID, status)
+	default: // license.Unreadable
+		return l.UnreadableError()
 	}
 }
 

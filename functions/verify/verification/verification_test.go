@@ -47,13 +47,17 @@ type conformance struct {
 			Status int
 			Error  string
 			Claims map[string]any
+			// IssuedBack says that the claim iat lies two to sixty minutes before the answer.
+			IssuedBack bool `json:"iat_back"`
 		}
 	}
 }
 
-func readConformance(t testing.TB) conformance {
+func readConformance(t testing.TB) conformance { return readCases(t, "conformance.json") }
+
+func readCases(t testing.TB, file string) conformance {
 	t.Helper()
-	text, err := os.ReadFile("testdata/conformance.json")
+	text, err := os.ReadFile("testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,26 +156,78 @@ func readToken(t testing.TB, v verification.Verifier, text string) map[string]an
 	return claims
 }
 
+// TestConformance runs the contract's cases, and those that the field has reported.
 func TestConformance(t *testing.T) {
+	for _, file := range []string{"conformance.json"} {
+		c := readCases(t, file)
+		v := newVerifier(t, c)
+		for _, test := range c.Cases {
+			t.Run(test.Name, func(t *testing.T) {
+				response, body := handle(t, v, verifyEvent(test.Body, test.IsBase64Encoded))
+				if response.StatusCode != test.Want.Status || body["error"] != test.Want.Error {
+					t.Fatalf("got %d %s, want %d %s", response.StatusCode, response.Body, test.Want.Status, test.Want.Error)
+				}
+				if test.Want.Status != http.StatusOK {
+					return
+				}
+				claims := readToken(t, v, body["message"])
+				for name, want := range test.Want.Claims {
+					if claims[name] != want {
+						t.Errorf("claim %s is %v, want %v", name, claims[name], want)
+					}
+				}
+				age := time.Since(time.Unix(int64(claims["iat"].(float64)), 0))
+				if test.Want.IssuedBack && (age < 2*time.Minute || age > time.Hour) {
+					t.Errorf("iat lies %v back", age)
+				}
+			})
+		}
+	}
+}
+
+// TestPastedKeys: what mail programs and people add is dropped, and what remains has one spelling.
+func TestPastedKeys(t *testing.T) {
 	c := readConformance(t)
 	v := newVerifier(t, c)
-	for _, test := range c.Cases {
-		t.Run(test.Name, func(t *testing.T) {
-			response, body := handle(t, v, verifyEvent(test.Body, test.IsBase64Encoded))
-			if response.StatusCode != test.Want.Status || body["error"] != test.Want.Error {
-				t.Fatalf("got %d %s, want %d %s", response.StatusCode, response.Body, test.Want.Status, test.Want.Error)
+	var valid struct{ LicenseKey string }
+	if err := json.Unmarshal([]byte(c.Cases[0].Body), &valid); err != nil {
+		t.Fatal(err)
+	}
+	key := valid.LicenseKey
+	segments := strings.Split(key, ".")
+	for name, test := range map[string]struct{ key, want string }{
+		"as it is":                         {key, ""},
+		"tabs and line breaks around":      {"\t\r\n" + key + " \n\v\f\x85", ""},
+		"Unicode spaces within":            {key[:20] + "\u2003\u3000\u202f\u1680" + key[20:], ""},
+		"invisible characters":             {"\ufeff" + key[:30] + "\u200b\u00ad\u2060\u200e" + key[30:], ""},
+		"typographic quotes":               {"\u201c" + key + "\u201d", ""},
+		"a mail's quotation":               {"> " + key[:60] + "\n> " + key[60:], ""},
+		"padding on each segment":          {strings.Join(segments, "==.") + "=", ""},
+		"a full stop behind it":            {key + ".", "INVALID_LICENSE"},
+		"a word before it":                 {"Key: " + key, "INVALID_LICENSE"},
+		"a hyphen where a line was broken": {key[:20] + "-\n" + key[20:], "INVALID_LICENSE"},
+		"twice, with a space":              {key + " " + key, "INVALID_LICENSE"},
+		"nothing but white space":          {" \n", "MISSING_LICENSE_KEY"},
+		"nothing but what is dropped":      {"\u200b\"\"", "MISSING_LICENSE_KEY"},
+		"unused bits":                      {key[:len(key)-1] + nextInAlphabet(key[len(key)-1]), "INVALID_LICENSE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text, err := json.Marshal(map[string]string{"licensekey": test.key})
+			if err != nil {
+				t.Fatal(err)
 			}
-			if test.Want.Status != http.StatusOK {
-				return
-			}
-			claims := readToken(t, v, body["message"])
-			for name, want := range test.Want.Claims {
-				if claims[name] != want {
-					t.Errorf("claim %s is %v, want %v", name, claims[name], want)
-				}
+			response, body := handle(t, v, verifyEvent(string(text), false))
+			if isOK := response.StatusCode == http.StatusOK; body["error"] != test.want || isOK != (test.want == "") {
+				t.Errorf("got %d %s", response.StatusCode, response.Body)
 			}
 		})
 	}
+}
+
+// nextInAlphabet returns the character of base64url that follows one, and so differs from it in the last bit.
+func nextInAlphabet(c byte) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return string(alphabet[strings.IndexByte(alphabet, c)^1])
 }
 
 // TestEvents runs every sample event of this function.

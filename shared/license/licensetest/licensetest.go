@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -76,7 +77,8 @@ func TestStore(t *testing.T, open func(t *testing.T) Harness) {
 		"Create/ThenGet":                   createThenGet,
 		"Create/ErrExists":                 createTwice,
 		"Get/ErrNotFound":                  getNothing,
-		"Get/ErrUnreadable":                getUnreadable,
+		"Get/Problems":                     getProblems,
+		"Update/Problems":                  updateProblems,
 		"Update/ThenGet":                   updateThenGet,
 		"Update/ErrConflict/Stale":         updateStale,
 		"Update/ErrConflict/Gone":          updateGone,
@@ -146,14 +148,95 @@ func getNothing(t *testing.T, h Harness) {
 	wantErr(t, err, license.ErrNotFound)
 }
 
-func getUnreadable(t *testing.T, h Harness) {
+func getProblems(t *testing.T, h Harness) {
 	record := Issue(t).Record()
 	record["isrevoked"] = "true"
 	if err := h.PutRecord(t.Context(), record); err != nil {
 		t.Fatal(err)
 	}
-	_, err := h.Store.Get(t.Context(), record["licenseid"].(string))
-	wantErr(t, err, license.ErrUnreadable)
+	if l := mustGet(t, h, record["licenseid"].(string)); l.Status(Now) != license.Unreadable || !l.HasProblem("isrevoked") {
+		t.Errorf("got %+v", l)
+	}
+}
+
+// updateProblems: a change mends what it is about, and leaves as it is what else cannot be understood.
+func updateProblems(t *testing.T, h Harness) {
+	for name, test := range map[string]struct {
+		odd    attribute.Map
+		change func(license.License) (license.License, error)
+		stored attribute.Map // nil values are absent
+		status license.Status
+	}{
+		"revoke, flag odd": {attribute.Map{"isrevoked": "no"},
+			func(l license.License) (license.License, error) { return l.Revoke(Change("")) },
+			attribute.Map{"isrevoked": true}, license.Revoked},
+		"revoke, all else odd": {attribute.Map{"expirationdate": "soon", "services": nil, "appurls": "x", "gracedays": attribute.Number("1.5"), "customername": nil},
+			func(l license.License) (license.License, error) { return l.Revoke(Change("")) },
+			attribute.Map{"isrevoked": true, "expirationdate": "soon", "appurls": "x", "gracedays": attribute.Number("1.5")}, license.Revoked},
+		"suspend, flag odd": {attribute.Map{"issuspended": "no"},
+			func(l license.License) (license.License, error) { return l.Suspend(Change("")) },
+			attribute.Map{"issuspended": true}, license.Suspended},
+		"suspend, revocation odd": {attribute.Map{"isrevoked": "no"},
+			func(l license.License) (license.License, error) { return l.Suspend(Change("")) },
+			attribute.Map{"issuspended": true, "isrevoked": "no"}, license.Unreadable},
+		"reinstate, flags odd": {attribute.Map{"isrevoked": "yes", "issuspended": attribute.Number("1")},
+			func(l license.License) (license.License, error) { return l.Reinstate(Change("paid")) },
+			attribute.Map{"isrevoked": false, "issuspended": nil}, license.Active},
+		"renew, date odd": {attribute.Map{"expirationdate": "soon"},
+			func(l license.License) (license.License, error) { return l.Renew("2030-01-31T00:00:00Z", Change("")) },
+			attribute.Map{"expirationdate": "2030-01-31T00:00:00.000Z"}, license.Active},
+		"patch grace days to none": {attribute.Map{"gracedays": attribute.Number("1.5")},
+			func(l license.License) (license.License, error) {
+				return l.Patch(license.Patch{GraceDays: new(int)}, Change(""))
+			},
+			attribute.Map{"gracedays": nil}, license.Active},
+		"patch services to none": {attribute.Map{"services": nil},
+			func(l license.License) (license.License, error) {
+				return l.Patch(license.Patch{Services: &[]license.Service{}}, Change(""))
+			},
+			attribute.Map{"services": "[]"}, license.Active},
+		"patch the name, services odd": {attribute.Map{"services": "TEST", "customername": attribute.Number("7")},
+			func(l license.License) (license.License, error) {
+				name := "Customer"
+				return l.Patch(license.Patch{CustomerName: &name}, Change(""))
+			},
+			attribute.Map{"customername": "Customer", "services": "TEST"}, license.Unreadable},
+		"delete, flags odd": {attribute.Map{"isrevoked": nil, "isdeleted": "x", "expirationdate": "soon"},
+			func(l license.License) (license.License, error) { return l.Delete(Change("")), nil },
+			attribute.Map{"isrevoked": true, "isdeleted": true, "expirationdate": "soon"}, license.Revoked},
+		"revoke, stamps odd": {attribute.Map{"version": "3", "changedtimestamp": "2024-06-17", "changedby": attribute.Number("7")},
+			func(l license.License) (license.License, error) { return l.Revoke(Change("why")) },
+			attribute.Map{"version": attribute.Number("1"), "changereason": "why"}, license.Revoked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			record := Issue(t).Record()
+			maps.Copy(record, test.odd)
+			if err := h.PutRecord(t.Context(), record); err != nil {
+				t.Fatal(err)
+			}
+			before := mustGet(t, h, record["licenseid"].(string))
+			after, err := test.change(before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Store.Update(t.Context(), before, after); err != nil {
+				t.Fatal(err)
+			}
+			got := mustGet(t, h, before.ID)
+			if diff := Diff(after, got); diff != "" || got.Status(Now) != test.status {
+				t.Errorf("the status is %s; (-updated +got):\n%s", got.Status(Now), diff)
+			}
+			stored, err := h.Record(t.Context(), before.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for attr, want := range test.stored {
+				if diff := cmp.Diff(want, stored[attr]); diff != "" {
+					t.Errorf("%s (-want +stored):\n%s", attr, diff)
+				}
+			}
+		})
+	}
 }
 
 func updateThenGet(t *testing.T, h Harness) {

@@ -9,9 +9,13 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"openlicenser/shared/version"
 )
 
 type program struct {
+	Version kong.VersionFlag `help:"Print the version and end."`
+
 	Serve serveCommand `cmd:"" help:"Serve the licensing API on this machine, without AWS."`
 	Keys  keysCommand  `cmd:"" help:"Work on the secrets that sign license keys."`
 
@@ -27,6 +31,7 @@ func main() {
 	parsed := kong.Parse(&program{},
 		kong.Name("licenser"),
 		kong.Description("Open Licenser: decides whether a copy of your software may run."),
+		kong.Vars{"version": version.Number},
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "licenser:", err)

@@ -15,6 +15,7 @@ import (
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/version"
 )
 
 var errTeapot = errors.New("internal text")
@@ -96,7 +97,7 @@ func TestRouter(t *testing.T) {
 				}
 				delete(record, varying)
 			}
-			want := map[string]any{"msg": "request", "function": "test", "requestid": "request-1", "traceid": "trace-1", "requests": 1.0}
+			want := map[string]any{"msg": "request", "version": version.Number, "function": "test", "requestid": "request-1", "traceid": "trace-1", "requests": 1.0}
 			for key, value := range test.record {
 				want[key] = value
 			}

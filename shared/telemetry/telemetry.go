@@ -9,19 +9,26 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"openlicenser/shared/version"
 )
 
-// NewLogger writes JSON, one record a line, as CloudWatch Logs Insights reads it.
-func NewLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
+// NewLogger writes JSON, one record a line, as CloudWatch Logs Insights reads it. Each record names the version that
+// wrote it.
+func NewLogger(w io.Writer) *slog.Logger { return newLogger(w, nil) }
 
 // NewConsoleLogger writes the same without what only CloudWatch reads.
 func NewConsoleLogger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
+	return newLogger(w, &slog.HandlerOptions{ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
 		if len(groups) == 0 && attr.Key == metricsKey {
 			return slog.Attr{}
 		}
 		return attr
-	}}))
+	}})
+}
+
+func newLogger(w io.Writer, options *slog.HandlerOptions) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, options)).With(slog.String("version", version.Number))
 }
 
 // Record gathers what is worth knowing about one invocation. Its methods may be called concurrently.

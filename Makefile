@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench lint lint-go lint-template ci clean
+.PHONY: help run test build build-licenser release bench lint lint-go lint-template ci clean
 .PHONY: test-aws sam-local sam-local-test sam-build-here awslocal
 .PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction build-CheckpointFunction build-RotateFunction
 
@@ -60,7 +60,14 @@ build: ## all binaries, reproducibly: bin/lambda/*/bootstrap and bin/licenser
 	$(BUILD_LAMBDA) -o bin/lambda/audit/bootstrap ./functions/audit
 	$(BUILD_LAMBDA) -o bin/lambda/checkpoint/bootstrap ./functions/checkpoint
 	$(BUILD_LAMBDA) -o bin/lambda/rotate/bootstrap ./functions/rotate
-	$(GO_BUILD) -ldflags='-buildid=' -o bin/licenser ./cmd/licenser
+	$(MAKE) --no-print-directory build-licenser LICENSER=bin/licenser
+
+# GOOS and GOARCH say for which system.
+build-licenser:
+	$(GO_BUILD) -ldflags='-s -w -buildid=' -o '$(LICENSER)' ./cmd/licenser
+
+release: ## what a release offers for download, in dist/: the command line, the packaged template, an SBOM, checksums
+	go run ./cmd/release
 
 # sam build asks for these by the functions' names in the template.
 build-VerifyFunction:
@@ -126,4 +133,4 @@ ci: ## all that CI runs
 	.ci/run
 
 clean: ## remove what was built and installed here; data in .licenser/ stays
-	rm -rf bin .aws-sam .tools
+	rm -rf bin dist .aws-sam .tools

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test build build-licenser release bench lint lint-go lint-template ci clean
+.PHONY: help run test build build-licenser release module bench lint lint-go lint-template ci clean
 .PHONY: test-aws sam-local sam-local-test sam-build-here awslocal
 .PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction build-CheckpointFunction build-RotateFunction
 
@@ -128,6 +128,15 @@ awslocal: $(VENV)/installed $(DYNAMODB)/installed
 
 sam-build-here: $(VENV)/installed
 	$(SAM) build --build-dir $(HERE) --parameter-overrides Architecture=$(HERE_ARCHITECTURE)
+
+# Imports stand on lines of their own; no other text is touched.
+module: ## rename the module, so that others can fetch it: MODULE=example.org/you/open-licenser
+	@case '$(MODULE)' in *.*/*) ;; *) echo 'MODULE must be a path whose first part is a domain, as example.org/you/open-licenser.'; exit 1;; esac
+	@old=$$(go list -m) && \
+	find . -name '*.go' -not -path './.*' -exec sed -i.bak \
+	  "s#^\(import \)\{0,1\}\([[:space:]]*\)\([A-Za-z0-9_.]* \)\{0,1\}\"$$old/\([^\"]*\"\)\$$#\1\2\3\"$(MODULE)/\4#" {} + && \
+	find . -name '*.go.bak' -not -path './.*' -delete && \
+	go mod edit -module '$(MODULE)' && gofmt -w $$(go list -f '{{.Dir}}' ./...)
 
 ci: ## all that CI runs
 	.ci/run

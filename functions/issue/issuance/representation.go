@@ -15,7 +15,7 @@ type representation struct {
 	Status         license.Status   `json:"status"`
 	CustomerID     string           `json:"customerid"`
 	CustomerName   string           `json:"customername"`
-	ExpirationDate string           `json:"expirationdate"`
+	ExpirationDate *string          `json:"expirationdate"` // null where the license has no end
 	GraceDays      int              `json:"gracedays"`
 	Services       license.JSONList `json:"services"`
 	AppURLs        license.JSONList `json:"appurls"`
@@ -36,7 +36,7 @@ func (i Issuer) represent(l license.License) representation {
 		Status:         l.Status(i.Now()),
 		CustomerID:     l.CustomerID,
 		CustomerName:   l.CustomerName,
-		ExpirationDate: license.FormatDate(l.ExpirationDate),
+		ExpirationDate: formatEnd(l),
 		GraceDays:      l.GraceDays,
 		Services:       l.Services,
 		AppURLs:        l.AppURLs,
@@ -48,6 +48,13 @@ func (i Issuer) represent(l license.License) representation {
 		ChangedBy:      l.ChangedBy,
 		ChangeReason:   l.ChangeReason,
 	}
+}
+
+func formatEnd(l license.License) *string {
+	if l.IsEndless() {
+		return nil
+	}
+	return new(license.FormatDate(l.ExpirationDate))
 }
 
 // formatInstant answers nothing for no instant, and for one beyond RFC 3339's four-digit years: another tool has then

@@ -147,7 +147,7 @@ func (d driver) issue() license {
 	if !strings.HasSuffix(issued.header.Get("Location"), "/licenses/"+l.LicenseID) {
 		d.Errorf("the location is %q", issued.header.Get("Location"))
 	}
-	if l.Status != "active" || l.Version != 1 || l.CustomerName != "Example & Söhne" || l.ExpirationDate != "2099-01-31T00:00:00.000Z" || strings.Count(l.LicenseKey, ".") != 2 {
+	if l.Status != "active" || l.Version != 1 || l.CustomerName != "Example & Söhne" || l.ExpirationDate != "2099-01-31T23:59:59.999Z" || strings.Count(l.LicenseKey, ".") != 2 {
 		d.Errorf("issued %s", issued.body)
 	}
 
@@ -353,7 +353,7 @@ func (d driver) transitions(l license) license {
 		done.LicenseKey = l.LicenseKey
 		l = done
 	}
-	if l.ExpirationDate != "2099-12-31T00:00:00.000Z" {
+	if l.ExpirationDate != "2099-12-31T23:59:59.999Z" {
 		d.Errorf("renewed to %s", l.ExpirationDate)
 	}
 	d.refused(d.call(http.MethodPost, "/licenses/"+l.LicenseID+"/renew", `{"expirationdate":"2098-12-31"}`), http.StatusBadRequest, "INVALID_FIELDS", "expirationdate")

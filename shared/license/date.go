@@ -9,28 +9,95 @@ import (
 // dateForm is how an expiration date is written, always in UTC.
 const dateForm = "2006-01-02T15:04:05.000Z"
 
-// dateForms are the forms of ISO 8601 that are read: with or without time, seconds, fraction and zone. A
-// fraction needs no form of its own, time.Parse takes it after the seconds.
-var dateForms = []string{
-	"2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05",
-	"2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02",
+// Never is the ExpirationDate of a license that has no end: the last instant that a record can hold.
+var Never = time.Date(9999, time.December, 31, 23, 59, 59, int(999*time.Millisecond), time.UTC)
+
+// never is how the vendor asks for a license without an end.
+const never = "never"
+
+// The forms of ISO 8601 that are read: basic or extended, the time with or without seconds, and a zone or none.
+// A fraction needs no form of its own: time.Parse takes one after the seconds, with a dot or a comma. No text has
+// two meanings, because a date has always eight digits, and a T or a space behind them.
+var (
+	dayForms  = []string{"2006-01-02", "20060102"}
+	timeForms = []string{"15:04:05", "15:04", "150405", "1504"}
+	zoneForms = []string{"Z07:00", "Z0700", "Z07", ""}
+
+	instantForms = combine(dayForms, timeForms, zoneForms)
+)
+
+func combine(days, times, zones []string) (forms []string) {
+	for _, day := range days {
+		for _, clock := range times {
+			for _, zone := range zones {
+				forms = append(forms, day+"T"+clock+zone)
+			}
+		}
+	}
+	return forms
 }
 
 var errNotADate = errors.New("not an ISO 8601 date")
 
-// ParseDate reads an ISO 8601 date. No zone means UTC, no time means midnight, and a space may stand for
-// the T, as RFC 3339 section 5.6 allows.
+// ParseDate reads an ISO 8601 date. No zone means UTC, and no time means midnight. As other tools write it, a space
+// may stand for the T (RFC 3339 section 5.6), or before the zone, and UTC for Z.
 func ParseDate(text string) (time.Time, error) {
-	text = strings.ToUpper(strings.TrimSpace(text))
-	if len(text) > len("2006-01-02") && text[len("2006-01-02")] == ' ' {
-		text = strings.Replace(text, " ", "T", 1)
+	date, _, err := parseDate(text)
+	return date, err
+}
+
+// ParseEnd reads the end of a license as the vendor gives it. "never" means Never. A date alone means the whole of that
+// day, up to its last millisecond in UTC. Everything else is read as by ParseDate, to the millisecond.
+func ParseEnd(text string) (time.Time, error) {
+	if text == never {
+		return Never, nil
 	}
-	for _, form := range dateForms {
+	date, isDay, err := parseDate(text)
+	if isDay {
+		date = date.AddDate(0, 0, 1).Add(-time.Millisecond)
+	}
+	return date.Truncate(time.Millisecond), err
+}
+
+// parseDate also reports whether the text is a date without a time.
+func parseDate(text string) (date time.Time, isDay bool, err error) {
+	text = normalizeDate(text)
+	for _, form := range instantForms {
 		if date, err := time.Parse(form, text); err == nil {
-			return inCalendar(date.UTC())
+			date, err = inCalendar(date.UTC())
+			return date, false, err
 		}
 	}
-	return time.Time{}, errNotADate
+	for _, form := range dayForms {
+		if date, err := time.Parse(form, text); err == nil {
+			date, err = inCalendar(date)
+			return date, err == nil, err
+		}
+	}
+	return time.Time{}, false, errNotADate
+}
+
+// normalizeDate brings the T, the zone and their letters into the one spelling of the forms.
+func normalizeDate(text string) string {
+	text = strings.ToUpper(strings.TrimSpace(text))
+	if rest, isUTC := strings.CutSuffix(text, "UTC"); isUTC {
+		text = rest + "Z"
+	}
+	length := len("20060102")
+	if len(text) > len("2006") && text[len("2006")] == '-' {
+		length = len("2006-01-02")
+	}
+	if len(text) <= length {
+		return text
+	}
+	day, clock := text[:length], text[length:]
+	if clock[0] == ' ' {
+		clock = "T" + clock[1:]
+	}
+	if zone := strings.IndexAny(clock, "Z+-"); zone > 0 && clock[zone-1] == ' ' {
+		clock = clock[:zone-1] + clock[zone:]
+	}
+	return day + clock
 }
 
 // inCalendar refuses dates that the zone moves out of the four-digit years: they could not be written so that they

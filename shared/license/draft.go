@@ -4,11 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -29,14 +26,11 @@ const (
 	MaxReason       = 1024
 )
 
-// urlPatternPrefix marks an application URL that is a regular expression over the host name.
-const urlPatternPrefix = "re:"
-
 // Draft is a license as the vendor asks for it.
 type Draft struct {
 	CustomerID     string // UUID; made when empty
 	CustomerName   string
-	ExpirationDate string // ISO 8601
+	ExpirationDate string // as ParseEnd reads it
 	Services       []Service
 	AppURLs        []AppURL
 	Notes          string
@@ -47,12 +41,6 @@ type Draft struct {
 type Service struct {
 	Name  string `json:"serviceName"`
 	Value string `json:"serviceValue"`
-}
-
-// AppURL is an element of License.AppURLs: an absolute http(s) URL, or "re:" and a regular expression that
-// the product matches against its host name.
-type AppURL struct {
-	URL string `json:"URL"`
 }
 
 // FieldError says what is wrong with one field, and what it should be.
@@ -77,7 +65,7 @@ func joinFields(fields []FieldError) string {
 // Patch holds the fields of a license that a vendor may change. A nil leaves a field as it is.
 type Patch struct {
 	CustomerName   *string
-	ExpirationDate *string // ISO 8601
+	ExpirationDate *string // as ParseEnd reads it
 	Services       *[]Service
 	AppURLs        *[]AppURL
 	Notes          *string
@@ -142,34 +130,32 @@ func (p Patch) attributes() (names []string) {
 func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 	refuse := func(field, message string) { fields = append(fields, FieldError{field, message}) }
 	if p.CustomerName != nil {
-		refuseText(refuse, "customername", *p.CustomerName, 1, MaxCustomerName)
+		refuseName(refuse, "customername", *p.CustomerName, MaxCustomerName)
 		l.CustomerName = *p.CustomerName
 	}
 	if p.ExpirationDate != nil {
-		expiration, err := ParseDate(*p.ExpirationDate)
-		switch {
-		case err != nil:
-			refuse("expirationdate", "must be an ISO 8601 date, as 2030-01-31T00:00:00Z")
-		case !expiration.After(now):
-			refuse("expirationdate", "must lie in the future")
+		var problem string
+		if l.ExpirationDate, problem = p.end(*l, now); problem != "" {
+			refuse("expirationdate", problem)
 		}
-		l.ExpirationDate = expiration.Truncate(time.Millisecond) // what a record holds
 	}
 	if p.Services != nil {
 		l.Services = marshalList(*p.Services)
 		refuseServices(refuse, *p.Services, len(l.Services))
 	}
 	if p.AppURLs != nil {
-		l.AppURLs = marshalList(*p.AppURLs)
-		refuseAppURLs(refuse, *p.AppURLs, len(l.AppURLs))
+		l.AppURLs = storedAppURLs(refuse, *p.AppURLs)
 	}
 	if p.Notes != nil {
-		refuseText(refuse, "notes", *p.Notes, 0, MaxNotes)
+		refuseText(refuse, "notes", *p.Notes, MaxNotes)
 		l.Notes = *p.Notes
 	}
 	if p.GraceDays != nil {
-		if *p.GraceDays < 0 || *p.GraceDays > MaxGraceDays {
+		switch {
+		case *p.GraceDays < 0 || *p.GraceDays > MaxGraceDays:
 			refuse("gracedays", fmt.Sprintf("must be a whole number from 0 to %d", MaxGraceDays))
+		case *p.GraceDays > 0 && l.IsEndless():
+			refuse("gracedays", "must be 0 for a license without an end")
 		}
 		l.GraceDays = *p.GraceDays
 	}
@@ -182,6 +168,22 @@ func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 	return fields
 }
 
+// end returns the end that the patch gives the license, or a problem.
+func (p Patch) end(l License, now time.Time) (end time.Time, problem string) {
+	end, err := ParseEnd(*p.ExpirationDate)
+	switch {
+	case *p.ExpirationDate == "":
+		problem = "is required: an ISO 8601 date, as 2030-01-31, or never"
+	case err != nil:
+		problem = "must be an ISO 8601 date, as 2030-01-31 or 2030-01-31T12:00:00Z, or never"
+	case !end.After(now):
+		problem = "must lie in the future"
+	case end.Equal(Never) && l.GraceDays > 0 && p.GraceDays == nil:
+		problem = "must be a date while the license has days of grace; set gracedays to 0 first"
+	}
+	return end, problem
+}
+
 // isKeyID wants the form of a thumbprint (RFC 7638): 32 bytes in base64url. Which keys there are is not known here.
 func isKeyID(text string) bool {
 	thumbprint, err := base64.RawURLEncoding.Strict().DecodeString(text)
@@ -191,19 +193,8 @@ func isKeyID(text string) bool {
 func refuseServices(refuse func(field, message string), services []Service, bytes int) {
 	refuseSize(refuse, "services", "services", len(services), MaxServices, bytes)
 	for i, s := range services {
-		refuseText(refuse, fmt.Sprintf("services[%d].serviceName", i), s.Name, 1, MaxServiceText)
-		refuseText(refuse, fmt.Sprintf("services[%d].serviceValue", i), s.Value, 1, MaxServiceText)
-	}
-}
-
-func refuseAppURLs(refuse func(field, message string), urls []AppURL, bytes int) {
-	if refuseSize(refuse, "appurls", "URLs", len(urls), MaxAppURLs, bytes) {
-		return // the check of a pattern can take a tenth of a second
-	}
-	for i, u := range urls {
-		if message := u.problem(); message != "" {
-			refuse(fmt.Sprintf("appurls[%d].URL", i), message)
-		}
+		refuseName(refuse, fmt.Sprintf("services[%d].serviceName", i), s.Name, MaxServiceText)
+		refuseName(refuse, fmt.Sprintf("services[%d].serviceValue", i), s.Value, MaxServiceText)
 	}
 }
 
@@ -233,41 +224,12 @@ func marshalList[T Service | AppURL](elements []T) JSONList {
 func CheckReason(reason string) error {
 	var fields []FieldError
 	refuse := func(field, message string) { fields = append(fields, FieldError{field, message}) }
-	refuseText(refuse, "reason", reason, 0, MaxReason)
+	refuseText(refuse, "reason", reason, MaxReason)
 	if len(fields) > 0 {
 		return &InvalidError{Fields: fields}
 	}
 	return nil
 }
 
-func refuseText(refuse func(field, message string), field, text string, shortest, longest int) {
-	length := utf8.RuneCountInString(text)
-	switch {
-	case strings.TrimSpace(text) == "" && shortest > 0:
-		refuse(field, "is required and must not be blank")
-	case length > longest:
-		refuse(field, fmt.Sprintf("must be at most %d characters", longest))
-	case !utf8.ValidString(text) || strings.ContainsFunc(text, isControl):
-		refuse(field, "must be text without control characters")
-	}
-}
-
-// isControl lets the white space of texts of several lines pass.
-func isControl(c rune) bool { return unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' }
-
 // IsUUID accepts the one form of RFC 9562 section 4: uuid.Parse accepts others too.
 func IsUUID(text string) bool { return len(text) == 36 && uuid.Validate(text) == nil }
-
-func (u AppURL) problem() string {
-	if pattern, isPattern := strings.CutPrefix(u.URL, urlPatternPrefix); isPattern {
-		return patternProblem(pattern)
-	}
-	if len(u.URL) > MaxURL {
-		return fmt.Sprintf("must be at most %d characters", MaxURL)
-	}
-	parsed, err := url.Parse(u.URL)
-	if err != nil || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Hostname() == "" || parsed.User != nil {
-		return "must be an absolute http or https URL, as https://app.example.com, or re: and a regular expression"
-	}
-	return ""
-}

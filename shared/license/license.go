@@ -89,6 +89,9 @@ func (l License) Status(now time.Time) Status {
 	}
 }
 
+// IsEndless tells whether the license has no end.
+func (l License) IsEndless() bool { return !l.ExpirationDate.Before(Never) }
+
 // EndsAt is the first instant at which the license is expired, grace included. It means nothing unless EndIsKnown.
 func (l License) EndsAt() time.Time { return l.ExpirationDate.AddDate(0, 0, l.GraceDays) }
 

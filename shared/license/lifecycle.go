@@ -1,9 +1,6 @@
 package license
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Change says who changes a license, when, why, and in which request.
 type Change struct {
@@ -57,7 +54,7 @@ func (l License) Reinstate(c Change) (License, error) {
 	switch {
 	case l.Deleted:
 		return l, &TransitionError{"The license is being deleted; issue another one."}
-	case (l.Revoked || l.HasProblem(attrRevoked)) && c.Reason == "":
+	case (l.Revoked || l.HasProblem(attrRevoked)) && IsBlank(c.Reason):
 		return l, &TransitionError{"A revocation is final unless it is taken back with a reason; send one."}
 	case !l.Revoked && !l.Suspended && !l.HasProblem(attrRevoked, attrSuspended):
 		return l, nil
@@ -66,7 +63,8 @@ func (l License) Reinstate(c Change) (License, error) {
 	return l.mended(attrRevoked, attrSuspended).stamped(c), nil
 }
 
-// Renew moves the end to a later date. The error is a *TransitionError, or an *InvalidError about the date.
+// Renew moves the end to a later date, as ParseEnd reads it. The error is a *TransitionError, or an *InvalidError
+// about the date.
 func (l License) Renew(expirationDate string, c Change) (License, error) {
 	if l.Revoked {
 		return l, &TransitionError{"The license is revoked; reinstate it first, with a reason."}
@@ -76,8 +74,11 @@ func (l License) Renew(expirationDate string, c Change) (License, error) {
 		return l, err
 	}
 	if renewed.ExpirationDate.Before(l.ExpirationDate) {
-		return l, &InvalidError{[]FieldError{{"expirationdate",
-			fmt.Sprintf("must not be earlier than it is, %s; PATCH the license to shorten it", FormatDate(l.ExpirationDate))}}}
+		message := "must not be earlier than it is, " + FormatDate(l.ExpirationDate) + "; PATCH the license to shorten it"
+		if l.IsEndless() {
+			message = "must be never, as it is; PATCH the license to give it an end"
+		}
+		return l, &InvalidError{[]FieldError{{"expirationdate", message}}}
 	}
 	return renewed, nil
 }

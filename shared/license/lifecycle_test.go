@@ -2,7 +2,9 @@ package license_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"openlicenser/shared/license"
 	"openlicenser/shared/license/licensetest"
@@ -99,6 +101,80 @@ func TestRenewRefuses(t *testing.T) {
 	l := licensetest.Issue(t)
 	if after, err := l.Renew(license.FormatDate(l.ExpirationDate), licensetest.Change("")); err != nil || after.Version != l.Version {
 		t.Errorf("the same date: %+v, %v", after, err)
+	}
+}
+
+// TestNever: a license without an end is renewed to nothing else, and has no days of grace.
+func TestNever(t *testing.T) {
+	change := licensetest.Change("")
+	none, seven := 0, 7
+	never, date := "never", "2030-01-31"
+	patch := func(l license.License, p license.Patch) (license.License, []string) {
+		t.Helper()
+		patched, err := l.Patch(p, change)
+		var invalid *license.InvalidError
+		if err != nil && !errors.As(err, &invalid) {
+			t.Fatal(err)
+		}
+		var wrong []string
+		if invalid != nil {
+			for _, f := range invalid.Fields {
+				wrong = append(wrong, f.Field)
+			}
+		}
+		return patched, wrong
+	}
+	of := licensetest.Issue(t)
+	endless, err := of.Renew(never, change)
+	if err != nil || !endless.IsEndless() || of.IsEndless() || endless.Record()["expirationdate"] != "9999-12-31T23:59:59.999Z" {
+		t.Fatalf("renewed to %s, %v", endless.ExpirationDate, err)
+	}
+	if endless.Status(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)) != license.Active {
+		t.Error("it ends")
+	}
+	if again, err := endless.Renew(never, change); err != nil || again.Version != endless.Version {
+		t.Errorf("renewed again: %+v, %v", again, err)
+	}
+	var invalid *license.InvalidError
+	if _, err := endless.Renew("9999-12-30", change); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "must be never") {
+		t.Errorf("renewed to a date: %v", err)
+	}
+	graced, _ := patch(of, license.Patch{GraceDays: &seven})
+	foreign := endless
+	foreign.GraceDays = 7
+	for name, test := range map[string]struct {
+		l     license.License
+		p     license.Patch
+		wrong string
+	}{
+		"an end":                            {endless, license.Patch{ExpirationDate: &date}, ""},
+		"an end and days of grace":          {endless, license.Patch{ExpirationDate: &date, GraceDays: &seven}, ""},
+		"no days of grace":                  {endless, license.Patch{GraceDays: &none}, ""},
+		"days of grace":                     {endless, license.Patch{GraceDays: &seven}, "gracedays"},
+		"never, with days of grace":         {of, license.Patch{ExpirationDate: &never, GraceDays: &seven}, "gracedays"},
+		"never, where days of grace stand":  {graced, license.Patch{ExpirationDate: &never}, "expirationdate"},
+		"never, and no more days of grace":  {graced, license.Patch{ExpirationDate: &never, GraceDays: &none}, ""},
+		"another field of a foreign record": {foreign, license.Patch{CustomerName: &date}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, wrong := patch(test.l, test.p); strings.Join(wrong, " ") != test.wrong {
+				t.Errorf("%v is wrong, want %q", wrong, test.wrong)
+			}
+		})
+	}
+	if _, err := graced.Renew(never, change); !errors.As(err, &invalid) || invalid.Fields[0].Field != "expirationdate" {
+		t.Errorf("renewed where days of grace stand: %v", err)
+	}
+}
+
+// TestReinstateWantsAReason: what cannot be seen is none.
+func TestReinstateWantsAReason(t *testing.T) {
+	revoked := licensetest.Revoke(t, licensetest.Issue(t), "")
+	var impossible *license.TransitionError
+	for _, reason := range []string{"", " ", "\u200b"} {
+		if _, err := revoked.Reinstate(licensetest.Change(reason)); !errors.As(err, &impossible) {
+			t.Errorf("%q: %v", reason, err)
+		}
 	}
 }
 

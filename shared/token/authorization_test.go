@@ -110,6 +110,8 @@ func TestAuthorizeEnds(t *testing.T) {
 		"expired, in its grace":   {now.Add(-time.Hour), 7, now.Add(-time.Hour).AddDate(0, 0, 7)},
 		"grace beyond lifetime":   {now, 365, now.Add(lifetime)},
 		"a fraction is cut off":   {now.Add(1500 * time.Millisecond), 0, now.Add(time.Second)},
+		"never":                   {license.Never, 0, now.Add(lifetime)},
+		"never, of another tool":  {license.Never, 36500, now.Add(lifetime)},
 		"the end of the calendar": {time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), 365, now.Add(lifetime)},
 	} {
 		t.Run(name, func(t *testing.T) {

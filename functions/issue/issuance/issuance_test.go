@@ -144,7 +144,7 @@ func TestIssue(t *testing.T) {
 	if a.header["Location"] != "/dev/licenses/"+a.LicenseID || a.header["ETag"] == "" || a.header["Cache-Control"] != "no-store" {
 		t.Errorf("headers %v", a.header)
 	}
-	if a.Status != "active" || a.ExpirationDate != "2030-01-31T00:00:00.000Z" || a.Version != 1 || a.ChangedBy != principal {
+	if a.Status != "active" || a.ExpirationDate != "2030-01-31T23:59:59.999Z" || a.Version != 1 || a.ChangedBy != principal {
 		t.Errorf("got %s", a.text)
 	}
 	if len(a.Services) != 1 || a.Services[0].Value != "b" || len(a.AppURLs) != 1 {
@@ -280,8 +280,139 @@ func TestLifeCycle(t *testing.T) {
 		}
 	}
 	a := v.call("GET", "/licenses/{licenseid}", id, "", nil)
-	if a.Version != 6 || a.ExpirationDate != "2031-01-31T00:00:00.000Z" || a.ChangeReason != "a mistake" {
+	if a.Version != 6 || a.ExpirationDate != "2031-01-31T23:59:59.999Z" || a.ChangeReason != "a mistake" {
 		t.Errorf("got %s", a.text)
+	}
+}
+
+// TestEnd: what the vendor may send as the end of a license, and what is answered and stored.
+func TestEnd(t *testing.T) {
+	const never = "9999-12-31T23:59:59.999Z"
+	for name, test := range map[string]struct{ sent, answered, stored string }{
+		"instant":          {"2030-01-31T12:00:00Z", "2030-01-31T12:00:00.000Z", "2030-01-31T12:00:00.000Z"},
+		"midnight":         {"2030-01-31T00:00Z", "2030-01-31T00:00:00.000Z", "2030-01-31T00:00:00.000Z"},
+		"with an offset":   {"2030-01-31T12:00:00+02", "2030-01-31T10:00:00.000Z", "2030-01-31T10:00:00.000Z"},
+		"basic form":       {"20300131T120000Z", "2030-01-31T12:00:00.000Z", "2030-01-31T12:00:00.000Z"},
+		"day":              {"2030-01-31", "2030-01-31T23:59:59.999Z", "2030-01-31T23:59:59.999Z"},
+		"day, basic form":  {"20300131", "2030-01-31T23:59:59.999Z", "2030-01-31T23:59:59.999Z"},
+		"never":            {"never", "", never},
+		"last of all days": {"9999-12-31", "", never},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVendor(t)
+			body := fmt.Sprintf(`{"customername":"Example","expirationdate":%q}`, test.sent)
+			issued := v.call("POST", "/licenses", "", body, nil)
+			wantEnd := func(a answer) {
+				t.Helper()
+				isNull := strings.Contains(a.text, `"expirationdate":null`)
+				if a.status >= 300 || a.ExpirationDate != test.answered || isNull != (test.answered == "") {
+					t.Errorf("got %d %s", a.status, a.text)
+				}
+				record, err := v.folder.Licenses.Record(t.Context(), a.LicenseID)
+				if err != nil || record["expirationdate"] != test.stored {
+					t.Errorf("stored is %v, %v", record, err)
+				}
+			}
+			wantEnd(issued)
+			wantEnd(v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil))
+			if list := v.call("GET", "/licenses", "", "", map[string]string{"status": "active"}); len(list.Licenses) != 1 {
+				t.Errorf("listed: %s", list.text)
+			}
+			end := fmt.Sprintf(`{"expirationdate":%q}`, test.sent)
+			other := v.call("POST", "/licenses", "", `{"customername":"Example","expirationdate":"2029-01-31"}`, nil)
+			wantEnd(v.call("POST", "/licenses/{licenseid}/renew", other.LicenseID, end, nil))
+			other = v.call("POST", "/licenses", "", `{"customername":"Example","expirationdate":"never"}`, nil)
+			wantEnd(v.callIfMatch("PATCH", "/licenses/{licenseid}", other.LicenseID, "*", end))
+		})
+	}
+}
+
+// TestEndRefused: nothing is changed, and the field that was sent is named.
+func TestEndRefused(t *testing.T) {
+	v := newVendor(t)
+	const post, patch = "POST /licenses", "PATCH /licenses/{licenseid}"
+	const renew = "POST /licenses/{licenseid}/renew"
+	endless := v.call("POST", "/licenses", "", `{"customername":"Example","expirationdate":"never"}`, nil)
+	graced := v.call("POST", "/licenses", "", `{"customername":"Example","expirationdate":"2030-01-31","gracedays":7}`, nil)
+	for name, test := range map[string]struct{ route, id, body, field, says string }{
+		"grace without an end":       {post, "", `{"customername":"E","expirationdate":"never","gracedays":1}`, "gracedays", "must be 0"},
+		"grace for one without":      {patch, endless.LicenseID, `{"gracedays":7}`, "gracedays", "must be 0"},
+		"never for one with grace":   {patch, graced.LicenseID, `{"expirationdate":"never"}`, "expirationdate", "set gracedays to 0"},
+		"renewal of one with grace":  {renew, graced.LicenseID, `{"expirationdate":"never"}`, "expirationdate", "set gracedays to 0"},
+		"renewal to a date":          {renew, endless.LicenseID, `{"expirationdate":"9998-01-31"}`, "expirationdate", "must be never"},
+		"null for a new one":         {post, "", `{"customername":"E","expirationdate":null}`, "expirationdate", "is required"},
+		"null in a patch":            {patch, graced.LicenseID, `{"expirationdate":null}`, "expirationdate", "must be a string"},
+		"null in a renewal":          {renew, graced.LicenseID, `{"expirationdate":null}`, "expirationdate", "is required"},
+		"name null for a new one":    {post, "", `{"customername":null,"expirationdate":"2030-01-31"}`, "customername", "is required"},
+		"unknown and null":           {post, "", `{"customername":"E","expirationdate":"2030-01-31","colour":null}`, "colour", "is unknown"},
+		"yesterday":                  {post, "", `{"customername":"E","expirationdate":"2026-10-31"}`, "expirationdate", "in the future"},
+		"never in another spelling":  {post, "", `{"customername":"E","expirationdate":"NEVER"}`, "expirationdate", "or never"},
+		"day of another convention":  {post, "", `{"customername":"E","expirationdate":"31.01.2030"}`, "expirationdate", "ISO 8601"},
+		"grace of a day and a half":  {post, "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":1.5}`, "gracedays", "whole number"},
+		"grace beyond all bounds":    {post, "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":1e999999999}`, "gracedays", "whole number"},
+		"grace of a whole number up": {post, "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":3.66e2}`, "gracedays", "0 to 365"},
+		"grace as a text":            {post, "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":"14"}`, "gracedays", "whole number"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			method, resource, _ := strings.Cut(test.route, " ")
+			a := v.callIfMatch(method, resource, test.id, "*", test.body)
+			if a.status != http.StatusBadRequest || len(a.Errors) != 1 || a.Errors[0].Field != test.field || !strings.Contains(a.Errors[0].Message, test.says) {
+				t.Errorf("got %d %s", a.status, a.text)
+			}
+		})
+	}
+	for _, issued := range []answer{endless, graced} {
+		if a := v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil); a.Version != 1 {
+			t.Errorf("a refused request changed something: %s", a.text)
+		}
+	}
+	if n := v.count(); n != 2 {
+		t.Errorf("%d licenses", n)
+	}
+}
+
+// TestWholeNumbers: a number without a fraction is an integer, however it is written.
+func TestWholeNumbers(t *testing.T) {
+	v := newVendor(t)
+	for text, want := range map[string]int{
+		"14": 14, "14.0": 14, "1.4e1": 14, "1.40E+1": 14, "140e-1": 14, "0.14e2": 14, "0": 0, "-0.0": 0, "0e5": 0, "3.65e2": 365, "3650.00e-1": 365,
+	} {
+		a := v.call("POST", "/licenses", "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":`+text+`}`, nil)
+		if a.status != http.StatusCreated || !strings.Contains(a.text, fmt.Sprintf(`"gracedays":%d,`, want)) {
+			t.Errorf("%s: got %d %s", text, a.status, a.text)
+		}
+	}
+	issued := v.issue()
+	if a := v.callIfMatch("PATCH", "/licenses/{licenseid}", issued.LicenseID, "*", `{"gracedays":7.0}`); !strings.Contains(a.text, `"gracedays":7,`) {
+		t.Errorf("patched: %d %s", a.status, a.text)
+	}
+}
+
+// TestNulls: a null of a generated client is absent, but in a merge patch.
+func TestNulls(t *testing.T) {
+	v := newVendor(t)
+	issued := v.call("POST", "/licenses", "", `{"customername":"Example","expirationdate":"2030-01-31",`+
+		`"customerid":null,"services":null,"appurls":null,"notes":null,"gracedays":null}`, nil)
+	if issued.status != http.StatusCreated || !license.IsUUID(issued.CustomerID) || len(issued.Services) != 0 || len(issued.AppURLs) != 0 {
+		t.Fatalf("got %d %s", issued.status, issued.text)
+	}
+	for _, step := range []struct{ route, body string }{
+		{"POST /renew", `{"expirationdate":"2031-01-31","reason":null}`},
+		{"POST /suspend", `{"reason":null}`},
+		{"POST /reinstate", `{"reason":null}`},
+		{"PATCH ", `{"notes":"x","reason":null}`},
+		{"PATCH ", `{"services":null,"appurls":null,"notes":null,"gracedays":null,"tokenkeyid":null}`},
+	} {
+		method, path, _ := strings.Cut(step.route, " ")
+		if a := v.callIfMatch(method, "/licenses/{licenseid}"+path, issued.LicenseID, "*", step.body); a.status != http.StatusOK || a.ChangeReason != "" {
+			t.Errorf("%s %s: got %d %s", step.route, step.body, a.status, a.text)
+		}
+	}
+	for _, body := range []string{`{"reason":null}`, "{\"reason\":\"\u200b\"}"} {
+		a := v.callIfMatch("DELETE", "/licenses/{licenseid}", issued.LicenseID, "*", body)
+		if a.status != http.StatusBadRequest || len(a.Errors) != 1 || !strings.Contains(a.Errors[0].Message, "is required") {
+			t.Errorf("removed with %s: %d %s", body, a.status, a.text)
+		}
 	}
 }
 
@@ -612,15 +743,16 @@ func TestListFilters(t *testing.T) {
 		query map[string]string
 		want  []string
 	}{
-		"active":             {map[string]string{"status": "active"}, []string{soon.LicenseID}},
-		"suspended":          {map[string]string{"status": "suspended"}, []string{later.LicenseID}},
-		"revoked":            {map[string]string{"status": "revoked"}, nil},
-		"before a date":      {map[string]string{"expiringbefore": "2027-01-01"}, []string{soon.LicenseID}},
-		"not on the date":    {map[string]string{"expiringbefore": "2026-12-01"}, nil},
-		"before an instant":  {map[string]string{"expiringbefore": "2026-12-01T00:00:00.001Z"}, []string{soon.LicenseID}},
-		"the latest first":   {map[string]string{"expiringbefore": "2029-01-01"}, []string{later.LicenseID, soon.LicenseID}},
-		"all filters":        {map[string]string{"expiringbefore": "2029-01-01", "status": "suspended", "customerid": later.CustomerID}, []string{later.LicenseID}},
-		"of a customer only": {map[string]string{"expiringbefore": "2029-01-01", "customerid": soon.CustomerID}, []string{soon.LicenseID}},
+		"active":              {map[string]string{"status": "active"}, []string{soon.LicenseID}},
+		"suspended":           {map[string]string{"status": "suspended"}, []string{later.LicenseID}},
+		"revoked":             {map[string]string{"status": "revoked"}, nil},
+		"before a date":       {map[string]string{"expiringbefore": "2027-01-01"}, []string{soon.LicenseID}},
+		"not on the date":     {map[string]string{"expiringbefore": "2026-12-01"}, nil},
+		"before the next day": {map[string]string{"expiringbefore": "2026-12-02"}, []string{soon.LicenseID}},
+		"the latest first":    {map[string]string{"expiringbefore": "2029-01-01"}, []string{later.LicenseID, soon.LicenseID}},
+		"all filters":         {map[string]string{"expiringbefore": "2029-01-01", "status": "suspended", "customerid": later.CustomerID}, []string{later.LicenseID}},
+		"not its last moment": {map[string]string{"expiringbefore": "2026-12-01T23:59:59.999Z"}, nil},
+		"of a customer only":  {map[string]string{"expiringbefore": "2029-01-01", "customerid": soon.CustomerID}, []string{soon.LicenseID}},
 	} {
 		var got []string
 		for _, l := range v.call("GET", "/licenses", "", "", test.query).Licenses {
@@ -799,7 +931,7 @@ func TestEvents(t *testing.T) {
 		"audit":        {http.StatusOK, `{"entries":[`},
 		"suspend":      {http.StatusOK, `"status":"suspended"`},
 		"reinstate":    {http.StatusOK, `"status":"active"`},
-		"renew":        {http.StatusOK, `"expirationdate":"2100-01-31T00:00:00.000Z"`},
+		"renew":        {http.StatusOK, `"expirationdate":"2100-01-31T23:59:59.999Z"`},
 		"patch":        {http.StatusOK, `"appurls":[{"URL":"https://new.example.com"}]`},
 		"delete":       {http.StatusNoContent, ``},
 		"patch-stale":  {http.StatusPreconditionFailed, `"code":"STALE"`},

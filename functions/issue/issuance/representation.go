@@ -1,6 +1,7 @@
 package issuance
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ type representation struct {
 	Status         license.Status   `json:"status"`
 	CustomerID     string           `json:"customerid"`
 	CustomerName   *string          `json:"customername,omitempty"`
-	ExpirationDate *string          `json:"expirationdate,omitempty"`
+	ExpirationDate end              `json:"expirationdate,omitzero"`
 	GraceDays      *int             `json:"gracedays,omitempty"`
 	Services       license.JSONList `json:"services,omitempty"`
 	AppURLs        license.JSONList `json:"appurls,omitempty"`
@@ -39,7 +40,7 @@ func (i Issuer) represent(l license.License) representation {
 		Status:         l.Status(i.Now()),
 		CustomerID:     l.CustomerID,
 		CustomerName:   understood(l, "customername", l.CustomerName),
-		ExpirationDate: understood(l, "expirationdate", license.FormatDate(l.ExpirationDate)),
+		ExpirationDate: end(l.ExpirationDate),
 		GraceDays:      understood(l, "gracedays", l.GraceDays),
 		Services:       l.Services,
 		AppURLs:        l.AppURLs,
@@ -60,6 +61,18 @@ func understood[T any](l license.License, field string, value T) *T {
 		return nil
 	}
 	return &value
+}
+
+// end is an expiration date, and null for Never. It is zero where it cannot be understood.
+type end time.Time
+
+func (e end) IsZero() bool { return time.Time(e).IsZero() }
+
+func (e end) MarshalJSON() ([]byte, error) {
+	if !time.Time(e).Before(license.Never) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(license.FormatDate(time.Time(e)))
 }
 
 // formatInstant answers nothing for no instant, and for one beyond RFC 3339's four-digit years: another tool has then

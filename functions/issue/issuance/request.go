@@ -23,13 +23,16 @@ const maxBody = 256 << 10
 
 var errNotJSON = errors.New("the body is not a JSON object")
 
+// wantEnd is what to tell a caller who sent no text for the end of a license.
+const wantEnd = "must be a string: an ISO 8601 date, or never"
+
 // readDraft reads a license as the vendor asks for it, and reports all fields that cannot be read at once.
 func readDraft(r api.Request) (license.Draft, error) {
 	var d license.Draft
 	err := readObject(r, map[string]field{
 		"customerid":     {&d.CustomerID, "must be a string"},
 		"customername":   {&d.CustomerName, "must be a string"},
-		"expirationdate": {&d.ExpirationDate, "must be a string that holds an ISO 8601 date"},
+		"expirationdate": {&d.ExpirationDate, wantEnd},
 		"services":       {&d.Services, `must be a list of {"serviceName": "…", "serviceValue": "…"}`},
 		"appurls":        {&d.AppURLs, `must be a list of {"URL": "…"}`},
 		"notes":          {&d.Notes, "must be a string"},
@@ -54,13 +57,16 @@ func readPatch(r api.Request) (p license.Patch, reason string, err error) {
 		return p, "", err
 	}
 	for name, empty := range removable {
-		if string(object[name]) == "null" {
+		if isNull(object[name]) {
 			object[name] = empty
 		}
 	}
+	if isNull(object["reason"]) {
+		delete(object, "reason")
+	}
 	err = decodeMembers(object, map[string]field{
 		"customername":   {&p.CustomerName, "must be a string"},
-		"expirationdate": {&p.ExpirationDate, "must be a string that holds an ISO 8601 date"},
+		"expirationdate": {&p.ExpirationDate, wantEnd},
 		"services":       {&p.Services, `must be a list of {"serviceName": "…", "serviceValue": "…"}, or null`},
 		"appurls":        {&p.AppURLs, `must be a list of {"URL": "…"}, or null`},
 		"notes":          {&p.Notes, "must be a string, or null"},
@@ -76,7 +82,7 @@ func readPatch(r api.Request) (p license.Patch, reason string, err error) {
 
 func readRenewal(r api.Request) (expirationDate, reason string, err error) {
 	err = readObject(r, map[string]field{
-		"expirationdate": {&expirationDate, "must be a string that holds an ISO 8601 date"},
+		"expirationdate": {&expirationDate, wantEnd},
 		"reason":         {&reason, "must be a string"},
 	})
 	if err != nil {
@@ -121,7 +127,7 @@ func readReason(r api.Request) (string, error) {
 // readRequiredReason reads the body of a removal.
 func readRequiredReason(r api.Request) (string, error) {
 	reason, err := readReason(r)
-	if err == nil && strings.TrimSpace(reason) == "" {
+	if err == nil && license.IsBlank(reason) {
 		return "", &license.InvalidError{Fields: []license.FieldError{{Field: "reason", Message: "is required: the audit trail keeps it"}}}
 	}
 	return reason, err
@@ -133,12 +139,14 @@ type field struct {
 	want   string
 }
 
-// readObject reads a body that is a JSON object of the given fields only.
+// readObject reads a body that is a JSON object of the given fields only. A null counts as absent: generated clients send
+// one for each field that was not set.
 func readObject(r api.Request, fields map[string]field) error {
 	object, err := readMembers(r)
 	if err != nil {
 		return err
 	}
+	maps.DeleteFunc(object, func(name string, value jsontext.Value) bool { return isNull(value) && fields[name].target != nil })
 	return decodeMembers(object, fields)
 }
 
@@ -181,12 +189,39 @@ func decodeMembers(object map[string]jsontext.Value, fields map[string]field) er
 	return nil
 }
 
+func isNull(value jsontext.Value) bool { return string(value) == "null" }
+
 func decodeStrictly(raw jsontext.Value, target any) error {
-	if string(raw) == "null" {
+	if isNull(raw) {
 		return errors.New("null")
 	}
-	return json.Unmarshal(raw, target, json.RejectUnknownMembers(true))
+	return json.Unmarshal(raw, target, json.RejectUnknownMembers(true), json.WithUnmarshalers(json.UnmarshalFunc(readWhole)))
 }
+
+// readWhole reads an integer as JSON Schema understands it: 14.0 and 1.4e1 are 14.
+func readWhole(number []byte, whole *int) (err error) {
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(string(number)), "e")
+	integer, fraction, _ := strings.Cut(mantissa, ".")
+	shift, err := strconv.Atoi(cmp.Or(exponent, "0"))
+	if err != nil {
+		return err
+	}
+	digits := strings.TrimRight(integer+fraction, "0")
+	zeros := len(integer) - len(digits) + shift
+	switch {
+	case digits == "" || digits == "-":
+		digits, zeros = "0", 0
+	case zeros < 0:
+		return errors.New("a fraction")
+	case zeros > maxDigits:
+		return errors.New("beyond all bounds")
+	}
+	*whole, err = strconv.Atoi(digits + strings.Repeat("0", zeros))
+	return err
+}
+
+// maxDigits is more than an int has, and bounds what is written out.
+const maxDigits = 20
 
 // The number of elements on a page.
 const (

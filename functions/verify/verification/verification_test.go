@@ -158,7 +158,7 @@ func readToken(t testing.TB, v verification.Verifier, text string) map[string]an
 
 // TestConformance runs the contract's cases, and those that the field has reported.
 func TestConformance(t *testing.T) {
-	for _, file := range []string{"conformance.json"} {
+	for _, file := range []string{"conformance.json", "field-cases.json"} {
 		c := readCases(t, file)
 		v := newVerifier(t, c)
 		for _, test := range c.Cases {

@@ -1,0 +1,194 @@
+package license
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// urlPatternPrefix marks an application URL that is a regular expression over the host name.
+const urlPatternPrefix = "re:"
+
+// AppURL is an element of License.AppURLs: an absolute http(s) URL, or "re:" and a regular expression that
+// the product matches against its host name.
+//
+// Products compare a URL as text, so it is stored in the one spelling of browsers: lower case, an international
+// host name in its xn-- form, no default port. The original's Java client compares host names alone, whatever the
+// port. Its browser client compares the whole URL with location.origin, port included, and knows no "re:".
+type AppURL struct {
+	URL string `json:"URL"`
+}
+
+// storedAppURLs returns the list as it is stored.
+func storedAppURLs(refuse func(field, message string), urls []AppURL) JSONList {
+	list := marshalList(urls)
+	if refuseSize(refuse, "appurls", "URLs", len(urls), MaxAppURLs, len(list)) {
+		return list // the check of a pattern can take a tenth of a second
+	}
+	stored := make([]AppURL, len(urls))
+	for i, u := range urls {
+		var problem string
+		if stored[i], problem = u.stored(); problem != "" {
+			refuse(fmt.Sprintf("appurls[%d].URL", i), problem)
+		}
+	}
+	list = marshalList(stored)
+	refuseSize(refuse, "appurls", "URLs", len(stored), MaxAppURLs, len(list)) // an xn-- form can be longer
+	return list
+}
+
+// What to write in place of a URL that is refused.
+const (
+	wantURL        = "must be an absolute http or https URL, as https://app.example.com, or re: and a regular expression"
+	wantNoWildcard = "must name one host; for all hosts of a domain write a regular expression in place of *, " +
+		`as re:^([a-z0-9-]+\.)*example\.com$`
+	wantIPv6 = "must have an IPv6 address in [ ], with no zone and no IPv4 address in it, as http://[2001:db8::1]"
+	wantIPv4 = "must have an IPv4 address of four numbers from 0 to 255, as http://192.0.2.1, " +
+		"or a host name that does not end with a number"
+)
+
+// stored returns the URL in its one spelling, or a problem: why no product can match it, and what to write instead.
+func (u AppURL) stored() (stored AppURL, problem string) {
+	if pattern, isPattern := strings.CutPrefix(u.URL, urlPatternPrefix); isPattern {
+		return u, patternProblem(pattern)
+	}
+	if i := strings.IndexFunc(u.URL, isInvisibleInURL); i >= 0 {
+		hidden, _ := utf8.DecodeRuneInString(u.URL[i:])
+		return u, fmt.Sprintf("must be without spaces and invisible characters; it has %U", hidden)
+	}
+	authority, path := splitURL(u.URL)
+	parsed, err := url.Parse(u.URL)
+	switch {
+	case strings.Contains(authority, "*"):
+		return u, wantNoWildcard
+	case strings.Contains(authority, "@"):
+		return u, "must have no user name and no password"
+	case err != nil && strings.HasPrefix(authority, "["):
+		return u, wantIPv6
+	case err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "":
+		return u, wantURL
+	case !utf8.ValidString(u.URL + parsed.Host): // the host had percent escapes
+		return u, wantURL
+	}
+	port, problem := storedPort(parsed.Scheme, parsed.Port())
+	if problem != "" {
+		return u, problem
+	}
+	host, problem := storedHost(parsed.Hostname(), strings.HasPrefix(authority, "["))
+	if problem != "" {
+		return u, problem
+	}
+	stored.URL = parsed.Scheme + "://" + host + port + path
+	if max(utf8.RuneCountInString(u.URL), utf8.RuneCountInString(stored.URL)) > MaxURL {
+		return u, fmt.Sprintf("must be at most %d characters", MaxURL)
+	}
+	return stored, ""
+}
+
+// isInvisibleInURL lets the joiners pass: host names in Persian and in Indic scripts have them, where they are allowed.
+func isInvisibleInURL(c rune) bool {
+	return isInvisible(c) && c != zeroWidthNonJoiner && c != zeroWidthJoiner
+}
+
+const (
+	zeroWidthNonJoiner = '\u200C'
+	zeroWidthJoiner    = '\u200D'
+)
+
+// splitURL returns the authority (RFC 3986 section 3.2) and all that follows. A URL without a scheme begins with it.
+func splitURL(text string) (authority, path string) {
+	if _, rest, hasScheme := strings.Cut(text, "://"); hasScheme {
+		text = rest
+	}
+	if end := strings.IndexAny(text, "/?#"); end >= 0 {
+		return text[:end], text[end:]
+	}
+	return text, ""
+}
+
+// storedPort returns the port with its colon. Browsers leave out the default port.
+func storedPort(scheme, port string) (stored, problem string) {
+	if port == "" {
+		return "", ""
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	switch {
+	case err != nil || number == 0:
+		return "", "must have a port from 1 to 65535, or none"
+	case scheme == "http" && number == 80, scheme == "https" && number == 443:
+		return "", ""
+	}
+	return ":" + strconv.FormatUint(number, 10), ""
+}
+
+// hostNames brings host names into the form that browsers look up (https://www.unicode.org/reports/tr46/). Hyphens and
+// ASCII are left to labelProblem, which says what is wrong. It knows the _ too, which hosts of some networks have.
+var hostNames = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckHyphens(false), idna.StrictDomainName(false))
+
+// storedHost returns the host as browsers write it. An address is a host that a product may run on.
+func storedHost(host string, isBracketed bool) (stored, problem string) {
+	if isBracketed {
+		address, err := netip.ParseAddr(host)
+		if err != nil || !address.Is6() || address.Is4In6() || address.Zone() != "" {
+			return "", wantIPv6
+		}
+		return "[" + address.String() + "]", ""
+	}
+	ascii, err := hostNames.ToASCII(host)
+	written, _ := hostNames.ToUnicode(host)
+	for label := range strings.SplitSeq(written, ".") { // before err, because it says what to do
+		if problem := labelProblem(label); problem != "" {
+			return "", problem
+		}
+	}
+	labels := strings.Split(ascii, ".")
+	switch {
+	case err != nil:
+		return "", "must have a host name that browsers accept; this one's international characters make none (UTS #46)"
+	case len(ascii) > maxHostName:
+		return "", fmt.Sprintf("must have a host name of at most %d characters", maxHostName)
+	case slices.ContainsFunc(labels, func(label string) bool { return len(label) > maxLabel }):
+		return "", fmt.Sprintf("must have at most %d characters between two dots of its host name, as xn--", maxLabel)
+	case isNumber(labels[len(labels)-1]):
+		if address, err := netip.ParseAddr(ascii); err != nil || !address.Is4() {
+			return "", wantIPv4
+		}
+	}
+	return ascii, ""
+}
+
+// maxLabel is the longest label (RFC 1035 section 2.3.4).
+const maxLabel = 63
+
+// labelProblem looks at a label in its written form.
+func labelProblem(label string) string {
+	switch {
+	case label == "":
+		return "must have a host name without empty parts: with no dot first, last or beside another"
+	case strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-"):
+		return "must have a host name with no hyphen first, last or beside a dot"
+	case strings.ContainsFunc(label, isNoHostCharacter):
+		return "must have a host name of letters, digits, hyphens and underscores, with dots between them"
+	}
+	return ""
+}
+
+func isNoHostCharacter(c rune) bool {
+	return c < utf8.RuneSelf && c != '-' && c != '_' && !unicode.IsLetter(c) && !unicode.IsDigit(c)
+}
+
+// isNumber reports whether browsers take a host that ends with the label for an IPv4 address
+// (https://url.spec.whatwg.org/#ends-in-a-number-checker).
+func isNumber(label string) bool {
+	if digits, isHex := strings.CutPrefix(label, "0x"); isHex {
+		return strings.Trim(digits, "0123456789abcdef") == ""
+	}
+	return strings.Trim(label, "0123456789") == ""
+}

@@ -2,8 +2,8 @@ package api
 
 import "strings"
 
-// HeaderValues returns the values of a header by its name, in whatever case the caller wrote it: one for each line that the caller
-// sent, empty ones included. It returns nil for a header that is absent.
+// HeaderValues returns the values of a header by its name, in whatever case the caller wrote it: one for each line that
+// the caller sent, empty ones included. It returns nil for a header that is absent.
 func (r Request) HeaderValues(name string) []string {
 	for written, values := range r.event.MultiValueHeaders {
 		if strings.EqualFold(written, name) && len(values) > 0 {

@@ -227,8 +227,9 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// FuzzReadChain: what is read is written again as it was. A text is a known chain, or a line of it, with up to two edits. It is
-// described by numbers because the fuzzer minimizes texts, which for one as long as a line takes longer than all else.
+// FuzzReadChain: what is read is written again as it was. A text is a known chain, or a line of it, with up to two
+// edits. It is described by numbers because the fuzzer minimizes texts, which for one as long as a line takes longer
+// than all else.
 func FuzzReadChain(f *testing.F) {
 	chain, err := os.ReadFile("testdata/chain.jsonl")
 	if err != nil || len(chain) == 0 {

@@ -11,8 +11,8 @@ import (
 	"openlicenser/shared/checkpoint"
 )
 
-// FuzzProof: a proof that was changed in any byte does not verify, unless its JSON says the same. Numbers describe the change because
-// the fuzzer minimizes texts, which takes longer than all else.
+// FuzzProof: a proof that was changed in any byte does not verify, unless its JSON says the same. Numbers describe the
+// change because the fuzzer minimizes texts, which takes longer than all else.
 func FuzzProof(f *testing.F) {
 	w := newWorld(f, 9)
 	w.make()

@@ -23,9 +23,9 @@ func changeOf(r events.DynamoDBEventRecord) change {
 	return change{key.String(), r.EventID, strings.TrimLeft(r.Change.SequenceNumber, "0")}
 }
 
-// FuzzStream: whatever the stream tells, the function does not end by it. What it does not report as failed has exactly one entry,
-// also when the batch comes again, there is none of anything else, and the chains verify. Seeds are short, because the fuzzer
-// minimizes texts.
+// FuzzStream: whatever the stream tells, the function does not end by it. What it does not report as failed has exactly
+// one entry, also when the batch comes again, there is none of anything else, and the chains verify. Seeds are short,
+// because the fuzzer minimizes texts.
 func FuzzStream(f *testing.F) {
 	record := func(event, number, images string) string {
 		return `{"eventID":"` + event + `","dynamodb":{"Keys":{"licenseid":{"S":"x"}},"SequenceNumber":"` + number + `",` + images + `}}`

@@ -16,8 +16,8 @@ var (
 	errStale      = errors.New("If-Match does not match")
 )
 
-// There is no If-None-Match and no 304: answers are not for caches (Cache-Control: no-store), and the status of a license changes
-// with the time while its entity tag stays, so a 304 would hide that it has expired.
+// There is no If-None-Match and no 304: answers are not for caches (Cache-Control: no-store), and the status of a
+// license changes with the time while its entity tag stays, so a 304 would hide that it has expired.
 
 // entityTag is a license's version, and the instant of its change, because other tools change a license without
 // moving its version on (RFC 9110 section 8.8.3).
@@ -34,7 +34,8 @@ type ifMatch struct {
 	tags []string // without quotes
 }
 
-// readIfMatch reads If-Match (RFC 9110 section 13.1.1). A request without one may change any state. An error is errBadIfMatch.
+// readIfMatch reads If-Match (RFC 9110 section 13.1.1). A request without one may change any state. An error is
+// errBadIfMatch.
 func readIfMatch(r api.Request) (ifMatch, error) {
 	lines := r.HeaderValues("If-Match")
 	if lines == nil {
@@ -64,8 +65,8 @@ func (m ifMatch) allows(l license.License) bool {
 	return m.any || slices.Contains(m.tags, opaqueTag(l))
 }
 
-// parseEntityTags reads a list of one or more entity tags (RFC 9110 sections 5.6.1.2 and 8.8.3), without regard to their weakness.
-// It reads x as "x", because the quotes get lost in shells and spreadsheets.
+// parseEntityTags reads a list of one or more entity tags (RFC 9110 sections 5.6.1.2 and 8.8.3), without regard to
+// their weakness. It reads x as "x", because the quotes get lost in shells and spreadsheets.
 func parseEntityTags(text string) (tags []string, ok bool) {
 	for {
 		text = strings.TrimLeft(text, ", \t")

@@ -39,7 +39,8 @@ const (
 	theCursor = "CURSOR" // of the list, or of the trail
 )
 
-// world is what is there before a fuzzed request: two licenses, so that a list can have a second page, one of them with a trail.
+// world is what is there before a fuzzed request: two licenses, so that a list can have a second page, one of them with
+// a trail.
 type world struct {
 	licenses *memoryLicenses
 	keys     memoryKeys
@@ -109,8 +110,8 @@ func (w world) cursor(t testing.TB, resource string) string {
 	return cursor
 }
 
-// FuzzRequest: whatever the vendor sends, the answer is one that openapi.yaml promises and none of the server's faults; a refusal or
-// a read changes nothing and keeps no Idempotency-Key; and a request that took effect takes it once.
+// FuzzRequest: whatever the vendor sends, the answer is one that openapi.yaml promises and none of the server's faults;
+// a refusal or a read changes nothing and keeps no Idempotency-Key; and a request that took effect takes it once.
 func FuzzRequest(f *testing.F) {
 	routes := append(slices.Sorted(maps.Keys(issuance.Issuer{}.Router().Routes)), "PUT /licenses", "HEAD /licenses/{licenseid}")
 	route := func(name string) uint8 { return uint8(slices.Index(routes, name)) }

@@ -20,9 +20,9 @@ func licenseID(r api.Request) (string, error) {
 	return id, nil
 }
 
-// spellings returns the ways to write an id in which it is looked for, in this order: as it is given, then in lower case, or in
-// upper case where it is in lower case already. Ids are stored in lower case, but by other tools perhaps in upper case. Each
-// further way costs a read, and only where the ways before have found nothing.
+// spellings returns the ways to write an id in which it is looked for, in this order: as it is given, then in lower
+// case, or in upper case where it is in lower case already. Ids are stored in lower case, but by other tools perhaps in
+// upper case. Each further way costs a read, and only where the ways before have found nothing.
 func spellings(id string) []string {
 	other := strings.ToLower(id)
 	if other == id {
@@ -52,7 +52,8 @@ func (i Issuer) read(ctx context.Context, r api.Request) (l license.License, err
 	return l, err
 }
 
-// head returns the end of a license's chain, and the id that the chain has. Where there is no chain, that is the id as it was asked for.
+// head returns the end of a license's chain, and the id that the chain has. Where there is no chain, that is the id as
+// it was asked for.
 func (i Issuer) head(ctx context.Context, asked string) (id string, head audit.Head, err error) {
 	for _, id := range spellings(asked) {
 		head, err := i.Trail.Head(ctx, id)
@@ -63,7 +64,8 @@ func (i Issuer) head(ctx context.Context, asked string) (id string, head audit.H
 	return asked, audit.Head{}, nil
 }
 
-// recordHash returns that of the license whose chain has the head. Before the chain's first entry its id is not known for sure.
+// recordHash returns that of the license whose chain has the head. Before the chain's first entry its id is not known
+// for sure.
 func (i Issuer) recordHash(ctx context.Context, id string, head audit.Head) (record checkpoint.RecordHash, err error) {
 	ids := []string{id}
 	if head == (audit.Head{}) {
@@ -104,7 +106,8 @@ func (i Issuer) page(ctx context.Context, q license.Query) (page license.Page, _
 	return page, q, err
 }
 
-// canonicalPath is the request's path with the license's id in lower case, because in either case it names the same license.
+// canonicalPath is the request's path with the license's id in lower case, because in either case it names the same
+// license.
 func canonicalPath(r api.Request) string {
 	id, err := licenseID(r)
 	if err != nil {

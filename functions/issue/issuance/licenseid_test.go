@@ -152,7 +152,8 @@ func TestTrailInEitherCase(t *testing.T) {
 	}
 }
 
-// TestCustomerInEitherCase: the filter finds what is stored in either case, and the cursor stays with what the first page has found.
+// TestCustomerInEitherCase: the filter finds what is stored in either case, and the cursor stays with what the first
+// page has found.
 func TestCustomerInEitherCase(t *testing.T) {
 	for name, test := range map[string]struct{ stored, asked string }{
 		"stored lower, asked in upper": {lower, upper},

@@ -47,8 +47,8 @@ type queryReader struct {
 	wrong      []license.FieldError
 }
 
-// readQuery reads the parameters that the known ones are. One that is unknown, empty, or sent with two values is refused: to leave
-// it out would be to list what the caller did not ask for.
+// readQuery reads the parameters that the known ones are. One that is unknown, empty, or sent with two values is
+// refused: to leave it out would be to list what the caller did not ask for.
 func readQuery(r api.Request, known ...string) *queryReader {
 	q := &queryReader{parameters: map[string]string{}}
 	sent := r.QueryValues()

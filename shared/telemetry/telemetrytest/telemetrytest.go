@@ -22,8 +22,8 @@ var output = &watcher{}
 // webToken matches license keys and authorization tokens: every JWT begins with {" in base64url.
 var webToken = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.`)
 
-// Main runs a package's tests, and fails when a license key, a token or one of the secrets was logged, or, where all tests
-// ran, nothing at all.
+// Main runs a package's tests, and fails when a license key, a token or one of the secrets was logged, or, where all
+// tests ran, nothing at all.
 func Main(m *testing.M, secrets ...string) {
 	slog.SetDefault(Log)
 	output.secrets = secrets

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"sync"
@@ -71,6 +72,10 @@ func (f lambdaFunction) serve(route string) http.HandlerFunc {
 	_, resource, _ := strings.Cut(route, " ")
 	names := pathParameterNames(resource)
 	return func(w http.ResponseWriter, r *http.Request) {
+		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil { // r.URL.Query would drop what it cannot parse
+			gatewayResponse(w, badRequest)
+			return
+		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
 		var tooLarge *http.MaxBytesError
 		switch {

@@ -128,7 +128,7 @@ func newTestGateway(t *testing.T, principal string) *httptest.Server {
 			return api.Response{}, err
 		}
 		return api.JSON(http.StatusOK, map[string]any{
-			"id": r.PathParameter("licenseid"), "query": r.QueryParameters(), "principal": r.Principal(), "body": body,
+			"id": r.PathParameter("licenseid"), "query": r.QueryParameters(), "queryvalues": r.QueryValues(), "principal": r.Principal(), "body": body,
 		})
 	}
 	router := api.Router{
@@ -150,6 +150,7 @@ func TestGatewayMakesEvents(t *testing.T) {
 	var got struct {
 		ID, Principal string
 		Query         map[string]string
+		QueryValues   map[string][]string
 		Body          []byte
 	}
 	if err := json.NewDecoder(response.Body).Decode(&got); err != nil {
@@ -157,6 +158,9 @@ func TestGatewayMakesEvents(t *testing.T) {
 	}
 	if got.ID != "a/b" || got.Principal != "someone" || got.Query["x"] != "2" || got.Query["y"] != " " || string(got.Body) != "\xff\x00binary" {
 		t.Errorf("got %+v", got)
+	}
+	if x := got.QueryValues["x"]; !slices.Equal(x, []string{"1", "2"}) {
+		t.Errorf("x stands for %q", x)
 	}
 	if response.Header.Get("X-Request-Id") == "" {
 		t.Error("no request id")
@@ -175,12 +179,17 @@ func TestGatewayAnswers(t *testing.T) {
 		status             int
 		code               string
 	}{
-		"unknown path":   {"GET", "/nothing", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
-		"unknown method": {"PUT", "/licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
-		"HEAD":           {"HEAD", "/licenses", "", 403, ""},
-		"unclean path":   {"GET", "//licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
-		"over 10 MB":     {"POST", "/verify-license", strings.Repeat("a", maxPayload+1), 413, "REQUEST_TOO_LARGE"},
-		"vendor's":       {"POST", "/licenses", strings.Repeat("a", maxPayload+1), 413, "REQUEST_TOO_LARGE"},
+		"unknown path":              {"GET", "/nothing", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"unknown method":            {"PUT", "/licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"HEAD":                      {"HEAD", "/licenses", "", 403, ""},
+		"unclean path":              {"GET", "//licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"over 10 MB":                {"POST", "/verify-license", strings.Repeat("a", maxPayload+1), 413, "REQUEST_TOO_LARGE"},
+		"query not percent-encoded": {"GET", "/licenses?customerid=%zz", "", 400, "BAD_LICENSE_SERVER_REQUEST"},
+		"query with a lone percent": {"GET", "/licenses?limit=1&status=%", "", 400, "BAD_LICENSE_SERVER_REQUEST"},
+		"query with a semicolon":    {"GET", "/licenses?limit=1;status=active", "", 400, "BAD_LICENSE_SERVER_REQUEST"},
+		"name not percent-encoded":  {"GET", "/licenses?%zz=1", "", 400, "BAD_LICENSE_SERVER_REQUEST"},
+		"query of a public key":     {"GET", "/public-key.pem?kid=%zz", "", 400, "BAD_LICENSE_SERVER_REQUEST"},
+		"vendor's":                  {"POST", "/licenses", strings.Repeat("a", maxPayload+1), 413, "REQUEST_TOO_LARGE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			request, err := http.NewRequest(test.method, server.URL+test.path, strings.NewReader(test.body))

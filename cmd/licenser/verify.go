@@ -250,6 +250,10 @@ func (v chainVerifier) look(ctx context.Context, licenseID string, chain *audit.
 	var broken error
 	var entries []audit.Entry
 	page, err := v.api.chain(ctx, licenseID, func(e audit.Entry) error {
+		if len(entries) == 0 && strings.EqualFold(e.LicenseID, licenseID) { // the API finds an id in either case
+			licenseID = e.LicenseID
+			*chain = *audit.NewVerifier(licenseID, audit.Head{})
+		}
 		if broken == nil {
 			broken = chain.Next(e)
 		}

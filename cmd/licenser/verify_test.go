@@ -148,6 +148,15 @@ func TestVerify(t *testing.T) {
 }
 
 // TestVerifyFinds: whatever whoever runs the server shows in place of the truth is found, and names the license.
+// TestVerifyInEitherCase: the API finds a license in either case of its id, and what it shows is then no other license's.
+func TestVerifyInEitherCase(t *testing.T) {
+	s := newAuditedServer(t)
+	upper := func(c *verifyCommand) { c.LicenseIDs, c.Checkpoint = []string{strings.ToUpper(s.license.ID)}, true }
+	if out, err := s.verify(t, upper); err != nil || !strings.Contains(out, "  ok  entries 2  ") {
+		t.Errorf("%s%v", out, err)
+	}
+}
+
 func TestVerifyFinds(t *testing.T) {
 	s := newAuditedServer(t)
 	key := s.key(t)

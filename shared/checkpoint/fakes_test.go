@@ -237,12 +237,12 @@ func hashOf(text string) string {
 
 // world is a trail of some chains and its archive.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	trail   *trail
 	archive *archive
 }
 
-func newWorld(t *testing.T, chains int) world {
+func newWorld(t testing.TB, chains int) world {
 	w := world{t, newTrail(), newArchive(t)}
 	for i := range chains {
 		w.trail.extend(t, license(i), i%4+1)

@@ -47,7 +47,7 @@ func (i Issuer) proof(ctx context.Context, r api.Request) (api.Response, error) 
 		return api.Response{}, err
 	}
 	telemetry.Note(ctx, slog.String("licenseid", id))
-	proof, err := checkpoint.Prove(ctx, i.Checkpoints, id)
+	proof, err := i.prove(ctx, id)
 	if err != nil {
 		return api.Response{}, fmt.Errorf("proof: %w", err)
 	}

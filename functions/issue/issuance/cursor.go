@@ -38,9 +38,10 @@ func (c cursors) encode(position string) string {
 	return base64.RawURLEncoding.EncodeToString(append(c.mac(c.signing, position), position...))
 }
 
+// decode takes one spelling of a cursor only. Go's decoder skips line breaks and, unless it is strict, lets unused bits pass.
 func (c cursors) decode(cursor string) (position string, ok bool) {
-	decoded, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || len(decoded) <= macSize {
+	decoded, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err != nil || len(decoded) <= macSize || base64.RawURLEncoding.EncodeToString(decoded) != cursor {
 		return "", false
 	}
 	position = string(decoded[macSize:])

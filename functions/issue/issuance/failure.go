@@ -11,11 +11,7 @@ import (
 	"openlicenser/shared/license"
 )
 
-var (
-	errNoRoute   = errors.New("no such route")
-	errNoIfMatch = errors.New("no If-Match")
-	errStale     = errors.New("If-Match does not match")
-)
+var errNoRoute = errors.New("no such route")
 
 // failures says what an error means to the vendor. What is not here is a fault of ours.
 var failures = []struct {
@@ -25,17 +21,18 @@ var failures = []struct {
 	detail string
 }{
 	{errNoRoute, http.StatusNotFound, "NO_SUCH_ROUTE", "There is no such route; the README lists them."},
-	{errNotJSON, http.StatusBadRequest, "MALFORMED_BODY", "The body must be a JSON object in UTF-8, with no member twice."},
 	{api.ErrBodyTooLarge, http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE", fmt.Sprintf("The body must be at most %d bytes long.", maxBody)},
 	{license.ErrNotFound, http.StatusNotFound, "LICENSE_NOT_FOUND", "There is no license with this id."},
 	{errIdempotencyKey, http.StatusBadRequest, "INVALID_IDEMPOTENCY_KEY",
-		fmt.Sprintf("Idempotency-Key must be 1 to %d printable ASCII characters, as a UUID.", idempotency.MaxKey)},
+		fmt.Sprintf("Idempotency-Key must be one value of 1 to %d printable ASCII characters, not all of them blank, as a UUID; leave it out to send none.", idempotency.MaxKey)},
 	{idempotency.ErrOtherRequest, http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED",
 		"This Idempotency-Key came with another request; use a new key for each request."},
 	{idempotency.ErrInFlight, http.StatusConflict, "IDEMPOTENCY_IN_FLIGHT",
 		"A request with this Idempotency-Key is under way; send it again in some seconds."},
 	{errNoIfMatch, http.StatusPreconditionRequired, "IF_MATCH_REQUIRED",
 		"Send If-Match with the ETag that you read, so that no change of others is lost, or * to change whatever is there."},
+	{errBadIfMatch, http.StatusBadRequest, "INVALID_IF_MATCH",
+		`If-Match must be the ETag that you read, as "1-mhg2q9c0", several with commas between them, or *; nothing was changed.`},
 	{errStale, http.StatusPreconditionFailed, "STALE", "The license was changed since you read it; read it again."},
 	{license.ErrConflict, http.StatusConflict, "CONFLICT", "The license is being changed by others; try again."},
 	{checkpoint.ErrNone, http.StatusNotFound, "NO_CHECKPOINT", "No checkpoint of the audit trail was made yet."},
@@ -54,6 +51,10 @@ func failure(err error) api.Failure {
 			Detail: "Some fields are not as they must be; nothing was changed.",
 			Fields: invalid.Fields,
 		}
+	}
+	var malformed *bodyError
+	if errors.As(err, &malformed) {
+		return api.Failure{Status: http.StatusBadRequest, Code: "MALFORMED_BODY", Detail: malformed.detail}
 	}
 	var impossible *license.TransitionError
 	if errors.As(err, &impossible) {

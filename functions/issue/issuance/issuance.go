@@ -41,7 +41,7 @@ type Issuer struct {
 func (i Issuer) Router() api.Router {
 	return api.Router{
 		Function: "issue",
-		Routes: api.Routes{
+		Routes: withoutStrayQueries(api.Routes{
 			"POST /licenses":                       i.once(i.issue),
 			"GET /licenses":                        i.list,
 			"GET /licenses/{licenseid}":            i.get,
@@ -57,7 +57,7 @@ func (i Issuer) Router() api.Router {
 			"GET /licenses/{licenseid}/audit/proof": i.proof,
 			"GET /audit/checkpoint":                 i.checkpoint,
 			"GET /audit/checkpoint-key":             i.checkpointKey,
-		},
+		}),
 		Fallback: func(context.Context, api.Request) (api.Response, error) { return api.Response{}, errNoRoute },
 		Failure:  failure,
 		Render:   api.Problem,
@@ -120,8 +120,8 @@ func (i Issuer) licenseKey(ctx context.Context, r api.Request) (api.Response, er
 }
 
 func (i Issuer) patch(ctx context.Context, r api.Request, t try) (api.Response, error) {
-	if r.Header("If-Match") == "" {
-		return api.Response{}, errNoIfMatch
+	if _, err := requireIfMatch(r); err != nil {
+		return api.Response{}, err
 	}
 	patch, reason, err := readPatch(r)
 	if err != nil {
@@ -133,8 +133,9 @@ func (i Issuer) patch(ctx context.Context, r api.Request, t try) (api.Response, 
 // remove marks the license, so that the audit trail can say who removed it, and removes it. After a crash between the
 // two, a license that is marked is as good as revoked, and removing it again completes it, whatever If-Match says.
 func (i Issuer) remove(ctx context.Context, r api.Request) (api.Response, error) {
-	if r.Header("If-Match") == "" {
-		return api.Response{}, errNoIfMatch
+	ifMatch, err := requireIfMatch(r)
+	if err != nil {
+		return api.Response{}, err
 	}
 	reason, err := readRequiredReason(r)
 	if err != nil {
@@ -149,7 +150,7 @@ func (i Issuer) remove(ctx context.Context, r api.Request) (api.Response, error)
 		return api.Response{}, err
 	}
 	if !l.Deleted {
-		if !matches(r.Header("If-Match"), l) {
+		if !ifMatch.allows(l) {
 			return api.Response{}, errStale
 		}
 		marked := l.Delete(t.change(reason))
@@ -189,6 +190,10 @@ const maxUpdates = 5
 // update reads the license, changes it and writes it. Where the caller sent If-Match, it must match what is read; a
 // change of others between reading and writing begins the update anew, so that none is lost.
 func (i Issuer) update(ctx context.Context, r api.Request, t try, reason string, do func(license.License, license.Change) (license.License, error)) (api.Response, error) {
+	ifMatch, err := readIfMatch(r)
+	if err != nil {
+		return api.Response{}, err
+	}
 	change := t.change(reason)
 	for range maxUpdates {
 		before, err := i.read(ctx, r)
@@ -198,7 +203,7 @@ func (i Issuer) update(ctx context.Context, r api.Request, t try, reason string,
 		if t.again && before.RequestID == t.requestID { // an earlier try has made the change
 			return withETag(http.StatusOK, before, i.represent(before))
 		}
-		if !matches(r.Header("If-Match"), before) {
+		if !ifMatch.allows(before) {
 			return api.Response{}, errStale
 		}
 		after, err := do(before, change)
@@ -223,10 +228,11 @@ func (i Issuer) list(ctx context.Context, r api.Request) (api.Response, error) {
 	if err != nil {
 		return api.Response{}, err
 	}
-	page, err := i.Licenses.List(ctx, query)
+	page, query, err := i.page(ctx, query)
 	if err != nil {
 		return api.Response{}, fmt.Errorf("list: %w", err)
 	}
+	cursors.list = listName(query)
 	licenses := make([]representation, len(page.Licenses))
 	for n, l := range page.Licenses {
 		licenses[n] = i.represent(l)
@@ -248,7 +254,7 @@ func (i Issuer) audit(ctx context.Context, r api.Request) (api.Response, error) 
 	if err != nil {
 		return api.Response{}, err
 	}
-	head, err := i.Trail.Head(ctx, id)
+	id, head, err := i.head(ctx, id)
 	if err != nil {
 		return api.Response{}, fmt.Errorf("audit trail: %w", err)
 	}
@@ -267,7 +273,7 @@ func (i Issuer) audit(ctx context.Context, r api.Request) (api.Response, error) 
 		return noStore(api.JSON(http.StatusOK, page))
 	}
 	page.Head = &chainHead{head.Sequence, head.Hash}
-	record, err := i.Records.Of(ctx, id)
+	record, err := i.recordHash(ctx, id, head)
 	if err != nil {
 		return api.Response{}, fmt.Errorf("record: %w", err)
 	}
@@ -307,18 +313,6 @@ func fittingEntries(entries []audit.Entry) (int, error) {
 	return len(entries), nil
 }
 
-func (i Issuer) read(ctx context.Context, r api.Request) (license.License, error) {
-	id, err := licenseID(r)
-	if err != nil {
-		return license.License{}, err
-	}
-	l, err := i.Licenses.Get(ctx, id)
-	if err == nil {
-		note(ctx, l)
-	}
-	return l, err
-}
-
 func (i Issuer) sign(ctx context.Context, l license.License) (string, error) {
 	ring, err := i.Secrets.Ring(ctx)
 	if err != nil {
@@ -329,13 +323,4 @@ func (i Issuer) sign(ctx context.Context, l license.License) (string, error) {
 
 func note(ctx context.Context, l license.License) {
 	telemetry.Note(ctx, slog.String("licenseid", l.ID), slog.String("customerid", l.CustomerID))
-}
-
-// licenseID answers the id in the path. What is no UUID is no license of ours.
-func licenseID(r api.Request) (string, error) {
-	id := r.PathParameter("licenseid")
-	if !license.IsUUID(id) {
-		return "", license.ErrNotFound
-	}
-	return id, nil
 }

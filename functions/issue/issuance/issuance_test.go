@@ -217,8 +217,12 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// callIfMatch sends no If-Match where ifMatch is empty.
 func (v vendor) callIfMatch(method, resource, id, ifMatch, body string) answer {
 	v.t.Helper()
+	if ifMatch == "" {
+		return v.call(method, resource, id, body, nil)
+	}
 	event := events.APIGatewayProxyRequest{
 		HTTPMethod: method, Resource: resource, Body: body, PathParameters: map[string]string{"licenseid": id},
 		Headers: map[string]string{"if-match": ifMatch},

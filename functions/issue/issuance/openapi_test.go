@@ -53,7 +53,7 @@ func TestOpenAPICodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	errs := []error{&license.InvalidError{}, &license.TransitionError{}, errors.New("anything else")}
+	errs := []error{&license.InvalidError{}, &license.TransitionError{}, &bodyError{}, errors.New("anything else")}
 	for _, f := range failures {
 		errs = append(errs, f.err)
 	}

@@ -2,8 +2,6 @@ package issuance
 
 import (
 	"encoding/json"
-	"strconv"
-	"strings"
 	"time"
 
 	"openlicenser/shared/api"
@@ -82,25 +80,6 @@ func formatInstant(t time.Time) string {
 		return ""
 	}
 	return license.FormatDate(t)
-}
-
-// entityTag is a license's version, and the instant of its change, because other tools change a license without
-// moving its version on (RFC 9110 section 8.8.3).
-func entityTag(l license.License) string {
-	return `"` + strconv.FormatInt(l.Version, 10) + "-" + strconv.FormatInt(l.Changed.UnixMilli(), 36) + `"`
-}
-
-// matches evaluates If-Match (RFC 9110 section 13.1.1). Without one, everything matches.
-func matches(ifMatch string, l license.License) bool {
-	if ifMatch == "" || ifMatch == "*" {
-		return true
-	}
-	for tag := range strings.SplitSeq(ifMatch, ",") {
-		if strings.TrimSpace(tag) == entityTag(l) {
-			return true
-		}
-	}
-	return false
 }
 
 // withETag answers a license with its entity tag.

@@ -2,14 +2,11 @@ package issuance
 
 import (
 	"cmp"
-	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,8 +17,6 @@ import (
 
 // maxBody is the longest body in bytes that is read.
 const maxBody = 256 << 10
-
-var errNotJSON = errors.New("the body is not a JSON object")
 
 // wantEnd is what to tell a caller who sent no text for the end of a license.
 const wantEnd = "must be a string: an ISO 8601 date, or never"
@@ -150,23 +145,20 @@ func readObject(r api.Request, fields map[string]field) error {
 	return decodeMembers(object, fields)
 }
 
-// readMembers reads as RFC 7493 asks for: UTF-8, no halves of surrogate pairs, and no member twice, at any depth.
+// readMembers returns api.ErrBodyTooLarge or a *bodyError for what is not a JSON object.
 func readMembers(r api.Request) (object map[string]jsontext.Value, err error) {
 	body, err := readBody(r)
 	if err != nil {
 		return nil, err
 	}
-	if json.Unmarshal(body, &object) != nil || object == nil {
-		return nil, errNotJSON
-	}
-	return object, nil
+	return parseObject(body)
 }
 
-// readBody answers api.ErrBodyTooLarge or errNotJSON for a body that cannot be read.
+// readBody returns api.ErrBodyTooLarge or errBodyNotBase64 for a body that cannot be read.
 func readBody(r api.Request) ([]byte, error) {
 	body, err := r.Body(maxBody)
 	if err != nil && !errors.Is(err, api.ErrBodyTooLarge) {
-		err = errNotJSON
+		err = errBodyNotBase64
 	}
 	return body, err
 }
@@ -222,120 +214,3 @@ func readWhole(number []byte, whole *int) (err error) {
 
 // maxDigits is more than an int has, and bounds what is written out.
 const maxDigits = 20
-
-// The number of elements on a page.
-const (
-	defaultLimit = 20
-	maxLimit     = 100
-)
-
-// queryReader reads query parameters and collects what is wrong with them.
-type queryReader struct {
-	parameters map[string]string
-	wrong      []license.FieldError
-}
-
-func (q *queryReader) refuse(name, message string) {
-	q.wrong = append(q.wrong, license.FieldError{Field: name, Message: message})
-}
-
-func (q *queryReader) err(known ...string) error {
-	for _, name := range slices.Sorted(maps.Keys(q.parameters)) {
-		if !slices.Contains(known, name) {
-			q.refuse(name, "is unknown; known are "+strings.Join(known, ", "))
-		}
-	}
-	if len(q.wrong) > 0 {
-		return &license.InvalidError{Fields: q.wrong}
-	}
-	return nil
-}
-
-func (q *queryReader) limit() int {
-	text, present := q.parameters["limit"]
-	if !present {
-		return defaultLimit
-	}
-	limit, err := strconv.Atoi(text)
-	if err != nil || limit < 1 || limit > maxLimit {
-		q.refuse("limit", fmt.Sprintf("must be a whole number from 1 to %d", maxLimit))
-	}
-	return limit
-}
-
-// position answers where the page begins, empty for the first.
-func (q *queryReader) position(c cursors) string {
-	cursor, present := q.parameters["cursor"]
-	if !present {
-		return ""
-	}
-	position, ok := c.decode(cursor)
-	if !ok {
-		q.refuse("cursor", "must be the cursor of an earlier answer to the same query")
-		return ""
-	}
-	return position
-}
-
-var statuses = []license.Status{license.Active, license.Grace, license.Expired, license.Suspended, license.Revoked}
-
-// readListQuery answers the cursors too, which go with the query's filters.
-func (i Issuer) readListQuery(ctx context.Context, r api.Request) (license.Query, cursors, error) {
-	q := queryReader{parameters: r.QueryParameters()}
-	query := license.Query{Limit: q.limit(), Now: i.Now(), CustomerID: q.customerID(), Status: q.status(), ExpiringBefore: q.date("expiringbefore")}
-	c, err := i.cursors(ctx, fmt.Sprintf("licenses of %q %q %s", query.CustomerID, query.Status, license.FormatDate(query.ExpiringBefore)))
-	if err != nil {
-		return query, c, err
-	}
-	query.Position = q.position(c)
-	return query, c, q.err("cursor", "customerid", "expiringbefore", "limit", "status")
-}
-
-func (q *queryReader) customerID() string {
-	id, present := q.parameters["customerid"]
-	if present && !license.IsUUID(id) {
-		q.refuse("customerid", "must be a UUID")
-	}
-	return strings.ToLower(id)
-}
-
-func (q *queryReader) status() license.Status {
-	text, present := q.parameters["status"]
-	status := license.Status(text)
-	if present && !slices.Contains(statuses, status) {
-		q.refuse("status", fmt.Sprintf("must be one of %s", statuses))
-	}
-	return status
-}
-
-func (q *queryReader) date(name string) time.Time {
-	text, present := q.parameters[name]
-	if !present {
-		return time.Time{}
-	}
-	date, err := license.ParseDate(text)
-	if err != nil {
-		q.refuse(name, "must be an ISO 8601 date, as 2030-01-31 or 2030-01-31T00:00:00Z")
-	}
-	return date
-}
-
-type auditQuery struct {
-	after int64
-	limit int
-}
-
-func (i Issuer) readAuditQuery(ctx context.Context, r api.Request, licenseID string) (auditQuery, cursors, error) {
-	q := queryReader{parameters: r.QueryParameters()}
-	query := auditQuery{limit: q.limit()}
-	c, err := i.cursors(ctx, "audit trail of "+licenseID)
-	if err != nil {
-		return query, c, err
-	}
-	if position := q.position(c); position != "" {
-		if query.after, err = strconv.ParseInt(position, 10, 64); err != nil {
-			return query, c, err // its MAC held, so we have made it
-		}
-	}
-	return query, c, q.err("cursor", "limit")
-}

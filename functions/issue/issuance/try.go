@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func (i Issuer) newTry(r api.Request) (try, error) {
 	return try{at: i.Now().UTC().Truncate(time.Millisecond), by: r.Principal(), requestID: r.ID(), newID: id}, err
 }
 
-var errIdempotencyKey = errors.New("Idempotency-Key is not 1 to 255 printable ASCII characters")
+var errIdempotencyKey = errors.New("Idempotency-Key is not one value of 1 to 255 printable ASCII characters")
 
 // once lets a handler take effect once for an Idempotency-Key
 // (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/), and answer the same for 24 hours.
@@ -46,11 +47,11 @@ func (i Issuer) once(do func(context.Context, api.Request, try) (api.Response, e
 		if err != nil {
 			return api.Response{}, err
 		}
-		key := r.Header("Idempotency-Key")
-		if key == "" {
+		keys := r.HeaderValues("Idempotency-Key")
+		if keys == nil {
 			return do(ctx, r, t)
 		}
-		request, err := idempotentRequest(r, key, t)
+		request, err := idempotentRequest(r, keys, t)
 		if err != nil {
 			return api.Response{}, err
 		}
@@ -69,9 +70,10 @@ func (i Issuer) once(do func(context.Context, api.Request, try) (api.Response, e
 	}
 }
 
-func idempotentRequest(r api.Request, key string, t try) (idempotency.Request, error) {
+func idempotentRequest(r api.Request, keys []string, t try) (idempotency.Request, error) {
+	key := keys[0]
 	isPrintable := strings.IndexFunc(key, func(c rune) bool { return c < ' ' || c > '~' }) < 0
-	if !isPrintable || len(key) > idempotency.MaxKey {
+	if !isPrintable || strings.Trim(key, " ") == "" || len(key) > idempotency.MaxKey || len(slices.Compact(keys)) > 1 {
 		return idempotency.Request{}, errIdempotencyKey
 	}
 	body, err := readBody(r)
@@ -80,7 +82,7 @@ func idempotentRequest(r api.Request, key string, t try) (idempotency.Request, e
 	}
 	return idempotency.Request{
 		Key:         idempotency.RecordKey(t.by, key),
-		Fingerprint: idempotency.Fingerprint(r.Method(), r.Path(), string(body)),
+		Fingerprint: idempotency.Fingerprint(r.Method(), canonicalPath(r), string(body)),
 		ID:          t.requestID,
 		At:          t.at,
 		NewID:       t.newID,

@@ -66,10 +66,55 @@ func TestSameKeySameAnswer(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.status, a.text)
 		}
 	}
-	for name, key := range map[string]string{"too long": strings.Repeat("k", 256), "not ASCII": "clé", "control character": "a\nb"} {
-		if a := v.with(key, "POST", "/licenses", order); a.status != http.StatusBadRequest || a.Code != "INVALID_IDEMPOTENCY_KEY" {
+}
+
+// TestInvalidKey: a key that is none is not taken for an absent one, so nothing is changed.
+func TestInvalidKey(t *testing.T) {
+	v := newVendor(t)
+	path := "/licenses/" + v.issue().LicenseID
+	for name, key := range map[string]string{
+		"too long": strings.Repeat("k", 256), "not ASCII": "clé", "control character": "a\nb", "empty": "", "blank": "  ", "a tab": "\t",
+	} {
+		for _, a := range []answer{
+			v.with(key, "POST", "/licenses", order),
+			v.with(key, "PATCH", path, `{"notes":"x"}`),
+			v.with(key, "POST", path+"/revoke", ""),
+		} {
+			if a.status != http.StatusBadRequest || a.Code != "INVALID_IDEMPOTENCY_KEY" {
+				t.Errorf("%s: %d %s", name, a.status, a.text)
+			}
+		}
+	}
+	event := events.APIGatewayProxyRequest{HTTPMethod: "POST", Resource: "/licenses", Path: "/licenses", Body: order}
+	for name, test := range map[string]struct {
+		keys   []string
+		status int
+	}{
+		"two keys":                {[]string{"a", "b"}, http.StatusBadRequest},
+		"a key and an empty line": {[]string{"a", ""}, http.StatusBadRequest},
+		"the same key twice":      {[]string{"a", "a"}, http.StatusCreated},
+	} {
+		event.MultiValueHeaders = map[string][]string{"idempotency-key": test.keys}
+		if a := v.handle(event); a.status != test.status {
 			t.Errorf("%s: %d %s", name, a.status, a.text)
 		}
+	}
+	if a := v.call("GET", "/licenses/{licenseid}", strings.TrimPrefix(path, "/licenses/"), "", nil); a.Version != 1 || v.count() != 2 {
+		t.Errorf("something was changed: %s, %d licenses", a.text, v.count())
+	}
+}
+
+// TestSameKeyInEitherCase: the id in another case names the same license, so the request is the same.
+func TestSameKeyInEitherCase(t *testing.T) {
+	v := newVendor(t)
+	id := v.issue().LicenseID
+	first := v.with("key-1", "POST", "/licenses/"+id+"/suspend", "")
+	again := v.with("key-1", "POST", "/licenses/"+strings.ToUpper(id)+"/suspend", "")
+	if again.status != http.StatusOK || again.text != first.text || again.header["Idempotency-Replayed"] != "true" {
+		t.Errorf("first %d %s, again %d %s", first.status, first.text, again.status, again.text)
+	}
+	if a := v.with("key-1", "POST", "/licenses/"+v.issue().LicenseID+"/suspend", ""); a.Code != "IDEMPOTENCY_KEY_REUSED" {
+		t.Errorf("another license: %d %s", a.status, a.text)
 	}
 }
 

@@ -1,0 +1,102 @@
+package issuance
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"openlicenser/shared/api"
+	"openlicenser/shared/license"
+)
+
+var (
+	errNoIfMatch  = errors.New("no If-Match")
+	errBadIfMatch = errors.New("If-Match is neither * nor a list of entity tags")
+	errStale      = errors.New("If-Match does not match")
+)
+
+// There is no If-None-Match and no 304: answers are not for caches (Cache-Control: no-store), and the status of a
+// license changes with the time while its entity tag stays, so a 304 would hide that it has expired.
+
+// entityTag is a license's version, and the instant of its change, because other tools change a license without
+// moving its version on (RFC 9110 section 8.8.3).
+func entityTag(l license.License) string { return `"` + opaqueTag(l) + `"` }
+
+// opaqueTag is the entity tag without its quotes.
+func opaqueTag(l license.License) string {
+	return strconv.FormatInt(l.Version, 10) + "-" + strconv.FormatInt(l.Changed.UnixMilli(), 36)
+}
+
+// ifMatch is the precondition of a request: which states of the license it may change. The zero ifMatch allows none.
+type ifMatch struct {
+	any  bool
+	tags []string // without quotes
+}
+
+// readIfMatch reads If-Match (RFC 9110 section 13.1.1). A request without one may change any state. An error is
+// errBadIfMatch.
+func readIfMatch(r api.Request) (ifMatch, error) {
+	lines := r.HeaderValues("If-Match")
+	if lines == nil {
+		return ifMatch{any: true}, nil
+	}
+	text := strings.Join(lines, ",") // several lines are one list (RFC 9110 section 5.3)
+	if trimSpace(text) == "*" {
+		return ifMatch{any: true}, nil
+	}
+	tags, ok := parseEntityTags(text)
+	if !ok {
+		return ifMatch{}, errBadIfMatch
+	}
+	return ifMatch{tags: tags}, nil
+}
+
+// requireIfMatch returns errNoIfMatch for a request without one.
+func requireIfMatch(r api.Request) (ifMatch, error) {
+	if r.HeaderValues("If-Match") == nil {
+		return ifMatch{}, errNoIfMatch
+	}
+	return readIfMatch(r)
+}
+
+// allows compares weakly: a proxy that compresses answers makes W/"x" of our "x", and means the same license.
+func (m ifMatch) allows(l license.License) bool {
+	return m.any || slices.Contains(m.tags, opaqueTag(l))
+}
+
+// parseEntityTags reads a list of one or more entity tags (RFC 9110 sections 5.6.1.2 and 8.8.3), without regard to
+// their weakness. It reads x as "x", because the quotes get lost in shells and spreadsheets.
+func parseEntityTags(text string) (tags []string, ok bool) {
+	for {
+		text = strings.TrimLeft(text, ", \t")
+		if text == "" {
+			return tags, len(tags) > 0
+		}
+		tag, rest, ok := cutEntityTag(text)
+		rest = trimSpace(rest)
+		if !ok || rest != "" && rest[0] != ',' {
+			return nil, false
+		}
+		tags, text = append(tags, tag), rest
+	}
+}
+
+func cutEntityTag(text string) (tag, rest string, ok bool) {
+	text = strings.TrimPrefix(text, "W/")
+	if quoted, isQuoted := strings.CutPrefix(text, `"`); isQuoted {
+		tag, rest, ok = strings.Cut(quoted, `"`)
+		return tag, rest, ok && !strings.ContainsFunc(tag, isNotTagCharacter)
+	}
+	end := strings.IndexAny(text, ", \t")
+	if end < 0 {
+		end = len(text)
+	}
+	tag, rest = text[:end], text[end:]
+	return tag, rest, tag != "" && tag != "*" && !strings.ContainsFunc(tag, isNotTagCharacter)
+}
+
+// isNotTagCharacter is the complement of etagc.
+func isNotTagCharacter(c rune) bool { return c <= ' ' || c == '"' || c == 0x7F }
+
+func trimSpace(text string) string { return strings.Trim(text, " \t") }

@@ -1,0 +1,188 @@
+package issuance
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"openlicenser/shared/api"
+	"openlicenser/shared/license"
+)
+
+// queryParameters names the parameters of the routes that take some.
+var queryParameters = map[string][]string{
+	"GET /licenses":                   {"cursor", "customerid", "expiringbefore", "limit", "status"},
+	"GET /licenses/{licenseid}/audit": {"cursor", "limit"},
+}
+
+// withoutStrayQueries has the routes that take no parameters refuse them: a caller who sends some expects an effect.
+func withoutStrayQueries(routes api.Routes) api.Routes {
+	for route, handler := range routes {
+		if queryParameters[route] != nil {
+			continue
+		}
+		routes[route] = func(ctx context.Context, r api.Request) (api.Response, error) {
+			if err := readQuery(r).err(); err != nil {
+				return api.Response{}, err
+			}
+			return handler(ctx, r)
+		}
+	}
+	return routes
+}
+
+// The number of elements on a page.
+const (
+	defaultLimit = 20
+	maxLimit     = 100
+)
+
+// queryReader reads query parameters and collects what is wrong with them.
+type queryReader struct {
+	parameters map[string]string // those that are sent and fine so far
+	wrong      []license.FieldError
+}
+
+// readQuery reads the parameters that the known ones are. One that is unknown, empty, or sent with two values is
+// refused: to leave it out would be to list what the caller did not ask for.
+func readQuery(r api.Request, known ...string) *queryReader {
+	q := &queryReader{parameters: map[string]string{}}
+	sent := r.QueryValues()
+	for _, name := range slices.Sorted(maps.Keys(sent)) {
+		values := sent[name]
+		switch {
+		case len(known) == 0:
+			q.refuse(name, "is unknown; this route takes no query parameters")
+		case !slices.Contains(known, name):
+			q.refuse(name, "is unknown; known are "+strings.Join(known, ", "))
+		case len(slices.Compact(slices.Clone(values))) > 1:
+			q.refuse(name, "is sent with several values; send one")
+		case values[0] == "":
+			q.refuse(name, "is empty; send a value, or leave the parameter out")
+		default:
+			q.parameters[name] = values[0]
+		}
+	}
+	return q
+}
+
+func (q *queryReader) refuse(name, message string) {
+	q.wrong = append(q.wrong, license.FieldError{Field: name, Message: message})
+}
+
+func (q *queryReader) err() error {
+	if len(q.wrong) > 0 {
+		return &license.InvalidError{Fields: q.wrong}
+	}
+	return nil
+}
+
+func (q *queryReader) limit() int {
+	text, present := q.parameters["limit"]
+	if !present {
+		return defaultLimit
+	}
+	limit, err := strconv.Atoi(text)
+	if err != nil || limit < 1 || limit > maxLimit {
+		q.refuse("limit", fmt.Sprintf("must be a whole number from 1 to %d", maxLimit))
+	}
+	return limit
+}
+
+// position returns where the page begins, empty for the first.
+func (q *queryReader) position(c cursors) string {
+	cursor, present := q.parameters["cursor"]
+	if !present {
+		return ""
+	}
+	position, ok := c.decode(cursor)
+	if !ok {
+		q.refuse("cursor", "must be the cursor of an earlier answer to the same query")
+		return ""
+	}
+	return position
+}
+
+var statuses = []license.Status{license.Active, license.Grace, license.Expired, license.Suspended, license.Revoked}
+
+// readListQuery returns the cursors too, which go with the query's filters.
+func (i Issuer) readListQuery(ctx context.Context, r api.Request) (license.Query, cursors, error) {
+	q := readQuery(r, queryParameters["GET /licenses"]...)
+	query := license.Query{Limit: q.limit(), Now: i.Now(), CustomerID: q.customerID(), Status: q.status(), ExpiringBefore: q.date("expiringbefore")}
+	c, err := i.cursors(ctx, listName(query))
+	if err != nil {
+		return query, c, err
+	}
+	query.CustomerID, query.Position = q.listPosition(c, query)
+	return query, c, q.err()
+}
+
+// listName is what the cursors of a list are bound to.
+func listName(q license.Query) string {
+	return fmt.Sprintf("licenses of %q %q %s", q.CustomerID, q.Status, license.FormatDate(q.ExpiringBefore))
+}
+
+// listPosition returns the customer's id as well, in the spelling in which the first page has found licenses.
+func (q *queryReader) listPosition(c cursors, query license.Query) (customerID, position string) {
+	asked := query.CustomerID
+	for _, query.CustomerID = range spellings(asked) {
+		c.list = listName(query)
+		if position, ok := c.decode(q.parameters["cursor"]); ok {
+			return query.CustomerID, position
+		}
+	}
+	return asked, q.position(c)
+}
+
+func (q *queryReader) customerID() string {
+	id, present := q.parameters["customerid"]
+	if present && !license.IsUUID(id) {
+		q.refuse("customerid", "must be a UUID")
+	}
+	return id
+}
+
+func (q *queryReader) status() license.Status {
+	text, present := q.parameters["status"]
+	status := license.Status(text)
+	if present && !slices.Contains(statuses, status) {
+		q.refuse("status", fmt.Sprintf("must be one of %s", statuses))
+	}
+	return status
+}
+
+func (q *queryReader) date(name string) time.Time {
+	text, present := q.parameters[name]
+	if !present {
+		return time.Time{}
+	}
+	date, err := license.ParseDate(text)
+	if err != nil {
+		q.refuse(name, "must be an ISO 8601 date, as 2030-01-31 or 2030-01-31T00:00:00Z")
+	}
+	return date
+}
+
+type auditQuery struct {
+	after int64
+	limit int
+}
+
+func (i Issuer) readAuditQuery(ctx context.Context, r api.Request, licenseID string) (auditQuery, cursors, error) {
+	q := readQuery(r, queryParameters["GET /licenses/{licenseid}/audit"]...)
+	query := auditQuery{limit: q.limit()}
+	c, err := i.cursors(ctx, "audit trail of "+strings.ToLower(licenseID))
+	if err != nil {
+		return query, c, err
+	}
+	if position := q.position(c); position != "" {
+		if query.after, err = strconv.ParseInt(position, 10, 64); err != nil {
+			return query, c, err // its MAC held, so we have made it
+		}
+	}
+	return query, c, q.err()
+}

@@ -1,0 +1,52 @@
+package api
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestHeaderValues: what is absent and what is empty are not the same.
+func TestHeaderValues(t *testing.T) {
+	for name, test := range map[string]struct {
+		event events.APIGatewayProxyRequest
+		want  []string
+	}{
+		"absent":            {events.APIGatewayProxyRequest{Headers: map[string]string{"if-none-match": "x"}}, nil},
+		"empty":             {events.APIGatewayProxyRequest{Headers: map[string]string{"if-match": ""}}, []string{""}},
+		"in another case":   {events.APIGatewayProxyRequest{Headers: map[string]string{"IF-MATCH": "x"}}, []string{"x"}},
+		"empty, in a list":  {events.APIGatewayProxyRequest{MultiValueHeaders: map[string][]string{"if-match": {""}}}, []string{""}},
+		"no line in a list": {events.APIGatewayProxyRequest{MultiValueHeaders: map[string][]string{"if-match": {}}}, nil},
+		"two lines": {events.APIGatewayProxyRequest{
+			Headers: map[string]string{"if-match": "y"}, MultiValueHeaders: map[string][]string{"If-Match": {"x", "y"}},
+		}, []string{"x", "y"}},
+	} {
+		if got := (Request{test.event}).HeaderValues("If-Match"); !slices.Equal(got, test.want) || (got == nil) != (test.want == nil) {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestQueryValues(t *testing.T) {
+	for name, test := range map[string]struct {
+		event events.APIGatewayProxyRequest
+		want  map[string][]string
+	}{
+		"none":        {events.APIGatewayProxyRequest{}, map[string][]string{}},
+		"single ones": {events.APIGatewayProxyRequest{QueryStringParameters: map[string]string{"a": "1", "b": ""}}, map[string][]string{"a": {"1"}, "b": {""}}},
+		"one twice": {events.APIGatewayProxyRequest{
+			QueryStringParameters:           map[string]string{"a": "2"},
+			MultiValueQueryStringParameters: map[string][]string{"a": {"1", "2"}},
+		}, map[string][]string{"a": {"1", "2"}}},
+		"in one of the maps only": {events.APIGatewayProxyRequest{
+			QueryStringParameters:           map[string]string{"a": "1"},
+			MultiValueQueryStringParameters: map[string][]string{"b": {"2"}},
+		}, map[string][]string{"a": {"1"}, "b": {"2"}}},
+	} {
+		if diff := cmp.Diff(test.want, Request{test.event}.QueryValues()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

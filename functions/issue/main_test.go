@@ -24,7 +24,7 @@ func TestBinary(t *testing.T) {
 			}
 			return http.StatusOK, map[string]any{}
 		},
-		"GetItem": func(map[string]any) (int, any) { return http.StatusOK, map[string]any{} },
+		"GetItem": func(input map[string]any) (int, any) { return lambdatest.Item(input, nil) },
 		"Query": func(input map[string]any) (int, any) {
 			if input["TableName"] != "audit" {
 				return lambdatest.Fault(http.StatusBadRequest, "ResourceNotFoundException")(input)

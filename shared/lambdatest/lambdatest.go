@@ -235,11 +235,7 @@ func (f *Function) check(event []byte, answer any) {
 	if !isHTTP {
 		return
 	}
-	var request events.APIGatewayProxyRequest
-	if err := json.Unmarshal(event, &request); err != nil {
-		f.t.Fatal(err)
-	}
-	apitest.CheckEvent(f.t, request, *response)
+	apitest.CheckInvocation(f.t, event, *response)
 }
 
 // Output answers all that the function has written.

@@ -63,6 +63,9 @@ func TestBinary(t *testing.T) {
 	if aws.Calls("PutItem") != 1 || aws.Calls("GetItem") != 0 {
 		t.Errorf("%d puts and %d gets for one license", aws.Calls("PutItem"), aws.Calls("GetItem"))
 	}
+	if created := invoke("function-url-create"); created.StatusCode != http.StatusCreated || aws.Calls("PutItem") != 2 {
+		t.Errorf("by a function URL: %d %s after %d puts", created.StatusCode, created.Body, aws.Calls("PutItem"))
+	}
 	if trail := invoke("audit"); trail.StatusCode != http.StatusOK || trail.Body != `{"entries":[],"head":{"sequence":0,"hash":""}}` {
 		t.Errorf("trail: %d %s", trail.StatusCode, trail.Body)
 	}

@@ -379,8 +379,8 @@ func TestThrottling(t *testing.T) {
 	}
 }
 
-// TestPreflights: the public routes, and no others, answer a browser's preflight as the functions do where there is no API Gateway.
-// That costs no call of a function.
+// TestPreflights: the public routes, and no others, answer a browser's preflight as the functions do where there is no
+// API Gateway. That costs no call of a function.
 func TestPreflights(t *testing.T) {
 	found := 0
 	for path, methods := range at(readTree(t), "Resources", "Api", "Properties", "DefinitionBody", "paths").(tree) {

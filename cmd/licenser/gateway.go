@@ -51,7 +51,8 @@ func newGateway(functions ...lambdaFunction) gateway {
 	return g
 }
 
-// handlePreflights leaves the preflights of the public routes to their function, where API Gateway answers them by itself.
+// handlePreflights leaves the preflights of the public routes to their function, where API Gateway answers them by
+// itself.
 func (g gateway) handlePreflights(f lambdaFunction) {
 	handled := map[string]bool{}
 	for _, route := range f.router.Public {

@@ -181,7 +181,8 @@ func TestGatewayMakesEvents(t *testing.T) {
 	}
 }
 
-// TestGatewayIsOpenToWebPages: on the public routes alone a preflight is answered, and every answer can be read by pages of any origin.
+// TestGatewayIsOpenToWebPages: on the public routes alone a preflight is answered, and every answer can be read by
+// pages of any origin.
 func TestGatewayIsOpenToWebPages(t *testing.T) {
 	verifier, issuer := verification.Verifier{Log: telemetry.NewLogger(io.Discard)}.Router(), issuance.Issuer{Log: telemetry.NewLogger(io.Discard)}.Router()
 	server := httptest.NewServer(newGateway(lambdaFunction{router: verifier}, lambdaFunction{router: issuer}))

@@ -330,7 +330,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestSharedTablesSayNothing: with a signature table too, what names no table is no definite no, and costs no further call.
+// TestSharedTablesSayNothing: with a signature table too, what names no table is no definite no, and costs no further
+// call.
 func TestSharedTablesSayNothing(t *testing.T) {
 	for name, answer := range map[string]string{"nothing": `{}`, "no tables": `{"Responses":{}}`, "the other table": `{"Responses":{"signatures":[]}}`} {
 		t.Run(name, func(t *testing.T) {

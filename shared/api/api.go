@@ -1,5 +1,6 @@
-// Package api adapts handlers to what stands in front of a Lambda function, be it a REST API, an HTTP API or a function URL: it reads
-// their events, routes them, turns errors into answers, and logs each invocation once. It knows HTTP, and nothing of licenses.
+// Package api adapts handlers to what stands in front of a Lambda function, be it a REST API, an HTTP API or a function
+// URL: it reads their events, routes them, turns errors into answers, and logs each invocation once. It knows HTTP, and
+// nothing of licenses.
 package api
 
 import (
@@ -51,8 +52,8 @@ func (rt Router) Handle(ctx context.Context, event events.APIGatewayProxyRequest
 	return rt.Invoke(ctx, fromREST(event))
 }
 
-// Invoke answers one event, in the form that all fronts take. Its error is always nil: API Gateway would answer a failed function with
-// a body of its own.
+// Invoke answers one event, in the form that all fronts take. Its error is always nil: API Gateway would answer a
+// failed function with a body of its own.
 func (rt Router) Invoke(ctx context.Context, event Event) (events.APIGatewayProxyResponse, error) {
 	ctx, record := telemetry.Begin(ctx)
 	begun := time.Now()

@@ -15,7 +15,8 @@ func CrossOrigin() map[string]string {
 	}
 }
 
-// Preflight returns the headers by which a browser learns, for a day, that a page may send a JSON body by one of the methods.
+// Preflight returns the headers by which a browser learns, for a day, that a page may send a JSON body by one of the
+// methods.
 func Preflight(methods ...string) map[string]string {
 	return map[string]string{
 		"Access-Control-Allow-Origin":  "*",

@@ -11,7 +11,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// Event is what a function behind HTTP is invoked with, as far as it is used. It takes both of the forms that there are:
+// Event is what a function behind HTTP is invoked with, as far as it is used. It takes both of the forms that there
+// are:
 //   - payload 1.0, of a REST API and of an HTTP API that is set to it
 //     (https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html);
 //   - payload 2.0, of an HTTP API and of a function URL
@@ -81,9 +82,9 @@ func (e Event) route() string {
 	return e.HTTPMethod + " " + e.Resource
 }
 
-// paths are what the path may be without the part that belongs to the front, the likeliest first. Only an HTTP API has its stage in the
-// path. What a catch-all route, as /{proxy+}, stands for has neither the stage, nor the path that a custom domain name adds, nor that
-// of the resource which the route belongs to.
+// paths are what the path may be without the part that belongs to the front, the likeliest first. Only an HTTP API has
+// its stage in the path. What a catch-all route, as /{proxy+}, stands for has neither the stage, nor the path that a
+// custom domain name adds, nor that of the resource which the route belongs to.
 func (e Event) paths() []string {
 	path := e.Path
 	if e.isPayload2() {

@@ -10,8 +10,9 @@ import (
 // Unrouted stands in Router.Public for the requests that no route takes.
 const Unrouted = ""
 
-// find returns the handler of an event, the name of its route for the log, and the request with what the route makes of its path. A
-// front that has routed to one of our routes is believed. Others, as a function URL or a catch-all route, leave the choice to us.
+// find returns the handler of an event, the name of its route for the log, and the request with what the route makes of
+// its path. A front that has routed to one of our routes is believed. Others, as a function URL or a catch-all route,
+// leave the choice to us.
 func (rt Router) find(e Event) (route string, handler Handler, r Request) {
 	r, route = e.request(), e.route()
 	if handler, known := rt.Routes[route]; known {
@@ -47,8 +48,8 @@ func (routes Routes) match(method, path string) (matched string, parameters map[
 	return matched, parameters
 }
 
-// matchPath compares segment by segment. What the pattern says in words has to be written so: what an IAM policy allows or denies is the
-// path as it was sent. A parameter is decoded.
+// matchPath compares segment by segment. What the pattern says in words has to be written so: what an IAM policy allows
+// or denies is the path as it was sent. A parameter is decoded.
 func matchPath(pattern, path string) (parameters map[string]string, matches bool) {
 	parts, segments := strings.Split(pattern, "/"), strings.Split(path, "/")
 	if len(parts) != len(segments) {

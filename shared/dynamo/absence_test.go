@@ -82,8 +82,8 @@ func TestAbsenceHasToBeSaid(t *testing.T) {
 	}
 }
 
-// TestAbsenceHasToBeSaidOfBoth: an answer that says nothing of the license is a fault at once. One that cannot be read is followed by
-// a read of the license alone, which meets the same here.
+// TestAbsenceHasToBeSaidOfBoth: an answer that says nothing of the license is a fault at once. One that cannot be read
+// is followed by a read of the license alone, which meets the same here.
 func TestAbsenceHasToBeSaidOfBoth(t *testing.T) {
 	for name, calls := range map[string]int{
 		"empty body": 1, "empty object": 1, "no tables": 1, "another table's list": 1, "null for a list": 1, "a list with another": 1,

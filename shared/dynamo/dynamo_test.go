@@ -121,7 +121,8 @@ func (o otherTool) call(ctx context.Context, operation string, input any) ([]byt
 	return text, err
 }
 
-// TestAbsenceOfATable: DynamoDB itself says that there is no license, whether the table is named by its name or its ARN.
+// TestAbsenceOfATable: DynamoDB itself says that there is no license, whether the table is named by its name or its
+// ARN.
 func TestAbsenceOfATable(t *testing.T) {
 	client := newClient(awstest.Need(t, awstest.DynamoDBVariable))
 	table, signatures := awstest.NewTable(t, client, "LicenseTable"), createTable(t, client, "SignatureTable")

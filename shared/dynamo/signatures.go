@@ -96,7 +96,8 @@ func (s *Signatures) batch(ctx context.Context, id string) (*dynamodb.BatchGetIt
 	}}, func(o *dynamodb.Options) { o.RetryMaxAttempts = batchAttempts })
 }
 
-// signatureOf answers none for one that cannot be read, or is another license's: then a new one is made, and takes its place.
+// signatureOf answers none for one that cannot be read, or is another license's: then a new one is made, and takes its
+// place.
 func (s *Signatures) signatureOf(ctx context.Context, id string, out *dynamodb.BatchGetItemOutput) token.Signature {
 	items, _ := ofTable(out.Responses, s.table)
 	if len(items) == 0 {

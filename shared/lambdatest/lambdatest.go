@@ -70,7 +70,8 @@ func Fault(status int, code string) Operation {
 	}
 }
 
-// Item is DynamoDB's answer to a GetItem: the item, or none for nil, and the consumed capacity where the call asks for it.
+// Item is DynamoDB's answer to a GetItem: the item, or none for nil, and the consumed capacity where the call asks for
+// it.
 func Item(input map[string]any, item any) (status int, output any) {
 	answer := map[string]any{}
 	if item != nil {

@@ -63,8 +63,8 @@ func CheckInvocation(t testing.TB, event []byte, response events.APIGatewayProxy
 	CheckEvent(t, events.APIGatewayProxyRequest{HTTPMethod: method, Resource: path, Body: body}, response)
 }
 
-// invoked answers the documented route that an event asks for, or else its method and path, and its body where that is plain text. A
-// front's own name for the route does not count, where it is a catch-all.
+// invoked answers the documented route that an event asks for, or else its method and path, and its body where that is
+// plain text. A front's own name for the route does not count, where it is a catch-all.
 func (d *Document) invoked(event []byte) (route, body string, err error) {
 	var one events.APIGatewayProxyRequest
 	var two events.APIGatewayV2HTTPRequest

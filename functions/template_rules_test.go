@@ -17,9 +17,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
 
 	"openlicenser/functions/checkpoint/checkpointing"
+	"openlicenser/shared/api"
 	"openlicenser/shared/telemetry"
 )
 
@@ -374,6 +376,44 @@ func TestThrottling(t *testing.T) {
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("throttles %v, want %v", got, want)
+	}
+}
+
+// TestPreflights: the public routes, and no others, answer a browser's preflight as the functions do where there is no
+// API Gateway. That costs no call of a function.
+func TestPreflights(t *testing.T) {
+	found := 0
+	for path, methods := range at(readTree(t), "Resources", "Api", "Properties", "DefinitionBody", "paths").(tree) {
+		var public []string
+		for method, operation := range methods.(tree) {
+			if security, _ := at(operation, "security").([]any); len(security) == 0 && method != "options" {
+				public = append(public, strings.ToUpper(method))
+			}
+		}
+		preflight := at(methods, "options")
+		if (preflight != nil) != (len(public) > 0) {
+			t.Errorf("%s has the public methods %v, and the preflight %v", path, public, preflight)
+		}
+		if preflight == nil {
+			continue
+		}
+		found++
+		mock := at(preflight, "x-amazon-apigateway-integration")
+		status := at(mock, "responses", "default", "statusCode")
+		parameters, declared := tree{}, at(preflight, "responses", text(status), "headers")
+		for name, value := range api.Preflight(public...) {
+			parameters["method.response.header."+name] = "'" + value + "'"
+			if at(declared, name) == nil {
+				t.Errorf("%s: the header %s is not declared, so that API Gateway refuses to map it", path, name)
+			}
+		}
+		if diff := cmp.Diff(parameters, at(mock, "responses", "default", "responseParameters")); diff != "" || at(mock, "type") != "mock" ||
+			status != "204" || at(mock, "requestTemplates", "application/json") != `{"statusCode": 204}` {
+			t.Errorf("%s answers %v, headers (-functions +template):\n%s", path, mock, diff)
+		}
+	}
+	if found != 5 {
+		t.Errorf("%d preflights", found)
 	}
 }
 

@@ -91,6 +91,8 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Item         json.RawMessage
 		RequestItems map[string]struct{ Keys []itemKey }
 		Message      []byte
+
+		ReturnConsumedCapacity string
 	}
 	if err := json.NewDecoder(r.Body).Decode(&input); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -99,7 +101,14 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var output any
 	switch operation(r) {
 	case "GetItem":
-		output = map[string]any{"Item": a.item(input.TableName, input.Key.LicenseID.S)}
+		found := map[string]any{}
+		if item := a.item(input.TableName, input.Key.LicenseID.S); item != nil {
+			found["Item"] = item
+		}
+		if input.ReturnConsumedCapacity == "TOTAL" {
+			found["ConsumedCapacity"] = map[string]any{"TableName": input.TableName, "CapacityUnits": 1}
+		}
+		output = found
 	case "BatchGetItem":
 		responses := map[string][]json.RawMessage{}
 		for table, request := range input.RequestItems {

@@ -47,8 +47,21 @@ func newGateway(functions ...lambdaFunction) gateway {
 		for route := range f.router.Routes {
 			g.mux.HandleFunc(route, f.serve(route))
 		}
+		g.handlePreflights(f)
 	}
 	return g
+}
+
+// handlePreflights leaves the preflights of the public routes to their function, where API Gateway answers them by
+// itself.
+func (g gateway) handlePreflights(f lambdaFunction) {
+	handled := map[string]bool{}
+	for _, route := range f.router.Public {
+		if _, path, routed := strings.Cut(route, " "); routed && !handled[path] {
+			handled[path] = true
+			g.mux.HandleFunc("OPTIONS "+path, f.serve("OPTIONS "+path))
+		}
+	}
 }
 
 // ServeHTTP implements http.Handler. API Gateway, other than ServeMux, neither redirects to a cleaner path nor
@@ -172,11 +185,25 @@ var (
 	internalError   = gatewayAnswer{http.StatusInternalServerError, "INTERNAL_LICENSE_SERVER_ERROR"}
 )
 
+// retryAfterSeconds is what the template's gateway responses say, too.
+const retryAfterSeconds = "30"
+
+// setGatewayHeaders sets what all these answers have: web pages of any origin may read them.
+func setGatewayHeaders(header http.Header, status int) {
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store")
+	for name, value := range api.CrossOrigin() {
+		header.Set(name, value)
+	}
+	if status == http.StatusTooManyRequests || status >= http.StatusInternalServerError {
+		header.Set("Retry-After", retryAfterSeconds)
+	}
+}
+
 // gatewayResponse writes a body that serves both kinds of callers: products read error, and for the vendor it is a
 // problem detail (RFC 9457).
 func gatewayResponse(w http.ResponseWriter, answer gatewayAnswer) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
+	setGatewayHeaders(w.Header(), answer.status)
 	w.WriteHeader(answer.status)
 	fmt.Fprintf(w, `{"error":%q,"type":"about:blank","title":%q,"status":%d,"code":%q}`,
 		answer.code, http.StatusText(answer.status), answer.status, answer.code)

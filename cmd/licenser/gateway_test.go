@@ -10,9 +10,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
 
 	"openlicenser/functions/issue/issuance"
@@ -45,6 +47,7 @@ func templateRoutes(t *testing.T) map[string]string {
 	t.Helper()
 	routes := map[string]string{}
 	for path, methods := range readTemplate(t).Resources.Api.Properties.DefinitionBody.Paths {
+		delete(methods, "options") // TestPreflights in functions holds them to the public routes
 		for method, operation := range methods {
 			authorization := "NONE"
 			if len(operation.Security) > 0 {
@@ -68,6 +71,7 @@ type samTemplate struct {
 					GatewayResponses map[string]struct {
 						StatusCode        any               `yaml:"statusCode"`
 						ResponseTemplates map[string]string `yaml:"responseTemplates"`
+						Parameters        map[string]string `yaml:"responseParameters"`
 					} `yaml:"x-amazon-apigateway-gateway-responses"`
 				} `yaml:"DefinitionBody"`
 			} `yaml:"Properties"`
@@ -103,6 +107,20 @@ func TestGatewayResponsesAreTheTemplates(t *testing.T) {
 		if body.Error == "" || body.Code != body.Error || (status == "400") && body.Error != "BAD_LICENSE_SERVER_REQUEST" {
 			t.Errorf("%s answers %s %+v", name, status, body)
 		}
+		code, _ := strconv.Atoi(status)
+		if strings.HasPrefix(name, "DEFAULT_5") {
+			code = http.StatusInternalServerError
+		}
+		header := http.Header{}
+		setGatewayHeaders(header, code)
+		header.Del("Content-Type") // which API Gateway sets by the template's
+		parameters := map[string]string{}
+		for name := range header {
+			parameters["gatewayresponse.header."+name] = "'" + header.Get(name) + "'"
+		}
+		if diff := cmp.Diff(parameters, response.Parameters); diff != "" {
+			t.Errorf("headers of %s (-local +template):\n%s", name, diff)
+		}
 	}
 	for name, local := range map[string]gatewayAnswer{
 		"BAD_REQUEST_BODY":             badRequest,
@@ -127,8 +145,12 @@ func newTestGateway(t *testing.T, principal string) *httptest.Server {
 		if err != nil {
 			return api.Response{}, err
 		}
+		values, err := r.QueryValues()
+		if err != nil {
+			return api.Response{}, err
+		}
 		return api.JSON(http.StatusOK, map[string]any{
-			"id": r.PathParameter("licenseid"), "query": r.QueryParameters(), "queryvalues": r.QueryValues(), "principal": r.Principal(), "body": body,
+			"id": r.PathParameter("licenseid"), "query": r.QueryParameters(), "queryvalues": values, "principal": r.Principal(), "body": body,
 		})
 	}
 	router := api.Router{
@@ -164,6 +186,44 @@ func TestGatewayMakesEvents(t *testing.T) {
 	}
 	if response.Header.Get("X-Request-Id") == "" {
 		t.Error("no request id")
+	}
+}
+
+// TestGatewayIsOpenToWebPages: on the public routes alone a preflight is answered, and every answer can be read by
+// pages of any origin.
+func TestGatewayIsOpenToWebPages(t *testing.T) {
+	verifier, issuer := verification.Verifier{Log: telemetry.NewLogger(io.Discard)}.Router(), issuance.Issuer{Log: telemetry.NewLogger(io.Discard)}.Router()
+	server := httptest.NewServer(newGateway(lambdaFunction{router: verifier}, lambdaFunction{router: issuer}))
+	defer server.Close()
+	for route, authorization := range templateRoutes(t) {
+		method, path, _ := strings.Cut(route, " ")
+		t.Run(route, func(t *testing.T) {
+			request, err := http.NewRequest(http.MethodOptions, server.URL+strings.ReplaceAll(path, "{licenseid}", "1"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Origin", "https://app.example.com")
+			request.Header.Set("Access-Control-Request-Method", method)
+			response, err := server.Client().Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			allowed := response.Header.Get("Access-Control-Allow-Methods") == method && response.StatusCode == http.StatusNoContent
+			if allowed != (authorization == "NONE") {
+				t.Errorf("got %d %v", response.StatusCode, response.Header)
+			}
+		})
+	}
+	for name, body := range map[string]string{"function's": "{}", "gateway's": strings.Repeat("a", maxPayload+1)} {
+		response, err := server.Client().Post(server.URL+"/verify-license", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.Header.Get("Access-Control-Allow-Origin") != "*" || response.StatusCode < 400 {
+			t.Errorf("%s: got %d %v", name, response.StatusCode, response.Header)
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 func TestBinary(t *testing.T) {
 	var tables []any
 	aws := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
-		"GetItem": func(map[string]any) (int, any) { return http.StatusOK, map[string]any{} },
+		"GetItem": func(input map[string]any) (int, any) { return lambdatest.Item(input, nil) },
 		"TransactWriteItems": func(input map[string]any) (int, any) {
 			for _, item := range input["TransactItems"].([]any) {
 				tables = append(tables, item.(map[string]any)["Put"].(map[string]any)["TableName"])

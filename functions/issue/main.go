@@ -43,7 +43,7 @@ type environment struct {
 
 func main() {
 	e, cfg, tracer := bootstrap.Load[environment]()
-	lambda.Start(tracing.Handler(tracer, "issue", newRouter(e, cfg).Handle))
+	lambda.Start(tracing.Handler(tracer, "issue", newRouter(e, cfg).Invoke))
 }
 
 func newRouter(e environment, cfg aws.Config) api.Router {

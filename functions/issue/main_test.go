@@ -24,7 +24,7 @@ func TestBinary(t *testing.T) {
 			}
 			return http.StatusOK, map[string]any{}
 		},
-		"GetItem": func(map[string]any) (int, any) { return http.StatusOK, map[string]any{} },
+		"GetItem": func(input map[string]any) (int, any) { return lambdatest.Item(input, nil) },
 		"Query": func(input map[string]any) (int, any) {
 			if input["TableName"] != "audit" {
 				return lambdatest.Fault(http.StatusBadRequest, "ResourceNotFoundException")(input)
@@ -62,6 +62,9 @@ func TestBinary(t *testing.T) {
 	}
 	if aws.Calls("PutItem") != 1 || aws.Calls("GetItem") != 0 {
 		t.Errorf("%d puts and %d gets for one license", aws.Calls("PutItem"), aws.Calls("GetItem"))
+	}
+	if created := invoke("function-url-create"); created.StatusCode != http.StatusCreated || aws.Calls("PutItem") != 2 {
+		t.Errorf("by a function URL: %d %s after %d puts", created.StatusCode, created.Body, aws.Calls("PutItem"))
 	}
 	if trail := invoke("audit"); trail.StatusCode != http.StatusOK || trail.Body != `{"entries":[],"head":{"sequence":0,"hash":""}}` {
 		t.Errorf("trail: %d %s", trail.StatusCode, trail.Body)

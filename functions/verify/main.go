@@ -60,7 +60,7 @@ func main() {
 	if startsBeforeEvents() {
 		<-prefetched
 	}
-	lambda.Start(tracing.Handler(tracer, "verify", verifier.Router().Handle))
+	lambda.Start(tracing.Handler(tracer, "verify", verifier.Router().Invoke))
 }
 
 // startsBeforeEvents tells that no event waits for the process, which Lambda then stops until one comes

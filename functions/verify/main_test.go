@@ -84,9 +84,9 @@ func newAccount(t *testing.T) account {
 			id := input["Key"].(map[string]any)["licenseid"].(map[string]any)["S"]
 			i := slices.IndexFunc(file.Items, func(item map[string]map[string]any) bool { return item["licenseid"]["S"] == id })
 			if i < 0 {
-				return http.StatusOK, map[string]any{}
+				return lambdatest.Item(input, nil)
 			}
-			return http.StatusOK, map[string]any{"Item": file.Items[i]}
+			return lambdatest.Item(input, file.Items[i])
 		},
 		"GetSecretValue": func(map[string]any) (int, any) {
 			return http.StatusOK, map[string]string{"SecretString": fmt.Sprintf(`{"key":%q}`, file.Secret)}
@@ -276,8 +276,12 @@ func TestFaults(t *testing.T) {
 		"table cuts connections": {"GetItem", cut, 3},
 		"table hangs":            {"GetItem", hang, 0},
 		"table answers garbage":  {"GetItem", garbage, 0},
+		"table says nothing":     {"GetItem", func(map[string]any) (int, any) { return http.StatusOK, map[string]any{} }, 1},
+		"table gives another's": {"GetItem", func(input map[string]any) (int, any) {
+			return lambdatest.Item(input, map[string]any{"licenseid": map[string]string{"S": "another"}, "expirationdate": map[string]string{"S": "2099-01-01"}})
+		}, 1},
 		"record cannot be read": {"GetItem", func(map[string]any) (int, any) {
-			return 200, json.RawMessage(`{"Item":{"licenseid":{"S":"x"},"isrevoked":{"S":"true"}}}`)
+			return 200, json.RawMessage(`{"Item":{"licenseid":{"S":"00000000-0000-4000-8000-000000000001"},"isrevoked":{"S":"true"}}}`)
 		}, 1},
 		"secret throttled":           {"GetSecretValue", lambdatest.Fault(400, "ThrottlingException"), 3},
 		"secret missing":             {"GetSecretValue", lambdatest.Fault(400, "ResourceNotFoundException"), 1},
@@ -321,6 +325,21 @@ func TestFaults(t *testing.T) {
 			}
 			if got := a.Calls(test.operation); test.attempts > 0 && got != test.attempts {
 				t.Errorf("%d attempts, want %d", got, test.attempts)
+			}
+		})
+	}
+}
+
+// TestSharedTablesSayNothing: with a signature table too, what names no table is no definite no, and costs no further
+// call.
+func TestSharedTablesSayNothing(t *testing.T) {
+	for name, answer := range map[string]string{"nothing": `{}`, "no tables": `{"Responses":{}}`, "the other table": `{"Responses":{"signatures":[]}}`} {
+		t.Run(name, func(t *testing.T) {
+			a := newAccount(t)
+			a.Set("BatchGetItem", func(map[string]any) (int, any) { return http.StatusOK, json.RawMessage(answer) })
+			response, err := a.router(t, "signatures").Handle(t.Context(), verifyEvent(a.cases[0]))
+			if err != nil || response.StatusCode != http.StatusInternalServerError || a.Calls("BatchGetItem") != 1 || a.Calls("GetItem") != 0 {
+				t.Errorf("got %d %s, %v after %d and %d reads", response.StatusCode, response.Body, err, a.Calls("BatchGetItem"), a.Calls("GetItem"))
 			}
 		})
 	}
@@ -518,7 +537,7 @@ func TestReadAhead(t *testing.T) {
 			var once sync.Once
 			a.Set("GetItem", func(input map[string]any) (int, any) {
 				status, output := a.operations["GetItem"](input)
-				if len(output.(map[string]any)) > 0 { // other than the read by which the start opens a connection
+				if output.(map[string]any)["Item"] != nil { // other than the read by which the start opens a connection
 					once.Do(func() { close(wasRead) })
 				}
 				return status, output
@@ -565,7 +584,7 @@ func TestProvisionedConcurrency(t *testing.T) {
 	})
 	a.Set("GetItem", func(input map[string]any) (int, any) {
 		status, output := a.operations["GetItem"](input)
-		if len(output.(map[string]any)) > 0 && !secretIsThere.Load() {
+		if output.(map[string]any)["Item"] != nil && !secretIsThere.Load() {
 			isReadAhead.Store(true)
 		}
 		return status, output

@@ -108,6 +108,20 @@ func TestRouter(t *testing.T) {
 	}
 }
 
+// TestFailuresArePublicToo: a web page reads why it got no answer.
+func TestFailuresArePublicToo(t *testing.T) {
+	router := newRouter(new(bytes.Buffer))
+	router.Public = []string{"GET /error", "GET /panic"}
+	for path, public := range map[string]bool{"/error": true, "/panic": true, "/slow": false} {
+		ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
+		defer cancel()
+		response, err := router.Handle(ctx, events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: path})
+		if err != nil || (response.Headers["Access-Control-Allow-Origin"] == "*") != public {
+			t.Errorf("%s: got %v, %v", path, response.Headers, err)
+		}
+	}
+}
+
 // TestMetrics: the record is a metric for CloudWatch, with every dimension and metric among its members.
 func TestMetrics(t *testing.T) {
 	t.Setenv("AWS_LAMBDA_FUNCTION_NAME", "stack-VerifyFunction")

@@ -34,6 +34,9 @@ func (s *AuditTrail) Heads(ctx context.Context) iter.Seq2[audit.ChainHead, error
 		})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
+			if err == nil {
+				err = listed(page.Items)
+			}
 			if err != nil {
 				yield(audit.ChainHead{}, fmt.Errorf("audit heads: %w", err))
 				return

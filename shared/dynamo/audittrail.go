@@ -71,14 +71,12 @@ func (s *AuditTrail) Head(ctx context.Context, licenseID string) (audit.Head, er
 	if err != nil {
 		return audit.Head{}, fmt.Errorf("audit head: %w", err)
 	}
-	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.table, Key: key, ConsistentRead: aws.Bool(true),
-	})
+	values, err := getItem(ctx, s.client, s.table, key)
 	if err != nil {
 		return audit.Head{}, fmt.Errorf("audit head: %w", err)
 	}
 	var head headItem
-	if err := attributevalue.UnmarshalMap(out.Item, &head); err != nil {
+	if err := attributevalue.UnmarshalMap(values, &head); err != nil {
 		return audit.Head{}, fmt.Errorf("audit head: %w", err)
 	}
 	return audit.Head{
@@ -189,10 +187,13 @@ func (s *AuditTrail) Entries(ctx context.Context, licenseID string, after int64,
 	for len(entries) < limit {
 		in.Limit = aws.Int32(int32(min(limit-len(entries), math.MaxInt32)))
 		out, err := s.client.Query(ctx, in)
+		if err == nil {
+			err = listed(out.Items)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("audit entries: %w", err)
 		}
-		if entries, err = appendEntries(entries, out.Items); err != nil {
+		if entries, err = appendEntries(entries, licenseID, out.Items); err != nil {
 			return nil, fmt.Errorf("audit entries: %w", err)
 		}
 		if in.ExclusiveStartKey = out.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 {
@@ -204,8 +205,11 @@ func (s *AuditTrail) Entries(ctx context.Context, licenseID string, after int64,
 
 // appendEntries names an item that holds no entry by its sequence: a chain with a hole proves nothing, so it
 // is not left out.
-func appendEntries(entries []audit.Entry, items []item) ([]audit.Entry, error) {
+func appendEntries(entries []audit.Entry, licenseID string, items []item) ([]audit.Entry, error) {
 	for _, values := range items {
+		if err := holds(values, licenseKey(licenseID)); err != nil {
+			return nil, err
+		}
 		var stored entryItem
 		if err := attributevalue.UnmarshalMap(values, &stored); err != nil {
 			return nil, err

@@ -54,18 +54,18 @@ func TestHead(t *testing.T) {
 		if diff := cmp.Diff(audit.Head{}.After(sampleEntry()), got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		w.wantRequest(t, 0, "GetItem", `{"TableName":"audit-table","ConsistentRead":true,
+		w.wantRequest(t, 0, "GetItem", `{"TableName":"audit-table","ConsistentRead":true,"ReturnConsumedCapacity":"TOTAL",
 			"Key":{"licenseid":{"S":"an-id"},"sequence":{"N":"0"}}}`)
 	})
 	t.Run("NoChain", func(t *testing.T) {
-		_, client := serve(t, ok(`{}`))
+		_, client := serve(t, noItem("t"))
 		got, err := dynamo.NewAuditTrail(client, "t").Head(t.Context(), "an-id")
 		if err != nil || got != (audit.Head{}) {
 			t.Errorf("got %+v, %v", got, err)
 		}
 	})
 	t.Run("Unreadable", func(t *testing.T) {
-		_, client := serve(t, ok(`{"Item":{"headsequence":{"S":"many"}}}`))
+		_, client := serve(t, ok(`{"Item":{"licenseid":{"S":"an-id"},"sequence":{"N":"0"},"headsequence":{"S":"many"}}}`))
 		_, err := dynamo.NewAuditTrail(client, "t").Head(t.Context(), "an-id")
 		wantFault(t, err, "audit head", "many")
 	})
@@ -204,7 +204,7 @@ func TestEntries(t *testing.T) {
 		}
 	})
 	t.Run("Unreadable", func(t *testing.T) {
-		_, client := serve(t, page(item, `{"sequence":{"N":"6"},"entry":{"S":"not JSON"}}`))
+		_, client := serve(t, page(item, `{"licenseid":{"S":"an-id"},"sequence":{"N":"6"},"entry":{"S":"not JSON"}}`))
 		_, err := dynamo.NewAuditTrail(client, "t").Entries(t.Context(), "an-id", 4, 2)
 		wantFault(t, err, "audit entries", "not JSON")
 	})

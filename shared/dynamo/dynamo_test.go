@@ -121,6 +121,20 @@ func (o otherTool) call(ctx context.Context, operation string, input any) ([]byt
 	return text, err
 }
 
+// TestAbsenceOfATable: DynamoDB itself says that there is no license, whether the table is named by its name or its
+// ARN.
+func TestAbsenceOfATable(t *testing.T) {
+	client := newClient(awstest.Need(t, awstest.DynamoDBVariable))
+	table, signatures := awstest.NewTable(t, client, "LicenseTable"), createTable(t, client, "SignatureTable")
+	for _, name := range []*string{table.TableName, table.TableArn} {
+		licenses := dynamo.NewLicenses(client, aws.ToString(name))
+		_, err := licenses.Get(t.Context(), "an-id")
+		wantErr(t, err, license.ErrNotFound)
+		_, _, err = dynamo.NewSignatures(client, signatures, licenses).Get(t.Context(), "an-id")
+		wantErr(t, err, license.ErrNotFound)
+	}
+}
+
 // TestSignatures keeps and reads on DynamoDB itself.
 func TestSignatures(t *testing.T) {
 	client := newClient(awstest.Need(t, awstest.DynamoDBVariable))

@@ -78,6 +78,9 @@ func (s *Idempotency) Put(ctx context.Context, r idempotency.Record, now time.Ti
 	case !errors.As(err, &failed):
 		return nil, fmt.Errorf("put idempotency record: %w", err)
 	}
+	if err := holds(failed.Item, item{"key": text(r.Key)}); err != nil {
+		return nil, fmt.Errorf("put idempotency record: %w", err)
+	}
 	existing, err := toIdempotencyRecord(failed.Item)
 	if err != nil {
 		return nil, fmt.Errorf("put idempotency record: %w", err)

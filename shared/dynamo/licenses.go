@@ -84,18 +84,14 @@ func (s *Licenses) Get(ctx context.Context, id string) (license.License, error) 
 	if !isKey(id) {
 		return license.License{}, license.ErrNotFound
 	}
-	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName:      &s.table,
-		Key:            licenseKey(id),
-		ConsistentRead: aws.Bool(true),
-	})
+	values, err := getItem(ctx, s.client, s.table, licenseKey(id))
 	switch {
 	case err != nil:
 		return license.License{}, fmt.Errorf("get license: %w", err)
-	case len(out.Item) == 0:
+	case values == nil:
 		return license.License{}, license.ErrNotFound
 	}
-	return toLicense(out.Item)
+	return toLicense(values)
 }
 
 // Create puts the record, unless one with its id is there.
@@ -208,6 +204,9 @@ func (s *Licenses) List(ctx context.Context, q license.Query) (page license.Page
 	for range license.MaxReads {
 		in.Limit = aws.Int32(int32(q.Limit - len(page.Licenses)))
 		out, err := s.client.Query(ctx, in)
+		if err == nil {
+			err = listed(out.Items)
+		}
 		if err != nil {
 			return license.Page{}, fmt.Errorf("list licenses: %w", err)
 		}

@@ -30,10 +30,10 @@ func TestGet(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		w.wantRequest(t, 0, "GetItem", fmt.Sprintf(
-			`{"TableName":"licenses-table","Key":{"licenseid":{"S":%q}},"ConsistentRead":true}`, want.ID))
+			`{"TableName":"licenses-table","Key":{"licenseid":{"S":%q}},"ConsistentRead":true,"ReturnConsumedCapacity":"TOTAL"}`, want.ID))
 	})
 	t.Run("ErrNotFound", func(t *testing.T) {
-		_, client := serve(t, ok(`{}`))
+		_, client := serve(t, noItem("t"))
 		_, err := dynamo.NewLicenses(client, "t").Get(t.Context(), "some-id")
 		wantErr(t, err, license.ErrNotFound)
 	})
@@ -45,7 +45,7 @@ func TestGet(t *testing.T) {
 		}
 	})
 	t.Run("LongestKeyIsAsked", func(t *testing.T) {
-		_, client := serve(t, ok(`{}`))
+		_, client := serve(t, noItem("t"))
 		_, err := dynamo.NewLicenses(client, "t").Get(t.Context(), strings.Repeat("x", 2048))
 		wantErr(t, err, license.ErrNotFound)
 	})
@@ -64,7 +64,7 @@ func TestGetUnreadable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, client := serve(t, ok(`{"Item":`+dynamoJSON(t, other)+`}`))
-			l, err := dynamo.NewLicenses(client, "t").Get(t.Context(), "some-id")
+			l, err := dynamo.NewLicenses(client, "t").Get(t.Context(), record["licenseid"].(string))
 			if err != nil || l.Status(licensetest.Now) != license.Unreadable {
 				t.Errorf("got %+v, %v", l, err)
 			}
@@ -74,7 +74,7 @@ func TestGetUnreadable(t *testing.T) {
 		text := strings.Replace(dynamoJSON(t, with(record, "isrevoked", "?")), `"isrevoked":{"S"`, `"isrevoked":{"X"`, 1)
 		_, client := serve(t, ok(`{"Item":`+text+`}`))
 		// The SDK leaves in such an attribute what it has read before it.
-		l, err := dynamo.NewLicenses(client, "t").Get(t.Context(), "some-id")
+		l, err := dynamo.NewLicenses(client, "t").Get(t.Context(), record["licenseid"].(string))
 		if err == nil && l.Status(licensetest.Now) != license.Unreadable {
 			t.Errorf("got %+v", l)
 		}
@@ -85,7 +85,7 @@ func TestGetUnreadable(t *testing.T) {
 func TestGetTakesNamesExactly(t *testing.T) {
 	record := with(licensetest.Issue(t).Record(), "isRevoked", true)
 	_, client := serve(t, ok(`{"Item":`+dynamoJSON(t, record)+`}`))
-	got, err := dynamo.NewLicenses(client, "t").Get(t.Context(), "some-id")
+	got, err := dynamo.NewLicenses(client, "t").Get(t.Context(), record["licenseid"].(string))
 	if err != nil || got.Revoked {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -242,7 +242,7 @@ func TestList(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, client := serve(t, ok(`{}`))
+		w, client := serve(t, ok(`{"Items":[]}`))
 		if _, err := dynamo.NewLicenses(client, "t").List(t.Context(), license.Query{Limit: 7, Position: first.Next}); err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +270,7 @@ func TestList(t *testing.T) {
 	t.Run("Status", func(t *testing.T) {
 		w, client := serve(t,
 			ok(page+`,"LastEvaluatedKey":{"standing":{"S":"active"},"expirationdate":{"S":"2026-10-30"},"licenseid":{"S":"an-id"}}}`),
-			ok(`{}`))
+			ok(`{"Items":[]}`))
 		q := license.Query{Status: license.Grace, ExpiringBefore: licensetest.Now.AddDate(0, 0, -1), Now: licensetest.Now, Limit: 3}
 		got, err := dynamo.NewLicenses(client, "licenses-table").List(t.Context(), q)
 		if err != nil {
@@ -289,7 +289,7 @@ func TestList(t *testing.T) {
 			"ExclusiveStartKey":{"standing":{"S":"active"},"expirationdate":{"S":"2026-10-30"},"licenseid":{"S":"an-id"}}}`)
 	})
 	t.Run("ExpiringBefore", func(t *testing.T) {
-		w, client := serve(t, ok(`{}`))
+		w, client := serve(t, ok(`{"Items":[]}`))
 		q := license.Query{ExpiringBefore: licensetest.Now, Limit: 3, Position: `["2026-10-30","an-id"]`}
 		if _, err := dynamo.NewLicenses(client, "licenses-table").List(t.Context(), q); err != nil {
 			t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"openlicenser/shared/audit"
@@ -37,6 +36,9 @@ func (s *RecordHashes) All(ctx context.Context) iter.Seq2[checkpoint.RecordHash,
 		pages := dynamodb.NewScanPaginator(s.client, &dynamodb.ScanInput{TableName: &s.table})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
+			if err == nil {
+				err = listed(page.Items)
+			}
 			if err != nil {
 				yield(checkpoint.RecordHash{}, fmt.Errorf("scan licenses: %w", err))
 				return
@@ -53,16 +55,14 @@ func (s *RecordHashes) All(ctx context.Context) iter.Seq2[checkpoint.RecordHash,
 
 // Of reads with strong consistency.
 func (s *RecordHashes) Of(ctx context.Context, licenseID string) (checkpoint.RecordHash, error) {
-	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.table, Key: licenseKey(licenseID), ConsistentRead: aws.Bool(true),
-	})
-	if err != nil {
+	values, err := getItem(ctx, s.client, s.table, licenseKey(licenseID))
+	switch {
+	case err != nil:
 		return checkpoint.RecordHash{}, fmt.Errorf("get license: %w", err)
-	}
-	if len(out.Item) == 0 {
+	case values == nil:
 		return checkpoint.RecordHash{}, nil
 	}
-	return hashOf(out.Item)
+	return hashOf(values)
 }
 
 func hashOf(values item) (checkpoint.RecordHash, error) {

@@ -53,14 +53,14 @@ func TestRecordHashes(t *testing.T) {
 		}
 	})
 	t.Run("Of", func(t *testing.T) {
-		w, client := serve(t, ok(`{"Item":{"licenseid":{"S":"a"},"version":{"N":"1"}}}`), ok(`{}`))
+		w, client := serve(t, ok(`{"Item":{"licenseid":{"S":"a"},"version":{"N":"1"}}}`), noItem("licenses"))
 		hashes := dynamo.NewRecordHashes(client, "licenses")
 		hash, err := hashes.Of(t.Context(), "a")
 		none, errNone := hashes.Of(t.Context(), "b")
 		if hash.Hash != ours || hash.Foreign || none.Hash != "" || errors.Join(err, errNone) != nil {
 			t.Errorf("got %v, %v, %v, %v", hash, none, err, errNone)
 		}
-		w.wantRequest(t, 0, "GetItem", `{"TableName":"licenses","ConsistentRead":true,"Key":{"licenseid":{"S":"a"}}}`)
+		w.wantRequest(t, 0, "GetItem", `{"TableName":"licenses","ConsistentRead":true,"ReturnConsumedCapacity":"TOTAL","Key":{"licenseid":{"S":"a"}}}`)
 	})
 	for name, answers := range faults {
 		t.Run(name, func(t *testing.T) {

@@ -62,17 +62,29 @@ func (s *Signatures) Get(ctx context.Context, id string) (license.License, token
 		l, err := s.licenses.Get(ctx, id)
 		return l, token.Signature{}, err
 	}
-	signature := signatureOf(ctx, out.Responses[s.table])
-	if _, leftOut := out.UnprocessedKeys[s.licenses.table]; leftOut {
+	signature := s.signatureOf(ctx, id, out)
+	if _, leftOut := ofTable(out.UnprocessedKeys, s.licenses.table); leftOut {
 		l, err := s.licenses.Get(ctx, id)
 		return l, signature, err
 	}
-	found := out.Responses[s.licenses.table]
-	if len(found) == 0 {
-		return license.License{}, token.Signature{}, license.ErrNotFound
-	}
-	l, err := toLicense(found[0])
+	l, err := s.licenseOf(id, out)
 	return l, signature, err
+}
+
+// licenseOf reads the license. It returns ErrNotFound only where the answer lists nothing under the table's name.
+func (s *Signatures) licenseOf(id string, out *dynamodb.BatchGetItemOutput) (license.License, error) {
+	found, _ := ofTable(out.Responses, s.licenses.table)
+	err := listed(found)
+	switch {
+	case err == nil && len(found) == 0:
+		return license.License{}, license.ErrNotFound
+	case err == nil:
+		err = holds(found[0], licenseKey(id))
+	}
+	if err != nil {
+		return license.License{}, fmt.Errorf("get license: %w", err)
+	}
+	return toLicense(found[0])
 }
 
 func (s *Signatures) batch(ctx context.Context, id string) (*dynamodb.BatchGetItemOutput, error) {
@@ -84,15 +96,17 @@ func (s *Signatures) batch(ctx context.Context, id string) (*dynamodb.BatchGetIt
 	}}, func(o *dynamodb.Options) { o.RetryMaxAttempts = batchAttempts })
 }
 
-// signatureOf answers none for one that cannot be read: then a new one is made, and takes its place.
-func signatureOf(ctx context.Context, items []item) token.Signature {
+// signatureOf answers none for one that cannot be read, or is another license's: then a new one is made, and takes its
+// place.
+func (s *Signatures) signatureOf(ctx context.Context, id string, out *dynamodb.BatchGetItemOutput) token.Signature {
+	items, _ := ofTable(out.Responses, s.table)
 	if len(items) == 0 {
 		return token.Signature{}
 	}
 	issued, err := unixSeconds(items[0][attrSigned])
 	signature, isBinary := items[0][attrSignature].(*types.AttributeValueMemberB)
-	if err != nil || !isBinary {
-		slog.WarnContext(ctx, "the signature of a token cannot be read; another one will be made", "licenseid", textOf(items[0], attrLicenseID))
+	if err != nil || !isBinary || holds(items[0], licenseKey(id)) != nil {
+		slog.WarnContext(ctx, "the signature of a token cannot be read; another one will be made", "licenseid", id)
 		return token.Signature{}
 	}
 	return token.Signature{SignedAt: issued, Bytes: signature.Value}

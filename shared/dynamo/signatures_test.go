@@ -24,7 +24,10 @@ func batch(licenses, signatures, unprocessed string) answer {
 	return ok(fmt.Sprintf(`{"Responses":{"licenses":[%s],"signatures":[%s]},"UnprocessedKeys":{%s}}`, licenses, signatures, unprocessed))
 }
 
-const keptSignature = `{"licenseid":{"S":"x"},"signed":{"N":"1795168800"},"signature":{"B":"c2lnbmVk"},"expires":{"N":"1795946400"}}`
+// kept is the signature's item of a license.
+func kept(id string) string {
+	return fmt.Sprintf(`{"licenseid":{"S":%q},"signed":{"N":"1795168800"},"signature":{"B":"c2lnbmVk"},"expires":{"N":"1795946400"}}`, id)
+}
 
 func wantSignature(t *testing.T, got token.Signature, want string) {
 	t.Helper()
@@ -35,20 +38,21 @@ func wantSignature(t *testing.T, got token.Signature, want string) {
 
 func TestSignaturesGet(t *testing.T) {
 	l := licensetest.Issue(t)
-	stored := dynamoJSON(t, l.Record())
+	stored, keptSignature := dynamoJSON(t, l.Record()), kept(l.ID)
 	for name, test := range map[string]struct {
 		answers []answer
 		calls   []string
 		want    string
 	}{
-		"both":                  {[]answer{batch(stored, keptSignature, "")}, []string{"BatchGetItem"}, "signed"},
-		"none kept":             {[]answer{batch(stored, "", "")}, []string{"BatchGetItem"}, ""},
-		"signature left out":    {[]answer{batch(stored, "", `"signatures":{"Keys":[]}`)}, []string{"BatchGetItem"}, ""},
-		"license left out":      {[]answer{batch("", keptSignature, `"licenses":{"Keys":[]}`), ok(`{"Item":` + stored + `}`)}, []string{"BatchGetItem", "GetItem"}, "signed"},
-		"signature without iat": {[]answer{batch(stored, `{"licenseid":{"S":"x"},"signature":{"B":"c2lnbmVk"}}`, "")}, []string{"BatchGetItem"}, ""},
-		"iat no whole number":   {[]answer{batch(stored, strings.Replace(keptSignature, `"1795168800"`, `"1.5"`, 1), "")}, []string{"BatchGetItem"}, ""},
-		"signature as text":     {[]answer{batch(stored, strings.Replace(keptSignature, `"B"`, `"S"`, 1), "")}, []string{"BatchGetItem"}, ""},
-		"no table":              {[]answer{fault(400, "ResourceNotFoundException", ""), ok(`{"Item":` + stored + `}`)}, []string{"BatchGetItem", "GetItem"}, ""},
+		"both":                   {[]answer{batch(stored, keptSignature, "")}, []string{"BatchGetItem"}, "signed"},
+		"none kept":              {[]answer{batch(stored, "", "")}, []string{"BatchGetItem"}, ""},
+		"signature left out":     {[]answer{batch(stored, "", `"signatures":{"Keys":[]}`)}, []string{"BatchGetItem"}, ""},
+		"license left out":       {[]answer{batch("", keptSignature, `"licenses":{"Keys":[]}`), ok(`{"Item":` + stored + `}`)}, []string{"BatchGetItem", "GetItem"}, "signed"},
+		"signature without time": {[]answer{batch(stored, strings.Replace(keptSignature, `"signed":{`, `"other":{`, 1), "")}, []string{"BatchGetItem"}, ""},
+		"iat no whole number":    {[]answer{batch(stored, strings.Replace(keptSignature, `"1795168800"`, `"1.5"`, 1), "")}, []string{"BatchGetItem"}, ""},
+		"signature as text":      {[]answer{batch(stored, strings.Replace(keptSignature, `"B"`, `"S"`, 1), "")}, []string{"BatchGetItem"}, ""},
+		"another license's":      {[]answer{batch(stored, kept("x"), "")}, []string{"BatchGetItem"}, ""},
+		"no table":               {[]answer{fault(400, "ResourceNotFoundException", ""), ok(`{"Item":` + stored + `}`)}, []string{"BatchGetItem", "GetItem"}, ""},
 		"fails": {
 			[]answer{fault(500, "InternalServerError", ""), fault(500, "InternalServerError", ""), ok(`{"Item":` + stored + `}`)},
 			[]string{"BatchGetItem", "BatchGetItem", "GetItem"}, "",
@@ -79,7 +83,7 @@ func TestSignaturesGet(t *testing.T) {
 // TestSignaturesGetErrors: a signature alone is no license.
 func TestSignaturesGetErrors(t *testing.T) {
 	t.Run("ErrNotFound", func(t *testing.T) {
-		_, s := signatures(t, batch("", keptSignature, ""))
+		_, s := signatures(t, batch("", kept("x"), ""))
 		_, _, err := s.Get(t.Context(), "x")
 		wantErr(t, err, license.ErrNotFound)
 	})
@@ -91,7 +95,7 @@ func TestSignaturesGetErrors(t *testing.T) {
 		}
 	})
 	t.Run("Unreadable", func(t *testing.T) {
-		_, s := signatures(t, batch(`{"licenseid":{"S":"x"},"isrevoked":{"S":"true"}}`, keptSignature, ""))
+		_, s := signatures(t, batch(`{"licenseid":{"S":"x"},"isrevoked":{"S":"true"}}`, kept("x"), ""))
 		if l, _, err := s.Get(t.Context(), "x"); err != nil || l.Status(licensetest.Now) != license.Unreadable {
 			t.Errorf("got %+v, %v", l, err)
 		}
@@ -114,7 +118,7 @@ func TestSignaturesKeep(t *testing.T) {
 	if err := keep(); err != nil {
 		t.Error(err)
 	}
-	w.wantRequest(t, 0, "PutItem", `{"TableName":"signatures","Item":`+keptSignature+`}`)
+	w.wantRequest(t, 0, "PutItem", `{"TableName":"signatures","Item":`+kept("x")+`}`)
 	if err := keep(); err == nil {
 		t.Error("no error")
 	}

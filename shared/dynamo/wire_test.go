@@ -32,6 +32,11 @@ type answer struct {
 
 func ok(body string) answer { return answer{http.StatusOK, body} }
 
+// noItem is what DynamoDB says of an item that a table does not have.
+func noItem(table string) answer {
+	return ok(fmt.Sprintf(`{"ConsumedCapacity":{"CapacityUnits":1.0,"TableName":%q}}`, table))
+}
+
 // fault is an error of DynamoDB; members are more members of its body, as `,"Item":{}`.
 func fault(status int, code, members string) answer {
 	return answer{status, fmt.Sprintf(

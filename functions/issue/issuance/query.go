@@ -51,7 +51,10 @@ type queryReader struct {
 // refused: to leave it out would be to list what the caller did not ask for.
 func readQuery(r api.Request, known ...string) *queryReader {
 	q := &queryReader{parameters: map[string]string{}}
-	sent := r.QueryValues()
+	sent, err := r.QueryValues()
+	if err != nil {
+		q.refuse("query", "cannot be parsed; write % as %25 and ; as %3B")
+	}
 	for _, name := range slices.Sorted(maps.Keys(sent)) {
 		values := sent[name]
 		switch {

@@ -55,6 +55,7 @@ func (v Verifier) Router() api.Router {
 			"GET /.well-known/jwks.json": v.keySet,
 			"GET /public-key.pem":        v.publicKeyPEM,
 		},
+		Public:   []string{"POST /verify-license", "GET /.well-known/jwks.json", "GET /public-key.pem", api.Unrouted},
 		Fallback: v.verify,
 		Failure:  failure,
 		Render:   render,

@@ -23,6 +23,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"openlicenser/functions/verify/verification"
+	"openlicenser/shared/api"
 	"openlicenser/shared/api/apitest"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/embedded"
@@ -246,9 +247,17 @@ func TestEvents(t *testing.T) {
 		"unknown-license": {http.StatusBadRequest, `{"error":"INVALID_LICENSE"}`},
 		"jwks":            {http.StatusOK, `{"keys":[{"kty":"RSA"`},
 		"public-key":      {http.StatusOK, "-----BEGIN PUBLIC KEY-----\n"},
+
+		"catch-all":              {http.StatusOK, `"message":"eyJ`},
+		"catch-all-jwks":         {http.StatusOK, `{"keys":[{"kty":"RSA"`},
+		"function-url":           {http.StatusOK, `"message":"eyJ`},
+		"function-url-jwks":      {http.StatusOK, `{"keys":[{"kty":"RSA"`},
+		"function-url-preflight": {http.StatusNoContent, ``},
+		"http-api-jwks":          {http.StatusOK, `{"keys":[{"kty":"RSA"`},
+		"http-api-public-key":    {http.StatusNotFound, `{"error":"UNKNOWN_KEY_ID"}`},
 	}
 	v := newVerifier(t, readConformance(t))
-	sampled := lambdatest.SampleEvents[events.APIGatewayProxyRequest](t, "../../../events/verify")
+	sampled := lambdatest.SampleEvents[json.RawMessage](t, "../../../events/verify")
 	if len(sampled) != len(want) {
 		t.Fatalf("%d events for %d expectations", len(sampled), len(want))
 	}
@@ -258,12 +267,32 @@ func TestEvents(t *testing.T) {
 			if !known {
 				t.Fatal("no expectation for this file")
 			}
-			response, _ := handle(t, v, event)
+			response := invoke(t, v, event)
 			if response.StatusCode != expected.status || !strings.Contains(response.Body, expected.body) {
 				t.Errorf("got %d %s, want %d %s", response.StatusCode, response.Body, expected.status, expected.body)
 			}
 		})
 	}
+}
+
+// invoke runs the event of any front.
+func invoke(t *testing.T, v verification.Verifier, text []byte) events.APIGatewayProxyResponse {
+	t.Helper()
+	var event api.Event
+	if err := json.Unmarshal(text, &event); err != nil {
+		t.Fatal(err)
+	}
+	response, err := v.Router().Invoke(t.Context(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if event.RawPath != "/" { // which is no documented route, but a verification
+		apitest.CheckInvocation(t, text, response)
+	}
+	if response.Headers["Access-Control-Allow-Origin"] != "*" {
+		t.Error("no page of another origin may read the answer")
+	}
+	return response
 }
 
 // TestStatuses: every status of a license, and what the product is told.
@@ -296,13 +325,14 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-// TestOtherPath: deployments of the original chose their own path, and function URLs send no resource.
+// TestOtherPath: deployments of the original chose their own path.
 func TestOtherPath(t *testing.T) {
 	c := readConformance(t)
 	v := newVerifier(t, c)
 	for name, event := range map[string]events.APIGatewayProxyRequest{
-		"another resource": {HTTPMethod: http.MethodPost, Resource: "/licenser", Body: c.Cases[0].Body},
-		"function URL":     {Body: c.Cases[0].Body},
+		"another resource": {HTTPMethod: http.MethodPost, Resource: "/licenser", Path: "/licenser", Body: c.Cases[0].Body},
+		"catch-all":        {HTTPMethod: http.MethodPost, Resource: "/{proxy+}", Path: "/licenser", Body: c.Cases[0].Body},
+		"only a body":      {Body: c.Cases[0].Body},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if response := answer(t, v, event); response.StatusCode != http.StatusOK {
@@ -310,6 +340,12 @@ func TestOtherPath(t *testing.T) {
 			}
 		})
 	}
+	t.Run("GET", func(t *testing.T) {
+		response := answer(t, v, events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Resource: "/{proxy+}", Path: "/licenser"})
+		if response.StatusCode != http.StatusBadRequest || response.Body != `{"error":"BAD_LICENSE_SERVER_REQUEST"}` {
+			t.Errorf("got %d %s", response.StatusCode, response.Body)
+		}
+	})
 }
 
 // faultyReader stands for a table that cannot be read.

@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,6 +49,59 @@ func CheckEvent(t testing.TB, event events.APIGatewayProxyRequest, response even
 	}
 }
 
+// CheckInvocation does what CheckEvent does, for an event of any front, as its JSON.
+func CheckInvocation(t testing.TB, event []byte, response events.APIGatewayProxyResponse) {
+	t.Helper()
+	d, err := Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	route, body, err := d.invoked(event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	method, path, _ := strings.Cut(route, " ")
+	CheckEvent(t, events.APIGatewayProxyRequest{HTTPMethod: method, Resource: path, Body: body}, response)
+}
+
+// invoked answers the documented route that an event asks for, or else its method and path, and its body where that is
+// plain text. A front's own name for the route does not count, where it is a catch-all.
+func (d *Document) invoked(event []byte) (route, body string, err error) {
+	var one events.APIGatewayProxyRequest
+	var two events.APIGatewayV2HTTPRequest
+	if err := errors.Join(json.Unmarshal(event, &one), json.Unmarshal(event, &two)); err != nil {
+		return "", "", err
+	}
+	if !one.IsBase64Encoded {
+		body = one.Body
+	}
+	route, method, path := one.HTTPMethod+" "+one.Resource, one.HTTPMethod, one.Path
+	if two.Version == "2.0" {
+		route, method, path = two.RouteKey, two.RequestContext.HTTP.Method, strings.TrimPrefix(two.RawPath, "/"+two.RequestContext.Stage)
+	}
+	if _, documented := d.Operations()[route]; !documented {
+		route = d.route(method, path)
+	}
+	return route, body, nil
+}
+
+// route answers the documented route of a path, or else the path itself with the method.
+func (d *Document) route(method, path string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.routes == nil {
+		d.routes = http.NewServeMux()
+		for _, route := range d.Routes() {
+			d.routes.Handle(route, http.NotFoundHandler())
+		}
+	}
+	_, pattern := d.routes.Handler(&http.Request{Method: method, URL: &url.URL{Path: path}})
+	if !strings.HasPrefix(pattern, method+" ") || strings.Contains(path, "//") {
+		return method + " " + path
+	}
+	return pattern
+}
+
 // Check holds an answer to a route, as "GET /licenses/{licenseid}", to the description.
 func Check(t testing.TB, route string, a Answer) {
 	t.Helper()
@@ -61,9 +115,10 @@ func Check(t testing.TB, route string, a Answer) {
 // Document is openapi.yaml.
 type Document struct {
 	root     any
-	mu       sync.Mutex // a Compiler serves one at a time
+	mu       sync.Mutex // for all below; a Compiler serves one at a time
 	compiler *jsonschema.Compiler
 	schemas  map[string]*jsonschema.Schema
+	routes   *http.ServeMux // which never serves
 }
 
 // Read answers the document, which is read once.
@@ -180,14 +235,27 @@ func (d *Document) schema(pointer string) (*jsonschema.Schema, error) {
 // unknownRoutes are the answers to routes that the document does not have.
 var unknownRoutes = map[int]string{http.StatusForbidden: "Forbidden", http.StatusNotFound: "NotFound"}
 
+// isPublic tells whether a route on the path needs no credentials: such a path has a preflight.
+func (d *Document) isPublic(path string) bool {
+	for route, operation := range d.Operations() {
+		if _, documented, _ := strings.Cut(route, " "); documented == path && operation.Public {
+			return true
+		}
+	}
+	return false
+}
+
 // Check tells in what an answer differs from what the document promises.
 func (d *Document) Check(route string, a Answer) error {
 	method, path, _ := strings.Cut(route, " ")
 	base := []string{"paths", path, strings.ToLower(method), "responses", strconv.Itoa(a.Status)}
-	if d.At(base[:3]...) == nil {
+	switch {
+	case method == http.MethodOptions && d.isPublic(path):
+		base = []string{"components", "responses", "Preflight"}
+	case d.At(base[:3]...) == nil:
 		base = []string{"components", "responses", unknownRoutes[a.Status]}
 	}
-	if d.At(base...) == nil {
+	if d.At(base...) == nil || base[2] == "Preflight" && a.Status != http.StatusNoContent {
 		return fmt.Errorf("%s: the status %d is not documented", route, a.Status)
 	}
 	errBody := d.checkBody(a, base)

@@ -126,6 +126,8 @@ const key = `{"licensekey":"eyJhIjoxfQ.e30.c2ln"}`
 // TestCheck changes one thing at a time.
 func TestCheck(t *testing.T) {
 	header := map[string]string{"Content-Type": "application/json", "Cache-Control": "no-store", "X-Request-Id": "1"}
+	preflight := map[string]string{"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "POST",
+		"Access-Control-Allow-Headers": "content-type", "Access-Control-Max-Age": "86400"}
 	with := func(name, value string) map[string]string {
 		changed := maps.Clone(header)
 		changed[name] = value
@@ -161,6 +163,11 @@ func TestCheck(t *testing.T) {
 		"header that is no number":       {"POST /verify-license", Answer{500, with("Retry-After", "soon"), `{"error":"INTERNAL_LICENSE_SERVER_ERROR"}`}, "header Retry-After"},
 		"format":                         {"POST /licenses", Answer{201, header, strings.Replace(issued, "2030-01-31T00", "2030-01-32T00", 1)}, "date-time"},
 		"license key where it is secret": {"GET /licenses/{licenseid}", Answer{200, header, issued}, "at '/licensekey'"},
+		"preflight":                      {"OPTIONS /verify-license", Answer{204, preflight, ""}, ""},
+		"preflight of the vendor's":      {"OPTIONS /licenses", Answer{204, preflight, ""}, "204 is not documented"},
+		"preflight of another status":    {"OPTIONS /verify-license", Answer{200, preflight, ""}, "200 is not documented"},
+		"preflight without its headers":  {"OPTIONS /verify-license", Answer{204, header, ""}, "no header Access-Control-Allow-"},
+		"closed to other origins":        {"POST /verify-license", Answer{400, header, `{"error":"INVALID_LICENSE"}`}, "no header Access-Control-Allow-Origin"},
 		"license key in a list":          {"GET /licenses", Answer{200, header, `{"licenses":[` + issued + `]}`}, "at '/licenses/0/licensekey'"},
 	} {
 		t.Run(name, func(t *testing.T) {

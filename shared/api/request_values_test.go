@@ -23,7 +23,7 @@ func TestHeaderValues(t *testing.T) {
 			Headers: map[string]string{"if-match": "y"}, MultiValueHeaders: map[string][]string{"If-Match": {"x", "y"}},
 		}, []string{"x", "y"}},
 	} {
-		if got := (Request{test.event}).HeaderValues("If-Match"); !slices.Equal(got, test.want) || (got == nil) != (test.want == nil) {
+		if got := fromREST(test.event).request().HeaderValues("If-Match"); !slices.Equal(got, test.want) || (got == nil) != (test.want == nil) {
 			t.Errorf("%s: got %q, want %q", name, got, test.want)
 		}
 	}
@@ -45,8 +45,25 @@ func TestQueryValues(t *testing.T) {
 			MultiValueQueryStringParameters: map[string][]string{"b": {"2"}},
 		}, map[string][]string{"a": {"1"}, "b": {"2"}}},
 	} {
-		if diff := cmp.Diff(test.want, Request{test.event}.QueryValues()); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
+		got, err := fromREST(test.event).request().QueryValues()
+		if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+	}
+}
+
+// TestQueryValuesOfPayload2: the front passes the query on as it came.
+func TestQueryValuesOfPayload2(t *testing.T) {
+	for raw, want := range map[string]map[string][]string{
+		"":          {},
+		"a=1&b=":    {"a": {"1"}, "b": {""}},
+		"a=1&a=2,3": {"a": {"1", "2,3"}},
+		"a=%zz":     nil,
+		"a=1;b=2":   nil,
+	} {
+		got, err := Event{Version: "2.0", RawQueryString: raw}.request().QueryValues()
+		if (err != nil) != (want == nil) || err == nil && !cmp.Equal(want, got) {
+			t.Errorf("%q: got %v, %v", raw, got, err)
 		}
 	}
 }

@@ -1,0 +1,87 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// Absence has to be said. An empty body, or {} from something between us and DynamoDB, reads like an answer about no
+// item; taken for one it would be a definite no to a customer, or the end of an audit chain. So the functions below
+// believe only what names the table or lists items, and all else is a fault.
+var (
+	errUnsaid    = errors.New("the answer does not say whether there is something: it is not one of DynamoDB, or not a whole one")
+	errOtherItem = errors.New("the answer holds another item than the one that was asked for")
+)
+
+type itemGetter interface {
+	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+}
+
+// getItem reads an item with strong consistency. It returns nil where DynamoDB says that there is none: its answer then
+// holds the consumed capacity, which names the table, and nothing else.
+func getItem(ctx context.Context, client itemGetter, table string, key item) (item, error) {
+	out, err := client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName:              &table,
+		Key:                    key,
+		ConsistentRead:         aws.Bool(true),
+		ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case out.Item != nil:
+		return out.Item, holds(out.Item, key)
+	case out.ConsumedCapacity == nil || !sameTable(aws.ToString(out.ConsumedCapacity.TableName), table):
+		return nil, errUnsaid
+	}
+	return nil, nil
+}
+
+// holds returns errOtherItem unless the item has the key.
+func holds(values, key item) error {
+	for name, value := range key {
+		if !reflect.DeepEqual(values[name], value) {
+			return errOtherItem
+		}
+	}
+	return nil
+}
+
+// listed returns errUnsaid for an answer to a Query or a Scan without a list of items. DynamoDB lists them always, and
+// be it none.
+func listed(items []item) error {
+	if items == nil {
+		return errUnsaid
+	}
+	return nil
+}
+
+// ofTable returns what a part of an answer says of a table.
+func ofTable[V any](byTable map[string]V, table string) (value V, said bool) {
+	if value, said = byTable[table]; said {
+		return value, true
+	}
+	for name, other := range byTable {
+		if sameTable(name, table) {
+			return other, true
+		}
+	}
+	return value, false
+}
+
+// sameTable compares tables by their names. Requests and answers name a table by its name or by its ARN, and not always
+// alike.
+func sameTable(a, b string) bool { return a == b || tableName(a) == tableName(b) }
+
+func tableName(nameOrARN string) string {
+	if strings.HasPrefix(nameOrARN, "arn:") {
+		return nameOrARN[strings.LastIndexByte(nameOrARN, '/')+1:]
+	}
+	return nameOrARN
+}

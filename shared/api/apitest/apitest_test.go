@@ -106,7 +106,7 @@ func TestOverallCodes(t *testing.T) {
 		{"application/json", "code", d.Routes(), []string{"GatewayCode"}},
 		{"application/json", "error", public, []string{"VerifyError", "properties", "error"}},
 	} {
-		listed, _ := d.at(append(below([]string{"components", "schemas"}, test.schema...), "enum")...)
+		listed, _ := d.at(append(below([]string{"components", "schemas"}, test.schema...), "examples")...)
 		var overall, together []string
 		for _, code := range listed.([]any) {
 			overall = append(overall, code.(string))

@@ -25,8 +25,8 @@ func live(client *api.ClientWithResponses) {
 	ctx := context.Background()
 	draft := api.LicenseDraft{
 		Customername: "Example Ltd", Expirationdate: "2099-01-31",
-		Services: &api.Services{{ServiceName: "Reports", ServiceValue: "reports"}},
-		Appurls:  &api.AppURLs{{URL: "https://app.example.com"}},
+		Services: &[]api.Service{{ServiceName: "Reports", ServiceValue: "reports"}},
+		Appurls:  &[]api.AppURL{{URL: "https://app.example.com"}},
 	}
 	issued, err := client.IssueLicenseWithResponse(ctx, nil, draft)
 	check(err)

@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test build build-licenser release module bench lint lint-go lint-template ci clean
-.PHONY: test-aws sam-local sam-local-test sam-build-here awslocal
+.PHONY: test-aws test-clients sam-local sam-local-test sam-build-here awslocal
 .PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction build-CheckpointFunction build-RotateFunction
 
 # The processor of the Lambda functions: arm64, or amd64. sam build sets it from the template's Architecture.
@@ -22,6 +22,7 @@ HERE_ARCHITECTURE = $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 AWSLOCAL := .tools/awslocal
 SAM_LOCAL = SAM='$(CURDIR)/$(VENV)/bin/sam' ARCHITECTURE=$(HERE_ARCHITECTURE) BUILD='$(HERE)' $(AWSLOCAL) sam-local
 DYNAMODB := .tools/dynamodb-local
+CLIENTS := .tools/clients
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -40,6 +41,10 @@ test: ## all tests that need no AWS
 test-aws: awslocal sam-build-here ## the tests against DynamoDB Local, moto, and the binaries of sam build; needs Java, Maven and Python
 	LICENSER_TEST_BUILD='$(CURDIR)/$(HERE)' $(AWSLOCAL) run \
 	  go test -count=1 $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | sed -n '/shared\/awstest[] ]/s/ .*//p')
+
+# A test that is skipped for want of the generators is what `make test` does; here nothing may be missing.
+test-clients: $(VENV)/installed $(CLIENTS)/installed ## clients generated from openapi.yaml, on the local server; needs a JDK, Maven and Python
+	LICENSER_TEST_CLIENTS='$(CURDIR)/.tools' go test -count=1 -v -run '^TestGeneratedClients$$' ./cmd/licenser
 
 sam-local: awslocal sam-build-here ## the API by sam local start-api, with stand-ins for AWS; needs Docker as well
 	@$(SAM_LOCAL)
@@ -121,6 +126,15 @@ $(DYNAMODB)/installed: .ci/dynamodb-local/pom.xml
 	{ echo 'To install DynamoDB Local takes Maven (on Debian and Ubuntu the package maven).'; exit 1; }
 	@rm -rf $(DYNAMODB)
 	mvn --quiet --batch-mode --file .ci/dynamodb-local/pom.xml dependency:copy-dependencies -DoutputDirectory='$(CURDIR)/$(DYNAMODB)'
+	@touch $@
+
+$(CLIENTS)/installed: .ci/clients/pom.xml
+	@javac -version >/dev/null 2>&1 || \
+	{ echo 'Generated Java clients need a JDK, 17 or later (on Debian and Ubuntu the package default-jdk-headless).'; exit 1; }
+	@mvn --version >/dev/null 2>&1 || \
+	{ echo 'To install the OpenAPI Generator takes Maven (on Debian and Ubuntu the package maven).'; exit 1; }
+	@rm -rf $(CLIENTS)
+	mvn --quiet --batch-mode --file .ci/clients/pom.xml dependency:copy-dependencies -DoutputDirectory='$(CURDIR)/$(CLIENTS)'
 	@touch $@
 
 awslocal: $(VENV)/installed $(DYNAMODB)/installed

@@ -203,7 +203,7 @@ func (v Verifier) publicKeyPEM(ctx context.Context, r api.Request) (api.Response
 	}
 	response := api.Response{
 		Status: http.StatusOK,
-		Header: map[string]string{"Content-Type": "application/x-pem-file"},
+		Header: map[string]string{"Content-Type": pemType(r.Header("Accept")), "Vary": "Accept"},
 		Body:   body,
 	}
 	return withCaching(response, publicKeyCaching), nil

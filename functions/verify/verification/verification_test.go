@@ -511,6 +511,38 @@ func TestPublishedKeys(t *testing.T) {
 	}
 }
 
+// TestPublicKeyMediaType: what a header Accept makes of the type of /public-key.pem.
+func TestPublicKeyMediaType(t *testing.T) {
+	v := newVerifier(t, readConformance(t))
+	for _, test := range []struct{ name, accept, want string }{
+		{"none", "", "application/x-pem-file"},
+		{"curl", "*/*", "application/x-pem-file"},
+		{"browser", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "application/x-pem-file"},
+		{"PEM file", "application/x-pem-file", "application/x-pem-file"},
+		{"any application", "application/*", "application/x-pem-file"},
+		{"PEM file before text", "text/plain;q=0.5, application/x-pem-file", "application/x-pem-file"},
+		{"no media range", ";;", "application/x-pem-file"},
+		{"text", "text/plain", "text/plain"},
+		{"text in capitals, with a parameter", "Text/Plain;charset=utf-8", "text/plain"},
+		{"any text", "text/*", "text/plain"},
+		{"text before PEM file", "application/x-pem-file;q=0.5,text/plain;q=0.9", "text/plain"},
+		{"both alike, in whatever order", "application/x-pem-file, text/plain", "text/plain"},
+		{"text and whatever else", "application/json, text/plain, */*", "text/plain"},
+		{"text refused", "text/plain;q=0, */*", "application/x-pem-file"},
+		{"PEM file refused", "application/x-pem-file;q=0, */*", "text/plain"},
+		{"neither, as generated clients ask", "application/json", "text/plain"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			event := events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Resource: "/public-key.pem", Headers: map[string]string{"accept": test.accept}}
+			got := answer(t, v, event)
+			if got.StatusCode != http.StatusOK || got.Headers["Content-Type"] != test.want || got.Headers["Vary"] != "Accept" ||
+				!strings.HasPrefix(got.Body, "-----BEGIN PUBLIC KEY-----\n") {
+				t.Errorf("got %d %v %s, want %s", got.StatusCode, got.Headers, got.Body, test.want)
+			}
+		})
+	}
+}
+
 // TestOneLogRecord: an invocation is one record, without the license key and the token.
 func TestOneLogRecord(t *testing.T) {
 	c := readConformance(t)

@@ -93,6 +93,52 @@ func TestClosed(t *testing.T) {
 	}
 }
 
+// TestGenerators: the document has nothing that one of the generators of clients is known to stumble over. `make test-clients`
+// runs some of them.
+func TestGenerators(t *testing.T) {
+	d := read(t)
+	responses, _ := d.at("components", "responses")
+	schemas, _ := d.at("components", "schemas")
+	for name := range responses.(map[string]any) {
+		if _, both := schemas.(map[string]any)[name]; both {
+			t.Errorf("%s is a response and a schema: oapi-codegen makes one type of them", name)
+		}
+	}
+	walk(d.root, nil, func(object map[string]any, path []string) {
+		at := strings.Join(path, " ")
+		for _, union := range []string{"anyOf", "oneOf"} {
+			if object[union] != nil {
+				t.Errorf("%s has %s: OpenAPI Generator's Java does not compile where a variant is a free object", at, union)
+			}
+		}
+		if object["type"] == "boolean" && object["const"] != nil {
+			t.Errorf("%s is a constant boolean: OpenAPI Generator's Java does not compile", at)
+		}
+		if _, isList := object["parameters"].([]any); isList && len(path) > 0 {
+			d.checkParameterOrder(t, path)
+		}
+	})
+}
+
+// checkParameterOrder wants those of the path first, as they are the first arguments of a generated method. The parameters
+// of a whole path would come last.
+func (d *Document) checkParameterOrder(t *testing.T, path []string) {
+	t.Helper()
+	if len(path) == 2 {
+		t.Errorf("%s has parameters: give them to its operations", path[1])
+		return
+	}
+	parameters, _ := d.at(below(path, "parameters")...)
+	pathEnded := false
+	for n := range parameters.([]any) {
+		in, _ := d.at(below(path, "parameters", fmt.Sprint(n), "in")...)
+		if in == "path" && pathEnded {
+			t.Errorf("%s: a parameter of the path stands behind others", strings.Join(path, " "))
+		}
+		pathEnded = pathEnded || in != "path"
+	}
+}
+
 // TestOverallCodes: the lists of codes for programs are those of the single answers together.
 func TestOverallCodes(t *testing.T) {
 	d := read(t)
@@ -106,7 +152,7 @@ func TestOverallCodes(t *testing.T) {
 		{"application/json", "code", d.Routes(), []string{"GatewayCode"}},
 		{"application/json", "error", public, []string{"VerifyError", "properties", "error"}},
 	} {
-		listed, _ := d.at(append(below([]string{"components", "schemas"}, test.schema...), "enum")...)
+		listed, _ := d.at(append(below([]string{"components", "schemas"}, test.schema...), "examples")...)
 		var overall, together []string
 		for _, code := range listed.([]any) {
 			overall = append(overall, code.(string))

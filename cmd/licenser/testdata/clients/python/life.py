@@ -1,0 +1,53 @@
+"""The life of a license through the client that the OpenAPI Generator makes: life.py URL-OF-THE-API URL-OF-CANNED-ANSWERS."""
+
+import sys
+
+import openapi_client as api
+
+
+def at(url):
+    client = api.ApiClient(api.Configuration(host=url))
+    return api.LicensesApi(client), api.LifeCycleApi(client), api.VerificationApi(client)
+
+
+def refused(call, status, read):
+    """Wants a call to end in a refusal that can be read."""
+    try:
+        call()
+    except api.ApiException as refusal:
+        assert refusal.status == status, refusal
+        return read(refusal.data)
+    raise AssertionError(f"{status} was expected")
+
+
+def live(licenses, life, verification):
+    issued = licenses.issue_license(api.LicenseDraft(
+        customername="Example Ltd", expirationdate="2099-01-31",
+        services=[api.Service(service_name="Reports", service_value="reports")],
+        appurls=[api.AppURL(url="https://app.example.com")]))
+    assert issued.status == api.LicenseStatus.ACTIVE and issued.expirationdate.year == 2099, issued
+    assert licenses.list_licenses(limit=1).licenses[0].licenseid == issued.licenseid
+
+    changed = licenses.change_license(issued.licenseid, "*", api.LicensePatch(notes="order 4711"))
+    assert changed.notes == "order 4711" and changed.services == issued.services, changed
+
+    key = api.Verification(licensekey=issued.licensekey)
+    assert verification.verify_license(key).message.count(".") == 2
+    revoked = life.revoke_license(issued.licenseid, reason=api.Reason(reason="contract ended"))
+    assert revoked.status == api.LicenseStatus.REVOKED, revoked
+    assert refused(lambda: verification.verify_license(key), 400, lambda e: e.error) == "LICENSE_REVOKED"
+    assert refused(lambda: licenses.get_license("none"), 404, lambda e: e.code) == "LICENSE_NOT_FOUND"
+
+    assert verification.get_public_key().startswith("-----BEGIN PUBLIC KEY-----")
+    assert verification.get_jwks().keys[0].kty == "RSA"
+
+
+def canned(licenses, *_):
+    assert licenses.get_license("endless").expirationdate is None
+    unreadable = licenses.get_license("unreadable")
+    assert unreadable.status == api.LicenseStatus.UNREADABLE and unreadable.problems[0].var_field == "services", unreadable
+    assert refused(lambda: licenses.get_license("gateway"), 500, lambda e: e.code) == "INTERNAL_LICENSE_SERVER_ERROR"
+
+
+live(*at(sys.argv[1]))
+canned(*at(sys.argv[2]))

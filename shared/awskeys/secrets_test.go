@@ -51,18 +51,18 @@ func TestSecret(t *testing.T) {
 	clock.advance(5 * time.Minute)
 	want("when old", otherSecret)
 
-	stored = `{"key":"too short"}`
+	stored = `{"key":"","comment":"a secret in it"}`
 	clock.advance(5 * time.Minute)
 	want("when what is stored is no secret", otherSecret)
 	if text := log.String(); !strings.Contains(text, "the license-key secret could not be read anew") ||
-		strings.Contains(text, otherSecret) || strings.Contains(text, "too short") {
+		strings.Contains(text, otherSecret) || strings.Contains(text, "a secret in it") {
 		t.Errorf("logged %s", text)
 	}
 }
 
 func TestSecretRefused(t *testing.T) {
 	for name, stored := range map[string]string{
-		"too short": `{"key":"0123456789abcdef0123456789abcde"}`, "no key": `{}`, "not JSON": goodSecret, "empty": "",
+		"empty key": `{"key":""}`, "no key": `{}`, "empty earlier one": `{"key":"` + goodSecret + `","earlier":[{"key":""}]}`, "not JSON": goodSecret, "empty": "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			secrets := NewSecrets(newSecretsClient(serve(t, secretService(t, &stored))), "the-secret")

@@ -378,7 +378,7 @@ func TestOpenRefuses(t *testing.T) {
 		want   string
 	}{
 		"secret is no JSON":     {write("license-key-secret.json", "hello"), "license-key-secret.json"},
-		"secret is too short":   {write("license-key-secret.json", `{"key":"short"}`), "license-key-secret.json"},
+		"secret is empty":       {write("license-key-secret.json", `{"key":""}`), "license-key-secret.json"},
 		"token key is no PEM":   {write("token-key.pem", "hello"), "token-key.pem: not a PEM file"},
 		"token key is cut":      {write("token-key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), "token-key.pem"},
 		"data file is text":     {write("licenser.db", strings.Repeat("hello", 10000)), "licenser.db is damaged"},

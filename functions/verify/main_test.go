@@ -246,6 +246,28 @@ func TestTracesWithoutDaemon(t *testing.T) {
 	wantJSON(t, f)
 }
 
+// TestTracesToNowhere: an address that is none turns tracing off, in one record, and ends nothing.
+func TestTracesToNowhere(t *testing.T) {
+	binary := lambdatest.Build(t, ".")
+	for _, address := range []string{"nonsense", "127.0.0.1:2000:2000", "udp: tcp:", "127.0.0.1:65536", "no-such-host.invalid:2000"} {
+		t.Run(address, func(t *testing.T) {
+			a := newAccount(t)
+			f := lambdatest.Run(t, binary, a.environment("AWS_XRAY_DAEMON_ADDRESS="+address, "LAMBDA_TASK_ROOT="+t.TempDir())...)
+			for range 2 {
+				var response events.APIGatewayProxyResponse
+				f.Invoke(verifyEvent(a.cases[0]), "Root=1-67340000-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1", &response)
+				if response.StatusCode != http.StatusOK {
+					t.Errorf("got %d %s", response.StatusCode, response.Body)
+				}
+			}
+			wantJSON(t, f)
+			if strings.Count(f.Output(), "tracing is off") != 1 {
+				t.Errorf("logged %s", f.Output())
+			}
+		})
+	}
+}
+
 // wantJSON wants every line that the function has written to be a record.
 func wantJSON(t *testing.T, f *lambdatest.Function) {
 	t.Helper()

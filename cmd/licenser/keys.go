@@ -185,8 +185,8 @@ func (c showKeysCommand) Run(ctx context.Context) error {
 
 // shortAdvice stands below the secrets when one of them is too short.
 const shortAdvice = `
-A secret that is too short may be guessed by whoever has a license key. Rotate it (licenser keys rotate), send the customers keys of
-the new one (licenser keys affected), and then refuse the old keys from a date on (licenser keys retire).
+A secret that is too short may be guessed by whoever has a license key. Rotate it (licenser keys rotate), send the
+customers keys of the new one (licenser keys affected), and refuse the old keys from a date on (licenser keys retire).
 `
 
 func show(out io.Writer, ring token.Ring, now time.Time) error {

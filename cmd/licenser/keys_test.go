@@ -94,7 +94,8 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestShortSecretIsRotatedAway goes the way of a secret that an existing deployment brought along, beside a server that is running.
+// TestShortSecretIsRotatedAway goes the way of a secret that an existing deployment brought along, beside a server that
+// is running.
 func TestShortSecretIsRotatedAway(t *testing.T) {
 	path := t.TempDir()
 	folder, err := embedded.Open(path)
@@ -103,7 +104,8 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 	}
 	defer folder.Close()
 	const short = token.Secret("9 bytes !")
-	if err := os.WriteFile(filepath.Join(path, "license-key-secret.json"), []byte(`{"key":"`+string(short)+`"}`), 0o600); err != nil {
+	file := filepath.Join(path, "license-key-secret.json")
+	if err := os.WriteFile(file, []byte(`{"key":"`+string(short)+`"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	l := licensetest.Issue(t)
@@ -114,10 +116,12 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", telemetry.NewLogger(io.Discard)))
+	log := telemetry.NewLogger(io.Discard)
+	server := httptest.NewServer(serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", log))
 	defer server.Close()
 	verify := func() int {
-		response, err := http.Post(server.URL+"/verify-license", "application/json", strings.NewReader(`{"licensekey":"`+oldKey+`"}`))
+		body := strings.NewReader(`{"licensekey":"` + oldKey + `"}`)
+		response, err := http.Post(server.URL+"/verify-license", "application/json", body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,17 +152,21 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 		status  int // of a verification with the old key
 	}{
 		{"shown", showKeysCommand{place}, 0, []string{"signs; too short"}, true, 200},
-		{"rotated", rotateKeysCommand{ringPlace: place}, 0, []string{"accepted, signs from", "signs; too short"}, true, 200},
-		{"when the new one signs", showKeysCommand{place}, token.SigningDelay, []string{"signs ", "accepted; too short"}, true, 200},
+		{"rotated", rotateKeysCommand{ringPlace: place}, 0,
+			[]string{"accepted, signs from", "signs; too short"}, true, 200},
+		{"when the new one signs", showKeysCommand{place}, token.SigningDelay,
+			[]string{"signs ", "accepted; too short"}, true, 200},
 		{"to be refused", retireKeyCommand{short.KeyID(), now.Add(time.Hour).Format(time.RFC3339Nano), place}, 0,
 			[]string{"signs ", "; too short"}, true, 200},
-		{"refused", retireKeyCommand{short.KeyID(), now.Add(-time.Hour).Format(time.RFC3339Nano), place}, 0, []string{"signs ", "refused from"}, false, 400},
+		{"refused", retireKeyCommand{short.KeyID(), now.Add(-time.Hour).Format(time.RFC3339Nano), place}, 0,
+			[]string{"signs ", "refused from"}, false, 400},
 	} {
 		now = now.Add(step.after)
 		printed := run(step.command)
 		lines := strings.Split(strings.TrimSpace(printed), "\n")[1:]
 		for i, want := range step.want {
-			if len(lines) <= i || !strings.Contains(lines[i], want) || strings.Contains(lines[i], "short") != strings.Contains(want, "short") {
+			isMarked := strings.Contains(want, "too short")
+			if len(lines) <= i || !strings.Contains(lines[i], want) || strings.Contains(lines[i], "too short") != isMarked {
 				t.Errorf("%s: %q is not in line %d of\n%s", step.name, want, i+1, printed)
 			}
 		}
@@ -168,8 +176,22 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 		if got := verify(); got != step.status {
 			t.Errorf("%s: the old key is answered %d, want %d", step.name, got, step.status)
 		}
-		if printed := run(affectedKeysCommand{KeyID: short.KeyID(), vendorAPI: vendorAPI{server.URL}, ringPlace: place}); !strings.Contains(printed, l.ID) {
+		affected := affectedKeysCommand{KeyID: short.KeyID(), vendorAPI: vendorAPI{server.URL}, ringPlace: place}
+		if printed := run(affected); !strings.Contains(printed, l.ID) {
 			t.Errorf("%s: affected prints\n%s", step.name, printed)
+		}
+	}
+}
+
+// TestShortSecretOnAWS: it is shown, and an empty one is an error.
+func TestShortSecretOnAWS(t *testing.T) {
+	v, _ := newSecretVersions(t)
+	for stored, ok := range map[string]bool{`{"key":"9 bytes !"}`: true, `{"key":""}`: false, `{}`: false} {
+		v.values["version-1"] = stored
+		var out bytes.Buffer
+		err := showKeysCommand{ringPlace{Secret: "licenser", out: &out}}.Run(t.Context())
+		if (err == nil) != ok || strings.Contains(out.String(), "signs; too short") != ok {
+			t.Errorf("%s: %v, printed %s", stored, err, &out)
 		}
 	}
 }

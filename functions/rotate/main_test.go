@@ -50,7 +50,8 @@ func TestBinary(t *testing.T) {
 		}
 	}
 	ring, err := token.ParseRing([]byte(values[version]))
-	if err != nil || current != version || len(ring.Earlier) != 1 || ring.Earlier[0].Secret != "9 bytes !" || ring.Current.IsShort() {
+	if err != nil || current != version || ring.Current.IsShort() ||
+		len(ring.Earlier) != 1 || ring.Earlier[0].Secret != "9 bytes !" {
 		t.Errorf("current is %s, with %d earlier secrets, %v", current, len(ring.Earlier), err)
 	}
 	if strings.Contains(f.Output(), string(ring.Current)) || strings.Contains(f.Output(), "9 bytes !") {

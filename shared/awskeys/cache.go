@@ -18,17 +18,19 @@ const (
 	staleAfter   = 15 * time.Minute // inclusive: from this age on a failure to read the value anew sets off an alarm
 )
 
-// servesFor is how long a value serves that cannot be read anew, exclusive, counted from when it was last read. Then it is as if
-// there were none: the caller gets an error, which is a fault of ours. What is right differs, and a day suits each:
+// servesFor is how long a value serves that cannot be read anew, exclusive, counted from when it was last read. Then it
+// is as if there were none: the caller gets an error, which is a fault of ours. The danger differs, and a day suits each:
 //
-//   - The secret. An old ring accepts license keys of a secret that was retired since, and signs new ones with it. Without a bound a
-//     leak is not ended for as long as a process cannot read. Stopping refuses nobody: products go on with the tokens that they have.
-//   - The token key. KMS names the key of each new signature, but is not asked for a token that is given again: an old public half
-//     lets tokens out whose key was replaced since, as one that was compromised is. A definite no does not need the key.
-//   - The published keys. An old set lacks a successor, whose tokens products then refuse, or holds a key that was taken away, which
-//     they go on trusting. But a product that gets no set, and has none, can check no token at all, so stopping early does more
-//     harm. Products keep a set for a day themselves, and token.DefaultLead leaves room for both.
-//   - The checkpoint key is for good, and each signature is checked against it: any bound would do.
+//   - The secret. An old ring accepts license keys of a secret that was retired since, and signs new ones with it.
+//     Without a bound a leak is not ended for as long as a process cannot read. Stopping refuses nobody: products go on
+//     with the tokens that they have.
+//   - The token key. KMS names the key of each new signature, but is not asked for a token that is given again. With an
+//     old public half such tokens go out although their key was replaced, as one that was compromised is. Stopping
+//     holds up no definite no, which does not need the key.
+//   - The published keys. An old set lacks a successor, whose tokens products then refuse, or holds a key that was
+//     taken away, which they go on trusting. But a product that has no set, and gets none, can check no token at all,
+//     so stopping early does more harm. Products keep a set for a day themselves; token.DefaultLead is as long as both.
+//   - The checkpoint key. It is for good, and each signature is checked against it: any bound would do.
 const servesFor = 24 * time.Hour
 
 // packageName stands for the function's name in metrics, where Lambda has given none.
@@ -171,8 +173,8 @@ func (c *cached[T]) land(ctx context.Context, f *flight[T], value T, err error) 
 	close(f.done)
 }
 
-// report logs that the value could not be read anew and, once that has lasted, counts it. It returns the error for those whom the
-// value no longer serves. c.mu is held.
+// report logs that the value could not be read anew and, once that has lasted, counts it. It returns the error for
+// those whom the value no longer serves. c.mu is held.
 func (c *cached[T]) report(ctx context.Context, err error) error {
 	level, text := slog.LevelWarn, c.what+" could not be read anew, the cached one serves on"
 	attrs := []slog.Attr{slog.Any("error", err), slog.Time("lastread", c.since)}

@@ -1,7 +1,7 @@
-// Package awskeys reaches what signs license keys and authorization tokens on AWS: the secret in Secrets
-// Manager, and the RSA key in KMS. It implements token.Secrets and token.SigningKey. Both are kept in memory
-// for five minutes, so that a verification needs neither, and for a day while they cannot be read anew, so that an outage of
-// their service ends no verification that a warm process can answer. Neither a secret nor a digest is ever in an error or a log.
+// Package awskeys reaches what signs license keys and authorization tokens on AWS: the secret in Secrets Manager, and
+// the RSA key in KMS. It implements token.Secrets and token.SigningKey. Both are kept in memory for five minutes, so
+// that a verification needs neither, and for a day while they cannot be read anew, so that an outage of their service
+// ends no verification that a warm process can answer. Neither a secret nor a digest is ever in an error or a log.
 package awskeys
 
 import (
@@ -38,8 +38,8 @@ func NewSecrets(client SecretsAPI, secretID string, options ...Option) *Secrets 
 	return s
 }
 
-// Ring returns the ring, at most five minutes old unless Secrets Manager fails, and never a day old. A stored secret that is
-// none is an error like any other: where a good one is cached, that one serves on.
+// Ring returns the ring, at most five minutes old unless Secrets Manager fails, and never a day old. A stored secret
+// that is none is an error like any other: where a good one is cached, that one serves on.
 func (s *Secrets) Ring(ctx context.Context) (token.Ring, error) { return s.cache.get(ctx) }
 
 // Refresh returns a ring that is at most a minute old. Within half a minute of a failure to read it, it returns
@@ -54,8 +54,9 @@ func (s *Secrets) fetch(ctx context.Context) (token.Ring, error) {
 	return ring, err
 }
 
-// reportShort logs and counts the short secrets of a ring, once in a process. Every function that uses the secret does, because any
-// of them may be the only one in use; the alarm is on the verify function alone, so that it does not sound twice.
+// reportShort logs and counts the short secrets of a ring, once in a process. Every function that uses the secret does,
+// because any of them may be the only one in use; the alarm is on the verify function alone, so that it does not sound
+// twice.
 func (s *Secrets) reportShort(ctx context.Context, ring token.Ring) {
 	now := s.cache.clock()
 	short := ring.Short(now)
@@ -63,7 +64,8 @@ func (s *Secrets) reportShort(ctx context.Context, ring token.Ring) {
 		return
 	}
 	s.reported = ring
-	slog.LogAttrs(ctx, slog.LevelWarn, "license-key secrets of less than 32 bytes are accepted: rotate the secret, and retire them",
+	slog.LogAttrs(ctx, slog.LevelWarn,
+		"license-key secrets of less than 32 bytes are accepted: rotate the secret, and retire them",
 		telemetry.CountMetric(now, packageName, telemetry.ShortSecretsKey, short)...)
 }
 

@@ -73,6 +73,7 @@ func TestShortSecretIsReported(t *testing.T) {
 	slog.SetDefault(telemetry.NewLogger(&log))
 	clock, stored := newTick(), `{"key":"`+goodSecret+`"}`
 	secrets := NewSecrets(newSecretsClient(serve(t, secretService(t, &stored))), "the-secret", WithClock(clock.clock))
+	const withEarlier = `{"key":"` + goodSecret + `","earlier":[{"key":"` + short + `"`
 	day := clock.now.AddDate(0, 0, 1).Format(time.RFC3339)
 	for _, step := range []struct {
 		name, stored string
@@ -82,9 +83,9 @@ func TestShortSecretIsReported(t *testing.T) {
 		{"short", `{"key":"` + short + `"}`, 1},
 		{"the same again", `{"key":"` + short + `"}`, 0},
 		{"with an earlier short one", `{"key":"` + short + `","earlier":[{"key":"another"}]}`, 2},
-		{"rotated away", `{"key":"` + goodSecret + `","earlier":[{"key":"` + short + `"}]}`, 1},
-		{"to be retired", `{"key":"` + goodSecret + `","earlier":[{"key":"` + short + `","refusedfrom":"` + day + `"}]}`, 1},
-		{"retired", `{"key":"` + goodSecret + `","earlier":[{"key":"` + short + `","refusedfrom":"2020-01-01T00:00:00Z"}]}`, 0},
+		{"rotated away", withEarlier + `}]}`, 1},
+		{"to be retired", withEarlier + `,"refusedfrom":"` + day + `"}]}`, 1},
+		{"retired", withEarlier + `,"refusedfrom":"2020-01-01T00:00:00Z"}]}`, 0},
 	} {
 		log.Reset()
 		stored = step.stored
@@ -148,7 +149,8 @@ func TestSecretStale(t *testing.T) {
 				}
 				answer = s
 				clock.advance(at)
-				if got, err := secrets.Ring(t.Context()); (err == nil) != serves || (got.Current == goodSecret) != serves {
+				got, err := secrets.Ring(t.Context())
+				if (err == nil) != serves || (got.Current == goodSecret) != serves {
 					t.Errorf("after %s: %v", at, err)
 				}
 			}
@@ -158,7 +160,8 @@ func TestSecretStale(t *testing.T) {
 
 func TestSecretRefused(t *testing.T) {
 	for name, stored := range map[string]string{
-		"empty key": `{"key":""}`, "no key": `{}`, "empty earlier one": `{"key":"` + goodSecret + `","earlier":[{"key":""}]}`, "not JSON": goodSecret, "empty": "",
+		"empty key": `{"key":""}`, "no key": `{}`, "not JSON": goodSecret, "empty": "",
+		"empty earlier one": `{"key":"` + goodSecret + `","earlier":[{"key":""}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			secrets := NewSecrets(newSecretsClient(serve(t, secretService(t, &stored))), "the-secret")

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// servesFor is how long what a file last held serves on while the file cannot be read, exclusive. It is as long as on AWS, for the
-// same reasons; see awskeys.
+// servesFor is how long what a file last held serves on while the file cannot be read, exclusive. It is as long as on
+// AWS, for the same reasons; see awskeys.
 const servesFor = 24 * time.Hour
 
 // keyFile is a file that is read again when it has changed. It may be used by one goroutine at a time.
@@ -20,7 +20,7 @@ type keyFile[T any] struct {
 
 	value T
 	info  fs.FileInfo // of the file that value was read from; nil: there is no value
-	seen  time.Time   // when the file was last found as value says; wall time, because a computer that sleeps stops the other clock
+	seen  time.Time   // when the file was last found as value says
 }
 
 // look reads the file, unless it is as it was. After an error the value is the one from before.
@@ -52,12 +52,14 @@ func (f *keyFile[T]) forget() {
 // serveOn logs why the file could not be read anew. It returns an error when the value is too old to serve.
 func (f *keyFile[T]) serveOn(ctx context.Context, what string, why error) error {
 	if wallTime().Sub(f.seen) >= servesFor {
-		return fmt.Errorf("%s: last read at %s, too long ago to serve on: %w", what, f.seen.UTC().Format(time.RFC3339), why)
+		read := f.seen.UTC().Format(time.RFC3339)
+		return fmt.Errorf("%s: last read at %s, too long ago to serve on: %w", what, read, why)
 	}
 	slog.ErrorContext(ctx, what+" could not be read anew, the last one serves on", "error", why, "lastread", f.seen)
 	return nil
 }
 
+// wallTime goes on while the computer sleeps, as the monotonic clock may not.
 func wallTime() time.Time { return time.Now().Round(0) }
 
 // sameFile tells whether a file is as it was.

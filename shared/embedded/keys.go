@@ -62,7 +62,8 @@ func (s *Secrets) reportShort(ctx context.Context) {
 		return
 	}
 	s.reported = ring
-	slog.WarnContext(ctx, "license-key secrets of less than 32 bytes are accepted: rotate the secret, and retire them", "secrets", short)
+	slog.WarnContext(ctx,
+		"license-key secrets of less than 32 bytes are accepted: rotate the secret, and retire them", "secrets", short)
 }
 
 // ReadRing reads the license-key secret of a data folder, which another process may have open.
@@ -143,7 +144,8 @@ func (k *SigningKey) Published(ctx context.Context) (published []token.Published
 	}
 	for _, name := range []string{tokenKeyFile, nextTokenKeyFile, previousTokenKeyFile} {
 		key := k.files[name].value
-		if key == nil || slices.ContainsFunc(published, func(p token.PublishedKey) bool { return p.Public.Equal(key.Public()) }) {
+		isThere := func(p token.PublishedKey) bool { return p.Public.Equal(key.Public()) }
+		if key == nil || slices.ContainsFunc(published, isThere) {
 			continue
 		}
 		published = append(published, token.PublishedKey{Public: &key.PublicKey, Signs: name != nextTokenKeyFile})
@@ -172,8 +174,8 @@ func (k *SigningKey) find(by *rsa.PublicKey) *rsa.PrivateKey {
 	return nil
 }
 
-// lookAt reads those of the named files that have changed. While one of them cannot be read, the key that was read last serves on,
-// for a day. k.mu is held.
+// lookAt reads those of the named files that have changed. While one of them cannot be read, the key that was read last
+// serves on, for a day. k.mu is held.
 func (k *SigningKey) lookAt(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		if err := k.look(name); err != nil {

@@ -27,8 +27,8 @@ var ErrInvalidLicenseKey = errors.New("invalid license key")
 // ErrSignature is the ErrInvalidLicenseKey of a key whose signature matches no secret of the ring that is in force.
 var ErrSignature = fmt.Errorf("%w: the signature matches no secret in force", ErrInvalidLicenseKey)
 
-// SignLicenseKey makes the license key of a license. The same license, secret and issuer give the same key. An empty secret is an
-// error.
+// SignLicenseKey makes the license key of a license. The same license, secret and issuer give the same key. An empty
+// secret is an error.
 func SignLicenseKey(secret Secret, issuer string, l license.License) (string, error) {
 	if secret == "" {
 		return "", errors.New("the license-key secret is empty")
@@ -124,7 +124,8 @@ func isBase64URL(c byte) bool {
 // strictBase64URL refuses unused bits that are not zero (RFC 4648 section 3.5), so that a key has one spelling.
 var strictBase64URL = base64.RawURLEncoding.Strict()
 
-// verify wants an HS256 signature of one of the ring's secrets, of any length but zero: an empty secret would let anyone sign.
+// verify wants an HS256 signature of one of the ring's secrets, of any length but zero: an empty secret would let
+// anyone sign.
 func (r Ring) verify(signed, signature string, now time.Time) error {
 	if err := r.checkNotEmpty(); err != nil {
 		return err // not an invalid key: ours is the fault

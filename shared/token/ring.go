@@ -38,9 +38,9 @@ func (EarlierSecret) LogValue() slog.Value { return slog.StringValue(secretText)
 
 const secretText = "[license-key secret]"
 
-// KeyID is the kid of the license keys that the secret signs: the thumbprint of RFC 7638 of the symmetric JWK. It is a hash of
-// the secret, so the id of a short one belongs in no log (RFC 7638 section 7): it can be guessed at. A license key gives away no less,
-// but only to the customer who has it.
+// KeyID is the kid of the license keys that the secret signs: the thumbprint of RFC 7638 of the symmetric JWK. It is a
+// hash of the secret, so the id of a short one belongs in no log (RFC 7638 section 7): it can be guessed at. A license
+// key gives away no less, but only to the customer who has it.
 func (s Secret) KeyID() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, `{"k":%q,"kty":"oct"}`, base64.RawURLEncoding.EncodeToString([]byte(s))))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
@@ -49,9 +49,9 @@ func (s Secret) KeyID() string {
 // minSecret is the length of the digest, the least that RFC 7518 section 3.2 allows for HS256. New secrets have it.
 const minSecret = 32
 
-// IsShort tells whether the secret has fewer bytes than a new one must have. The original Open Licenser took any secret, and
-// customers keep the license keys that it signed, so a short one is read and signs until it is rotated away. Whoever has one
-// license key may guess it.
+// IsShort tells whether the secret has fewer bytes than a new one must have. The original Open Licenser took any
+// secret, and customers keep the license keys that it signed, so a short one is read and signs until it is rotated
+// away. Whoever has one license key may guess it.
 func (s Secret) IsShort() bool { return len(s) < minSecret }
 
 // nameInLog is the KeyID where a log may hold it.
@@ -103,8 +103,8 @@ func (e EarlierSecret) isRefused(now time.Time) bool {
 	return !e.RefusedFrom.IsZero() && !now.Before(e.RefusedFrom)
 }
 
-// ParseRing reads the stored secret, whose names are matched to the letter. Its errors hold nothing of it. An empty secret is one of
-// them, because anyone could sign with it; a short one is not, see IsShort.
+// ParseRing reads the stored secret, whose names are matched to the letter. Its errors hold nothing of it. An empty
+// secret is an error, because anyone could sign with it. A short one is none, see IsShort.
 func ParseRing(stored []byte) (Ring, error) {
 	var r Ring
 	if json.Unmarshal(stored, &r, jsontext.AllowDuplicateNames(true)) != nil {
@@ -126,7 +126,7 @@ func (r Ring) checkNotEmpty() error {
 	}
 	for i, earlier := range r.Earlier {
 		if earlier.Secret == "" {
-			return fmt.Errorf(`the license-key secret has no "key", or an empty one, in place %d of its list "earlier"`, i+1)
+			return fmt.Errorf(`the license-key secret has no "key", or an empty one, in place %d of "earlier"`, i+1)
 		}
 	}
 	return nil
@@ -160,7 +160,8 @@ func (r Ring) Short(now time.Time) int {
 
 // Equal compares instants, whatever zone they are written in.
 func (r Ring) Equal(o Ring) bool {
-	return r.Current == o.Current && r.Created.Equal(o.Created) && slices.EqualFunc(r.Earlier, o.Earlier, EarlierSecret.equal)
+	return r.Current == o.Current && r.Created.Equal(o.Created) &&
+		slices.EqualFunc(r.Earlier, o.Earlier, EarlierSecret.equal)
 }
 
 // SigningDelay is how long a new secret is only accepted before it signs. Every process that verifies has read it by then.

@@ -2,8 +2,9 @@
 // telemetry.Record holds as annotations. Only the functions' mains know it, so that another tracer can take
 // its place.
 //
-// It writes the documents itself, and takes from the X-Ray SDK what reads the trace header. The SDK's package xray would double the
-// size of a binary and the time that it takes to start (see docs/performance.md), and panics at an address that it cannot read.
+// It writes the documents itself, and takes from the X-Ray SDK what reads the trace header. The SDK's package xray
+// would double the size of a binary and the time that it takes to start (see docs/performance.md), and panics at an
+// address that it cannot read.
 package tracing
 
 import (
@@ -36,8 +37,9 @@ const defaultDaemon = "127.0.0.1:2000"
 // dialTimeout bounds the look-up of the daemon's name: Lambda ends a function that takes ten seconds to start.
 const dialTimeout = time.Second
 
-// New makes a tracer for the daemon that AWS_XRAY_DAEMON_ADDRESS names, or the one that Lambda runs beside the function. Whether
-// one listens is not known and makes no difference. With an error it returns the zero Tracer: nothing but traces depends on it.
+// New makes a tracer for the daemon that AWS_XRAY_DAEMON_ADDRESS names, or the one that Lambda runs beside the
+// function. Whether one listens is not known and makes no difference. With an error it returns the zero Tracer: nothing
+// but traces depends on it.
 func New() (Tracer, error) {
 	address, err := daemonAddress(os.Getenv("AWS_XRAY_DAEMON_ADDRESS"))
 	if err != nil {
@@ -50,8 +52,9 @@ func New() (Tracer, error) {
 	return Tracer{daemon}, nil
 }
 
-// daemonAddress reads the forms that AWS's SDKs read: host:port, or both of udp:host:port and tcp:host:port with a space between
-// them (https://docs.aws.amazon.com/xray/latest/devguide/xray-sdk-go-configuration.html). Segments go by UDP.
+// daemonAddress reads the forms that AWS's SDKs read: host:port, or both of udp:host:port and tcp:host:port with a
+// space between them (https://docs.aws.amazon.com/xray/latest/devguide/xray-sdk-go-configuration.html). Segments go by
+// UDP.
 func daemonAddress(setting string) (string, error) {
 	if setting == "" {
 		return defaultDaemon, nil

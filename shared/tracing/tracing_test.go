@@ -144,13 +144,15 @@ func TestUntraced(t *testing.T) {
 func TestDaemonAddress(t *testing.T) {
 	for setting, ok := range map[string]bool{
 		"": true, "127.0.0.1:2000": true, "localhost:2000": true, "[::1]:2000": true, ":2000": true,
-		"tcp:127.0.0.1:1 udp:127.0.0.1:2000": true, "udp:127.0.0.1:2000 tcp:127.0.0.1:1": true, "udp:[::1]:2000 tcp:[::1]:1": true,
-		"nonsense": false, ":": false, " ": false, "::": false, "127.0.0.1": false, "127.0.0.1:": false, "127.0.0.1:http": false,
+		"tcp:127.0.0.1:1 udp:127.0.0.1:2000": true, "udp:127.0.0.1:2000 tcp:127.0.0.1:1": true,
+		"udp:[::1]:2000 tcp:[::1]:1": true,
+		"nonsense":                   false, ":": false, " ": false, "::": false, "127.0.0.1": false, "127.0.0.1:": false, "127.0.0.1:http": false,
 		"127.0.0.1:0": false, "127.0.0.1:65536": false, "127.0.0.1:-1": false, "127.0.0.1:2000:2000": false, "[::1:2000": false,
 		"udp:127.0.0.1:2000": false, "tcp:127.0.0.1:2000": false, "udp:127.0.0.1:2000 udp:127.0.0.1:2000": false,
 		"tcp:127.0.0.1:2000 tcp:127.0.0.1:2000": false, "udp: tcp:": false, "127.0.0.1:2000 127.0.0.1:2001": false,
 		"udp:127.0.0.1:2000 tcp:127.0.0.1:2000 udp:127.0.0.1:2000": false,
-		"no-such-host.invalid:2000":                                false, "\x01:2000": false, "%zz:2000": false, "http://127.0.0.1:2000": false,
+		"no-such-host.invalid:2000":                                false, "\x01:2000": false, "%zz:2000": false,
+		"http://127.0.0.1:2000": false,
 	} {
 		t.Run(setting, func(t *testing.T) {
 			t.Setenv("AWS_XRAY_DAEMON_ADDRESS", setting)
@@ -172,7 +174,9 @@ func wantWorks(t *testing.T, tracer tracing.Tracer) {
 	t.Helper()
 	cfg := aws.Config{}
 	tracer.Instrument(&cfg)
-	handle := tracing.Handler(tracer, "verify", func(_ context.Context, event string) (string, error) { return "answer to " + event, nil })
+	handle := tracing.Handler(tracer, "verify", func(_ context.Context, event string) (string, error) {
+		return "answer to " + event, nil
+	})
 	//lint:ignore SA1029 aws-lambda-go's own key
 	ctx := context.WithValue(t.Context(), "x-amzn-trace-id", "Root="+traceID+";Parent="+parentID+";Sampled=1")
 	if answer, err := handle(ctx, "event"); answer != "answer to event" || err != nil {

@@ -323,7 +323,7 @@ func TestShortSecret(t *testing.T) {
 	const secret = "9 bytes !"
 	c.Secret = secret
 	v := newVerifier(t, c)
-	for signedBy, want := range map[string]int{secret: http.StatusOK, "9 bytes ?": http.StatusBadRequest, "": http.StatusBadRequest} {
+	for signedBy, want := range map[string]int{secret: 200, "9 bytes ?": 400, "": 400} {
 		response, _ := handle(t, v, verifyEvent(`{"licensekey":"`+signedAsByOriginal(signedBy)+`"}`, false))
 		if response.StatusCode != want {
 			t.Errorf("a key that %q signed: got %d %s", signedBy, response.StatusCode, response.Body)

@@ -269,7 +269,10 @@ func TestAlarms(t *testing.T) {
 			}
 		})
 	}
-	for _, metric := range []string{telemetry.GapsKey, checkpointing.CheckpointsKey, checkpointing.ChainsRewrittenKey, checkpointing.ChangesMissedKey} {
+	for _, metric := range []string{
+		telemetry.GapsKey, telemetry.ShortSecretsKey, telemetry.StaleKeysKey,
+		checkpointing.CheckpointsKey, checkpointing.ChainsRewrittenKey, checkpointing.ChangesMissedKey,
+	} {
 		if !slices.Contains(own, metric) {
 			t.Errorf("no alarm watches %s", metric)
 		}

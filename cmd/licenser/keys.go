@@ -183,6 +183,12 @@ func (c showKeysCommand) Run(ctx context.Context) error {
 	return show(c.output(), ring, c.clock())
 }
 
+// shortAdvice stands below the secrets when one of them is too short.
+const shortAdvice = `
+A secret that is too short may be guessed by whoever has a license key. Rotate it (licenser keys rotate), send the
+customers keys of the new one (licenser keys affected), and refuse the old keys from a date on (licenser keys retire).
+`
+
 func show(out io.Writer, ring token.Ring, now time.Time) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "KEY ID\tSTATE\tCREATED\tREPLACED")
@@ -191,20 +197,34 @@ func show(out io.Writer, ring token.Ring, now time.Time) error {
 	if signing != ring.Current {
 		state = "accepted, signs from " + instant(ring.Created.Add(token.SigningDelay))
 	}
-	fmt.Fprintf(table, "%s\t%s\t%s\t\n", ring.Current.KeyID(), state, instant(ring.Created))
+	fmt.Fprintf(table, "%s\t%s\t%s\t\n", ring.Current.KeyID(), state+shortMark(ring.Current), instant(ring.Created))
 	for _, earlier := range ring.Earlier {
-		state := "accepted"
+		var state string
 		switch refused := earlier.RefusedFrom; {
 		case earlier.Secret == signing:
-			state = "signs"
+			state = "signs" + shortMark(earlier.Secret)
 		case !refused.IsZero() && now.Before(refused):
-			state = "accepted, refused from " + instant(refused)
+			state = "accepted, refused from " + instant(refused) + shortMark(earlier.Secret)
 		case !refused.IsZero():
 			state = "refused from " + instant(refused)
+		default:
+			state = "accepted" + shortMark(earlier.Secret)
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", earlier.Secret.KeyID(), state, instant(earlier.Created), instant(earlier.Replaced))
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil || ring.Short(now) == 0 {
+		return err
+	}
+	_, err := io.WriteString(out, shortAdvice)
+	return err
+}
+
+// shortMark is what the state of an accepted secret says of its length.
+func shortMark(s token.Secret) string {
+	if s.IsShort() {
+		return "; too short"
+	}
+	return ""
 }
 
 func instant(t time.Time) string {

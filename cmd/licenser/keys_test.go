@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +90,108 @@ func TestKeys(t *testing.T) {
 	} {
 		if id, err := token.ReadLicenseKey(ring, test.key, test.at); (err == nil) != test.ok || test.ok && id != l.ID {
 			t.Errorf("%s: %q, %v", name, id, err)
+		}
+	}
+}
+
+// TestShortSecretIsRotatedAway goes the way of a secret that an existing deployment brought along, beside a server that
+// is running.
+func TestShortSecretIsRotatedAway(t *testing.T) {
+	path := t.TempDir()
+	folder, err := embedded.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	const short = token.Secret("9 bytes !")
+	file := filepath.Join(path, "license-key-secret.json")
+	if err := os.WriteFile(file, []byte(`{"key":"`+string(short)+`"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := licensetest.Issue(t)
+	if err := folder.Licenses.Create(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	oldKey, err := token.SignLicenseKey(short, "Test Issuer", l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := telemetry.NewLogger(io.Discard)
+	server := httptest.NewServer(serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", log))
+	defer server.Close()
+	verify := func() int {
+		body := strings.NewReader(`{"licensekey":"` + oldKey + `"}`)
+		response, err := http.Post(server.URL+"/verify-license", "application/json", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		return response.StatusCode
+	}
+
+	var out bytes.Buffer
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	place := ringPlace{Data: path, out: &out, now: func() time.Time { return now }}
+	run := func(command interface{ Run(context.Context) error }) (printed string) {
+		t.Helper()
+		out.Reset()
+		if err := command.Run(t.Context()); err != nil {
+			t.Errorf("%T: %v", command, err)
+		}
+		if strings.Contains(out.String(), string(short)) {
+			t.Errorf("%T printed the secret: %s", command, &out)
+		}
+		return out.String()
+	}
+	for _, step := range []struct {
+		name    string
+		command interface{ Run(context.Context) error }
+		after   time.Duration
+		want    []string // each of the lines below the heading holds its one
+		advice  bool
+		status  int // of a verification with the old key
+	}{
+		{"shown", showKeysCommand{place}, 0, []string{"signs; too short"}, true, 200},
+		{"rotated", rotateKeysCommand{ringPlace: place}, 0,
+			[]string{"accepted, signs from", "signs; too short"}, true, 200},
+		{"when the new one signs", showKeysCommand{place}, token.SigningDelay,
+			[]string{"signs ", "accepted; too short"}, true, 200},
+		{"to be refused", retireKeyCommand{short.KeyID(), now.Add(time.Hour).Format(time.RFC3339Nano), place}, 0,
+			[]string{"signs ", "; too short"}, true, 200},
+		{"refused", retireKeyCommand{short.KeyID(), now.Add(-time.Hour).Format(time.RFC3339Nano), place}, 0,
+			[]string{"signs ", "refused from"}, false, 400},
+	} {
+		now = now.Add(step.after)
+		printed := run(step.command)
+		lines := strings.Split(strings.TrimSpace(printed), "\n")[1:]
+		for i, want := range step.want {
+			isMarked := strings.Contains(want, "too short")
+			if len(lines) <= i || !strings.Contains(lines[i], want) || strings.Contains(lines[i], "too short") != isMarked {
+				t.Errorf("%s: %q is not in line %d of\n%s", step.name, want, i+1, printed)
+			}
+		}
+		if strings.Contains(printed, "licenser keys affected") != step.advice {
+			t.Errorf("%s: printed\n%s", step.name, printed)
+		}
+		if got := verify(); got != step.status {
+			t.Errorf("%s: the old key is answered %d, want %d", step.name, got, step.status)
+		}
+		affected := affectedKeysCommand{KeyID: short.KeyID(), vendorAPI: vendorAPI{server.URL}, ringPlace: place}
+		if printed := run(affected); !strings.Contains(printed, l.ID) {
+			t.Errorf("%s: affected prints\n%s", step.name, printed)
+		}
+	}
+}
+
+// TestShortSecretOnAWS: it is shown, and an empty one is an error.
+func TestShortSecretOnAWS(t *testing.T) {
+	v, _ := newSecretVersions(t)
+	for stored, ok := range map[string]bool{`{"key":"9 bytes !"}`: true, `{"key":""}`: false, `{}`: false} {
+		v.values["version-1"] = stored
+		var out bytes.Buffer
+		err := showKeysCommand{ringPlace{Secret: "licenser", out: &out}}.Run(t.Context())
+		if (err == nil) != ok || strings.Contains(out.String(), "signs; too short") != ok {
+			t.Errorf("%s: %v, printed %s", stored, err, &out)
 		}
 	}
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"crypto"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -195,6 +197,33 @@ func licenseKey(c conformanceCase) string {
 	return key
 }
 
+// TestShortSecretOfTheBinary: its keys are good, and the function says once that it has one, where CloudWatch counts it.
+func TestShortSecretOfTheBinary(t *testing.T) {
+	const secret = "9 bytes !"
+	a := newAccount(t)
+	a.Set("GetSecretValue", func(map[string]any) (int, any) {
+		return http.StatusOK, map[string]string{"SecretString": `{"key":"` + secret + `"}`}
+	})
+	encode := base64.RawURLEncoding.EncodeToString
+	signed := encode([]byte(`{"typ":"JWT","alg":"HS256"}`)) + "." +
+		encode([]byte(`{"sub":"License Key","licenseid":"00000000-0000-4000-8000-000000000001"}`))
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(signed))
+	f := lambdatest.Start(t, ".", a.environment()...)
+	for range 3 {
+		var response events.APIGatewayProxyResponse
+		f.Invoke(verifyEvent(conformanceCase{Body: `{"licensekey":"` + signed + "." + encode(mac.Sum(nil)) + `"}`}), "", &response)
+		if response.StatusCode != http.StatusOK {
+			t.Fatalf("got %d %s", response.StatusCode, response.Body)
+		}
+	}
+	wantJSON(t, f)
+	if strings.Count(f.Output(), `"function":"`+lambdatest.FunctionName+`","ShortSecrets":1`) != 1 ||
+		strings.Contains(f.Output(), secret) {
+		t.Errorf("logged %s", f.Output())
+	}
+}
+
 // TestTraces receives real segments.
 func TestTraces(t *testing.T) {
 	a := newAccount(t)
@@ -246,6 +275,31 @@ func TestTracesWithoutDaemon(t *testing.T) {
 	wantJSON(t, f)
 }
 
+// TestTracesToNowhere: an address that is none turns tracing off, in one record, and ends nothing.
+func TestTracesToNowhere(t *testing.T) {
+	binary := lambdatest.Build(t, ".")
+	const trace = "Root=1-67340000-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1"
+	for _, address := range []string{
+		"nonsense", "127.0.0.1:2000:2000", "udp: tcp:", "127.0.0.1:65536", "no-such-host.invalid:2000",
+	} {
+		t.Run(address, func(t *testing.T) {
+			a := newAccount(t)
+			f := lambdatest.Run(t, binary, a.environment("AWS_XRAY_DAEMON_ADDRESS="+address)...)
+			for range 2 {
+				var response events.APIGatewayProxyResponse
+				f.Invoke(verifyEvent(a.cases[0]), trace, &response)
+				if response.StatusCode != http.StatusOK {
+					t.Errorf("got %d %s", response.StatusCode, response.Body)
+				}
+			}
+			wantJSON(t, f)
+			if strings.Count(f.Output(), "tracing is off") != 1 {
+				t.Errorf("logged %s", f.Output())
+			}
+		})
+	}
+}
+
 // wantJSON wants every line that the function has written to be a record.
 func wantJSON(t *testing.T, f *lambdatest.Function) {
 	t.Helper()
@@ -288,7 +342,8 @@ func TestFaults(t *testing.T) {
 		"secret denied":              {"GetSecretValue", lambdatest.Fault(400, "AccessDeniedException"), 1},
 		"secret cannot be decrypted": {"GetSecretValue", lambdatest.Fault(400, "DecryptionFailure"), 1},
 		"secret is binary":           {"GetSecretValue", func(map[string]any) (int, any) { return 200, map[string]any{"SecretBinary": "AAAA"} }, 1},
-		"secret is too short":        {"GetSecretValue", func(map[string]any) (int, any) { return 200, map[string]any{"SecretString": `{"key":"short"}`} }, 1},
+		"secret is empty":            {"GetSecretValue", func(map[string]any) (int, any) { return 200, map[string]any{"SecretString": `{"key":""}`} }, 1},
+		"secret has no key":          {"GetSecretValue", func(map[string]any) (int, any) { return 200, map[string]any{"SecretString": `{}`} }, 1},
 		"secret hangs":               {"GetSecretValue", hang, 0},
 		"key throttled":              {"Sign", lambdatest.Fault(400, "ThrottlingException"), 3},
 		"key disabled":               {"Sign", lambdatest.Fault(400, "DisabledException"), 1},

@@ -2,9 +2,12 @@ package awskeys
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
+
+	"openlicenser/shared/telemetry"
 )
 
 const (
@@ -12,7 +15,26 @@ const (
 	retryAfter   = 30 * time.Second // from a refresh that failed to the next one
 	fetchTimeout = 3 * time.Second  // of one fetch, with the repetitions of the SDK
 	recentFor    = time.Minute      // exclusive: what refresh takes for recent
+	staleAfter   = 15 * time.Minute // inclusive: from this age on a failure to read the value anew sets off an alarm
 )
+
+// servesFor is how long a value serves that cannot be read anew, exclusive, counted from when it was last read. Then it
+// is as if there were none: the caller gets an error, which is a fault of ours. The danger differs, and a day suits each:
+//
+//   - The secret. An old ring accepts license keys of a secret that was retired since, and signs new ones with it.
+//     Without a bound a leak is not ended for as long as a process cannot read. Stopping refuses nobody: products go on
+//     with the tokens that they have.
+//   - The token key. KMS names the key of each new signature, but is not asked for a token that is given again. With an
+//     old public half such tokens go out although their key was replaced, as one that was compromised is. Stopping
+//     holds up no definite no, which does not need the key.
+//   - The published keys. An old set lacks a successor, whose tokens products then refuse, or holds a key that was
+//     taken away, which they go on trusting. But a product that has no set, and gets none, can check no token at all,
+//     so stopping early does more harm. Products keep a set for a day themselves; token.DefaultLead is as long as both.
+//   - The checkpoint key. It is for good, and each signature is checked against it: any bound would do.
+const servesFor = 24 * time.Hour
+
+// packageName stands for the function's name in metrics, where Lambda has given none.
+const packageName = "awskeys"
 
 // Option changes how a value is cached.
 type Option func(*settings)
@@ -24,7 +46,7 @@ func WithClock(now func() time.Time) Option { return func(s *settings) { s.now =
 
 // cached keeps a value of AWS in memory. At most one fetch runs at a time. While there is a value, a fetch
 // holds up the request that began it and no other, and its failure is logged and costs no request anything
-// more: the value serves on.
+// more: the value serves on, for servesFor.
 type cached[T any] struct {
 	what  string // for the log
 	fetch func(context.Context) (T, error)
@@ -33,7 +55,7 @@ type cached[T any] struct {
 	mu     sync.Mutex
 	value  *T        // nil: none yet, or dropped
 	until  time.Time // when the value is to be fetched anew
-	since  time.Time // when the value was fetched
+	since  time.Time // when the value was last fetched
 	failed error     // of the last fetch, nil if it succeeded
 	flight *flight[T]
 }
@@ -53,20 +75,36 @@ func newCached[T any](what string, fetch func(context.Context) (T, error), optio
 	return c
 }
 
-// get answers the value, and an error only where there is none.
+// get returns the value, and an error only where there is none that serves.
 func (c *cached[T]) get(ctx context.Context) (T, error) {
 	c.mu.Lock()
-	value, f := c.value, c.flight
-	if value != nil && (f != nil || c.clock().Before(c.until)) {
-		c.mu.Unlock()
+	value, f := c.serving(), c.flight
+	waits := c.clock().Before(c.until) // for the next fetch to be due
+	switch {
+	case value != nil && (f != nil || waits):
+		defer c.mu.Unlock()
 		return *value, nil
-	}
-	if f == nil {
+	case f != nil:
+	case c.value != nil && value == nil && waits: // too old, and just now it could not be read
+		defer c.mu.Unlock()
+		return *new(T), c.failed
+	default:
 		f = c.start(ctx)
 	}
 	c.mu.Unlock()
 	return f.wait(ctx, value)
 }
+
+// serving is the value, and nil where there is none or it is too old. c.mu is held.
+func (c *cached[T]) serving() *T {
+	if c.value == nil || c.age() >= servesFor {
+		return nil
+	}
+	return c.value
+}
+
+// age is the time since the value was last fetched. c.mu is held.
+func (c *cached[T]) age() time.Duration { return c.clock().Sub(c.since) }
 
 // refresh answers a recent value or an error, never an old value. After a failed fetch it answers the failure
 // until the next fetch is due.
@@ -123,28 +161,44 @@ func (c *cached[T]) start(ctx context.Context) *flight[T] {
 func (c *cached[T]) land(ctx context.Context, f *flight[T], value T, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.flight, c.failed = nil, err
-	if err == nil {
+	switch {
+	case err == nil:
 		now := c.clock()
 		f.value, c.value, c.since, c.until = &value, &value, now, now.Add(freshFor)
-	} else {
-		f.err = err
-		if c.value != nil {
-			c.until = c.clock().Add(retryAfter)
-			slog.WarnContext(ctx, c.what+" could not be read anew, the cached one serves on", "error", err)
-		}
+	case c.value != nil:
+		c.until = c.clock().Add(retryAfter)
+		err = c.report(ctx, err)
 	}
+	c.flight, c.failed, f.err = nil, err, err
 	close(f.done)
 }
 
-// peek answers the value without a fetch.
+// report logs that the value could not be read anew and, once that has lasted, counts it. It returns the error for
+// those whom the value no longer serves. c.mu is held.
+func (c *cached[T]) report(ctx context.Context, err error) error {
+	level, text := slog.LevelWarn, c.what+" could not be read anew, the cached one serves on"
+	attrs := []slog.Attr{slog.Any("error", err), slog.Time("lastread", c.since)}
+	if c.age() >= staleAfter {
+		level = slog.LevelError
+		attrs = append(attrs, telemetry.CountMetric(c.clock(), packageName, telemetry.StaleKeysKey, 1)...)
+	}
+	if c.serving() == nil {
+		text = c.what + " could not be read anew, and the cached one is too old to serve"
+		err = fmt.Errorf("last read at %s, too long ago to serve on: %w", c.since.UTC().Format(time.RFC3339), err)
+	}
+	slog.LogAttrs(ctx, level, text, attrs...)
+	return err
+}
+
+// peek returns the value without a fetch.
 func (c *cached[T]) peek() (value T, present bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.value == nil {
+	serving := c.serving()
+	if serving == nil {
 		return value, false
 	}
-	return *c.value, true
+	return *serving, true
 }
 
 // dropIf forgets a value that turned out wrong. The next get fetches.

@@ -85,6 +85,86 @@ func TestCacheRefreshFails(t *testing.T) {
 	wantValue(t, c, s, "second", 4)
 }
 
+// TestCacheStale: a value that cannot be read anew serves on for a day and no longer, and is counted long before.
+func TestCacheStale(t *testing.T) {
+	t.Setenv("AWS_LAMBDA_FUNCTION_NAME", "stack-VerifyFunction")
+	log := captureLog(t)
+	clock, s := newTick(), &source{answer: constant("first")}
+	c := s.cache(clock)
+	wantValue(t, c, s, "first", 1)
+	read := clock.now
+	s.answer = down
+	for _, step := range []struct {
+		age     time.Duration
+		serves  bool
+		fetches int
+		logs    []string // of the record; none where nothing is fetched
+	}{
+		{5 * time.Minute, true, 2, []string{"level=WARN", "the cached one serves on"}},
+		{15*time.Minute - 1, true, 3, []string{"level=WARN", "the cached one serves on"}},
+		{15 * time.Minute, true, 3, nil}, // half a minute after a failure the next fetch is due
+		{16 * time.Minute, true, 4,
+			[]string{"level=ERROR", "the cached one serves on", "StaleKeys=1", "function=stack-VerifyFunction"}},
+		{24*time.Hour - 1, true, 5, []string{"level=ERROR", "the cached one serves on", "StaleKeys=1"}},
+		{24 * time.Hour, false, 5, nil},
+		{24*time.Hour + 30*time.Second, false, 6, []string{"level=ERROR", "too old to serve", "StaleKeys=1"}},
+		{24*time.Hour + time.Minute - 1, false, 6, nil},
+		{48 * time.Hour, false, 7, []string{"level=ERROR", "too old to serve", "StaleKeys=1"}},
+	} {
+		log.Reset()
+		clock.now = read.Add(step.age)
+		got, err := c.get(t.Context())
+		if serves := err == nil && got == "first"; serves != step.serves || s.fetches != step.fetches {
+			t.Errorf("at %s: %q, %v after %d fetches, want %d", step.age, got, err, s.fetches, step.fetches)
+		}
+		if !step.serves && (got != "" || !errors.Is(err, errDown)) {
+			t.Errorf("at %s: %q, %v", step.age, got, err)
+		}
+		if step.age > 24*time.Hour && !strings.Contains(err.Error(), "last read at 2026-11-01T12:00:00Z") {
+			t.Errorf("at %s: %v", step.age, err)
+		}
+		if _, present := c.peek(); present != step.serves {
+			t.Errorf("at %s: peek sees the value: %t", step.age, present)
+		}
+		records := strings.Count(log.String(), "\n")
+		isCounted := records > 0 && step.age >= 15*time.Minute
+		if records != min(len(step.logs), 1) || strings.Contains(log.String(), "StaleKeys") != isCounted {
+			t.Errorf("at %s: logged %s", step.age, log)
+		}
+		for _, want := range step.logs {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("at %s: %q is not in %s", step.age, want, log)
+			}
+		}
+	}
+	s.answer = constant("second")
+	clock.advance(30 * time.Second)
+	wantValue(t, c, s, "second", 8)
+}
+
+// TestCacheStaleIsShared: those who find a value that is too old wait for one fetch.
+func TestCacheStaleIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{open: make(chan string)}
+		c := newCached("the value", g.fetch, nil)
+		first := ask(t.Context(), c)
+		g.open <- "old"
+		<-first
+		time.Sleep(24 * time.Hour)
+		answers := []<-chan result{ask(t.Context(), c), ask(t.Context(), c)}
+		synctest.Wait()
+		g.open <- "new"
+		for _, answer := range answers {
+			if r := <-answer; r != (result{"new", nil}) {
+				t.Errorf("got %+v", r)
+			}
+		}
+		if n := g.fetches.Load(); n != 2 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
 func TestCacheFirstFetchFails(t *testing.T) {
 	log := captureLog(t)
 	clock, s := newTick(), &source{answer: down}

@@ -31,7 +31,7 @@ func NewCheckpointKey(client KeyAPI, keyID string, options ...Option) *Checkpoin
 	return k
 }
 
-// PublicKey answers the public half, at most five minutes old unless KMS fails.
+// PublicKey answers the public half, at most five minutes old unless KMS fails, and never a day old.
 func (k *CheckpointKey) PublicKey(ctx context.Context) (ed25519.PublicKey, error) {
 	key, err := k.cache.get(ctx)
 	if err != nil {

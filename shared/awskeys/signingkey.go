@@ -58,15 +58,15 @@ func NewSigningKey(client KeyAPI, names KeyNames, options ...Option) *SigningKey
 	return k
 }
 
-// PublicKey answers the public half, at most five minutes old unless KMS fails or its alias is moved. A key
-// that is not RSA, or not for signing, is an error.
+// PublicKey answers the public half, at most five minutes old unless KMS fails or its alias is moved, and never a day
+// old. A key that is not RSA, or not for signing, is an error.
 func (k *SigningKey) PublicKey(ctx context.Context) (*rsa.PublicKey, error) {
 	public, err := k.current.get(ctx)
 	return public.key, err
 }
 
-// Published answers what is at most five minutes old unless KMS fails. An alias that does not exist publishes nothing, any
-// other failure is an error: a set that lacks a key would be kept by products.
+// Published answers what is at most five minutes old unless KMS fails, and never a day old. An alias that does not
+// exist publishes nothing, any other failure is an error: a set that lacks a key would be kept by products.
 func (k *SigningKey) Published(ctx context.Context) ([]token.PublishedKey, error) {
 	keys, err := k.published.get(ctx)
 	if err != nil {

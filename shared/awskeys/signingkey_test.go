@@ -235,6 +235,35 @@ func (s *standIn) wantPublished(t *testing.T, key *SigningKey, when string, want
 
 const askForAll = "GetPublicKey-next GetPublicKey GetPublicKey-previous"
 
+// TestStaleKeys: what KMS said last serves on for a day, and then it is a fault; each of the two by itself.
+func TestStaleKeys(t *testing.T) {
+	captureLog(t)
+	clock, kms := newTick(), newStandIn(t)
+	key := kms.key(WithClock(clock.clock))
+	ask := func() (current, published error) {
+		_, current = key.PublicKey(t.Context())
+		_, published = key.Published(t.Context())
+		return current, published
+	}
+	if current, published := ask(); current != nil || published != nil {
+		t.Fatal(current, published)
+	}
+	kms.failing = failing(400, "AccessDeniedException")
+	clock.advance(24*time.Hour - 1)
+	if current, published := ask(); current != nil || published != nil {
+		t.Errorf("for a day: %v, %v", current, published)
+	}
+	clock.advance(1)
+	if current, published := ask(); current == nil || published == nil {
+		t.Errorf("after a day: %v, %v", current, published)
+	}
+	kms.failing, kms.refused = nil, nextAlias
+	clock.advance(time.Minute)
+	if current, published := ask(); current != nil || published == nil {
+		t.Errorf("when the successor alone cannot be asked for: %v, %v", current, published)
+	}
+}
+
 // TestPublished: the one that signs, its successor and its predecessor; what does not exist is no failure.
 func TestPublished(t *testing.T) {
 	clock, kms := newTick(), newStandIn(t)

@@ -17,7 +17,8 @@ import (
 )
 
 // Load reads the environment into the fields of E that have an env tag. What is missing or wrong, all of it in one
-// record, ends the process: Lambda reports that, and no event is lost by it.
+// record, ends the process: Lambda reports that, and no event is lost by it. Without an X-Ray daemon to reach it goes
+// on, and traces nothing.
 func Load[E any]() (environment E, cfg aws.Config, tracer tracing.Tracer) {
 	slog.SetDefault(telemetry.NewLogger(os.Stdout)) // log writes through it too
 	environment, err := env.ParseAs[E]()
@@ -30,7 +31,7 @@ func Load[E any]() (environment E, cfg aws.Config, tracer tracing.Tracer) {
 	}
 	tracer, err = tracing.New()
 	if err != nil {
-		log.Fatal(err)
+		slog.Error("tracing is off", "error", err)
 	}
 	tracer.Instrument(&cfg)
 	return environment, cfg, tracer

@@ -2,17 +2,20 @@ package embedded_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -115,6 +118,135 @@ func TestSecretChanges(t *testing.T) {
 	if _, err := folder.Secrets.Refresh(t.Context()); err == nil {
 		t.Error("asked for anew, the missing file is no error")
 	}
+}
+
+// TestKeysThatCannotBeRead: what was read last serves on for a day after that, with a record, and then it is a fault.
+func TestKeysThatCannotBeRead(t *testing.T) {
+	for name, test := range map[string]struct {
+		file string
+		ask  func(context.Context, *embedded.Folder) error
+	}{
+		"secret": {"license-key-secret.json", func(ctx context.Context, f *embedded.Folder) error {
+			ring, err := f.Secrets.Ring(ctx)
+			if (err == nil) != (ring.Current != "") {
+				t.Errorf("a secret of %d bytes, %v", len(ring.Current), err)
+			}
+			return err
+		}},
+		"token key": {"token-key.pem", func(ctx context.Context, f *embedded.Folder) error {
+			public, err := f.SigningKey.PublicKey(ctx)
+			if (err == nil) != (public != nil) {
+				t.Errorf("a key %v, %v", public, err)
+			}
+			return err
+		}},
+		"published keys": {"token-key-next.pem", func(ctx context.Context, f *embedded.Folder) error {
+			if _, err := f.SigningKey.PublicKey(ctx); err != nil { // which can be read, and is another file
+				t.Error(err)
+			}
+			published, err := f.SigningKey.Published(ctx)
+			if (err == nil) != (len(published) == 2) {
+				t.Errorf("%d keys, %v", len(published), err)
+			}
+			return err
+		}},
+	} {
+		for damage, change := range map[string]func(string) error{
+			"broken":  func(path string) error { return os.WriteFile(path, []byte("broken"), 0o600) },
+			"removed": os.Remove,
+		} {
+			if damage == "removed" && test.file == "token-key-next.pem" {
+				continue // which is how a promotion ends
+			}
+			t.Run(name+" "+damage, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					log := captureLog(t)
+					path := t.TempDir()
+					if err := (open(t, path)).Close(); err != nil {
+						t.Fatal(err)
+					}
+					if err := (embedded.KeySlots{Folder: path}).Create(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					folder := open(t, path)
+					time.Sleep(48 * time.Hour) // of the bubble's clock
+					if err := test.ask(t.Context(), folder); err != nil || log.Len() > 0 {
+						t.Fatalf("%v, logged %s", err, log)
+					}
+					file := filepath.Join(path, test.file)
+					good, err := os.ReadFile(file)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := change(file); err != nil {
+						t.Fatal(err)
+					}
+					for range 2 {
+						time.Sleep(12*time.Hour - 1)
+						log.Reset()
+						err := test.ask(t.Context(), folder)
+						if err != nil || !strings.Contains(log.String(), "could not be read anew, the last one serves on") {
+							t.Errorf("%v, logged %s", err, log)
+						}
+					}
+					time.Sleep(2)
+					err = test.ask(t.Context(), folder)
+					if err == nil || !strings.Contains(err.Error(), "too long ago to serve on") {
+						t.Errorf("after a day: %v", err)
+					}
+					if err := os.WriteFile(file, good, 0o600); err != nil {
+						t.Fatal(err)
+					}
+					if err := test.ask(t.Context(), folder); err != nil {
+						t.Errorf("repaired: %v", err)
+					}
+					if err := folder.Close(); err != nil { // with the goroutines of the bubble
+						t.Error(err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestShortSecretIsReported: once for each ring.
+func TestShortSecretIsReported(t *testing.T) {
+	log := captureLog(t)
+	path := t.TempDir()
+	folder, file := open(t, path), filepath.Join(path, "license-key-secret.json")
+	for i, step := range []struct {
+		stored string
+		want   string
+	}{
+		{`{"key":"9 bytes !"}`, "secrets=1"},
+		{`{"key":"0123456789abcdef0123456789abcdef","earlier":[{"key":"9 bytes !"}, {"key":"x"}]}`, "secrets=2"},
+		{`{"key":"0123456789abcdef0123456789abcdef","earlier":[{"key":"9 bytes !","refusedfrom":"2020-01-01T00:00:00Z"}]}`, ""},
+	} {
+		log.Reset()
+		if err := os.WriteFile(file, []byte(step.stored), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if _, err := folder.Secrets.Ring(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text := log.String()
+		if strings.Count(text, "less than 32 bytes") != min(len(step.want), 1) || !strings.Contains(text, step.want) ||
+			strings.Contains(text, "9 bytes !") || strings.Contains(text, token.Secret("9 bytes !").KeyID()) {
+			t.Errorf("step %d: logged %s", i, log)
+		}
+	}
+}
+
+// captureLog makes the default logger write to a buffer until the test ends.
+func captureLog(t *testing.T) *bytes.Buffer {
+	t.Helper()
+	var log bytes.Buffer
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	return &log
 }
 
 // TestPermissions: nobody but the owner may read.
@@ -379,7 +511,7 @@ func TestOpenRefuses(t *testing.T) {
 		want   string
 	}{
 		"secret is no JSON":     {write("license-key-secret.json", "hello"), "license-key-secret.json"},
-		"secret is too short":   {write("license-key-secret.json", `{"key":"short"}`), "license-key-secret.json"},
+		"secret is empty":       {write("license-key-secret.json", `{"key":""}`), "license-key-secret.json"},
 		"token key is no PEM":   {write("token-key.pem", "hello"), "token-key.pem: not a PEM file"},
 		"token key is cut":      {write("token-key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), "token-key.pem"},
 		"data file is text":     {write("licenser.db", strings.Repeat("hello", 10000)), "licenser.db is damaged"},

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,45 +24,46 @@ import (
 // Secrets is the token.Secrets in a data folder: a file that holds what Secrets Manager holds on AWS. It is read again when it
 // has changed.
 type Secrets struct {
-	path string
-
-	mu   sync.Mutex
-	ring token.Ring
-	read fs.FileInfo // of the file that ring was read from
+	mu       sync.Mutex
+	file     keyFile[token.Ring]
+	reported token.Ring // the last one with a short secret
 }
 
 var _ token.Secrets = (*Secrets)(nil)
 
-// Ring implements token.Secrets. While the file cannot be read, the ring that was read last serves on.
+// Ring implements token.Secrets. While the file cannot be read, the ring that was read last serves on, for a day.
 func (s *Secrets) Ring(ctx context.Context) (token.Ring, error) {
-	ring, err := s.Refresh(ctx)
-	if err != nil {
-		slog.ErrorContext(ctx, "the license-key secret could not be read anew, the last one serves on", "error", err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.file.look(); err != nil {
+		if err := s.file.serveOn(ctx, "the license-key secret", err); err != nil {
+			return token.Ring{}, err
+		}
 	}
-	return ring, nil
+	s.reportShort(ctx)
+	return s.file.value, nil
 }
 
 // Refresh implements token.Secrets.
 func (s *Secrets) Refresh(context.Context) (token.Ring, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	info, err := os.Stat(s.path)
-	if err != nil {
-		return s.ring, err
+	if err := s.file.look(); err != nil {
+		return token.Ring{}, err
 	}
-	if s.read != nil && sameFile(info, s.read) {
-		return s.ring, nil
+	return s.file.value, nil
+}
+
+// reportShort logs the short secrets of a ring, once in a process. s.mu is held.
+func (s *Secrets) reportShort(ctx context.Context) {
+	ring := s.file.value
+	short := ring.Short(time.Now())
+	if short == 0 || ring.Equal(s.reported) {
+		return
 	}
-	text, err := os.ReadFile(s.path)
-	if err != nil {
-		return s.ring, err
-	}
-	ring, err := token.ParseRing(text)
-	if err != nil {
-		return s.ring, fmt.Errorf("file %s: %w", s.path, err)
-	}
-	s.ring, s.read = ring, info
-	return ring, nil
+	s.reported = ring
+	slog.WarnContext(ctx,
+		"license-key secrets of less than 32 bytes are accepted: rotate the secret, and retire them", "secrets", short)
 }
 
 // ReadRing reads the license-key secret of a data folder, which another process may have open.
@@ -73,6 +73,10 @@ func ReadRing(folder string) (token.Ring, error) {
 	if err != nil {
 		return token.Ring{}, err
 	}
+	return parseRing(path, text)
+}
+
+func parseRing(path string, text []byte) (token.Ring, error) {
 	ring, err := token.ParseRing(text)
 	if err != nil {
 		return token.Ring{}, fmt.Errorf("file %s: %w", path, err)
@@ -97,9 +101,8 @@ func openSecrets(path string, isNew bool) (*Secrets, error) {
 	if err != nil {
 		return nil, err
 	}
-	secrets := &Secrets{path: path}
-	_, err = secrets.Refresh(context.Background())
-	return secrets, err
+	secrets := &Secrets{file: keyFile[token.Ring]{path: path, parse: parseRing}}
+	return secrets, secrets.file.look()
 }
 
 const secretFile = "license-key-secret.json"
@@ -116,95 +119,82 @@ var allTokenKeyFiles = []string{nextTokenKeyFile, tokenKeyFile, previousTokenKey
 
 // SigningKey is the token.SigningKey in a data folder: PEM files in place of KMS. They are read again when they have changed.
 type SigningKey struct {
-	folder string
-
 	mu    sync.Mutex
-	files map[string]tokenKeyIn // by name; without those that are absent
-}
-
-// tokenKeyIn is a key, and the file that it was read from.
-type tokenKeyIn struct {
-	key  *rsa.PrivateKey
-	read fs.FileInfo
+	files map[string]*keyFile[*rsa.PrivateKey] // all of them, by name; the key of one that is absent is nil
 }
 
 var _ token.SigningKey = (*SigningKey)(nil)
 
 // PublicKey implements token.SigningKey.
 func (k *SigningKey) PublicKey(ctx context.Context) (*rsa.PublicKey, error) {
-	return &k.lookAt(ctx, tokenKeyFile)[tokenKeyFile].key.PublicKey, nil
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.lookAt(ctx, tokenKeyFile); err != nil {
+		return nil, err
+	}
+	return &k.files[tokenKeyFile].value.PublicKey, nil
 }
 
 // Published implements token.SigningKey.
 func (k *SigningKey) Published(ctx context.Context) (published []token.PublishedKey, err error) {
-	files := k.lookAt(ctx, allTokenKeyFiles...)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.lookAt(ctx, allTokenKeyFiles...); err != nil {
+		return nil, err
+	}
 	for _, name := range []string{tokenKeyFile, nextTokenKeyFile, previousTokenKeyFile} {
-		file, present := files[name]
-		if !present || slices.ContainsFunc(published, func(p token.PublishedKey) bool { return p.Public.Equal(file.key.Public()) }) {
+		key := k.files[name].value
+		isThere := func(p token.PublishedKey) bool { return p.Public.Equal(key.Public()) }
+		if key == nil || slices.ContainsFunc(published, isThere) {
 			continue
 		}
-		published = append(published, token.PublishedKey{Public: &file.key.PublicKey, Signs: name != nextTokenKeyFile})
+		published = append(published, token.PublishedKey{Public: &key.PublicKey, Signs: name != nextTokenKeyFile})
 	}
 	return published, nil
 }
 
 // SignDigest implements token.SigningKey. It does not look at the files: the other two have.
-func (k *SigningKey) SignDigest(ctx context.Context, by *rsa.PublicKey, digest [sha256.Size]byte) ([]byte, error) {
-	files := k.lookAt(ctx)
-	for _, name := range []string{tokenKeyFile, previousTokenKeyFile} {
-		if file, present := files[name]; present && file.key.PublicKey.Equal(by) {
-			return rsa.SignPKCS1v15(nil, file.key, crypto.SHA256, digest[:])
-		}
+func (k *SigningKey) SignDigest(_ context.Context, by *rsa.PublicKey, digest [sha256.Size]byte) ([]byte, error) {
+	key := k.find(by)
+	if key == nil {
+		return nil, token.ErrKeyMoved
 	}
-	return nil, token.ErrKeyMoved
+	return rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
 }
 
-// lookAt answers all keys that are known, after it has read those of the named files that have changed. While one of them cannot be
-// read, the keys that were read last serve on.
-func (k *SigningKey) lookAt(ctx context.Context, names ...string) map[string]tokenKeyIn {
+// find returns the key of a file that signs, or nil.
+func (k *SigningKey) find(by *rsa.PublicKey) *rsa.PrivateKey {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	files, err := k.read(names)
-	if err != nil {
-		slog.ErrorContext(ctx, "the token keys could not be read anew, the last ones serve on", "error", err)
-		return k.files
+	for _, name := range []string{tokenKeyFile, previousTokenKeyFile} {
+		if key := k.files[name].value; key != nil && key.PublicKey.Equal(by) {
+			return key
+		}
 	}
-	k.files = files
-	return files
+	return nil
 }
 
-func (k *SigningKey) read(names []string) (map[string]tokenKeyIn, error) {
-	files := map[string]tokenKeyIn{}
-	maps.Copy(files, k.files)
+// lookAt reads those of the named files that have changed. While one of them cannot be read, the key that was read last
+// serves on, for a day. k.mu is held.
+func (k *SigningKey) lookAt(ctx context.Context, names ...string) error {
 	for _, name := range names {
-		path := filepath.Join(k.folder, name)
-		info, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) && name != tokenKeyFile {
-			delete(files, name)
-			continue
+		if err := k.look(name); err != nil {
+			if err := k.files[name].serveOn(ctx, "the token key", err); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return nil, err
-		}
-		if known, isKnown := files[name]; isKnown && sameFile(info, known.read) {
-			continue
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		key, err := parseTokenKey(path, text)
-		if err != nil {
-			return nil, err
-		}
-		files[name] = tokenKeyIn{key, info}
 	}
-	return files, nil
+	return nil
 }
 
-// sameFile tells whether a file is as it was.
-func sameFile(now, before fs.FileInfo) bool {
-	return os.SameFile(now, before) && now.ModTime().Equal(before.ModTime()) && now.Size() == before.Size()
+// look reads a file; only the one of the key that signs has to exist.
+func (k *SigningKey) look(name string) error {
+	err := k.files[name].look()
+	if errors.Is(err, fs.ErrNotExist) && name != tokenKeyFile {
+		k.files[name].forget()
+		return nil
+	}
+	return err
 }
 
 const tokenKeyBits = 2048
@@ -213,10 +203,18 @@ func openSigningKey(folder string, isNew bool) (*SigningKey, error) {
 	if _, err := readOrMake(filepath.Join(folder, tokenKeyFile), isNew, makeTokenKey); err != nil {
 		return nil, err
 	}
-	k := &SigningKey{folder: folder}
-	files, err := k.read(allTokenKeyFiles)
-	k.files = files
-	return k, err
+	return readTokenKeys(folder)
+}
+
+func readTokenKeys(folder string) (*SigningKey, error) {
+	k := &SigningKey{files: map[string]*keyFile[*rsa.PrivateKey]{}}
+	for _, name := range allTokenKeyFiles {
+		k.files[name] = &keyFile[*rsa.PrivateKey]{path: filepath.Join(folder, name), parse: parseTokenKey}
+		if err := k.look(name); err != nil {
+			return nil, err
+		}
+	}
+	return k, nil
 }
 
 func parseTokenKey(path string, text []byte) (*rsa.PrivateKey, error) {

@@ -23,15 +23,15 @@ func (s KeySlots) path(slot token.Slot) string { return filepath.Join(s.Folder, 
 
 // Slots implements token.KeySlots. A key stands in a slot since its file was written.
 func (s KeySlots) Slots(context.Context) (token.Slots, error) {
-	files, err := (&SigningKey{folder: s.Folder}).read(allTokenKeyFiles)
+	keys, err := readTokenKeys(s.Folder)
 	if err != nil {
 		return nil, err
 	}
 	slots := token.Slots{}
-	for slot, file := range slotFiles {
-		if in, present := files[file]; present {
-			kid := token.KeyID(&in.key.PublicKey)
-			slots[slot] = token.SlotKey{Name: kid, KeyID: kid, Since: in.read.ModTime().UTC()}
+	for slot, name := range slotFiles {
+		if file := keys.files[name]; file.value != nil {
+			kid := token.KeyID(&file.value.PublicKey)
+			slots[slot] = token.SlotKey{Name: kid, KeyID: kid, Since: file.info.ModTime().UTC()}
 		}
 	}
 	return slots, nil

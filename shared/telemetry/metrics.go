@@ -43,8 +43,12 @@ func Metrics(now time.Time, record *Record) slog.Attr {
 // function, and elsewhere the one given.
 func FunctionName(name string) string { return cmp.Or(os.Getenv("AWS_LAMBDA_FUNCTION_NAME"), name) }
 
-// GapsKey is the metric of changes that the audit trail has missed.
-const GapsKey = "AuditGaps"
+// Metrics that set off alarms.
+const (
+	GapsKey         = "AuditGaps"    // changes that the audit trail has missed
+	ShortSecretsKey = "ShortSecrets" // license-key secrets in force that have less than 32 bytes
+	StaleKeysKey    = "StaleKeys"    // secrets and public keys that could not be read anew for too long
+)
 
 // CountMetric are the members that make the log record of a function count in CloudWatch, by function.
 func CountMetric(now time.Time, function, name string, count int) []slog.Attr {

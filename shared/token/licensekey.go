@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -41,8 +40,12 @@ var ErrInvalidLicenseKey = errors.New("invalid license key")
 // ErrSignature is the ErrInvalidLicenseKey of a key whose signature matches no secret of the ring that is in force.
 var ErrSignature = fmt.Errorf("%w: the signature matches no secret in force", ErrInvalidLicenseKey)
 
-// SignLicenseKey makes the license key of a license. The same license, secret and issuer give the same key.
+// SignLicenseKey makes the license key of a license. The same license, secret and issuer give the same key. An empty
+// secret is an error.
 func SignLicenseKey(secret Secret, issuer string, l license.License) (string, error) {
+	if secret == "" {
+		return "", errors.New("the license-key secret is empty")
+	}
 	issued := l.Created
 	if issued.IsZero() {
 		issued = l.Changed
@@ -134,10 +137,11 @@ func isBase64URL(c byte) bool {
 // strictBase64URL refuses unused bits that are not zero (RFC 4648 section 3.5), so that a key has one spelling.
 var strictBase64URL = base64.RawURLEncoding.Strict()
 
-// verify wants an HS256 signature of one of the ring's secrets.
+// verify wants an HS256 signature of one of the ring's secrets, of any length but zero: an empty secret would let
+// anyone sign.
 func (r Ring) verify(signed, signature string, now time.Time) error {
-	if slices.ContainsFunc(r.All(), Secret.isTooShort) {
-		return errors.New("the license-key secret is too short") // not an invalid key: ours is the fault
+	if err := r.checkNotEmpty(); err != nil {
+		return err // not an invalid key: ours is the fault
 	}
 	mac, err := strictBase64URL.DecodeString(signature)
 	if err != nil {
@@ -151,7 +155,7 @@ func (r Ring) verify(signed, signature string, now time.Time) error {
 			continue
 		}
 		if earlier.isRefused(now) {
-			return fmt.Errorf("%w; the secret %s was retired", ErrSignature, earlier.Secret.KeyID())
+			return fmt.Errorf("%w; the secret %s was retired", ErrSignature, earlier.Secret.nameInLog())
 		}
 		return nil
 	}

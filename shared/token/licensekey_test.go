@@ -184,10 +184,15 @@ func TestHugeKeyCostsNothing(t *testing.T) {
 
 // TestBadSecretIsOurFault: it must not look like an invalid key, which would make a product drop its license.
 func TestBadSecretIsOurFault(t *testing.T) {
-	for _, bad := range []token.Secret{"", "shorter than thirty-two bytes"} {
-		key := signWith(bad, goodHeader, goodClaims)
-		if id, err := token.ReadLicenseKey(token.Ring{Current: bad}, key, now); err == nil || errors.Is(err, token.ErrInvalidLicenseKey) {
-			t.Errorf("secret %q: got %q, %v", bad, id, err)
+	for name, bad := range map[string]token.Ring{
+		"empty": {}, "empty, with an earlier one": {Earlier: []token.EarlierSecret{{Secret: secret}}},
+		"empty earlier one": {Current: secret, Earlier: []token.EarlierSecret{{}}},
+	} {
+		for _, s := range []token.Secret{"", "another of more than thirty-two bytes"} {
+			key := signWith(s, goodHeader, goodClaims)
+			if id, err := token.ReadLicenseKey(bad, key, now); err == nil || errors.Is(err, token.ErrInvalidLicenseKey) {
+				t.Errorf("%s: got %q, %v", name, id, err)
+			}
 		}
 	}
 }

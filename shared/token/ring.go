@@ -5,13 +5,15 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"openlicenser/shared/plainjson"
 )
@@ -36,16 +38,29 @@ func (EarlierSecret) LogValue() slog.Value { return slog.StringValue(secretText)
 
 const secretText = "[license-key secret]"
 
-// KeyID is the kid of the license keys that the secret signs: the thumbprint of RFC 7638 of the symmetric JWK.
+// KeyID is the kid of the license keys that the secret signs: the thumbprint of RFC 7638 of the symmetric JWK. It is a
+// hash of the secret, so the id of a short one belongs in no log (RFC 7638 section 7): it can be guessed at. A license
+// key gives away no less, but only to the customer who has it.
 func (s Secret) KeyID() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, `{"k":%q,"kty":"oct"}`, base64.RawURLEncoding.EncodeToString([]byte(s))))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// minSecret is the length of the digest, the least that RFC 7518 section 3.2 allows for HS256.
+// minSecret is the length of the digest, the least that RFC 7518 section 3.2 allows for HS256. New secrets have it.
 const minSecret = 32
 
-func (s Secret) isTooShort() bool { return len(s) < minSecret }
+// IsShort tells whether the secret has fewer bytes than a new one must have. The original Open Licenser took any
+// secret, and customers keep the license keys that it signed, so a short one is read and signs until it is rotated
+// away. Whoever has one license key may guess it.
+func (s Secret) IsShort() bool { return len(s) < minSecret }
+
+// nameInLog is the KeyID where a log may hold it.
+func (s Secret) nameInLog() string {
+	if s.IsShort() {
+		return "(a short one)"
+	}
+	return s.KeyID()
+}
 
 // maxEarlier bounds the ring: a key that none of its secrets has signed costs a HMAC for each.
 const maxEarlier = 50
@@ -88,21 +103,33 @@ func (e EarlierSecret) isRefused(now time.Time) bool {
 	return !e.RefusedFrom.IsZero() && !now.Before(e.RefusedFrom)
 }
 
-// ParseRing reads the stored secret. Its errors hold nothing of it.
+// ParseRing reads the stored secret, whose names are matched to the letter. Its errors hold nothing of it. An empty
+// secret is an error, because anyone could sign with it. A short one is none, see IsShort.
 func ParseRing(stored []byte) (Ring, error) {
 	var r Ring
-	if json.Unmarshal(stored, &r) != nil {
+	if json.Unmarshal(stored, &r, jsontext.AllowDuplicateNames(true)) != nil {
 		return Ring{}, errors.New(`the license-key secret is not a JSON object with the string "key" and, where it was changed, the list "earlier"`)
 	}
 	if len(r.Earlier) > maxEarlier {
 		return Ring{}, fmt.Errorf("the license-key secret holds more than %d earlier ones", maxEarlier)
 	}
-	for i, secret := range r.All() {
-		if secret.isTooShort() {
-			return Ring{}, fmt.Errorf("\"key\" number %d in the license-key secret is shorter than %d bytes", i+1, minSecret)
-		}
+	if err := r.checkNotEmpty(); err != nil {
+		return Ring{}, err
 	}
 	return r, nil
+}
+
+// checkNotEmpty wants every secret of the ring to be one.
+func (r Ring) checkNotEmpty() error {
+	if r.Current == "" {
+		return errors.New(`the license-key secret has no "key", or an empty one`)
+	}
+	for i, earlier := range r.Earlier {
+		if earlier.Secret == "" {
+			return fmt.Errorf(`the license-key secret has no "key", or an empty one, in place %d of "earlier"`, i+1)
+		}
+	}
+	return nil
 }
 
 // Marshal writes the ring as it is stored.
@@ -115,6 +142,26 @@ func (r Ring) All() []Secret {
 		secrets = append(secrets, earlier.Secret)
 	}
 	return secrets
+}
+
+// Short counts the short secrets whose license keys are accepted at now.
+func (r Ring) Short(now time.Time) int {
+	short := 0
+	if r.Current.IsShort() {
+		short++
+	}
+	for _, earlier := range r.Earlier {
+		if earlier.Secret.IsShort() && !earlier.isRefused(now) {
+			short++
+		}
+	}
+	return short
+}
+
+// Equal compares instants, whatever zone they are written in.
+func (r Ring) Equal(o Ring) bool {
+	return r.Current == o.Current && r.Created.Equal(o.Created) &&
+		slices.EqualFunc(r.Earlier, o.Earlier, EarlierSecret.equal)
 }
 
 // SigningDelay is how long a new secret is only accepted before it signs. Every process that verifies has read it by then.
@@ -142,7 +189,7 @@ func (r Ring) Signing(now time.Time) Secret {
 // license keys are refused go.
 func (r Ring) Rotate(next Secret, now time.Time) (Ring, error) {
 	switch {
-	case next.isTooShort():
+	case next.IsShort():
 		return Ring{}, fmt.Errorf("a secret must have at least %d bytes", minSecret)
 	case slices.Contains(r.All(), next):
 		return Ring{}, errors.New("the secret is in use already")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -278,6 +279,87 @@ func TestRotateRefused(t *testing.T) {
 	}
 }
 
+// TestShortSecret: a deployment of the original may have a secret that is shorter than we make them, and customers hold
+// its keys.
+func TestShortSecret(t *testing.T) {
+	const short = token.Secret("9 bytes !")
+	for _, length := range []int{1, 9, 31, 32} {
+		s := token.Secret(strings.Repeat("s", length))
+		read, err := token.ParseRing([]byte(`{"key":"` + string(s) + `"}`))
+		if err != nil {
+			t.Errorf("%d bytes: %v", length, err)
+			continue
+		}
+		// signWith is not our own code, so what is signed stands for what the original has signed.
+		if id, err := token.ReadLicenseKey(read, signWith(s, goodHeader, goodClaims), now); err != nil || id != "id-1" {
+			t.Errorf("%d bytes: read %q, %v", length, id, err)
+		}
+		others := signWith(s+"s", goodHeader, goodClaims)
+		if _, err := token.ReadLicenseKey(read, others, now); !errors.Is(err, token.ErrSignature) {
+			t.Errorf("%d bytes: a key of another secret: %v", length, err)
+		}
+		if _, err := token.ReadLicenseKey(read, signedWith(t, read.Signing(now)), now); err != nil {
+			t.Errorf("%d bytes: what is signed now: %v", length, err)
+		}
+		if got := read.Short(now); (got == 1) != (length < 32) || s.IsShort() != (length < 32) {
+			t.Errorf("%d bytes: %d are short", length, got)
+		}
+	}
+
+	rotated := rotate(t, token.Ring{Current: short}, token.NewSecret(), now)
+	if got := rotated.Short(now); got != 1 {
+		t.Errorf("rotated away: %d are short", got)
+	}
+	retired, err := rotated.Retire(short.KeyID(), now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[time.Duration]int{time.Hour - 1: 1, time.Hour: 0} {
+		if got := retired.Short(now.Add(at)); got != want {
+			t.Errorf("retired in an hour, after %s: %d are short, want %d", at, got, want)
+		}
+	}
+	// Whoever reads a log could guess a short secret by its hash, which the id is.
+	_, err = token.ReadLicenseKey(retired, signWith(short, goodHeader, goodClaims), now.Add(time.Hour))
+	if !errors.Is(err, token.ErrSignature) || strings.Contains(err.Error(), short.KeyID()) {
+		t.Errorf("a retired one: %v", err)
+	}
+	again := rotate(t, retired, token.NewSecret(), now.Add(2*time.Hour))
+	if slices.Contains(again.All(), short) {
+		t.Error("it has stayed")
+	}
+}
+
+// TestEmptySecretSignsNothing: a key that anyone can sign is none.
+func TestEmptySecretSignsNothing(t *testing.T) {
+	if key, err := token.SignLicenseKey("", "Test Issuer", licensetest.Issue(t)); err == nil {
+		t.Errorf("signed %s", key)
+	}
+}
+
+func TestEqual(t *testing.T) {
+	rotated := rotate(t, ring, next, now)
+	zone := now.In(time.FixedZone("elsewhere", 3600))
+	for name, test := range map[string]struct {
+		change func(*token.Ring)
+		want   bool
+	}{
+		"the same":              {func(*token.Ring) {}, true},
+		"in another zone":       {func(r *token.Ring) { r.Created = zone }, true},
+		"another secret":        {func(r *token.Ring) { r.Current = secret }, false},
+		"of another age":        {func(r *token.Ring) { r.Created = now.Add(1) }, false},
+		"another earlier one":   {func(r *token.Ring) { r.Earlier[0].Secret = next }, false},
+		"without the earlier":   {func(r *token.Ring) { r.Earlier = nil }, false},
+		"an earlier is retired": {func(r *token.Ring) { r.Earlier[0].RefusedFrom = now }, false},
+	} {
+		other := rotated
+		other.Earlier = slices.Clone(rotated.Earlier)
+		if test.change(&other); rotated.Equal(other) != test.want || other.Equal(rotated) != test.want {
+			t.Errorf("%s: want %t", name, test.want)
+		}
+	}
+}
+
 func TestParseRing(t *testing.T) {
 	const long = "0123456789abcdef0123456789abcdef"
 	want := rotate(t, rotate(t, ring, next, now), token.NewSecret(), now.Add(time.Hour))
@@ -290,13 +372,20 @@ func TestParseRing(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	if got, err := token.ParseRing([]byte(`{"key":"` + long + `","more":1}`)); err != nil || !slices.Equal(got.All(), []token.Secret{long}) {
-		t.Errorf("as the original has it: %v", err)
+	for name, stored := range map[string]string{
+		"as the original has it": `{"key":"` + long + `","more":1}`,
+		"beside another case":    `{"key":"` + long + `","KEY":"another"}`,
+		"twice":                  `{"key":"another","key":"` + long + `"}`, // the last one counts, as for the original
+	} {
+		if got, err := token.ParseRing([]byte(stored)); err != nil || !slices.Equal(got.All(), []token.Secret{long}) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	for name, stored := range map[string]string{
 		"empty": "", "no object": `"` + long + `"`, "no key": `{}`, "null": `{"key":null}`, "a number": `{"key":7}`,
-		"empty key": `{"key":""}`, "31 bytes": `{"key":"` + long[1:] + `"}`,
-		"31 bytes earlier": `{"key":"` + long + `","earlier":[{"key":"` + long[1:] + `"}]}`,
+		"empty key": `{"key":""}`, "empty earlier key": `{"key":"` + long + `","earlier":[{"key":""}]}`,
+		"no earlier key": `{"key":"` + long + `","earlier":[null]}`, "in another case": `{"Key":"` + long + `"}`,
+		"not UTF-8": "{\"key\":\"" + long + "\xff\"}", "half a character": `{"key":"` + long + `\ud800"}`,
 		"no date":          `{"key":"` + long + `","earlier":[{"key":"` + long + `","refusedfrom":"soon ` + long + `"}]}`,
 		"too many earlier": `{"key":"` + long + `","earlier":[` + strings.Repeat(`{"key":"`+long+`"},`, 50) + `{"key":"` + long + `"}]}`,
 	} {
@@ -307,6 +396,59 @@ func TestParseRing(t *testing.T) {
 			t.Errorf("%s: the error holds the secret: %v", name, err)
 		}
 	}
+}
+
+// refusal matches all that ParseRing may say: it has no room for a secret.
+var refusal = regexp.MustCompile(`^the license-key secret ` +
+	`(is not a JSON object with the string "key" and, where it was changed, ` +
+	`the list "earlier"|holds more than 50 earlier ones|has no "key", or an empty one(, in place [0-9]{1,2} of "earlier")?)$`)
+
+// FuzzParseRing: what is read is written and read again as the same ring, and an error holds nothing of what is stored.
+func FuzzParseRing(f *testing.F) {
+	rotated, err := ring.Rotate(next, now)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if rotated, err = rotated.Retire(secret.KeyID(), now.Add(time.Hour)); err != nil {
+		f.Fatal(err)
+	}
+	stored, err := rotated.Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(stored)
+	f.Add([]byte(`{"key":"9 bytes !","earlier":[{"key":"<&>\u2028","created":"2027-01-31T00:00:00+03:30"}]}`))
+	f.Add([]byte(`{"key":"a","key":"b","Key":"c","created":null,"earlier":null}`))
+	f.Add([]byte(`{"key":"a","earlier":[{"key":"b"},{"key":""}]}`))
+	f.Add([]byte(`{"key":7}`))
+	f.Fuzz(func(t *testing.T, stored []byte) {
+		read, err := token.ParseRing(stored)
+		if err != nil {
+			if !refusal.MatchString(err.Error()) || len(read.All()) != 1 || read.Current != "" {
+				t.Fatalf("refused with a ring of %d: %v", len(read.All()), err)
+			}
+			return
+		}
+		if slices.Contains(read.All(), "") {
+			t.Fatal("an empty secret was read")
+		}
+		again, err := read.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reread, err := token.ParseRing(again); err != nil || !reread.Equal(read) {
+			t.Fatalf("reads as another ring than it was written from: %v", err)
+		}
+		for _, s := range read.All() {
+			signed, err := token.SignLicenseKey(s, "fuzz", licensetest.Issue(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := token.ReadLicenseKey(token.Ring{Current: s}, signed, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 func TestRingDoesNotPrint(t *testing.T) {

@@ -51,7 +51,7 @@ const (
 	// DefaultLead is how long a key is published before it signs. Products are told to ask for the keys once a day.
 	DefaultLead = 48 * time.Hour
 	// MinLead is the least: caches may keep the published keys for an hour, as HTTP tells them, and what a process answers is
-	// minutes old.
+	// minutes old. Where a process cannot read the keys it may be a day, and an alarm says so before.
 	MinLead = 2 * time.Hour
 	// settling is how long a predecessor may still have signed after it was replaced: KMS takes a moment to tell all of its
 	// machines, and clocks differ.

@@ -2,8 +2,9 @@
 // telemetry.Record holds as annotations. Only the functions' mains know it, so that another tracer can take
 // its place.
 //
-// It writes the documents itself, and takes from the X-Ray SDK what reads the trace header and the address of the daemon. The
-// SDK's package xray would double the size of a binary and the time that it takes to start: see docs/performance.md.
+// It writes the documents itself, and takes from the X-Ray SDK what reads the trace header. The SDK's package xray
+// would double the size of a binary and the time that it takes to start (see docs/performance.md), and panics at an
+// address that it cannot read.
 package tracing
 
 import (
@@ -12,11 +13,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	"github.com/aws/aws-xray-sdk-go/daemoncfg"
 	"github.com/aws/aws-xray-sdk-go/header"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -24,24 +28,51 @@ import (
 	"openlicenser/shared/telemetry"
 )
 
-// Tracer sends segments to the X-Ray daemon, as far as Lambda traces the invocation.
+// Tracer sends segments to the X-Ray daemon, as far as Lambda traces the invocation. The zero Tracer sends none.
 type Tracer struct{ daemon net.Conn }
 
-// New makes a tracer for the daemon that AWS_XRAY_DAEMON_ADDRESS names, or the one that Lambda runs beside the function. Whether
-// one listens is not known and makes no difference.
+// defaultDaemon is where Lambda runs the daemon beside the function.
+const defaultDaemon = "127.0.0.1:2000"
+
+// dialTimeout bounds the look-up of the daemon's name: Lambda ends a function that takes ten seconds to start.
+const dialTimeout = time.Second
+
+// New makes a tracer for the daemon that AWS_XRAY_DAEMON_ADDRESS names, or the one that Lambda runs beside the
+// function. Whether one listens is not known and makes no difference. With an error it returns the zero Tracer: nothing
+// but traces depends on it.
 func New() (Tracer, error) {
-	endpoints, err := daemoncfg.GetDaemonEndpointsFromEnv()
+	address, err := daemonAddress(os.Getenv("AWS_XRAY_DAEMON_ADDRESS"))
 	if err != nil {
 		return Tracer{}, fmt.Errorf("AWS_XRAY_DAEMON_ADDRESS: %w", err)
 	}
-	if endpoints == nil {
-		endpoints = daemoncfg.GetDefaultDaemonEndpoints()
-	}
-	daemon, err := net.DialUDP("udp", nil, endpoints.UDPAddr)
+	daemon, err := net.DialTimeout("udp", address, dialTimeout)
 	if err != nil {
 		return Tracer{}, fmt.Errorf("the X-Ray daemon: %w", err)
 	}
 	return Tracer{daemon}, nil
+}
+
+// daemonAddress reads the forms that AWS's SDKs read: host:port, or both of udp:host:port and tcp:host:port with a
+// space between them (https://docs.aws.amazon.com/xray/latest/devguide/xray-sdk-go-configuration.html). Segments go by
+// UDP.
+func daemonAddress(setting string) (string, error) {
+	if setting == "" {
+		return defaultDaemon, nil
+	}
+	address, known := setting, true
+	if parts := strings.Split(setting, " "); len(parts) == 2 {
+		slices.Sort(parts) // tcp before udp
+		address, known = strings.CutPrefix(parts[1], "udp:")
+		known = known && strings.HasPrefix(parts[0], "tcp:")
+	}
+	_, port, err := net.SplitHostPort(address)
+	if !known || err != nil {
+		return "", errors.New("neither host:port nor udp:host:port and tcp:host:port")
+	}
+	if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+		return "", errors.New("the port is no number from 1 to 65535")
+	}
+	return address, nil
 }
 
 // traceHeaderKey is where aws-lambda-go puts the trace header of an invocation.
@@ -49,6 +80,9 @@ const traceHeaderKey = "x-amzn-trace-id"
 
 // Handler traces each invocation as a subsegment of Lambda's segment, which itself cannot be annotated.
 func Handler[Event, Answer any](t Tracer, name string, handle func(context.Context, Event) (Answer, error)) func(context.Context, Event) (Answer, error) {
+	if t.daemon == nil {
+		return handle
+	}
 	return func(ctx context.Context, event Event) (Answer, error) {
 		text, _ := ctx.Value(traceHeaderKey).(string)
 		trace := header.FromString(text)
@@ -89,6 +123,9 @@ type parentKey struct{}
 // Instrument makes every call of the clients that are built from the configuration a subsegment. Calls outside of an invocation,
 // and in one that is not traced, go unseen.
 func (t Tracer) Instrument(cfg *aws.Config) {
+	if t.daemon == nil {
+		return
+	}
 	cfg.APIOptions = append(cfg.APIOptions, func(stack *middleware.Stack) error {
 		// After what puts the names of service and operation into the context.
 		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("XRay", t.call), middleware.After)

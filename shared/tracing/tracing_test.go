@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -139,9 +140,46 @@ func TestUntraced(t *testing.T) {
 	}
 }
 
+// TestDaemonAddress: what cannot be an address is an error, in bounded time, and a tracer that traces nothing.
 func TestDaemonAddress(t *testing.T) {
-	t.Setenv("AWS_XRAY_DAEMON_ADDRESS", "nonsense")
-	if _, err := tracing.New(); err == nil {
-		t.Error("no error for an address that is none")
+	for setting, ok := range map[string]bool{
+		"": true, "127.0.0.1:2000": true, "localhost:2000": true, "[::1]:2000": true, ":2000": true,
+		"tcp:127.0.0.1:1 udp:127.0.0.1:2000": true, "udp:127.0.0.1:2000 tcp:127.0.0.1:1": true,
+		"udp:[::1]:2000 tcp:[::1]:1": true,
+		"nonsense":                   false, ":": false, " ": false, "::": false, "127.0.0.1": false, "127.0.0.1:": false, "127.0.0.1:http": false,
+		"127.0.0.1:0": false, "127.0.0.1:65536": false, "127.0.0.1:-1": false, "127.0.0.1:2000:2000": false, "[::1:2000": false,
+		"udp:127.0.0.1:2000": false, "tcp:127.0.0.1:2000": false, "udp:127.0.0.1:2000 udp:127.0.0.1:2000": false,
+		"tcp:127.0.0.1:2000 tcp:127.0.0.1:2000": false, "udp: tcp:": false, "127.0.0.1:2000 127.0.0.1:2001": false,
+		"udp:127.0.0.1:2000 tcp:127.0.0.1:2000 udp:127.0.0.1:2000": false,
+		"no-such-host.invalid:2000":                                false, "\x01:2000": false, "%zz:2000": false,
+		"http://127.0.0.1:2000": false,
+	} {
+		t.Run(setting, func(t *testing.T) {
+			t.Setenv("AWS_XRAY_DAEMON_ADDRESS", setting)
+			began := time.Now()
+			tracer, err := tracing.New()
+			if (err == nil) != ok {
+				t.Errorf("got %v", err)
+			}
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("took %v", took)
+			}
+			wantWorks(t, tracer)
+		})
+	}
+}
+
+// wantWorks has a traced invocation and a call of AWS go through the tracer.
+func wantWorks(t *testing.T, tracer tracing.Tracer) {
+	t.Helper()
+	cfg := aws.Config{}
+	tracer.Instrument(&cfg)
+	handle := tracing.Handler(tracer, "verify", func(_ context.Context, event string) (string, error) {
+		return "answer to " + event, nil
+	})
+	//lint:ignore SA1029 aws-lambda-go's own key
+	ctx := context.WithValue(t.Context(), "x-amzn-trace-id", "Root="+traceID+";Parent="+parentID+";Sampled=1")
+	if answer, err := handle(ctx, "event"); answer != "answer to event" || err != nil {
+		t.Errorf("answered %q, %v", answer, err)
 	}
 }

@@ -275,6 +275,7 @@ func TestOfConfiguration(t *testing.T) {
 	for name, prepare := range map[string]func(*versions){
 		"empty": func(*versions) {},
 		"copy":  func(v *versions) { v.rings[version] = v.rings["first"] },
+		"short": func(v *versions) { v.rings["first"] = token.Ring{Current: "9 bytes !"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newVersions(t)
@@ -283,7 +284,7 @@ func TestOfConfiguration(t *testing.T) {
 			if _, err := r.Handle(t.Context(), rotation.Event{Step: "testSecret", SecretID: secretID, Version: version}); err != nil {
 				t.Error(err)
 			}
-			v.rings["first"] = token.Ring{Current: "short"}
+			v.rings["first"] = token.Ring{}
 			if _, err := r.Handle(t.Context(), rotation.Event{Step: "testSecret", SecretID: secretID, Version: version}); err == nil {
 				t.Error("a ring that cannot sign passes")
 			}

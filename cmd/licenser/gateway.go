@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -31,6 +30,8 @@ type gateway struct {
 type lambdaFunction struct {
 	router    api.Router
 	principal string
+	guard     *guard // of the routes that are not public; nil lets everything pass
+	bodies    *bodies
 }
 
 // The limits of API Gateway
@@ -43,8 +44,13 @@ const (
 func newGateway(functions ...lambdaFunction) gateway {
 	g := gateway{http.NewServeMux(), &sync.WaitGroup{}}
 	for _, f := range functions {
+		f.bodies = newBodies(f.router.MaxBody)
 		for route := range f.router.Routes {
-			g.mux.HandleFunc(route, f.serve(route))
+			handler := f.serve(route)
+			if f.guard != nil && !publicRoutes[route] {
+				handler = f.guard.protect(handler)
+			}
+			g.mux.HandleFunc(route, handler)
 		}
 	}
 	return g
@@ -71,16 +77,12 @@ func (f lambdaFunction) serve(route string) http.HandlerFunc {
 	_, resource, _ := strings.Cut(route, " ")
 	names := pathParameterNames(resource)
 	return func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
-		var tooLarge *http.MaxBytesError
-		switch {
-		case errors.As(err, &tooLarge):
-			gatewayResponse(w, requestTooLarge)
-			return
-		case err != nil:
-			gatewayResponse(w, badRequest)
+		body, done, err := f.bodies.read(r.Body, r.ContentLength)
+		if err != nil {
+			refuseBody(w, err)
 			return
 		}
+		defer done()
 		event := newEvent(r, resource, body)
 		event.PathParameters = map[string]string{}
 		for _, name := range names {
@@ -110,7 +112,7 @@ func pathParameterNames(resource string) []string {
 	return names
 }
 
-func newEvent(r *http.Request, resource string, body []byte) events.APIGatewayProxyRequest {
+func newEvent(r *http.Request, resource, body string) events.APIGatewayProxyRequest {
 	sourceIP, _, _ := net.SplitHostPort(r.RemoteAddr)
 	query := r.URL.Query()
 	event := events.APIGatewayProxyRequest{
@@ -121,7 +123,7 @@ func newEvent(r *http.Request, resource string, body []byte) events.APIGatewayPr
 		Headers:                         lastOfEach(r.Header),
 		MultiValueQueryStringParameters: query,
 		QueryStringParameters:           lastOfEach(query),
-		Body:                            string(body),
+		Body:                            body,
 		RequestContext: events.APIGatewayProxyRequestContext{
 			RequestID:    uuid.NewString(),
 			Stage:        "local",
@@ -132,8 +134,8 @@ func newEvent(r *http.Request, resource string, body []byte) events.APIGatewayPr
 			Identity:     events.APIGatewayRequestIdentity{SourceIP: sourceIP, UserAgent: r.UserAgent()},
 		},
 	}
-	if !utf8.Valid(body) { // an event is JSON and cannot hold other bytes
-		event.Body, event.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), true
+	if !utf8.ValidString(body) { // an event is JSON and cannot hold other bytes
+		event.Body, event.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(body)), true
 	}
 	return event
 }

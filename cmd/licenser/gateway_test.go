@@ -132,8 +132,9 @@ func newTestGateway(t *testing.T, principal string) *httptest.Server {
 		})
 	}
 	router := api.Router{
-		Routes: api.Routes{"POST /things/{licenseid}": echo},
-		Log:    telemetry.NewLogger(io.Discard),
+		Routes:  api.Routes{"POST /things/{licenseid}": echo},
+		MaxBody: maxPayload,
+		Log:     telemetry.NewLogger(io.Discard),
 	}
 	server := httptest.NewServer(newGateway(lambdaFunction{router: router, principal: principal}))
 	t.Cleanup(server.Close)

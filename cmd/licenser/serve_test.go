@@ -330,7 +330,7 @@ func TestStopWithASlowClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	if _, err := io.WriteString(connection, "POST /licenses HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+	if _, err := io.WriteString(connection, "POST /licenses HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"); err != nil {
 		t.Fatal(err)
 	}
 	s.issue() // the server is at work, so the request before is too
@@ -367,6 +367,7 @@ func TestRefusesToStart(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	good := writeToken(t, testToken, 0o640)
 	damaged := t.TempDir()
 	if err := os.WriteFile(filepath.Join(damaged, "licenser.db"), []byte(strings.Repeat("noise", 10000)), 0o600); err != nil {
 		t.Fatal(err)
@@ -380,6 +381,17 @@ func TestRefusesToStart(t *testing.T) {
 		"folder is a file":  {[]string{"--listen", "127.0.0.1:0", "--data", file}, "data folder"},
 		"data file damaged": {[]string{"--listen", "127.0.0.1:0", "--data", damaged}, "licenser.db is damaged"},
 		"lifetime of 0":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--token-lifetime-days", "0"}, "from 1 to 3650"},
+		"open to others":    {[]string{"--listen", "0.0.0.0:0", "--data", t.TempDir()}, "--vendor-token-file"},
+		"open, all of them": {[]string{"--listen", ":0", "--data", t.TempDir()}, "--vendor-token-file"},
+		"proxy, no token":   {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--host", "licenses.example.com"}, "--vendor-token-file"},
+		"host is a URL":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", good, "--host", "https://example.com"}, "--host"},
+		"host with a port":  {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", good, "--host", "example.com:443"}, "without a port"},
+		"token file empty":  {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", ""}, "--vendor-token-file"},
+		"no token file":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", filepath.Join(t.TempDir(), "none")}, "no such file"},
+		"token for all":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", writeToken(t, testToken, 0o644)}, "chmod o="},
+		"token too short":   {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", writeToken(t, testToken[:31], 0o600)}, "32 to 1024"},
+		"token too long":    {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", writeToken(t, strings.Repeat("a", 1025), 0o600)}, "32 to 1024"},
+		"two tokens":        {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", writeToken(t, testToken+"\n"+testToken, 0o600)}, "one line"},
 		"lifetime too long": {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--token-lifetime-days", "200000"}, "from 1 to 3650"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -390,7 +402,7 @@ func TestRefusesToStart(t *testing.T) {
 			command.Stderr = &stderr
 			err := command.Run()
 			lines := strings.Count(strings.TrimSpace(stderr.String()), "\n") + 1
-			if err == nil || ctx.Err() != nil || lines != 1 || !strings.Contains(stderr.String(), test.want) {
+			if err == nil || ctx.Err() != nil || lines != 1 || !strings.Contains(stderr.String(), test.want) || strings.Contains(stderr.String(), testToken[:31]) {
 				t.Errorf("%v: %s", err, stderr.String())
 			}
 		})

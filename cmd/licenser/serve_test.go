@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -224,12 +225,28 @@ func TestTheLine(t *testing.T) {
 
 // TestWelcome: the commands that the program prints do what they say, as printed.
 func TestWelcome(t *testing.T) {
+	t.Run("open", func(t *testing.T) { testWelcome(t) })
+	t.Run("with a token", func(t *testing.T) { testWelcome(t, "--vendor-token-file", writeToken(t, testToken, 0o600)) })
+}
+
+// TestReachable: what is printed of a server on all addresses is one that clients can use.
+func TestReachable(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:3000": "127.0.0.1:3000", "0.0.0.0:3000": "127.0.0.1:3000", "[::]:3000": "[::1]:3000", "192.0.2.1:3000": "192.0.2.1:3000",
+	} {
+		if got := reachable(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address))); got != want {
+			t.Errorf("%s is printed as %s", address, got)
+		}
+	}
+}
+
+func testWelcome(t *testing.T, options ...string) {
 	for _, tool := range []string{"sh", "curl", "sed", "tee"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip(err)
 		}
 	}
-	s := start(t, filepath.Join(t.TempDir(), "data"))
+	s := start(t, filepath.Join(t.TempDir(), "data"), options...)
 	// curl leaves the status and the headers in a file, for openapi.yaml; what it prints stays as it is.
 	curlHome := t.TempDir()
 	head := filepath.Join(curlHome, "head")

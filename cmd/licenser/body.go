@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// bodies reads the bodies of the requests to one function, and bounds what they take of memory together. Products cannot take what is
-// the vendor's, because each function has its own.
+// bodies reads the bodies of the requests to one function, and bounds what they take of memory together. Products
+// cannot take what is the vendor's, because each function has its own.
 type bodies struct {
 	limit int          // bytes that the function reads of a body
 	free  atomic.Int64 // bytes that may still be taken
@@ -33,8 +33,8 @@ var (
 	errBodiesTaken     = errors.New("other bodies take all memory that there is for them")
 )
 
-// read returns the body, or the limit and one byte of a longer one: the function then refuses it as it would the whole, which on AWS
-// it gets. Done gives the memory free again, when the function no longer has it.
+// read returns the body, or the limit and one byte of a longer one: the function then refuses it as it would the whole,
+// which on AWS it gets. Done gives the memory free again, when the function no longer has it.
 func (b *bodies) read(body io.Reader, length int64) (read string, done func(), err error) {
 	wanted := int64(b.limit) + 1
 	done = func() {}

@@ -113,8 +113,8 @@ func TestTooLongForTheFunction(t *testing.T) {
 	}
 }
 
-// TestBodiesInFlight: when long bodies take all memory that there is for them, the next one is turned away at once, and small ones go
-// on.
+// TestBodiesInFlight: when long bodies take all memory that there is for them, the next one is turned away at once, and
+// small ones go on.
 func TestBodiesInFlight(t *testing.T) {
 	const limit = 1 << 20
 	entered, leave := make(chan struct{}, 100), make(chan struct{})

@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// guard refuses what must not reach the functions: requests under a foreign name, what other web pages send to the vendor's
-// routes, and callers of these without the vendor's token.
+// guard refuses what must not reach the functions: requests under a foreign name, what other web pages send to the
+// vendor's routes, and callers of these without the vendor's token.
 type guard struct {
 	names       map[string]bool    // hosts that requests may name, beside this machine's own; lower case
 	token       *[sha256.Size]byte // digest of the vendor's token; nil: the vendor's routes need none
@@ -31,8 +31,9 @@ var publicRoutes = map[string]bool{
 	"GET /audit/checkpoint-key":  true,
 }
 
-// newGuard returns the guard of a server that listens on address, which --listen gave as listen. It returns an error where other
-// machines could issue licenses: where they reach the address, or a proxy that hosts names, and there is no token.
+// newGuard returns the guard of a server that listens on address, which --listen gave as listen. It returns an error
+// where other machines could issue licenses: where they reach the address, or a proxy that hosts names, and there is no
+// token.
 func newGuard(listen string, address net.Addr, hosts []string, token string, log *slog.Logger) (*guard, error) {
 	g := &guard{names: map[string]bool{}, crossOrigin: http.NewCrossOriginProtection(), log: log}
 	if token != "" {
@@ -87,8 +88,8 @@ func hostName(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// checkName lets only requests pass that are for a name of this server. A web page can give its own name the address of this
-// machine (DNS rebinding), and is then of the same origin as the server for the browser; only the Host tells.
+// checkName lets only requests pass that are for a name of this server. A web page can give its own name the address of
+// this machine (DNS rebinding), and is then of the same origin as the server for the browser; only the Host tells.
 func (g *guard) checkName(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !g.isOurs(r) {
@@ -100,8 +101,8 @@ func (g *guard) checkName(next http.Handler) http.Handler {
 	})
 }
 
-// isOurs reports whether the Host is a name of this server. Port forwarding changes ports, so any will do. Nobody but this
-// machine can have the address of the connection itself.
+// isOurs reports whether the Host is a name of this server. Port forwarding changes ports, so any will do. Nobody but
+// this machine can have the address of the connection itself.
 func (g *guard) isOurs(r *http.Request) bool {
 	name := hostName(r.Host)
 	if name == "localhost" || g.names[name] {
@@ -134,8 +135,8 @@ func (g *guard) protect(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// isOfAnotherPage reports whether a browser says that a page of another origin sent the request. CrossOriginProtection lets safe
-// methods pass; here they are held to the same, because a page learns of a GET at least whether it succeeded.
+// isOfAnotherPage reports whether a browser says that a page of another origin sent the request. CrossOriginProtection
+// lets safe methods pass; here they are held to the same, because a page learns of a GET at least whether it succeeded.
 func (g *guard) isOfAnotherPage(r *http.Request) bool {
 	unsafe := *r
 	unsafe.Method = http.MethodPost
@@ -164,8 +165,8 @@ func (g *guard) checkToken(authorization []string) error {
 	return nil
 }
 
-// refuse writes a body that serves both kinds of callers, as gatewayResponse does, and says what to do. Nothing of the request is
-// in it.
+// refuse writes a body that serves both kinds of callers, as gatewayResponse does, and says what to do. Nothing of the
+// request is in it.
 func (g *guard) refuse(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
 	g.log.WarnContext(r.Context(), "refused", "code", code, "method", r.Method, "host", r.Host, "origin", r.Header.Get("Origin"),
 		"remote", r.RemoteAddr, "reason", detail)

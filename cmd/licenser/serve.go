@@ -105,8 +105,8 @@ func (c serveCommand) Run(ctx context.Context) error {
 	return errors.Join(err, folder.Close())
 }
 
-// principal returns who the audit trail says has made a change. A token tells that its holder was it, and not whose user this
-// process runs as.
+// principal returns who the audit trail says has made a change. With a token that is whoever holds it, not the user
+// that this process runs as.
 func (c serveCommand) principal() (string, error) {
 	if c.VendorTokenFile != "" {
 		return "vendor-token", nil

@@ -18,7 +18,8 @@ const (
 	maxVendorToken = 1024
 )
 
-// readVendorToken reads the bearer token of the vendor's routes from the only line of a file. Its errors tell nothing of the token.
+// readVendorToken reads the bearer token of the vendor's routes from the only line of a file. Its errors tell nothing
+// of the token.
 func readVendorToken(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {

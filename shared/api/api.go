@@ -29,7 +29,7 @@ type Routes map[string]Handler
 type Router struct {
 	Function string // its name, for log and metrics
 	Routes   Routes
-	MaxBody  int                      // of what its routes read, in bytes; what hands it longer ones may cut them one byte above
+	MaxBody  int                      // bytes that its routes read; longer bodies may come cut to one more
 	Fallback Handler                  // answers what no route does
 	Failure  func(err error) Failure  // says what an error means to the caller
 	Render   func(f Failure) Response // writes that down

@@ -22,11 +22,14 @@ import (
 // vendorAPI is how commands name the vendor's API.
 type vendorAPI struct {
 	API string `help:"URL of the API, as the stack's output ApiUrl says. Requests to another machine are signed with the AWS credentials of this environment." env:"LICENSER_API" default:"http://127.0.0.1:3000" placeholder:"URL"`
+
+	APITokenFile string `name:"api-token-file" help:"File with the token that a server of its own (licenser serve --vendor-token-file) wants; requests then carry it instead of an AWS signature." env:"LICENSER_API_TOKEN_FILE" type:"path"`
 }
 
 // client calls the vendor's API.
 type client struct {
 	base   string
+	token  string      // bearer token of the vendor; empty: requests carry none
 	config *aws.Config // nil: requests are not signed
 }
 
@@ -36,7 +39,17 @@ func (a vendorAPI) client(ctx context.Context) (client, error) {
 		return client{}, fmt.Errorf("--api %q is not an http or https URL", a.API)
 	}
 	c := client{base: strings.TrimSuffix(a.API, "/")}
-	if ip := net.ParseIP(base.Hostname()); base.Hostname() == "localhost" || ip.IsLoopback() {
+	isLocal := base.Hostname() == "localhost" || net.ParseIP(base.Hostname()).IsLoopback()
+	if a.APITokenFile != "" {
+		if base.Scheme != "https" && !isLocal {
+			return client{}, fmt.Errorf("--api %s: the token of --api-token-file goes to another machine over https only; anyone on the way could read it", a.API)
+		}
+		if c.token, err = readVendorToken(a.APITokenFile); err != nil {
+			return client{}, fmt.Errorf("--api-token-file: %w", err)
+		}
+		return c, nil
+	}
+	if isLocal {
 		return c, nil
 	}
 	cfg, err := config.LoadDefaultConfig(ctx)
@@ -47,21 +60,22 @@ func (a vendorAPI) client(ctx context.Context) (client, error) {
 	return c, err
 }
 
-// requestTimeout is API Gateway's limit of 29 seconds, and the way.
-const requestTimeout = 35 * time.Second
+// apiTimeout is API Gateway's limit of 29 seconds, and the way.
+const apiTimeout = 35 * time.Second
 
 // get reads the JSON of a path below the API's URL into answer, or a text as it is into a *string.
 func (c client) get(ctx context.Context, path string, query url.Values, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path+"?"+query.Encode(), nil)
 	if err != nil {
 		return err
 	}
-	if err := c.sign(ctx, request); err != nil {
+	if err := c.authorize(ctx, request); err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	follower := http.Client{CheckRedirect: stayOnHost}
+	response, err := follower.Do(request)
 	if err != nil {
 		return err
 	}
@@ -83,8 +97,24 @@ func (c client) get(ctx context.Context, path string, query url.Values, answer a
 	return nil
 }
 
-// sign adds an AWS signature of version 4, as API Gateway wants it of the vendor.
-func (c client) sign(ctx context.Context, request *http.Request) error {
+// stayOnHost lets redirects lead nowhere else: credentials are for the host that --api names.
+func stayOnHost(next *http.Request, earlier []*http.Request) error {
+	first := earlier[0].URL
+	switch {
+	case next.URL.Scheme != first.Scheme || next.URL.Host != first.Host:
+		return fmt.Errorf("the server redirects to %s://%s, which gets no credentials; if it is the right one, name it with --api", next.URL.Scheme, next.URL.Host)
+	case len(earlier) >= 10:
+		return errors.New("the server redirects without end")
+	}
+	return nil
+}
+
+// authorize adds the vendor's token or else, as API Gateway wants it of the vendor, an AWS signature of version 4.
+func (c client) authorize(ctx context.Context, request *http.Request) error {
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+		return nil
+	}
 	if c.config == nil {
 		return nil
 	}

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +32,8 @@ type gateway struct {
 type lambdaFunction struct {
 	router    api.Router
 	principal string
+	guard     *guard // of the routes that are not public; nil lets everything pass
+	bodies    *bodies
 }
 
 // The limits of API Gateway
@@ -44,8 +46,13 @@ const (
 func newGateway(functions ...lambdaFunction) gateway {
 	g := gateway{http.NewServeMux(), &sync.WaitGroup{}}
 	for _, f := range functions {
+		f.bodies = newBodies(f.router.MaxBody)
 		for route := range f.router.Routes {
-			g.mux.HandleFunc(route, f.serve(route))
+			handler := f.serve(route)
+			if f.guard != nil && !slices.Contains(f.router.Public, route) {
+				handler = f.guard.protect(handler)
+			}
+			g.mux.HandleFunc(route, handler)
 		}
 		g.handlePreflights(f)
 	}
@@ -89,16 +96,12 @@ func (f lambdaFunction) serve(route string) http.HandlerFunc {
 			gatewayResponse(w, badRequest)
 			return
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
-		var tooLarge *http.MaxBytesError
-		switch {
-		case errors.As(err, &tooLarge):
-			gatewayResponse(w, requestTooLarge)
-			return
-		case err != nil:
-			gatewayResponse(w, badRequest)
+		body, done, err := f.bodies.read(r.Body, r.ContentLength)
+		if err != nil {
+			refuseBody(w, err)
 			return
 		}
+		defer done()
 		event := newEvent(r, resource, body)
 		event.PathParameters = map[string]string{}
 		for _, name := range names {
@@ -128,7 +131,7 @@ func pathParameterNames(resource string) []string {
 	return names
 }
 
-func newEvent(r *http.Request, resource string, body []byte) events.APIGatewayProxyRequest {
+func newEvent(r *http.Request, resource, body string) events.APIGatewayProxyRequest {
 	sourceIP, _, _ := net.SplitHostPort(r.RemoteAddr)
 	query := r.URL.Query()
 	event := events.APIGatewayProxyRequest{
@@ -139,7 +142,7 @@ func newEvent(r *http.Request, resource string, body []byte) events.APIGatewayPr
 		Headers:                         lastOfEach(r.Header),
 		MultiValueQueryStringParameters: query,
 		QueryStringParameters:           lastOfEach(query),
-		Body:                            string(body),
+		Body:                            body,
 		RequestContext: events.APIGatewayProxyRequestContext{
 			RequestID:    uuid.NewString(),
 			Stage:        "local",
@@ -150,8 +153,8 @@ func newEvent(r *http.Request, resource string, body []byte) events.APIGatewayPr
 			Identity:     events.APIGatewayRequestIdentity{SourceIP: sourceIP, UserAgent: r.UserAgent()},
 		},
 	}
-	if !utf8.Valid(body) { // an event is JSON and cannot hold other bytes
-		event.Body, event.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), true
+	if !utf8.ValidString(body) { // an event is JSON and cannot hold other bytes
+		event.Body, event.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(body)), true
 	}
 	return event
 }

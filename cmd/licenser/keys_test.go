@@ -56,7 +56,7 @@ func TestKeys(t *testing.T) {
 		t.Errorf("printed\n%s", &out)
 	}
 
-	affected := affectedKeysCommand{KeyID: leaked.Current.KeyID(), LicenseKeys: true, vendorAPI: vendorAPI{server.URL}, ringPlace: place}
+	affected := affectedKeysCommand{KeyID: leaked.Current.KeyID(), LicenseKeys: true, vendorAPI: vendorAPI{API: server.URL}, ringPlace: place}
 	if err := affected.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "still signs") || strings.Contains(out.String(), oldKey) {
 		t.Errorf("keys of the secret that leaked, before another one signs: %v", err)
 	}
@@ -176,7 +176,7 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 		if got := verify(); got != step.status {
 			t.Errorf("%s: the old key is answered %d, want %d", step.name, got, step.status)
 		}
-		affected := affectedKeysCommand{KeyID: short.KeyID(), vendorAPI: vendorAPI{server.URL}, ringPlace: place}
+		affected := affectedKeysCommand{KeyID: short.KeyID(), vendorAPI: vendorAPI{API: server.URL}, ringPlace: place}
 		if printed := run(affected); !strings.Contains(printed, l.ID) {
 			t.Errorf("%s: affected prints\n%s", step.name, printed)
 		}
@@ -220,10 +220,10 @@ func TestKeysRefused(t *testing.T) {
 			return retireKeyCommand{KeyID: before.Current.KeyID(), From: "soon", ringPlace: place}.Run(t.Context())
 		},
 		"licenses of an unknown secret": func(t *testing.T) error {
-			return affectedKeysCommand{KeyID: "x", vendorAPI: vendorAPI{"http://127.0.0.1:1"}, ringPlace: place}.Run(t.Context())
+			return affectedKeysCommand{KeyID: "x", vendorAPI: vendorAPI{API: "http://127.0.0.1:1"}, ringPlace: place}.Run(t.Context())
 		},
 		"no API": func(t *testing.T) error {
-			return affectedKeysCommand{KeyID: before.Current.KeyID(), vendorAPI: vendorAPI{"localhost"}, ringPlace: place}.Run(t.Context())
+			return affectedKeysCommand{KeyID: before.Current.KeyID(), vendorAPI: vendorAPI{API: "localhost"}, ringPlace: place}.Run(t.Context())
 		},
 		"another folder": func(t *testing.T) error {
 			return rotateKeysCommand{ringPlace: ringPlace{Data: t.TempDir(), out: io.Discard}}.Run(t.Context())
@@ -384,18 +384,18 @@ func TestRotateOnAWS(t *testing.T) {
 // TestRequestsAreSigned: a request to another machine carries a signature for API Gateway.
 func TestRequestsAreSigned(t *testing.T) {
 	setAWS(t, "http://127.0.0.1:1")
-	c, err := vendorAPI{"https://api.example.com/prod/"}.client(t.Context())
+	c, err := vendorAPI{API: "https://api.example.com/prod/"}.client(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	request := httptest.NewRequest(http.MethodGet, c.base+"/licenses?cursor=a%2Bb&limit=100", nil)
-	if err := c.sign(t.Context(), request); err != nil {
+	if err := c.authorize(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
 	if got := request.Header.Get("Authorization"); !strings.Contains(got, "/eu-west-1/execute-api/aws4_request") || request.URL.Path != "/prod/licenses" {
 		t.Errorf("signed %s with %q", request.URL, got)
 	}
-	local, err := vendorAPI{"http://127.0.0.1:3000"}.client(t.Context())
+	local, err := vendorAPI{API: "http://127.0.0.1:3000"}.client(t.Context())
 	if err != nil || local.config != nil {
 		t.Errorf("the local server wants no signature, %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"text/template"
 	"time"
@@ -27,15 +28,19 @@ import (
 
 // serveCommand runs the very handlers that Lambda runs, on the data in one folder.
 type serveCommand struct {
-	Listen            string `help:"Address and port to listen on. There is no authorization: whoever reaches it can issue licenses." default:"127.0.0.1:3000"`
+	Listen            string `help:"Address and port to listen on. One that other machines reach needs --vendor-token-file." default:"127.0.0.1:3000"`
 	Data              string `help:"Folder for the data and the keys; made where it does not exist." default:".licenser" type:"path"`
 	Issuer            string `help:"The claim iss of license keys and tokens." env:"LICENSER_ISSUER" default:"Open Licenser"`
 	TokenLifetimeDays int    `help:"Days for which an authorization token is valid." env:"TOKEN_LIFETIME_DAYS" default:"90"`
 	TokenReuseDays    string `help:"Days after its signing for which a token is given again, as long as it would say the same; 0 turns that off. A tenth of the lifetime unless set." env:"TOKEN_REUSE_DAYS"`
 
+	VendorTokenFile string   `help:"File with the bearer token that the vendor's routes then want of every request. Without it whoever reaches them can issue licenses." type:"path"`
+	Host            []string `help:"A name, besides this machine's own, under which requests may come, as that of a proxy; can be repeated. It needs --vendor-token-file." placeholder:"NAME"`
+
 	CheckpointInterval time.Duration `help:"How often a checkpoint over the audit trail is made." default:"1h"`
 
 	reuse    time.Duration
+	guard    *guard
 	out, log io.Writer // standard output and standard error, unless a test sets them
 }
 
@@ -54,21 +59,30 @@ func (c serveCommand) Run(ctx context.Context) error {
 	if c.out == nil {
 		c.out, c.log = os.Stdout, os.Stderr
 	}
+	var vendorToken string
+	if c.VendorTokenFile != "" {
+		if vendorToken, err = readVendorToken(c.VendorTokenFile); err != nil {
+			return fmt.Errorf("--vendor-token-file: %w", err)
+		}
+	}
+	log := telemetry.NewConsoleLogger(c.log)
 	collectLessOften()
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (choose another address with --listen): %w", c.Listen, err)
 	}
 	defer listener.Close()
+	if c.guard, err = newGuard(c.Listen, listener.Addr(), c.Host, vendorToken, log); err != nil {
+		return err
+	}
 	folder, err := embedded.Open(c.Data)
 	if err != nil {
 		return err
 	}
-	principal, err := user.Current()
+	principal, err := c.principal()
 	if err != nil {
-		return errors.Join(fmt.Errorf("name of the user: %w", err), folder.Close())
+		return errors.Join(err, folder.Close())
 	}
-	log := telemetry.NewConsoleLogger(c.log)
 	slog.SetDefault(log)
 	checkpoints, err := openCheckpoints(folder, c.Data, c.CheckpointInterval, log)
 	if err != nil {
@@ -83,12 +97,25 @@ func (c serveCommand) Run(ctx context.Context) error {
 	stream := c.stream(folder, log)
 	streaming.Go(func() { stream.run(streamContext) })
 	streaming.Go(func() { checkpoints.run(streamContext) })
-	gateway := c.gateway(folder, checkpoints, lifetime, principal.Username, log)
-	err = serveHTTP(ctx, listener, gateway)
+	gateway := c.gateway(folder, checkpoints, lifetime, principal, log)
+	err = serveHTTP(ctx, listener, c.guard.checkName(gateway))
 	gateway.inFlight.Wait()
 	stopStream()
 	streaming.Wait()
 	return errors.Join(err, folder.Close())
+}
+
+// principal returns who the audit trail says has made a change. With a token that is whoever holds it, not the user
+// that this process runs as.
+func (c serveCommand) principal() (string, error) {
+	if c.VendorTokenFile != "" {
+		return "vendor-token", nil
+	}
+	current, err := user.Current()
+	if err != nil {
+		return "", fmt.Errorf("name of the user: %w", err)
+	}
+	return current.Username, nil
 }
 
 func (c serveCommand) gateway(folder *embedded.Folder, checkpoints checkpoints, lifetime time.Duration, principal string, log *slog.Logger) gateway {
@@ -122,7 +149,7 @@ func (c serveCommand) gateway(folder *embedded.Folder, checkpoints checkpoints, 
 	}
 	return newGateway(
 		lambdaFunction{router: verifier.Router()},
-		lambdaFunction{router: issuer.Router(), principal: principal},
+		lambdaFunction{router: issuer.Router(), principal: principal, guard: c.guard},
 	)
 }
 
@@ -142,8 +169,28 @@ func collectLessOften() {
 // shutdownTimeout bounds how long a stop waits for requests that have begun.
 const shutdownTimeout = 10 * time.Second
 
+// What a client may take, so that none that sends or reads too slowly is held for ever.
+const (
+	headerTimeout  = 10 * time.Second
+	requestTimeout = time.Minute // for the whole request
+	answerTimeout  = time.Minute // for reading the answer
+	idleTimeout    = 2 * time.Minute
+	maxHeader      = 32 << 10 // bytes; API Gateway takes 10 KB
+)
+
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      requestTimeout + integrationTimeout + answerTimeout, // counts from the end of the header
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+	}
+}
+
 func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+	server := newServer(handler)
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
@@ -167,13 +214,13 @@ Its data lies in {{.Folder}}
 Stop it with Ctrl-C. To try it, paste into another terminal:
 
 Issue a license:
-  curl -s {{.URL}}/licenses -d '{"customername":"Example Ltd","expirationdate":"{{.Expiration}}","services":[{"serviceName":"Reports","serviceValue":"reports"}],"appurls":[{"URL":"https://app.example.com"}]}' | tee '{{.Folder}}/example.json'
+  curl -s {{.URL}}/licenses{{.Authorization}} -d '{"customername":"Example Ltd","expirationdate":"{{.Expiration}}","services":[{"serviceName":"Reports","serviceValue":"reports"}],"appurls":[{"URL":"https://app.example.com"}]}' | tee '{{.Folder}}/example.json'
 
 Verify it, as a product does:
   curl -s {{.URL}}/verify-license -d "{\"licensekey\":\"$(sed 's/.*"licensekey":"\([^"]*\)".*/\1/' '{{.Folder}}/example.json')\"}"
 
 Revoke it:
-  curl -s {{.URL}}/licenses/$(sed 's/.*"licenseid":"\([^"]*\)".*/\1/' '{{.Folder}}/example.json')/revoke -d '{"reason":"contract ended"}'
+  curl -s {{.URL}}/licenses/$(sed 's/.*"licenseid":"\([^"]*\)".*/\1/' '{{.Folder}}/example.json')/revoke{{.Authorization}} -d '{"reason":"contract ended"}'
 
 `))
 
@@ -182,9 +229,27 @@ func (c serveCommand) printWelcome(address net.Addr) error {
 	if err != nil {
 		return err
 	}
+	authorization := ""
+	if c.VendorTokenFile != "" {
+		authorization = fmt.Sprintf(` -H "Authorization: Bearer $(cat '%s')"`, c.VendorTokenFile)
+	}
 	return welcome.Execute(c.out, map[string]string{
-		"URL":        "http://" + address.String(),
-		"Folder":     folder,
-		"Expiration": time.Now().AddDate(1, 0, 0).Format(time.DateOnly),
+		"URL":           "http://" + reachable(address),
+		"Folder":        folder,
+		"Authorization": authorization,
+		"Expiration":    time.Now().AddDate(1, 0, 0).Format(time.DateOnly),
 	})
+}
+
+// reachable returns an address for this machine's own clients of a server that may listen on all of its addresses.
+func reachable(address net.Addr) string {
+	tcp, isTCP := address.(*net.TCPAddr)
+	switch {
+	case !isTCP || !tcp.IP.IsUnspecified():
+		return address.String()
+	case tcp.IP.To4() != nil:
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	default:
+		return net.JoinHostPort("::1", strconv.Itoa(tcp.Port))
+	}
 }

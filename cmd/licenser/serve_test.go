@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -224,12 +225,28 @@ func TestTheLine(t *testing.T) {
 
 // TestWelcome: the commands that the program prints do what they say, as printed.
 func TestWelcome(t *testing.T) {
+	t.Run("open", func(t *testing.T) { testWelcome(t) })
+	t.Run("with a token", func(t *testing.T) { testWelcome(t, "--vendor-token-file", writeToken(t, testToken, 0o600)) })
+}
+
+// TestReachable: what is printed of a server on all addresses is one that clients can use.
+func TestReachable(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:3000": "127.0.0.1:3000", "0.0.0.0:3000": "127.0.0.1:3000", "[::]:3000": "[::1]:3000", "192.0.2.1:3000": "192.0.2.1:3000",
+	} {
+		if got := reachable(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address))); got != want {
+			t.Errorf("%s is printed as %s", address, got)
+		}
+	}
+}
+
+func testWelcome(t *testing.T, options ...string) {
 	for _, tool := range []string{"sh", "curl", "sed", "tee"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip(err)
 		}
 	}
-	s := start(t, filepath.Join(t.TempDir(), "data"))
+	s := start(t, filepath.Join(t.TempDir(), "data"), options...)
 	// curl leaves the status and the headers in a file, for openapi.yaml; what it prints stays as it is.
 	curlHome := t.TempDir()
 	head := filepath.Join(curlHome, "head")
@@ -330,7 +347,7 @@ func TestStopWithASlowClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	if _, err := io.WriteString(connection, "POST /licenses HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+	if _, err := io.WriteString(connection, "POST /licenses HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"); err != nil {
 		t.Fatal(err)
 	}
 	s.issue() // the server is at work, so the request before is too
@@ -367,6 +384,7 @@ func TestRefusesToStart(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	good := writeToken(t, testToken, 0o640)
 	damaged := t.TempDir()
 	if err := os.WriteFile(filepath.Join(damaged, "licenser.db"), []byte(strings.Repeat("noise", 10000)), 0o600); err != nil {
 		t.Fatal(err)
@@ -380,6 +398,17 @@ func TestRefusesToStart(t *testing.T) {
 		"folder is a file":  {[]string{"--listen", "127.0.0.1:0", "--data", file}, "data folder"},
 		"data file damaged": {[]string{"--listen", "127.0.0.1:0", "--data", damaged}, "licenser.db is damaged"},
 		"lifetime of 0":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--token-lifetime-days", "0"}, "from 1 to 3650"},
+		"open to others":    {[]string{"--listen", "0.0.0.0:0", "--data", t.TempDir()}, "--vendor-token-file"},
+		"open, all of them": {[]string{"--listen", ":0", "--data", t.TempDir()}, "--vendor-token-file"},
+		"proxy, no token":   {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--host", "licenses.example.com"}, "--vendor-token-file"},
+		"host is a URL":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", good, "--host", "https://example.com"}, "--host"},
+		"host with a port":  {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", good, "--host", "example.com:443"}, "without a port"},
+		"token file empty":  {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", ""}, "--vendor-token-file"},
+		"no token file":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", filepath.Join(t.TempDir(), "none")}, "no such file"},
+		"token for all":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", writeToken(t, testToken, 0o644)}, "chmod o="},
+		"token too short":   {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", writeToken(t, testToken[:31], 0o600)}, "32 to 1024"},
+		"token too long":    {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", writeToken(t, strings.Repeat("a", 1025), 0o600)}, "32 to 1024"},
+		"two tokens":        {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", writeToken(t, testToken+"\n"+testToken, 0o600)}, "one line"},
 		"lifetime too long": {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--token-lifetime-days", "200000"}, "from 1 to 3650"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -390,7 +419,7 @@ func TestRefusesToStart(t *testing.T) {
 			command.Stderr = &stderr
 			err := command.Run()
 			lines := strings.Count(strings.TrimSpace(stderr.String()), "\n") + 1
-			if err == nil || ctx.Err() != nil || lines != 1 || !strings.Contains(stderr.String(), test.want) {
+			if err == nil || ctx.Err() != nil || lines != 1 || !strings.Contains(stderr.String(), test.want) || strings.Contains(stderr.String(), testToken[:31]) {
 				t.Errorf("%v: %s", err, stderr.String())
 			}
 		})

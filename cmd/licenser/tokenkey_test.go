@@ -53,7 +53,7 @@ func TestTokenKey(t *testing.T) {
 	var out bytes.Buffer
 	place := tokenKeyPlace{Data: s.serve.Data, out: &out, now: func() time.Time { return time.Now().Add(later) }}
 	retire := func() error {
-		return retireTokenKeyCommand{TokenLifetimeDays: 90, vendorAPI: vendorAPI{s.URL}, tokenKeyPlace: place}.Run(t.Context())
+		return retireTokenKeyCommand{TokenLifetimeDays: 90, vendorAPI: vendorAPI{API: s.URL}, tokenKeyPlace: place}.Run(t.Context())
 	}
 	promote := promoteTokenKeyCommand{Lead: token.DefaultLead, tokenKeyPlace: place}
 	wantKids := func(want ...string) {
@@ -90,7 +90,7 @@ func TestTokenKey(t *testing.T) {
 	later = 30 * 24 * time.Hour
 	wantPins := func(since time.Duration, want ...string) {
 		t.Helper()
-		api, err := vendorAPI{s.URL}.client(t.Context())
+		api, err := vendorAPI{API: s.URL}.client(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

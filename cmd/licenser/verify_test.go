@@ -97,7 +97,7 @@ func (s *auditedServer) record(t *testing.T) {
 func (s *auditedServer) verify(t *testing.T, change func(*verifyCommand)) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	c := verifyCommand{LicenseIDs: []string{s.license.ID}, vendorAPI: vendorAPI{s.URL}, out: &out, delay: time.Millisecond, MaxAge: time.Hour}
+	c := verifyCommand{LicenseIDs: []string{s.license.ID}, vendorAPI: vendorAPI{API: s.URL}, out: &out, delay: time.Millisecond, MaxAge: time.Hour}
 	if change != nil {
 		change(&c)
 	}
@@ -302,7 +302,7 @@ func TestVerifyYoung(t *testing.T) {
 func TestExport(t *testing.T) {
 	s := newAuditedServer(t)
 	var out bytes.Buffer
-	if err := (exportCommand{LicenseID: s.license.ID, vendorAPI: vendorAPI{s.URL}, out: &out}).Run(t.Context()); err != nil {
+	if err := (exportCommand{LicenseID: s.license.ID, vendorAPI: vendorAPI{API: s.URL}, out: &out}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "chain.jsonl")
@@ -355,7 +355,7 @@ func TestVerifyNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			test.command.vendorAPI, test.command.out, test.command.delay = vendorAPI{server.URL}, &out, time.Millisecond
+			test.command.vendorAPI, test.command.out, test.command.delay = vendorAPI{API: server.URL}, &out, time.Millisecond
 			err := test.command.Run(t.Context())
 			if err == nil || !strings.Contains(err.Error(), test.err) || !strings.Contains(out.String(), test.printed) {
 				t.Errorf("%v, printed %q", err, out.String())
@@ -364,7 +364,7 @@ func TestVerifyNothing(t *testing.T) {
 	}
 
 	var out bytes.Buffer
-	if err := (exportCommand{LicenseID: id, vendorAPI: vendorAPI{server.URL}, out: &out}).Run(t.Context()); err == nil || out.Len() > 0 {
+	if err := (exportCommand{LicenseID: id, vendorAPI: vendorAPI{API: server.URL}, out: &out}).Run(t.Context()); err == nil || out.Len() > 0 {
 		t.Errorf("export: %v, %q", err, out.String())
 	}
 }

@@ -29,6 +29,7 @@ type Router struct {
 	Function string // its name, for log and metrics
 	Routes   Routes
 	Public   []string                 // the routes that a web page of any origin may call (CORS)
+	MaxBody  int                      // bytes that its routes read; longer bodies may come cut to one more
 	Fallback Handler                  // answers what no route does
 	Failure  func(err error) Failure  // says what an error means to the caller
 	Render   func(f Failure) Response // writes that down

@@ -78,7 +78,7 @@ func (e Event) request() Request {
 	if e.isPayload2() {
 		r.method, r.urlPath = e.RequestContext.HTTP.Method, e.RawPath
 		r.queries, r.malformedQuery = url.ParseQuery(e.RawQueryString) // payload 2.0 joins the values of one that stands twice
-		if r.malformedQuery == nil { // else the front's own reading
+		if r.malformedQuery == nil {                                   // else the front's own reading
 			r.query = lastOfEach(r.queries)
 		}
 	}

@@ -41,6 +41,7 @@ type Issuer struct {
 func (i Issuer) Router() api.Router {
 	return api.Router{
 		Function: "issue",
+		MaxBody:  maxBody,
 		Routes: withoutStrayQueries(api.Routes{
 			"POST /licenses":                       i.once(i.issue),
 			"GET /licenses":                        i.list,

@@ -50,6 +50,7 @@ type Verifier struct {
 func (v Verifier) Router() api.Router {
 	return api.Router{
 		Function: "verify",
+		MaxBody:  maxBody,
 		Routes: api.Routes{
 			"POST /verify-license":       v.verify,
 			"GET /.well-known/jwks.json": v.keySet,

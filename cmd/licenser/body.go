@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync/atomic"
+)
+
+// bodies reads the bodies of the requests to one function, and bounds what they take of memory together. Products
+// cannot take what is the vendor's, because each function has its own.
+type bodies struct {
+	limit int          // bytes that the function reads of a body
+	free  atomic.Int64 // bytes that may still be taken
+}
+
+const (
+	smallBody = 16 << 10 // bytes that each request may have, whatever the others take
+	allBodies = 16 << 20 // bytes of all longer ones together
+)
+
+func newBodies(limit int) *bodies {
+	b := &bodies{limit: limit}
+	b.free.Store(allBodies)
+	return b
+}
+
+// What read can meet.
+var (
+	errBodyOverPayload = errors.New("the body is longer than maxPayload")
+	errBodiesTaken     = errors.New("other bodies take all memory that there is for them")
+)
+
+// read returns the body, or the limit and one byte of a longer one: the function then refuses it as it would the whole,
+// which on AWS it gets. Done gives the memory free again, when the function no longer has it.
+func (b *bodies) read(body io.Reader, length int64) (read string, done func(), err error) {
+	wanted := int64(b.limit) + 1
+	done = func() {}
+	var text bytes.Buffer
+	text.Grow(int(min(max(length, 0), smallBody, wanted)) + bytes.MinRead)
+	if _, err := text.ReadFrom(io.LimitReader(body, min(wanted, smallBody))); err != nil {
+		return "", nil, err
+	}
+	if text.Len() == smallBody && wanted > smallBody {
+		if b.free.Add(-wanted) < 0 {
+			b.free.Add(wanted)
+			return "", nil, errBodiesTaken
+		}
+		done = func() { b.free.Add(wanted) }
+		text.Grow(int(min(max(length, 0), wanted)))
+		if _, err := text.ReadFrom(io.LimitReader(body, wanted-smallBody)); err != nil {
+			done()
+			return "", nil, err
+		}
+	}
+	if int64(text.Len()) == wanted {
+		rest := maxPayload - wanted
+		skipped, err := io.Copy(io.Discard, io.LimitReader(body, rest+1))
+		if err == nil && skipped > rest {
+			err = errBodyOverPayload
+		}
+		if err != nil {
+			done()
+			return "", nil, err
+		}
+	}
+	return text.String(), done, nil
+}
+
+// refuseBody answers a request whose body could not be read.
+func refuseBody(w http.ResponseWriter, err error) {
+	w.Header().Set("Connection", "close") // what remains of the body is not waited for
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		panic(http.ErrAbortHandler) // a slow network is no bad request; without an answer, products go on
+	case errors.Is(err, errBodiesTaken):
+		w.Header().Set("Retry-After", "1")
+		gatewayResponse(w, serverBusy)
+	case errors.Is(err, errBodyOverPayload):
+		gatewayResponse(w, requestTooLarge)
+	default:
+		gatewayResponse(w, badRequest)
+	}
+}
+
+var serverBusy = gatewayAnswer{http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE"}

@@ -20,6 +20,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"openlicenser/functions/checkpoint/checkpointing"
+	"openlicenser/shared/awstest"
 	"openlicenser/shared/telemetry"
 )
 
@@ -247,8 +248,13 @@ func TestAlarms(t *testing.T) {
 		if description, _ := at(properties, "AlarmDescription").(string); len(description) < 40 {
 			t.Errorf("%s is described by %q", id, description)
 		}
-		if at(properties, "TreatMissingData") == nil {
+		switch at(properties, "TreatMissingData") {
+		case nil:
 			t.Errorf("%s does not say what silence means", id)
+		case "breaching": // it would cry as soon as it is made
+			if !reflect.DeepEqual(at(properties, "Tags"), afterFirstCheckpoint) || !watchesCheckpoints(properties) {
+				t.Errorf("%s does not wait until there is something to hear", id)
+			}
 		}
 		if !strings.Contains(dashboard, `"${`+id+`.Arn}"`) {
 			t.Errorf("%s is not on the dashboard", id)
@@ -278,6 +284,163 @@ func TestAlarms(t *testing.T) {
 				t.Errorf("no alarm watches the %s of %s", metric, id)
 			}
 		}
+	}
+}
+
+// afterFirstCheckpoint is how an alarm waits for the first checkpoint.
+var afterFirstCheckpoint = []any{tree{
+	"Key": "after", "Value": tree{"Fn::If": []any{"CheckpointsMade", tree{"Ref": "FirstCheckpoint"}, "NONE"}},
+}}
+
+func watchesCheckpoints(alarm any) bool {
+	return at(alarm, "MetricName") == checkpointing.CheckpointsKey
+}
+
+// TestFirstCheckpoint: the stack has the checkpoint function make one, once it can and as late as can be, and waits for its
+// answer at least as long as the function may take.
+func TestFirstCheckpoint(t *testing.T) {
+	template := readTree(t)
+	first := at(template, "Resources", "FirstCheckpoint")
+	if token := at(first, "Properties", "ServiceToken"); !reflect.DeepEqual(token, tree{"Fn::GetAtt": "CheckpointFunction.Arn"}) {
+		t.Errorf("asks %v", token)
+	}
+	timeout, _ := at(first, "Properties", "ServiceTimeout").(int)
+	if most, _ := at(template, "Resources", "CheckpointFunction", "Properties", "Timeout").(int); timeout <= most || most == 0 {
+		t.Errorf("waits for %d seconds, the function may take %d", timeout, most)
+	}
+	if waits := list(at(first, "DependsOn")); !slices.Contains(waits, "CheckpointSigning") || !slices.Contains(waits, "AuditFunctionLicenseChanges") {
+		t.Errorf("waits for %v", waits)
+	}
+	if !reflect.DeepEqual(at(first, "Properties", "Stage"), tree{"Ref": "Api.Stage"}) {
+		t.Error("comes before the API, which may fail")
+	}
+	// What the function is told is what makes another checkpoint when it changes.
+	told := at(template, "Resources", "CheckpointFunction", "Properties", "Environment", "Variables")
+	for property, variable := range map[string]string{
+		"AuditTable": "AUDIT_TABLE", "Bucket": "CHECKPOINT_BUCKET", "Key": "CHECKPOINT_KEY_ID", "Origin": "CHECKPOINT_ORIGIN",
+	} {
+		if got := at(first, "Properties", property); got == nil || !reflect.DeepEqual(got, at(told, variable)) {
+			t.Errorf("%s is %v, %s is %v", property, got, variable, at(told, variable))
+		}
+	}
+	for _, id := range []string{"CheckpointFunction", "IssueFunction"} { // proofs are of the checkpoints that are made
+		other := at(template, "Resources", id, "Properties", "Environment", "Variables", "CHECKPOINT_ORIGIN")
+		if !reflect.DeepEqual(other, at(told, "CHECKPOINT_ORIGIN")) {
+			t.Errorf("%s has the origin %v", id, other)
+		}
+	}
+}
+
+// TestExisting: what an earlier stack left, each by itself, takes the place of what the stack would make: in the
+// functions' environment, in their permissions, and in the outputs that people work with.
+func TestExisting(t *testing.T) {
+	const account = "eu-central-1:" + awstest.Account
+	const key = "arn:aws:kms:" + account + ":key/7d6f"
+	for _, test := range []struct {
+		parameter, value string
+		resources        []string          // that are not made
+		environment      map[string]string // of the checkpoint function, and of those others that have it
+		permitted        []string          // to the checkpoint function
+	}{
+		{"ExistingAuditTable", "old-trail", []string{"AuditTable"}, map[string]string{"AUDIT_TABLE": "old-trail"},
+			[]string{"arn:aws:dynamodb:" + account + ":table/old-trail", "arn:aws:dynamodb:" + account + ":table/old-trail/index/heads"}},
+		{"ExistingCheckpoints", "old-bucket", []string{"Checkpoints", "CheckpointsPolicy"}, map[string]string{"CHECKPOINT_BUCKET": "old-bucket"},
+			[]string{"arn:aws:s3:::old-bucket", "arn:aws:s3:::old-bucket/*"}},
+		{"ExistingCheckpointKey", key, []string{"CheckpointKey", "CheckpointKeyAlias"}, map[string]string{"CHECKPOINT_KEY_ID": key},
+			[]string{key}},
+		{"CheckpointOrigin", "openlicenser/old/audit", nil, map[string]string{"CHECKPOINT_ORIGIN": "openlicenser/old/audit"}, nil},
+	} {
+		t.Run(test.parameter, func(t *testing.T) {
+			template, err := awstest.ReadTemplate(map[string]any{test.parameter: test.value})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for id, resource := range readTree(t)["Resources"].(tree) {
+				made, err := template.Of(at(resource, "Type").(string))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if gone := slices.Contains(test.resources, id); gone && slices.Contains(made, id) {
+					t.Errorf("%s is made", id)
+				}
+			}
+			for _, function := range []string{"CheckpointFunction", "IssueFunction", "AuditFunction"} {
+				environment, err := template.Environment(function)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, entry := range environment {
+					name, value, _ := strings.Cut(entry, "=")
+					if want, is := test.environment[name]; is && value != want {
+						t.Errorf("%s has %s", function, entry)
+					}
+				}
+			}
+			permissions := map[string][]string{}
+			for id, property := range map[string]string{
+				"CheckpointRole": "Policies", "CheckpointSigning": "PolicyDocument", "IssueRole": "Policies", "AuditRole": "Policies",
+			} {
+				value, err := template.Property(id, property)
+				if err != nil {
+					t.Fatal(err)
+				}
+				walk(value, nil, func(path []string, value any) {
+					permissions[id] = append(permissions[id], list(at(value, "Resource"))...)
+				})
+				for _, gone := range test.resources {
+					if slices.ContainsFunc(permissions[id], func(arn string) bool { return strings.HasPrefix(arn, gone+".") }) {
+						t.Errorf("%s may use %s", id, gone)
+					}
+				}
+			}
+			for _, arn := range test.permitted {
+				if !slices.Contains(slices.Concat(permissions["CheckpointRole"], permissions["CheckpointSigning"]), arn) {
+					t.Errorf("the checkpoint function may not use %s", arn)
+				}
+			}
+		})
+	}
+}
+
+// TestNames: a stack may have a name of 128 characters. What is named after it keeps to the limits of its service; all else
+// is named by CloudFormation, which cuts names itself.
+func TestNames(t *testing.T) {
+	long := strings.Repeat("n", 128)
+	template, err := awstest.ReadTemplate(map[string]any{"AWS::StackName": long, "AuditFunctionLicenseChanges": "mapping"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := map[string]int{
+		"Api Name": 128, "Api DefinitionBody": 1024,
+		"ApiErrors Dimensions": 1024, "ApiLatency Dimensions": 1024, "KmsThrottled Namespace": 255, "KmsThrottles MetricTransformations": 255,
+		"Dashboard DashboardName": 255,
+		"TokenKey Description":    8192, "CheckpointKey Description": 8192, "AlarmKey Description": 8192, "LicenseKeySecret Description": 2048,
+		"TokenKeyAlias AliasName": 256, "CheckpointKeyAlias AliasName": 256,
+		"WebAcl Description": 256, "WebAcl VisibilityConfig": 255,
+		// No names: text of any length.
+		"Dashboard DashboardBody": 1 << 20, "VerifyRole Policies": 1024, "FirstCheckpoint Origin": 1024,
+		"CheckpointFunction Environment": 1024, "IssueFunction Environment": 1024,
+	}
+	named := map[string]bool{}
+	walk(readTree(t)["Resources"], nil, func(path []string, value any) {
+		if at(value, "Ref") == "AWS::StackName" || strings.Contains(text(at(value, "Fn::Sub")), "${AWS::StackName}") {
+			named[path[0]+" "+path[2]] = true
+		}
+	})
+	if len(named) < 10 {
+		t.Errorf("found %v", named)
+	}
+	for where := range named {
+		id, property, _ := strings.Cut(where, " ")
+		value, err := template.Property(id, property)
+		if err != nil {
+			t.Fatal(err)
+		}
+		walk(value, nil, func(_ []string, value any) {
+			if name := text(value); strings.Contains(name, long) && len(name) > limits[where] {
+				t.Errorf("%s: %d characters, where %d fit", where, len(name), limits[where])
+			}
+		})
 	}
 }
 

@@ -296,20 +296,23 @@ func watchesCheckpoints(alarm any) bool {
 	return at(alarm, "MetricName") == checkpointing.CheckpointsKey
 }
 
-// TestFirstCheckpoint: the stack has the checkpoint function make one, once it can and as late as can be, and waits for its
-// answer at least as long as the function may take.
+// TestFirstCheckpoint: the stack has the checkpoint function make one, once it can and as late as can be. It waits for
+// the answer longer than the function may take.
 func TestFirstCheckpoint(t *testing.T) {
 	template := readTree(t)
 	first := at(template, "Resources", "FirstCheckpoint")
-	if token := at(first, "Properties", "ServiceToken"); !reflect.DeepEqual(token, tree{"Fn::GetAtt": "CheckpointFunction.Arn"}) {
+	token := at(first, "Properties", "ServiceToken")
+	if !reflect.DeepEqual(token, tree{"Fn::GetAtt": "CheckpointFunction.Arn"}) {
 		t.Errorf("asks %v", token)
 	}
-	timeout, _ := at(first, "Properties", "ServiceTimeout").(int)
-	if most, _ := at(template, "Resources", "CheckpointFunction", "Properties", "Timeout").(int); timeout <= most || most == 0 {
-		t.Errorf("waits for %d seconds, the function may take %d", timeout, most)
+	waits, _ := at(first, "Properties", "ServiceTimeout").(int)
+	most, _ := at(template, "Resources", "CheckpointFunction", "Properties", "Timeout").(int)
+	if waits <= most || most == 0 {
+		t.Errorf("waits for %d seconds, the function may take %d", waits, most)
 	}
-	if waits := list(at(first, "DependsOn")); !slices.Contains(waits, "CheckpointSigning") || !slices.Contains(waits, "AuditFunctionLicenseChanges") {
-		t.Errorf("waits for %v", waits)
+	after := list(at(first, "DependsOn"))
+	if !slices.Contains(after, "CheckpointSigning") || !slices.Contains(after, "AuditFunctionLicenseChanges") {
+		t.Errorf("comes after %v", after)
 	}
 	if !reflect.DeepEqual(at(first, "Properties", "Stage"), tree{"Ref": "Api.Stage"}) {
 		t.Error("comes before the API, which may fail")
@@ -332,36 +335,33 @@ func TestFirstCheckpoint(t *testing.T) {
 }
 
 // TestExisting: what an earlier stack left, each by itself, takes the place of what the stack would make: in the
-// functions' environment, in their permissions, and in the outputs that people work with.
+// functions' environment and in their permissions.
 func TestExisting(t *testing.T) {
 	const account = "eu-central-1:" + awstest.Account
-	const key = "arn:aws:kms:" + account + ":key/7d6f"
+	const key, table = "arn:aws:kms:" + account + ":key/7d6f", "arn:aws:dynamodb:" + account + ":table/trail"
 	for _, test := range []struct {
 		parameter, value string
-		resources        []string          // that are not made
-		environment      map[string]string // of the checkpoint function, and of those others that have it
-		permitted        []string          // to the checkpoint function
+		variable         string   // of the functions
+		gone             []string // resources that are not made
+		permitted        []string // to the checkpoint function
 	}{
-		{"ExistingAuditTable", "old-trail", []string{"AuditTable"}, map[string]string{"AUDIT_TABLE": "old-trail"},
-			[]string{"arn:aws:dynamodb:" + account + ":table/old-trail", "arn:aws:dynamodb:" + account + ":table/old-trail/index/heads"}},
-		{"ExistingCheckpoints", "old-bucket", []string{"Checkpoints", "CheckpointsPolicy"}, map[string]string{"CHECKPOINT_BUCKET": "old-bucket"},
-			[]string{"arn:aws:s3:::old-bucket", "arn:aws:s3:::old-bucket/*"}},
-		{"ExistingCheckpointKey", key, []string{"CheckpointKey", "CheckpointKeyAlias"}, map[string]string{"CHECKPOINT_KEY_ID": key},
-			[]string{key}},
-		{"CheckpointOrigin", "openlicenser/old/audit", nil, map[string]string{"CHECKPOINT_ORIGIN": "openlicenser/old/audit"}, nil},
+		{"ExistingAuditTable", "trail", "AUDIT_TABLE", []string{"AuditTable"}, []string{table, table + "/index/heads"}},
+		{
+			"ExistingCheckpoints", "bucket", "CHECKPOINT_BUCKET",
+			[]string{"Checkpoints", "CheckpointsPolicy"}, []string{"arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"},
+		},
+		{"ExistingCheckpointKey", key, "CHECKPOINT_KEY_ID", []string{"CheckpointKey", "CheckpointKeyAlias"}, []string{key}},
+		{"CheckpointOrigin", "openlicenser/earlier/audit", "CHECKPOINT_ORIGIN", nil, nil},
 	} {
 		t.Run(test.parameter, func(t *testing.T) {
 			template, err := awstest.ReadTemplate(map[string]any{test.parameter: test.value})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for id, resource := range readTree(t)["Resources"].(tree) {
-				made, err := template.Of(at(resource, "Type").(string))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if gone := slices.Contains(test.resources, id); gone && slices.Contains(made, id) {
-					t.Errorf("%s is made", id)
+			resources := readTree(t)["Resources"].(tree)
+			for _, id := range test.gone {
+				if made, err := template.Of(at(resources[id], "Type").(string)); err != nil || slices.Contains(made, id) {
+					t.Errorf("%s is made: %v", id, err)
 				}
 			}
 			for _, function := range []string{"CheckpointFunction", "IssueFunction", "AuditFunction"} {
@@ -369,32 +369,31 @@ func TestExisting(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, entry := range environment {
-					name, value, _ := strings.Cut(entry, "=")
-					if want, is := test.environment[name]; is && value != want {
-						t.Errorf("%s has %s", function, entry)
-					}
+				reads := at(resources[function], "Properties", "Environment", "Variables", test.variable) != nil
+				if reads != slices.Contains(environment, test.variable+"="+test.value) {
+					t.Errorf("%s has %v", function, environment)
 				}
 			}
-			permissions := map[string][]string{}
+			permitted := map[string][]string{}
 			for id, property := range map[string]string{
-				"CheckpointRole": "Policies", "CheckpointSigning": "PolicyDocument", "IssueRole": "Policies", "AuditRole": "Policies",
+				"CheckpointRole": "Policies", "CheckpointSigning": "PolicyDocument",
+				"IssueRole": "Policies", "AuditRole": "Policies",
 			} {
 				value, err := template.Property(id, property)
 				if err != nil {
 					t.Fatal(err)
 				}
-				walk(value, nil, func(path []string, value any) {
-					permissions[id] = append(permissions[id], list(at(value, "Resource"))...)
+				walk(value, nil, func(_ []string, value any) {
+					permitted[id] = append(permitted[id], list(at(value, "Resource"))...)
 				})
-				for _, gone := range test.resources {
-					if slices.ContainsFunc(permissions[id], func(arn string) bool { return strings.HasPrefix(arn, gone+".") }) {
+				for _, gone := range test.gone {
+					if slices.Contains(permitted[id], gone+".Arn") || slices.Contains(permitted[id], gone+".Arn/*") {
 						t.Errorf("%s may use %s", id, gone)
 					}
 				}
 			}
 			for _, arn := range test.permitted {
-				if !slices.Contains(slices.Concat(permissions["CheckpointRole"], permissions["CheckpointSigning"]), arn) {
+				if !slices.Contains(slices.Concat(permitted["CheckpointRole"], permitted["CheckpointSigning"]), arn) {
 					t.Errorf("the checkpoint function may not use %s", arn)
 				}
 			}
@@ -402,8 +401,8 @@ func TestExisting(t *testing.T) {
 	}
 }
 
-// TestNames: a stack may have a name of 128 characters. What is named after it keeps to the limits of its service; all else
-// is named by CloudFormation, which cuts names itself.
+// TestNames: a stack may have a name of 128 characters. What is named after it keeps to the limits of its service. All
+// else is named by CloudFormation, which cuts names itself.
 func TestNames(t *testing.T) {
 	long := strings.Repeat("n", 128)
 	template, err := awstest.ReadTemplate(map[string]any{"AWS::StackName": long, "AuditFunctionLicenseChanges": "mapping"})
@@ -412,10 +411,12 @@ func TestNames(t *testing.T) {
 	}
 	limits := map[string]int{
 		"Api Name": 128, "Api DefinitionBody": 1024,
-		"ApiErrors Dimensions": 1024, "ApiLatency Dimensions": 1024, "KmsThrottled Namespace": 255, "KmsThrottles MetricTransformations": 255,
+		"ApiErrors Dimensions": 1024, "ApiLatency Dimensions": 1024,
+		"KmsThrottled Namespace": 255, "KmsThrottles MetricTransformations": 255,
 		"Dashboard DashboardName": 255,
-		"TokenKey Description":    8192, "CheckpointKey Description": 8192, "AlarmKey Description": 8192, "LicenseKeySecret Description": 2048,
-		"TokenKeyAlias AliasName": 256, "CheckpointKeyAlias AliasName": 256,
+		"TokenKey Description":    8192, "CheckpointKey Description": 8192, "AlarmKey Description": 8192,
+		"LicenseKeySecret Description": 2048,
+		"TokenKeyAlias AliasName":      256, "CheckpointKeyAlias AliasName": 256,
 		"WebAcl Description": 256, "WebAcl VisibilityConfig": 255,
 		// No names: text of any length.
 		"Dashboard DashboardBody": 1 << 20, "VerifyRole Policies": 1024, "FirstCheckpoint Origin": 1024,

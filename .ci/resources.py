@@ -14,7 +14,18 @@ from samtranslator.translator.translator import Translator
 VARIANTS = {
     "default": {},
     "least": {"AccessLogRole": "NONE", "AlarmTopicArn": "given"},
-    "existing": {name: "given" for name in ("ExistingTable", "ExistingTableStream", "ExistingSecret", "ExistingKey")},
+    "existing": {
+        name: "given"
+        for name in (
+            "ExistingTable",
+            "ExistingTableStream",
+            "ExistingSecret",
+            "ExistingKey",
+            "ExistingAuditTable",
+            "ExistingCheckpoints",
+            "ExistingCheckpointKey",
+        )
+    },
     "all": {"AlarmEmail": "given", "WafRateLimit": "given", "SecretRotationDays": "given"},
 }
 

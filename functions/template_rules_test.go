@@ -22,6 +22,7 @@ import (
 
 	"openlicenser/functions/checkpoint/checkpointing"
 	"openlicenser/shared/api"
+	"openlicenser/shared/awstest"
 	"openlicenser/shared/telemetry"
 )
 
@@ -249,8 +250,13 @@ func TestAlarms(t *testing.T) {
 		if description, _ := at(properties, "AlarmDescription").(string); len(description) < 40 {
 			t.Errorf("%s is described by %q", id, description)
 		}
-		if at(properties, "TreatMissingData") == nil {
+		switch at(properties, "TreatMissingData") {
+		case nil:
 			t.Errorf("%s does not say what silence means", id)
+		case "breaching": // it would cry as soon as it is made
+			if !reflect.DeepEqual(at(properties, "Tags"), afterFirstCheckpoint) || !watchesCheckpoints(properties) {
+				t.Errorf("%s does not wait until there is something to hear", id)
+			}
 		}
 		if !strings.Contains(dashboard, `"${`+id+`.Arn}"`) {
 			t.Errorf("%s is not on the dashboard", id)
@@ -283,6 +289,164 @@ func TestAlarms(t *testing.T) {
 				t.Errorf("no alarm watches the %s of %s", metric, id)
 			}
 		}
+	}
+}
+
+// afterFirstCheckpoint is how an alarm waits for the first checkpoint.
+var afterFirstCheckpoint = []any{tree{
+	"Key": "after", "Value": tree{"Fn::If": []any{"CheckpointsMade", tree{"Ref": "FirstCheckpoint"}, "NONE"}},
+}}
+
+func watchesCheckpoints(alarm any) bool {
+	return at(alarm, "MetricName") == checkpointing.CheckpointsKey
+}
+
+// TestFirstCheckpoint: the stack has the checkpoint function make one, once it can and as late as can be. It waits for
+// the answer longer than the function may take.
+func TestFirstCheckpoint(t *testing.T) {
+	template := readTree(t)
+	first := at(template, "Resources", "FirstCheckpoint")
+	token := at(first, "Properties", "ServiceToken")
+	if !reflect.DeepEqual(token, tree{"Fn::GetAtt": "CheckpointFunction.Arn"}) {
+		t.Errorf("asks %v", token)
+	}
+	waits, _ := at(first, "Properties", "ServiceTimeout").(int)
+	most, _ := at(template, "Resources", "CheckpointFunction", "Properties", "Timeout").(int)
+	if waits <= most || most == 0 {
+		t.Errorf("waits for %d seconds, the function may take %d", waits, most)
+	}
+	after := list(at(first, "DependsOn"))
+	if !slices.Contains(after, "CheckpointSigning") || !slices.Contains(after, "AuditFunctionLicenseChanges") {
+		t.Errorf("comes after %v", after)
+	}
+	if !reflect.DeepEqual(at(first, "Properties", "Stage"), tree{"Ref": "Api.Stage"}) {
+		t.Error("comes before the API, which may fail")
+	}
+	// What the function is told is what makes another checkpoint when it changes.
+	told := at(template, "Resources", "CheckpointFunction", "Properties", "Environment", "Variables")
+	for property, variable := range map[string]string{
+		"AuditTable": "AUDIT_TABLE", "Bucket": "CHECKPOINT_BUCKET", "Key": "CHECKPOINT_KEY_ID", "Origin": "CHECKPOINT_ORIGIN",
+	} {
+		if got := at(first, "Properties", property); got == nil || !reflect.DeepEqual(got, at(told, variable)) {
+			t.Errorf("%s is %v, %s is %v", property, got, variable, at(told, variable))
+		}
+	}
+	for _, id := range []string{"CheckpointFunction", "IssueFunction"} { // proofs are of the checkpoints that are made
+		other := at(template, "Resources", id, "Properties", "Environment", "Variables", "CHECKPOINT_ORIGIN")
+		if !reflect.DeepEqual(other, at(told, "CHECKPOINT_ORIGIN")) {
+			t.Errorf("%s has the origin %v", id, other)
+		}
+	}
+}
+
+// TestExisting: what an earlier stack left, each by itself, takes the place of what the stack would make: in the
+// functions' environment and in their permissions.
+func TestExisting(t *testing.T) {
+	const account = "eu-central-1:" + awstest.Account
+	const key, table = "arn:aws:kms:" + account + ":key/7d6f", "arn:aws:dynamodb:" + account + ":table/trail"
+	for _, test := range []struct {
+		parameter, value string
+		variable         string   // of the functions
+		gone             []string // resources that are not made
+		permitted        []string // to the checkpoint function
+	}{
+		{"ExistingAuditTable", "trail", "AUDIT_TABLE", []string{"AuditTable"}, []string{table, table + "/index/heads"}},
+		{
+			"ExistingCheckpoints", "bucket", "CHECKPOINT_BUCKET",
+			[]string{"Checkpoints", "CheckpointsPolicy"}, []string{"arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"},
+		},
+		{"ExistingCheckpointKey", key, "CHECKPOINT_KEY_ID", []string{"CheckpointKey", "CheckpointKeyAlias"}, []string{key}},
+		{"CheckpointOrigin", "openlicenser/earlier/audit", "CHECKPOINT_ORIGIN", nil, nil},
+	} {
+		t.Run(test.parameter, func(t *testing.T) {
+			template, err := awstest.ReadTemplate(map[string]any{test.parameter: test.value})
+			if err != nil {
+				t.Fatal(err)
+			}
+			resources := readTree(t)["Resources"].(tree)
+			for _, id := range test.gone {
+				if made, err := template.Of(at(resources[id], "Type").(string)); err != nil || slices.Contains(made, id) {
+					t.Errorf("%s is made: %v", id, err)
+				}
+			}
+			for _, function := range []string{"CheckpointFunction", "IssueFunction", "AuditFunction"} {
+				environment, err := template.Environment(function)
+				if err != nil {
+					t.Fatal(err)
+				}
+				reads := at(resources[function], "Properties", "Environment", "Variables", test.variable) != nil
+				if reads != slices.Contains(environment, test.variable+"="+test.value) {
+					t.Errorf("%s has %v", function, environment)
+				}
+			}
+			permitted := map[string][]string{}
+			for id, property := range map[string]string{
+				"CheckpointRole": "Policies", "CheckpointSigning": "PolicyDocument",
+				"IssueRole": "Policies", "AuditRole": "Policies",
+			} {
+				value, err := template.Property(id, property)
+				if err != nil {
+					t.Fatal(err)
+				}
+				walk(value, nil, func(_ []string, value any) {
+					permitted[id] = append(permitted[id], list(at(value, "Resource"))...)
+				})
+				for _, gone := range test.gone {
+					if slices.Contains(permitted[id], gone+".Arn") || slices.Contains(permitted[id], gone+".Arn/*") {
+						t.Errorf("%s may use %s", id, gone)
+					}
+				}
+			}
+			for _, arn := range test.permitted {
+				if !slices.Contains(slices.Concat(permitted["CheckpointRole"], permitted["CheckpointSigning"]), arn) {
+					t.Errorf("the checkpoint function may not use %s", arn)
+				}
+			}
+		})
+	}
+}
+
+// TestNames: a stack may have a name of 128 characters. What is named after it keeps to the limits of its service. All
+// else is named by CloudFormation, which cuts names itself.
+func TestNames(t *testing.T) {
+	long := strings.Repeat("n", 128)
+	template, err := awstest.ReadTemplate(map[string]any{"AWS::StackName": long, "AuditFunctionLicenseChanges": "mapping"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := map[string]int{
+		"Api Name": 128, "Api DefinitionBody": 1024,
+		"ApiErrors Dimensions": 1024, "ApiLatency Dimensions": 1024,
+		"KmsThrottled Namespace": 255, "KmsThrottles MetricTransformations": 255,
+		"Dashboard DashboardName": 255,
+		"TokenKey Description":    8192, "CheckpointKey Description": 8192, "AlarmKey Description": 8192,
+		"LicenseKeySecret Description": 2048,
+		"TokenKeyAlias AliasName":      256, "CheckpointKeyAlias AliasName": 256,
+		"WebAcl Description": 256, "WebAcl VisibilityConfig": 255,
+		// No names: text of any length.
+		"Dashboard DashboardBody": 1 << 20, "VerifyRole Policies": 1024, "FirstCheckpoint Origin": 1024,
+		"CheckpointFunction Environment": 1024, "IssueFunction Environment": 1024,
+	}
+	named := map[string]bool{}
+	walk(readTree(t)["Resources"], nil, func(path []string, value any) {
+		if at(value, "Ref") == "AWS::StackName" || strings.Contains(text(at(value, "Fn::Sub")), "${AWS::StackName}") {
+			named[path[0]+" "+path[2]] = true
+		}
+	})
+	if len(named) < 10 {
+		t.Errorf("found %v", named)
+	}
+	for where := range named {
+		id, property, _ := strings.Cut(where, " ")
+		value, err := template.Property(id, property)
+		if err != nil {
+			t.Fatal(err)
+		}
+		walk(value, nil, func(_ []string, value any) {
+			if name := text(value); strings.Contains(name, long) && len(name) > limits[where] {
+				t.Errorf("%s: %d characters, where %d fit", where, len(name), limits[where])
+			}
+		})
 	}
 }
 

@@ -88,7 +88,7 @@ func TestLeastPrivilege(t *testing.T) {
 	common := []string{"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 	want := map[string][]string{
 		// Apart from the role stands CheckpointSigning.
-		"CheckpointRole": {"dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+		"CheckpointRole": {"dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Query", "dynamodb:Scan", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
 		"VerifyRole":     {"dynamodb:BatchGetItem", "dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "kms:GetPublicKey", "kms:GetPublicKey", "kms:Sign", "kms:Sign", "secretsmanager:GetSecretValue"},
 		"IssueRole": {"dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Query",
 			"dynamodb:UpdateItem", "dynamodb:UpdateItem",
@@ -164,6 +164,29 @@ func TestAppendOnly(t *testing.T) {
 	}
 }
 
+// TestIndexPermissions: an index serves Query and Scan; what else is granted on one is a mistake.
+func TestIndexPermissions(t *testing.T) {
+	indexes := 0
+	for name, resource := range readResources(t) {
+		for _, policy := range resource.Properties.Policies {
+			for _, statement := range policy.PolicyDocument.Statement {
+				if !strings.Contains(fmt.Sprint(statement.Resource), "/index/") {
+					continue
+				}
+				indexes++
+				for _, action := range list(statement.Action) {
+					if action != "dynamodb:Query" && action != "dynamodb:Scan" {
+						t.Errorf("%s may %s on an index", name, action)
+					}
+				}
+			}
+		}
+	}
+	if indexes < 2 {
+		t.Errorf("found %d", indexes)
+	}
+}
+
 // TestCheckpointKey: one role alone signs with it, and only checkpoints; the role that signs tokens is another.
 func TestCheckpointKey(t *testing.T) {
 	resources := readResources(t)
@@ -220,22 +243,34 @@ func TestTokenKeys(t *testing.T) {
 	}
 }
 
-// TestRetained: removing the stack, or replacing a resource, loses no data and no key.
+// TestRetained: removing the stack, or replacing a resource, loses no data and no key. A stack that could not be made
+// leaves nothing: what it made is empty, and would only be in the way of the next attempt.
 func TestRetained(t *testing.T) {
-	stores := []string{"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::SecretsManager::Secret", "AWS::S3::Bucket", "AWS::Logs::LogGroup"}
+	stores := []string{
+		"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::SecretsManager::Secret",
+		"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::Logs::LogGroup",
+	}
 	transient := []string{
 		"IdempotencyTable", // it holds nothing for longer than a day
 		"SignatureTable",   // what is missing in it is made anew
 		"AlarmKey",         // it encrypts what is on its way only
 	}
+	always := []string{ // even by a stack that could not be made
+		"AccessLogAccount", "AccessLogRoleOfAccount", // other APIs of the account may log with them by then
+		"FirstCheckpoint", // there is nothing to take back, and nobody need answer
+	}
 	found := map[string]bool{}
 	for name, resource := range readResources(t) {
-		if !slices.Contains(stores, resource.Type) || slices.Contains(transient, name) {
-			continue
-		}
-		found[resource.Type] = true
-		if resource.DeletionPolicy != "Retain" || resource.UpdateReplacePolicy != "Retain" {
-			t.Errorf("%s has the DeletionPolicy %q and the UpdateReplacePolicy %q", name, resource.DeletionPolicy, resource.UpdateReplacePolicy)
+		policies := resource.DeletionPolicy + ", " + resource.UpdateReplacePolicy
+		switch {
+		case slices.Contains(transient, name):
+		case slices.Contains(always, name) != (resource.DeletionPolicy == "Retain"):
+			t.Errorf("%s has the DeletionPolicy %q", name, resource.DeletionPolicy)
+		case slices.Contains(stores, resource.Type):
+			found[resource.Type] = true
+			if policies != "RetainExceptOnCreate, Retain" {
+				t.Errorf("%s has the policies %s", name, policies)
+			}
 		}
 	}
 	if len(found) != len(stores) {

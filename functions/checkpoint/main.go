@@ -1,7 +1,8 @@
-// The checkpoint function signs the heads of all audit chains, on a schedule.
+// The checkpoint function signs the heads of all audit chains, when its stack is made and on a schedule.
 package main
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -39,7 +40,11 @@ type environment struct {
 
 func main() {
 	e, cfg, tracer := bootstrap.Load[environment]()
-	lambda.Start(tracing.Handler(tracer, "checkpoint", newCheckpointer(e, cfg).Handle))
+	function := checkpointing.Function{
+		Checkpointer: newCheckpointer(e, cfg),
+		Pause:        func(ctx context.Context, d time.Duration) error { return checkpoint.PauseFor(d)(ctx) },
+	}
+	lambda.Start(tracing.Handler(tracer, "checkpoint", function.Invoke))
 }
 
 // streamDelay is what the audit function needs at most, as a rule, to record a change.

@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -88,6 +90,20 @@ func TestBinary(t *testing.T) {
 	}
 	if aws.Calls("Query") != 4 || aws.Calls("Sign") != 2 || aws.Calls("GetPublicKey") != 1 {
 		t.Errorf("%d queries, %d signatures, %d public keys", aws.Calls("Query"), aws.Calls("Sign"), aws.Calls("GetPublicKey"))
+	}
+
+	// What CloudFormation asks for, it is answered.
+	answered := make(chan string, 1)
+	cloudFormation := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, in *http.Request) {
+		body, _ := io.ReadAll(in.Body)
+		answered <- string(body)
+	}))
+	defer cloudFormation.Close()
+	request := `{"RequestType": "Delete", "ResponseURL": "` + cloudFormation.URL + `", "PhysicalResourceId": "FirstCheckpoint"}`
+	f.Invoke(json.RawMessage(request), "", &answer)
+	close(answered)
+	if body := <-answered; !strings.Contains(body, `"Status":"SUCCESS"`) || bucket.Object("checkpoints/latest") != latest {
+		t.Errorf("answered %s", body)
 	}
 
 	var failure struct{ ErrorMessage string }

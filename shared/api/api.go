@@ -64,6 +64,9 @@ func (rt Router) Invoke(ctx context.Context, event Event) (events.APIGatewayProx
 		defer cancel()
 	}
 	route, handler, request := rt.find(event)
+	if rt.Routes[route] != nil && !rt.isPublic(route) && event.isOpen() {
+		handler = func(context.Context, Request) (Response, error) { return Response{}, ErrUnauthorized }
+	}
 
 	code := "OK"
 	response, err := protect(handler)(ctx, request)

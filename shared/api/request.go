@@ -136,6 +136,16 @@ func (e Event) principal() string {
 	return authorizer.IAM.UserARN
 }
 
+// ErrUnauthorized says that a front which can authorize callers has not done so, on a route that is not public.
+var ErrUnauthorized = errors.New("the front authorizes nobody")
+
+// isOpen reports whether an HTTP API or a function URL lets everybody pass. A REST API does not tell: sam local has no
+// principals either.
+func (e Event) isOpen() bool {
+	authorizer := string(e.RequestContext.Authorizer)
+	return e.isPayload2() && (authorizer == "" || authorizer == "null" || authorizer == "{}")
+}
+
 func lastOfEach(values map[string][]string) map[string]string {
 	last := make(map[string]string, len(values))
 	for name, all := range values {

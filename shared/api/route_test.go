@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"testing"
 
@@ -162,6 +163,42 @@ func TestFronts(t *testing.T) {
 	}
 }
 
+// TestOpenFront: a front that could authorize callers and does not gets nothing but the public routes.
+func TestOpenFront(t *testing.T) {
+	for name, test := range map[string]struct {
+		path, version, authorizer string
+		refused                   bool
+	}{
+		"vendor's":                  {"/items/1", "2.0", "", true},
+		"vendor's, null":            {"/items/1", "2.0", "null", true},
+		"vendor's, none":            {"/items/1", "2.0", "{}", true},
+		"vendor's, IAM":             {"/items/1", "2.0", `{"iam":{"userArn":"arn:me"}}`, false},
+		"vendor's, JWT":             {"/items/1", "2.0", `{"jwt":{"claims":{}}}`, false},
+		"public":                    {"/keys", "2.0", "", false},
+		"no route":                  {"/nothing", "2.0", "", false},
+		"REST API, as sam local's":  {"/items/1", "", "", false},
+		"HTTP API with payload 1.0": {"/items/1", "1.0", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			router := fronted(new(bytes.Buffer))
+			router.Failure = func(err error) api.Failure {
+				if !errors.Is(err, api.ErrUnauthorized) {
+					t.Errorf("got error %v", err)
+				}
+				return api.Failure{Status: http.StatusForbidden}
+			}
+			router.Render = api.Problem
+			event := api.Event{Version: test.version, HTTPMethod: "GET", Path: test.path, RawPath: test.path}
+			event.RequestContext.HTTP.Method = "GET"
+			event.RequestContext.Authorizer = json.RawMessage(test.authorizer)
+			response, err := router.Invoke(t.Context(), event)
+			if err != nil || (response.StatusCode == http.StatusForbidden) != test.refused {
+				t.Errorf("got %d %s, %v", response.StatusCode, response.Body, err)
+			}
+		})
+	}
+}
+
 // TestCrossOrigin: a web page of any origin may call the public routes and read their answers, and no others.
 func TestCrossOrigin(t *testing.T) {
 	open := api.CrossOrigin()
@@ -188,6 +225,7 @@ func TestCrossOrigin(t *testing.T) {
 			}
 			var event api.Event
 			event.Version, event.RawPath, event.RequestContext.HTTP.Method = "2.0", test.path, test.method
+			event.RequestContext.Authorizer = json.RawMessage(`{"iam":{}}`)
 			response, err := router.Invoke(t.Context(), event)
 			if err != nil || response.StatusCode != test.status {
 				t.Fatalf("got %d, %v", response.StatusCode, err)

@@ -1,5 +1,5 @@
-// Package checkpointing answers the schedule: it makes a checkpoint over all audit chains, and reports the chains that
-// were rewritten and the changes that the trail missed.
+// Package checkpointing answers the schedule, and CloudFormation for a new stack: it makes a checkpoint over all audit
+// chains, and reports the chains that were rewritten and the changes that the trail missed.
 package checkpointing
 
 import (

@@ -21,6 +21,8 @@ var failures = []struct {
 	detail string
 }{
 	{errNoRoute, http.StatusNotFound, "NO_SUCH_ROUTE", "There is no such route; the README lists them."},
+	{api.ErrUnauthorized, http.StatusForbidden, "ACCESS_DENIED",
+		"The front of this function lets everybody pass: give the HTTP API's routes, or the function URL, IAM authorization."},
 	{api.ErrBodyTooLarge, http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE", fmt.Sprintf("The body must be at most %d bytes long.", maxBody)},
 	{license.ErrNotFound, http.StatusNotFound, "LICENSE_NOT_FOUND", "There is no license with this id."},
 	{errIdempotencyKey, http.StatusBadRequest, "INVALID_IDEMPOTENCY_KEY",

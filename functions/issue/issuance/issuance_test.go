@@ -967,6 +967,7 @@ func TestEvents(t *testing.T) {
 
 		"catch-all-get":           {http.StatusOK, `"licenseid":"00000000-0000-4000-8000-000000000001"`},
 		"catch-all-revoke":        {http.StatusOK, `"changedby":"arn:aws:iam::123456789012:user/shop"`},
+		"function-url-open":       {http.StatusForbidden, `"code":"ACCESS_DENIED"`},
 		"function-url-create":     {http.StatusCreated, `"changedby":"arn:aws:iam::123456789012:user/shop"`},
 		"http-api-list":           {http.StatusOK, `{"licenses":[{"licenseid":"00000000-0000-4000-8000-000000000001"`},
 		"http-api-revoke":         {http.StatusOK, `"changedby":"arn:aws:iam::123456789012:user/shop"`},

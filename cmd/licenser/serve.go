@@ -127,7 +127,7 @@ func (c serveCommand) gateway(folder *embedded.Folder, checkpoints checkpoints, 
 }
 
 func (c serveCommand) stream(folder *embedded.Folder, log *slog.Logger) *stream {
-	auditor := auditing.Auditor{Recorder: audit.Recorder{Store: folder.AuditTrail}, Log: log}
+	auditor := auditing.Auditor{Recorder: audit.Recorder{Store: folder.AuditTrail}, Concurrency: batchSize, Log: log}
 	return &stream{changes: folder.Changes, handle: auditor.Handle, failures: filepath.Join(c.Data, "audit-failures"), log: log}
 }
 

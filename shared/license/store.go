@@ -12,6 +12,7 @@ var (
 	ErrExists     = errors.New("a license with this id exists")
 	ErrConflict   = errors.New("the license was changed in the meantime")
 	ErrUnreadable = errors.New("the stored record cannot be understood")
+	ErrBusy       = errors.New("the store takes no change at the moment") // nothing was written
 )
 
 // Reader reads single licenses. Reads are strongly consistent: they see every change acknowledged before.

@@ -25,6 +25,8 @@ type stream struct {
 	failures string // the folder for changes that could not be recorded; made when the first comes
 	log      *slog.Logger
 
+	maxBehind uint64 // changes that may wait to be recorded: as many make writes of licenses wait; zero is without a bound
+
 	attempts  map[string]int // by license that fails, how often in a row
 	lagLogged time.Time      // when the trail was said to be far behind
 }
@@ -38,15 +40,13 @@ const (
 	// integrationTimeout, so one license that cannot be recorded delays writes and does not refuse them.
 	maxBackoff = time.Second
 
-	// maxBehind bounds the changes that wait to be recorded: as many make writes wait. It is some seconds' work.
-	maxBehind   = 10_000
-	farBehind   = maxBehind / 2
+	maxBehind   = 10_000 // some seconds' work
 	lagLogEvery = 10 * time.Second
 )
 
 // run delivers changes until the context ends, and finishes a batch that has begun. While too many wait, licenses cannot be changed.
 func (s *stream) run(ctx context.Context) {
-	s.changes.Limit(maxBehind)
+	s.changes.Limit(s.maxBehind)
 	backoff := firstBackoff
 	for ctx.Err() == nil {
 		progress, err := s.deliver(context.WithoutCancel(ctx))
@@ -106,15 +106,15 @@ func (s *stream) deliver(ctx context.Context) (progress bool, err error) {
 	return true, nil
 }
 
-// logLag says now and then that the trail is far behind, if it is.
+// logLag says now and then that the trail is far behind, once half of what may wait does.
 func (s *stream) logLag(oldest embedded.Change) {
 	behind, err := s.changes.Length()
-	if err != nil || behind < farBehind || time.Since(s.lagLogged) < lagLogEvery {
+	if err != nil || s.maxBehind == 0 || behind < s.maxBehind/2 || time.Since(s.lagLogged) < lagLogEvery {
 		return
 	}
 	s.lagLogged = time.Now()
 	s.log.Warn("the audit trail is far behind; at the limit, changes of licenses wait for it",
-		"changes", behind, "limit", maxBehind, "seconds", int(time.Since(oldest.Time).Seconds()))
+		"changes", behind, "limit", s.maxBehind, "seconds", int(time.Since(oldest.Time).Seconds()))
 }
 
 func sequenceNumbers(failures []events.DynamoDBBatchItemFailure) (map[uint64]bool, error) {

@@ -17,8 +17,8 @@ import (
 )
 
 // stream stands in for the license table's stream and its event source mapping: it hands changes to the audit
-// function in order, and again from the first that failed. A change leaves the feed when it is recorded, or when its license
-// has failed maxAttempts times in a row: it then goes to the failures, whole, and holds up the others no longer.
+// function in order, and again from the first that failed. A change leaves the feed when it is recorded, or when its
+// license has failed maxAttempts times in a row: it then goes to the failures, whole, and holds up the others no longer.
 type stream struct {
 	changes  *embedded.Changes
 	handle   func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error)
@@ -32,7 +32,7 @@ type stream struct {
 }
 
 const (
-	batchSize    = 500 // larger than in the template: a batch is two writes to disk, however large
+	batchSize    = 500 // larger than in the template: the licenses of a batch share a write to disk
 	maxAttempts  = 25  // as the event source mapping's MaximumRetryAttempts in the template
 	firstBackoff = 100 * time.Millisecond
 
@@ -44,7 +44,7 @@ const (
 	lagLogEvery = 10 * time.Second
 )
 
-// run delivers changes until the context ends, and finishes a batch that has begun. While too many wait, licenses cannot be changed.
+// run delivers changes until the context ends, and finishes a batch that has begun. It bounds how many may wait.
 func (s *stream) run(ctx context.Context) {
 	s.changes.Limit(s.maxBehind)
 	backoff := firstBackoff
@@ -70,7 +70,7 @@ func (s *stream) run(ctx context.Context) {
 	}
 }
 
-// deliver hands one batch over. It tells whether there was one, and all of it is done with.
+// deliver hands one batch over. It tells whether there was one, and no failure of it is left.
 func (s *stream) deliver(ctx context.Context) (progress bool, err error) {
 	changes, err := s.changes.Oldest(ctx, batchSize)
 	if err != nil || len(changes) == 0 {
@@ -138,8 +138,8 @@ func beforeFailures(changes []embedded.Change, failed map[uint64]bool) []embedde
 	return changes[:first]
 }
 
-// countAttempts counts by license, and begins anew when all changes of the license were recorded. So where a license is hopeless, the
-// next of its changes does not hold up the others as long as the first did.
+// countAttempts counts by license, and begins anew when all changes of the license were recorded. So where a license is
+// hopeless, the next of its changes does not hold up the others as long as the first did.
 func (s *stream) countAttempts(changes []embedded.Change, failed map[uint64]bool) {
 	if s.attempts == nil {
 		s.attempts = map[string]int{}

@@ -16,9 +16,9 @@ import (
 	"openlicenser/shared/embedded"
 )
 
-// stream stands in for the license table's stream and its event source mapping: it hands changes to the audit
-// function in order, and again from the first that failed. A change leaves the feed when it is recorded, or when its
-// license has failed maxAttempts times in a row: it then goes to the failures, whole, and holds up the others no longer.
+// stream stands in for the license table's stream and its event source mapping: it hands changes to the audit function
+// in order, and again from the first that failed. A change leaves the feed when it is recorded, or when its license has
+// failed maxAttempts times in a row: it then goes to the failures, whole, and holds up the others no longer.
 type stream struct {
 	changes  *embedded.Changes
 	handle   func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error)
@@ -129,7 +129,8 @@ func sequenceNumbers(failures []events.DynamoDBBatchItemFailure) (map[uint64]boo
 	return numbers, nil
 }
 
-// beforeFailures returns the changes before the first that failed. Those behind it come again, as from a DynamoDB stream.
+// beforeFailures returns the changes before the first that failed. Those behind it come again, as from a DynamoDB
+// stream.
 func beforeFailures(changes []embedded.Change, failed map[uint64]bool) []embedded.Change {
 	first := slices.IndexFunc(changes, func(c embedded.Change) bool { return failed[c.SequenceNumber] })
 	if first < 0 {
@@ -157,8 +158,8 @@ func (s *stream) countAttempts(changes []embedded.Change, failed map[uint64]bool
 	}
 }
 
-// setAside writes each change down as Lambda writes it to a bucket, and takes them out of the feed. After a crash between the
-// two they are written down again.
+// setAside writes each change down as Lambda writes it to a bucket, and takes them out of the feed. After a crash
+// between the two they are written down again.
 func (s *stream) setAside(ctx context.Context, changes []embedded.Change) error {
 	for _, change := range changes {
 		batch, err := newBatch([]embedded.Change{change})

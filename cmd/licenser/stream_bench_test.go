@@ -15,8 +15,8 @@ import (
 	"openlicenser/shared/telemetry"
 )
 
-// BenchmarkRecord issues licenses as fast as it can, 64 at a time, and records them meanwhile, as `licenser serve` does.
-// Where recorded/issued is far below 1, the trail falls behind for as long as the load lasts.
+// BenchmarkRecord issues licenses as fast as it can, 64 at a time, and records them meanwhile, as `licenser serve`
+// does. Where recorded/issued is far below 1, the trail falls behind for as long as the load lasts.
 func BenchmarkRecord(b *testing.B) {
 	data := b.TempDir()
 	folder, err := embedded.Open(data)

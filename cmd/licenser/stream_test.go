@@ -209,8 +209,8 @@ func change(t *testing.T, folder *embedded.Folder, l license.License) license.Li
 	return after
 }
 
-// TestHopelessLicense: all changes of a license that fails are set aside together, later ones of it at once, and it counts
-// anew when it was recorded.
+// TestHopelessLicense: all changes of a license that fails are set aside together, later ones of it at once, and it
+// counts anew when it was recorded.
 func TestHopelessLicense(t *testing.T) {
 	folder := openFolder(t)
 	hopeless, other := licensetest.Issue(t), licensetest.Issue(t)

@@ -87,8 +87,8 @@ func (c *Changes) Remove(ctx context.Context, changes []Change) error {
 	return nil
 }
 
-// Length returns how far the feed reaches, from its oldest change to its newest. That is the number of its changes, unless
-// some were removed between others.
+// Length returns how far the feed reaches, from its oldest change to its newest. That is the number of its changes,
+// unless some were removed between others.
 func (c *Changes) Length() (length uint64, err error) {
 	err = c.db.View(func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket(changesBucket).Cursor()
@@ -101,14 +101,16 @@ func (c *Changes) Length() (length uint64, err error) {
 	return length, err
 }
 
-// Limit makes writes of licenses wait while the feed has that length, so that it grows no longer than that and the number
-// of writes at once. It is for whoever reads the feed: where nobody does, writes would wait in vain. Reads never wait.
+// Limit makes writes of licenses wait while the feed has that length, so that it grows no longer than that and the
+// number of writes at once. It is for whoever reads the feed: where nobody does, writes would wait in vain. Reads never
+// wait.
 func (c *Changes) Limit(length uint64) { c.limit.Store(length) }
 
 // busyReserve is kept back of a write's time, to tell that it waited in vain.
 const busyReserve = time.Second
 
-// waitForRoom returns when the feed is shorter than its limit, or license.ErrBusy when the context's time is almost over.
+// waitForRoom returns when the feed is shorter than its limit, or license.ErrBusy when the context's time is almost
+// over.
 func (c *Changes) waitForRoom(ctx context.Context) error {
 	limit := c.limit.Load()
 	if limit == 0 {

@@ -52,7 +52,9 @@ func TestFullFeed(t *testing.T) {
 		"Update": func(f *embedded.Folder, ctx context.Context, l license.License) error {
 			return f.Licenses.Update(ctx, l, licensetest.Revoke(t, l, "why"))
 		},
-		"Remove": func(f *embedded.Folder, ctx context.Context, l license.License) error { return f.Licenses.Remove(ctx, l) },
+		"Remove": func(f *embedded.Folder, ctx context.Context, l license.License) error {
+			return f.Licenses.Remove(ctx, l)
+		},
 		"PutRecord": func(f *embedded.Folder, ctx context.Context, l license.License) error {
 			return f.Licenses.PutRecord(ctx, attribute.Map{"licenseid": l.ID})
 		},

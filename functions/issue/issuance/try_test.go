@@ -208,7 +208,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestBusy: where the store takes no change for now, the answer says when to come again, and the same key then takes effect.
+// TestBusy: where the store takes no change for now, the answer says when to come again, and the same key then takes
+// effect.
 func TestBusy(t *testing.T) {
 	v := newVendor(t)
 	v.issue()

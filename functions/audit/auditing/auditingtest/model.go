@@ -23,8 +23,8 @@ import (
 	"openlicenser/shared/telemetry"
 )
 
-// Check runs as many scenarios as rapid's flags say (-rapid.checks), each on a new store. The lanes of an invocation, and
-// invocations at the same time, take turns as the scenario says. The store is in memory: it waits for nothing.
+// Check runs as many scenarios as rapid's flags say (-rapid.checks), each on a new store. The lanes of an invocation,
+// and invocations at the same time, take turns as the scenario says. The store is in memory: it waits for nothing.
 func Check(t *testing.T, open func(audittest.TB) audit.Store) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := drawScenario(rt, "license", 40)

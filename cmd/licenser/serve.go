@@ -154,8 +154,9 @@ func (c serveCommand) gateway(folder *embedded.Folder, checkpoints checkpoints, 
 }
 
 func (c serveCommand) stream(folder *embedded.Folder, log *slog.Logger) *stream {
-	auditor := auditing.Auditor{Recorder: audit.Recorder{Store: folder.AuditTrail}, Log: log}
-	return &stream{changes: folder.Changes, handle: auditor.Handle, failures: filepath.Join(c.Data, "audit-failures"), log: log}
+	auditor := auditing.Auditor{Recorder: audit.Recorder{Store: folder.AuditTrail}, Concurrency: batchSize, Log: log}
+	failures := filepath.Join(c.Data, "audit-failures")
+	return &stream{changes: folder.Changes, handle: auditor.Handle, failures: failures, log: log, maxBehind: maxBehind}
 }
 
 // collectLessOften trades some tens of megabytes for a fifth more verifications a second: a request leaves garbage, and next to

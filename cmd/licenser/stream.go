@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,35 +16,44 @@ import (
 	"openlicenser/shared/embedded"
 )
 
-// stream stands in for the license table's stream and its event source mapping: it hands changes to the audit
-// function in order, and again from the first that failed. A change leaves the feed when it is recorded, or when it was
-// tried maxAttempts times: it then goes to the failures, whole, and holds up the others no longer.
+// stream stands in for the license table's stream and its event source mapping: it hands changes to the audit function
+// in order, and again from the first that failed. A change leaves the feed when it is recorded, or when its license has
+// failed maxAttempts times in a row: it then goes to the failures, whole, and holds up the others no longer.
 type stream struct {
 	changes  *embedded.Changes
 	handle   func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error)
 	failures string // the folder for changes that could not be recorded; made when the first comes
 	log      *slog.Logger
 
-	stuck    uint64 // the change that failed last
-	attempts int    // how often in a row
+	maxBehind uint64 // changes that may wait to be recorded: as many make writes of licenses wait; zero is without a bound
+
+	attempts  map[string]int // by license that fails, how often in a row
+	lagLogged time.Time      // when the trail was said to be far behind
 }
 
 const (
-	batchSize    = 100
-	maxAttempts  = 25 // as the event source mapping's MaximumRetryAttempts in the template
+	batchSize    = 500 // larger than in the template: the licenses of a batch share a write to disk
+	maxAttempts  = 25  // as the event source mapping's MaximumRetryAttempts in the template
 	firstBackoff = 100 * time.Millisecond
-	maxBackoff   = 10 * time.Second
+
+	// maxBackoff makes maxAttempts take some 22 seconds. A write that waits for the feed waits longer than that, see
+	// integrationTimeout, so one license that cannot be recorded delays writes and does not refuse them.
+	maxBackoff = time.Second
+
+	maxBehind   = 10_000 // some seconds' work
+	lagLogEvery = 10 * time.Second
 )
 
-// run delivers changes until the context ends.
+// run delivers changes until the context ends, and finishes a batch that has begun. It bounds how many may wait.
 func (s *stream) run(ctx context.Context) {
+	s.changes.Limit(s.maxBehind)
 	backoff := firstBackoff
-	for {
-		progress, err := s.deliver(ctx)
+	for ctx.Err() == nil {
+		progress, err := s.deliver(context.WithoutCancel(ctx))
 		wait := s.changes.Added()
 		var retry <-chan time.Time
 		switch {
-		case err != nil && ctx.Err() == nil:
+		case err != nil:
 			s.log.Error("the audit trail is behind", "error", err.Error(), "retryin", backoff.String())
 			retry, wait = time.After(backoff), nil
 			backoff = min(2*backoff, maxBackoff)
@@ -60,12 +70,13 @@ func (s *stream) run(ctx context.Context) {
 	}
 }
 
-// deliver hands one batch over. It tells whether there was one.
+// deliver hands one batch over. It tells whether there was one, and no failure of it is left.
 func (s *stream) deliver(ctx context.Context) (progress bool, err error) {
 	changes, err := s.changes.Oldest(ctx, batchSize)
 	if err != nil || len(changes) == 0 {
 		return false, err
 	}
+	s.logLag(changes[0])
 	batch, err := newBatch(changes)
 	if err != nil {
 		return false, err
@@ -74,62 +85,95 @@ func (s *stream) deliver(ctx context.Context) (progress bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	failed, err := lowest(response.BatchItemFailures)
+	failed, err := sequenceNumbers(response.BatchItemFailures)
 	if err != nil {
 		return false, err
 	}
-	if failed == 0 {
-		return true, s.changes.RemoveBefore(ctx, changes[len(changes)-1].SequenceNumber+1)
+	s.countAttempts(changes, failed)
+	// After a crash before the removal the batch comes again, and the trail has its entries already.
+	if err := s.changes.Remove(ctx, beforeFailures(changes, failed)); err != nil || len(failed) == 0 {
+		return err == nil, err
 	}
-	if err := s.changes.RemoveBefore(ctx, failed); err != nil {
+	hopeless := slices.DeleteFunc(slices.Clone(changes), func(c embedded.Change) bool {
+		return !failed[c.SequenceNumber] || s.attempts[c.LicenseID] < maxAttempts
+	})
+	if err := s.setAside(ctx, hopeless); err != nil {
 		return false, err
 	}
-	if s.isHopeless(failed) {
-		return true, s.giveUp(ctx, failed)
+	if len(hopeless) < len(failed) {
+		return false, errNotRecorded
 	}
-	return false, errNotRecorded
+	return true, nil
 }
 
-// lowest answers where the changes begin that have to come again, or 0.
-func lowest(failures []events.DynamoDBBatchItemFailure) (sequenceNumber uint64, err error) {
+// logLag says now and then that the trail is far behind, once half of what may wait does.
+func (s *stream) logLag(oldest embedded.Change) {
+	behind, err := s.changes.Length()
+	if err != nil || s.maxBehind == 0 || behind < s.maxBehind/2 || time.Since(s.lagLogged) < lagLogEvery {
+		return
+	}
+	s.lagLogged = time.Now()
+	s.log.Warn("the audit trail is far behind; at the limit, changes of licenses wait for it",
+		"changes", behind, "limit", s.maxBehind, "seconds", int(time.Since(oldest.Time).Seconds()))
+}
+
+func sequenceNumbers(failures []events.DynamoDBBatchItemFailure) (map[uint64]bool, error) {
+	numbers := map[uint64]bool{}
 	for _, failure := range failures {
-		failed, err := strconv.ParseUint(failure.ItemIdentifier, 10, 64)
+		number, err := strconv.ParseUint(failure.ItemIdentifier, 10, 64)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		if sequenceNumber == 0 || failed < sequenceNumber {
-			sequenceNumber = failed
-		}
+		numbers[number] = true
 	}
-	return sequenceNumber, nil
+	return numbers, nil
 }
 
-func (s *stream) isHopeless(failed uint64) bool {
-	if failed != s.stuck {
-		s.stuck, s.attempts = failed, 0
+// beforeFailures returns the changes before the first that failed. Those behind it come again, as from a DynamoDB
+// stream.
+func beforeFailures(changes []embedded.Change, failed map[uint64]bool) []embedded.Change {
+	first := slices.IndexFunc(changes, func(c embedded.Change) bool { return failed[c.SequenceNumber] })
+	if first < 0 {
+		return changes
 	}
-	s.attempts++
-	return s.attempts >= maxAttempts
+	return changes[:first]
 }
 
-// giveUp writes the oldest change down as Lambda writes it to a bucket, and takes it out of the feed. After a crash between the
-// two it is written down again.
-func (s *stream) giveUp(ctx context.Context, sequenceNumber uint64) error {
-	changes, err := s.changes.Oldest(ctx, 1)
-	if err != nil {
-		return err
+// countAttempts counts by license, and begins anew when all changes of the license were recorded. So where a license is
+// hopeless, the next of its changes does not hold up the others as long as the first did.
+func (s *stream) countAttempts(changes []embedded.Change, failed map[uint64]bool) {
+	if s.attempts == nil {
+		s.attempts = map[string]int{}
 	}
-	batch, err := newBatch(changes)
-	if err != nil {
-		return err
+	fails := map[string]bool{}
+	for _, change := range changes {
+		fails[change.LicenseID] = fails[change.LicenseID] || failed[change.SequenceNumber]
 	}
-	file := filepath.Join(s.failures, strconv.FormatUint(sequenceNumber, 10)+".json")
-	if err := writeFailure(file, batch, time.Now()); err != nil {
-		return err
+	for id, isFailing := range fails {
+		if isFailing {
+			s.attempts[id]++
+		} else {
+			delete(s.attempts, id)
+		}
 	}
-	s.log.Error("a change could not be recorded in the audit trail and was set aside; see licenser audit replay --help",
-		"licenseid", changes[0].LicenseID, "sequencenumber", sequenceNumber, "file", file)
-	return s.changes.RemoveBefore(ctx, sequenceNumber+1)
+}
+
+// setAside writes each change down as Lambda writes it to a bucket, and takes them out of the feed. After a crash
+// between the two they are written down again.
+func (s *stream) setAside(ctx context.Context, changes []embedded.Change) error {
+	for _, change := range changes {
+		batch, err := newBatch([]embedded.Change{change})
+		if err != nil {
+			return err
+		}
+		file := filepath.Join(s.failures, strconv.FormatUint(change.SequenceNumber, 10)+".json")
+		if err := writeFailure(file, batch, time.Now()); err != nil {
+			return err
+		}
+		s.log.Error("a change could not be recorded in the audit trail and was set aside; see licenser audit replay --help",
+			"licenseid", change.LicenseID, "sequencenumber", change.SequenceNumber, "file", file)
+	}
+	return s.changes.Remove(ctx, changes)
 }
 
 var errNotRecorded = errors.New("changes could not be recorded")

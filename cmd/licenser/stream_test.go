@@ -1,19 +1,24 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"openlicenser/shared/audit"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
 	"openlicenser/shared/license/licensetest"
@@ -167,4 +172,205 @@ func TestStreamRetries(t *testing.T) {
 			}
 		}
 	})
+}
+
+// failingLicenses is a handler that records every license but those.
+type failingLicenses struct {
+	ids      map[string]bool
+	recorded []string
+	batches  int
+}
+
+func (f *failingLicenses) handle(_ context.Context, batch events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
+	f.batches++
+	for _, record := range batch.Records {
+		if id := record.Change.Keys["licenseid"].String(); f.ids[id] {
+			response.BatchItemFailures = append(response.BatchItemFailures, events.DynamoDBBatchItemFailure{ItemIdentifier: record.Change.SequenceNumber})
+		} else {
+			f.recorded = append(f.recorded, id)
+		}
+	}
+	return response, nil
+}
+
+// change makes a change of the license, and wants it written in the time of a request.
+func change(t *testing.T, folder *embedded.Folder, l license.License) license.License {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), integrationTimeout)
+	defer cancel()
+	notes := l.Notes + "."
+	after, err := l.Patch(license.Patch{Notes: &notes}, license.Change{At: licensetest.Now, By: "vendor"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := folder.Licenses.Update(ctx, l, after); err != nil {
+		t.Fatal(err)
+	}
+	return after
+}
+
+// TestHopelessLicense: all changes of a license that fails are set aside together, later ones of it at once, and it
+// counts anew when it was recorded.
+func TestHopelessLicense(t *testing.T) {
+	folder := openFolder(t)
+	hopeless, other := licensetest.Issue(t), licensetest.Issue(t)
+	for _, l := range []license.License{hopeless, other} {
+		if err := folder.Licenses.Create(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hopeless = change(t, folder, hopeless)
+	other = change(t, folder, other)
+	handler := failingLicenses{ids: map[string]bool{hopeless.ID: true}}
+	s := stream{changes: folder.Changes, failures: filepath.Join(t.TempDir(), "failures"), log: telemetry.NewLogger(io.Discard), handle: handler.handle}
+	deliver := func(want bool) {
+		t.Helper()
+		if progress, err := s.deliver(t.Context()); progress != want || want != (err == nil) {
+			t.Fatalf("got %v, %v", progress, err)
+		}
+	}
+	wantSetAside := func(want ...string) {
+		t.Helper()
+		var got []string
+		entries, _ := os.ReadDir(s.failures)
+		for _, entry := range entries {
+			got = append(got, entry.Name())
+		}
+		if left, err := folder.Changes.Oldest(t.Context(), 10); !slices.Equal(got, want) || len(left) > 0 || err != nil {
+			t.Fatalf("set aside %v, want %v; %d changes left, %v", got, want, len(left), err)
+		}
+	}
+	for range maxAttempts - 1 {
+		deliver(false)
+	}
+	deliver(true)
+	deliver(true) // the others, which stood behind the first failure
+	wantSetAside("1.json", "3.json")
+
+	hopeless = change(t, folder, hopeless)
+	deliver(true)
+	wantSetAside("1.json", "3.json", "5.json")
+
+	handler.ids = nil
+	hopeless = change(t, folder, hopeless)
+	deliver(true)
+	handler.ids = map[string]bool{hopeless.ID: true}
+	change(t, folder, hopeless)
+	deliver(false)
+	if len(s.attempts) != 1 || s.attempts[hopeless.ID] != 1 {
+		t.Errorf("attempts %v", s.attempts)
+	}
+	if !slices.Contains(handler.recorded, other.ID) {
+		t.Error("the other license was not recorded")
+	}
+}
+
+// TestWritesWaitForTheTrail: one license that cannot be recorded delays writes, and refuses none.
+func TestWritesWaitForTheTrail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		folder := openFolder(t)
+		hopeless := licensetest.Issue(t)
+		if err := folder.Licenses.Create(t.Context(), hopeless); err != nil {
+			t.Fatal(err)
+		}
+		handler := failingLicenses{ids: map[string]bool{hopeless.ID: true}}
+		var log bytes.Buffer
+		s := stream{changes: folder.Changes, failures: filepath.Join(t.TempDir(), "failures"),
+			log: telemetry.NewLogger(&log), handle: handler.handle, maxBehind: 2}
+		ctx, stop := context.WithCancel(t.Context())
+		var streaming sync.WaitGroup
+		streaming.Go(func() { s.run(ctx) })
+		synctest.Wait()
+
+		begun := time.Now()
+		for range 5 {
+			hopeless = change(t, folder, hopeless)
+		}
+		waited := time.Since(begun)
+		if waited < 20*time.Second || waited > integrationTimeout {
+			t.Errorf("five changes of a license that cannot be recorded took %v", waited)
+		}
+		time.Sleep(time.Minute)
+		stop()
+		streaming.Wait()
+		if left, err := folder.Changes.Oldest(t.Context(), 10); len(left) > 0 || err != nil {
+			t.Errorf("%d changes left, %v", len(left), err)
+		}
+		if n := strings.Count(log.String(), "far behind"); n < 2 || n > 6 {
+			t.Errorf("said %d times in %v that the trail is far behind:\n%s", n, waited, &log)
+		}
+	})
+}
+
+// TestKilledUnderLoad: whenever the program is killed, every change is recorded once, in order and without a gap.
+func TestKilledUnderLoad(t *testing.T) {
+	data := t.TempDir()
+	acknowledged := map[string]bool{}
+	var mu sync.Mutex
+	for range 3 {
+		s := start(t, data)
+		issuedNow := 0
+		var clients sync.WaitGroup
+		enough := make(chan struct{})
+		for range 16 {
+			clients.Go(func() {
+				for {
+					response, err := http.Post(s.url+"/licenses", "application/json", strings.NewReader(order))
+					if err != nil {
+						return // the server has gone
+					}
+					var l issued
+					err = json.NewDecoder(response.Body).Decode(&l)
+					response.Body.Close()
+					if err != nil {
+						return
+					}
+					mu.Lock()
+					acknowledged[l.LicenseID] = true
+					if issuedNow++; issuedNow == 150 {
+						close(enough)
+					}
+					mu.Unlock()
+					if response, err = http.Post(s.url+"/licenses/"+l.LicenseID+"/revoke", "application/json", nil); err == nil {
+						response.Body.Close()
+					}
+				}
+			})
+		}
+		select {
+		case <-enough:
+		case <-time.After(time.Minute):
+			t.Fatal("the load did not come up")
+		}
+		s.command.Process.Kill()
+		s.command.Wait()
+		clients.Wait()
+	}
+
+	folder, err := embedded.Open(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	stream := serveCommand{Data: data}.stream(folder, telemetry.NewLogger(io.Discard))
+	for progress := true; progress; {
+		if progress, err = stream.deliver(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id := range acknowledged {
+		l, err := folder.Licenses.Get(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := folder.AuditTrail.Entries(t.Context(), id, 0, 10)
+		if _, broken := audit.Verify(id, audit.Head{}, entries); err != nil || broken != nil || int64(len(entries)) != l.Version {
+			t.Errorf("%d entries of a license of version %d, %v, %v", len(entries), l.Version, err, broken)
+		}
+		for _, e := range entries {
+			if e.Gap || e.Late {
+				t.Errorf("entry %d of %s: gap %v, late %v", e.Sequence, id, e.Gap, e.Late)
+			}
+		}
+	}
 }

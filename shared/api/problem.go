@@ -13,6 +13,9 @@ type problem struct {
 	Errors any    `json:"errors,omitempty"`
 }
 
+// retryAfterSeconds is when a service that is too busy should be asked again.
+const retryAfterSeconds = "5"
+
 // Problem renders a failure as application/problem+json.
 func Problem(f Failure) Response {
 	response, err := jsonAs("application/problem+json", f.Status, problem{
@@ -27,5 +30,8 @@ func Problem(f Failure) Response {
 		return Response{Status: http.StatusInternalServerError}
 	}
 	response.Header["Cache-Control"] = "no-store"
+	if f.Status == http.StatusServiceUnavailable {
+		response.Header["Retry-After"] = retryAfterSeconds
+	}
 	return response
 }

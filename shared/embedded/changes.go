@@ -3,11 +3,15 @@ package embedded
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
 
 	"openlicenser/shared/attribute"
+	"openlicenser/shared/license"
 )
 
 // Changes is the feed of changes to licenses, in order: what a DynamoDB stream is on AWS. A change stays in it
@@ -15,6 +19,14 @@ import (
 type Changes struct {
 	db    *bbolt.DB
 	added chan struct{}
+	limit atomic.Uint64 // zero is none
+
+	mu      sync.Mutex
+	removed chan struct{} // closed with the next removal
+}
+
+func newChanges(db *bbolt.DB) *Changes {
+	return &Changes{db: db, added: make(chan struct{}, 1), removed: make(chan struct{})}
 }
 
 // Change is one change of a stored license.
@@ -55,17 +67,81 @@ func (c *Changes) Oldest(ctx context.Context, limit int) (changes []Change, err 
 	return changes, err
 }
 
-// RemoveBefore removes the changes whose sequence number is less than the given one.
-func (c *Changes) RemoveBefore(ctx context.Context, sequenceNumber uint64) error {
-	return write(ctx, c.db, func(tx *bbolt.Tx) (refusal, err error) {
-		cursor := tx.Bucket(changesBucket).Cursor()
-		for key, _ := cursor.First(); key != nil && binary.BigEndian.Uint64(key) < sequenceNumber; key, _ = cursor.First() {
-			if err := cursor.Delete(); err != nil {
+// Remove removes changes, those that are there.
+func (c *Changes) Remove(ctx context.Context, changes []Change) error {
+	err := write(ctx, c.db, func(tx *bbolt.Tx) (refusal, err error) {
+		for _, change := range changes {
+			if err := tx.Bucket(changesBucket).Delete(bigEndian(change.SequenceNumber)); err != nil {
 				return nil, err
 			}
 		}
 		return nil, nil
 	})
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.removed)
+	c.removed = make(chan struct{})
+	return nil
+}
+
+// Length returns how far the feed reaches, from its oldest change to its newest. That is the number of its changes,
+// unless some were removed between others.
+func (c *Changes) Length() (length uint64, err error) {
+	err = c.db.View(func(tx *bbolt.Tx) error {
+		cursor := tx.Bucket(changesBucket).Cursor()
+		if oldest, _ := cursor.First(); oldest != nil {
+			newest, _ := cursor.Last()
+			length = binary.BigEndian.Uint64(newest) - binary.BigEndian.Uint64(oldest) + 1
+		}
+		return nil
+	})
+	return length, err
+}
+
+// Limit makes writes of licenses wait while the feed has that length, so that it grows no longer than that and the
+// number of writes at once. It is for whoever reads the feed: where nobody does, writes would wait in vain. Reads never
+// wait.
+func (c *Changes) Limit(length uint64) { c.limit.Store(length) }
+
+// busyReserve is kept back of a write's time, to tell that it waited in vain.
+const busyReserve = time.Second
+
+// waitForRoom returns when the feed is shorter than its limit, or license.ErrBusy when the context's time is almost
+// over.
+func (c *Changes) waitForRoom(ctx context.Context) error {
+	limit := c.limit.Load()
+	if limit == 0 {
+		return nil
+	}
+	var timeIsOver <-chan time.Time
+	for {
+		removed := c.nextRemoval() // before the look, so that none is missed
+		length, err := c.Length()
+		if err != nil || length < limit {
+			return err
+		}
+		if deadline, bounded := ctx.Deadline(); bounded && timeIsOver == nil {
+			timer := time.NewTimer(time.Until(deadline) - busyReserve)
+			defer timer.Stop()
+			timeIsOver = timer.C
+		}
+		select {
+		case <-removed:
+			continue
+		case <-timeIsOver:
+		case <-ctx.Done():
+		}
+		return fmt.Errorf("%w: %d changes are not recorded in the audit trail yet", license.ErrBusy, length)
+	}
+}
+
+func (c *Changes) nextRemoval() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.removed
 }
 
 func appendChange(tx *bbolt.Tx, change Change) error {

@@ -85,7 +85,7 @@ func Open(folder string) (*Folder, error) {
 	if err := cmp.Or(errSecret, errKey); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	changes := &Changes{db: db, added: make(chan struct{}, 1)}
+	changes := newChanges(db)
 	return &Folder{
 		Licenses:   &Licenses{db: db, changes: changes},
 		AuditTrail: &AuditTrail{db: db},

@@ -177,6 +177,9 @@ func lastBefore(cursor *bbolt.Cursor, bound []byte) []byte {
 }
 
 func (s *Licenses) write(ctx context.Context, change func(tx *bbolt.Tx) (refusal, err error)) error {
+	if err := s.changes.waitForRoom(ctx); err != nil {
+		return err
+	}
 	if err := write(ctx, s.db, change); err != nil {
 		return err
 	}

@@ -11,7 +11,8 @@ var (
 	ErrNotFound   = errors.New("no such license")
 	ErrExists     = errors.New("a license with this id exists")
 	ErrConflict   = errors.New("the license was changed in the meantime")
-	ErrUnreadable = errors.New("the stored record cannot be understood") // see also License.Problems
+	ErrUnreadable = errors.New("the stored record cannot be understood")  // see also License.Problems
+	ErrBusy       = errors.New("the store takes no change at the moment") // nothing was written
 )
 
 // Reader reads single licenses. Reads are strongly consistent: they see every change acknowledged before.

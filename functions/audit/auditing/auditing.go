@@ -2,10 +2,13 @@
 package auditing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -17,57 +20,109 @@ import (
 
 // Auditor records the changes that a batch of stream records tells of.
 type Auditor struct {
-	Recorder audit.Recorder
-	Log      *slog.Logger
+	Recorder    audit.Recorder // its Store and Gap are called concurrently
+	Concurrency int            // how many licenses are recorded at once; DefaultConcurrency unless set
+	Log         *slog.Logger
 }
+
+// DefaultConcurrency is the number of connections that the AWS SDK keeps open to one host. More at once would
+// make new ones all the time.
+const DefaultConcurrency = 10
 
 // answerReserve is kept back of the invocation's time. A function that is cut off answers nothing, and its whole batch
 // comes again; this way, what is left when DynamoDB is slow is reported as failed, and what was recorded is done with.
 const answerReserve = 5 * time.Second
 
-// Handle answers which records have to come again. Lambda takes the lowest of them as the new beginning
+// Handle returns which records have to come again. Lambda takes the lowest of them as the new beginning
 // (https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html), so records
-// behind it come twice, and the Recorder knows them. A license whose record failed is left alone for the
-// rest of the batch, or its entries would be out of order; other licenses go on. The error is always nil.
+// behind it come twice, and the Recorder knows them. Licenses are recorded side by side, the records of each in their
+// order. A license whose record failed is left alone for the rest of the batch, or its entries would be out of order;
+// other licenses go on. The error is always nil.
 func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 	if deadline, bounded := ctx.Deadline(); bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerReserve))
 		defer cancel()
 	}
-	gaps := 0
+	var gaps atomic.Int64
 	a.Recorder.Gap = func(ctx context.Context, e audit.Entry) {
-		gaps++
+		gaps.Add(1)
 		a.logGap(ctx, e)
 	}
+	failed := make([]bool, len(batch.Records)) // each lane writes only where its own records stand
+	a.inLanes(batch.Records, func(lane []int) {
+		var earlier error
+		for _, i := range lane {
+			err := earlier
+			if err == nil {
+				err = a.record(ctx, batch.Records[i])
+			}
+			if err == nil {
+				continue
+			}
+			if errors.Is(err, audit.ErrHead) {
+				gaps.Add(1)
+			}
+			failed[i], earlier = true, errEarlierFailed
+			a.logFailure(ctx, batch.Records[i], err)
+		}
+	})
 	response := events.DynamoDBEventResponse{BatchItemFailures: []events.DynamoDBBatchItemFailure{}}
-	failed := map[string]bool{}
-	for _, record := range batch.Records {
-		id, err := a.record(ctx, record, failed)
-		if err == nil {
-			continue
+	for i, record := range batch.Records {
+		if failed[i] {
+			response.BatchItemFailures = append(response.BatchItemFailures,
+				events.DynamoDBBatchItemFailure{ItemIdentifier: record.Change.SequenceNumber})
 		}
-		failed[id] = true
-		if errors.Is(err, audit.ErrHead) {
-			gaps++
-		}
-		response.BatchItemFailures = append(response.BatchItemFailures,
-			events.DynamoDBBatchItemFailure{ItemIdentifier: record.Change.SequenceNumber})
-		a.Log.LogAttrs(ctx, slog.LevelError, "record",
-			slog.String("eventid", record.EventID),
-			slog.String("sequencenumber", record.Change.SequenceNumber),
-			slog.String("licenseid", id),
-			slog.String("error", err.Error()))
 	}
 	attrs := []slog.Attr{
 		slog.Int("records", len(batch.Records)),
 		slog.Int("failed", len(response.BatchItemFailures)),
 	}
-	if gaps > 0 {
-		attrs = append(attrs, telemetry.CountMetric(time.Now(), "audit", telemetry.GapsKey, gaps)...)
+	if n := int(gaps.Load()); n > 0 {
+		attrs = append(attrs, telemetry.CountMetric(time.Now(), "audit", telemetry.GapsKey, n)...)
 	}
 	a.Log.LogAttrs(ctx, slog.LevelInfo, "batch", attrs...)
 	return response, nil
+}
+
+// inLanes calls do for each license with the places of its records, in their order, for Concurrency licenses at once.
+// A record that names no license has a lane of its own. inLanes returns when all calls have.
+func (a Auditor) inLanes(records []events.DynamoDBEventRecord, do func(lane []int)) {
+	var lanes [][]int
+	laneOf := map[string]int{}
+	for i, record := range records {
+		id, named := licenseID(record)
+		n, begun := laneOf[id]
+		if !named || !begun {
+			n = len(lanes)
+			laneOf[id] = n
+			lanes = append(lanes, nil)
+		}
+		lanes[n] = append(lanes[n], i)
+	}
+	waiting := make(chan []int)
+	var workers sync.WaitGroup
+	for range min(cmp.Or(a.Concurrency, DefaultConcurrency), len(lanes)) {
+		workers.Go(func() {
+			for lane := range waiting {
+				do(lane)
+			}
+		})
+	}
+	for _, lane := range lanes {
+		waiting <- lane
+	}
+	close(waiting)
+	workers.Wait()
+}
+
+func (a Auditor) logFailure(ctx context.Context, record events.DynamoDBEventRecord, err error) {
+	id, _ := licenseID(record)
+	a.Log.LogAttrs(ctx, slog.LevelError, "record",
+		slog.String("eventid", record.EventID),
+		slog.String("sequencenumber", record.Change.SequenceNumber),
+		slog.String("licenseid", id),
+		slog.String("error", err.Error()))
 }
 
 // logGap: someone has to find out what became of the change before this one, or what held this one back.
@@ -82,25 +137,31 @@ func (a Auditor) logGap(ctx context.Context, e audit.Entry) {
 
 var errEarlierFailed = errors.New("an earlier record of this license failed")
 
-func (a Auditor) record(ctx context.Context, record events.DynamoDBEventRecord, failed map[string]bool) (licenseID string, err error) {
-	defer func() { // licenseID is set by then: after a panic, too, the license is left alone
+// record makes a panic an error, so that it ends neither the other lanes nor the function.
+func (a Auditor) record(ctx context.Context, record events.DynamoDBEventRecord) (err error) {
+	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
+	id, named := licenseID(record)
+	if !named {
+		return errors.New("keys: no licenseid")
+	}
+	event, err := toEvent(id, record)
+	if err != nil {
+		return err
+	}
+	return a.Recorder.Record(ctx, event)
+}
+
+// licenseID returns the id of the record's license, if it has one that names a chain.
+func licenseID(record events.DynamoDBEventRecord) (id string, named bool) {
 	key := record.Change.Keys["licenseid"]
 	if key.DataType() != events.DataTypeString || key.String() == "" {
-		return "", errors.New("keys: no licenseid")
+		return "", false
 	}
-	licenseID = key.String()
-	if failed[licenseID] {
-		return licenseID, errEarlierFailed
-	}
-	event, err := toEvent(licenseID, record)
-	if err != nil {
-		return licenseID, err
-	}
-	return licenseID, a.Recorder.Record(ctx, event)
+	return key.String(), true
 }
 
 func toEvent(licenseID string, record events.DynamoDBEventRecord) (event audit.Event, err error) {

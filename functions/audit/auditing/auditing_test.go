@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -338,6 +339,87 @@ func TestTimeToLive(t *testing.T) {
 			if got := lines(t, store, license1)[0]; got.TimeToLive || got.Actor != audit.UnknownActor {
 				t.Errorf("got %+v", got)
 			}
+		})
+	}
+}
+
+// slowStore takes the time of DynamoDB for each call, and counts how many are at once.
+type slowStore struct {
+	audit.Store
+	mu       *sync.Mutex
+	now, top *int
+}
+
+func (s slowStore) slow() {
+	s.mu.Lock()
+	*s.now++
+	*s.top = max(*s.top, *s.now)
+	s.mu.Unlock()
+	time.Sleep(5 * time.Millisecond)
+	s.mu.Lock()
+	*s.now--
+	s.mu.Unlock()
+}
+
+func (s slowStore) Head(ctx context.Context, id string) (audit.Head, error) {
+	s.slow()
+	return s.Store.Head(ctx, id)
+}
+
+func (s slowStore) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
+	s.slow()
+	return s.Store.Append(ctx, from, e)
+}
+
+// TestLicensesAreRecordedSideBySide: a batch takes the time of its longest chain, or of all by as many as go at once.
+func TestLicensesAreRecordedSideBySide(t *testing.T) {
+	for name, test := range map[string]struct {
+		licenses, each, concurrency, wantAtOnce int
+		want                                    time.Duration // two calls of 5 ms for each record
+	}{
+		"fewer than go at once":  {4, 1, 0, 4, 10 * time.Millisecond},
+		"as many as go at once":  {100, 1, 0, auditing.DefaultConcurrency, 100 * time.Millisecond},
+		"as many as are asked":   {100, 1, 100, 100, 10 * time.Millisecond},
+		"one after the other":    {5, 1, 1, 1, 50 * time.Millisecond},
+		"many of the same":       {1, 20, 0, 1, 200 * time.Millisecond},
+		"many of each of a few":  {3, 10, 0, 3, 100 * time.Millisecond},
+		"an empty batch, at all": {0, 0, 0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			batch := readEvent(t, "insert")
+			template := batch.Records[0]
+			batch.Records = nil
+			for change := range test.each {
+				for license := range test.licenses {
+					record := template
+					id := fmt.Sprint("license ", license)
+					record.EventID = fmt.Sprint(id, " change ", change)
+					record.Change.SequenceNumber = fmt.Sprint(len(batch.Records) + 1)
+					record.Change.Keys = map[string]events.DynamoDBAttributeValue{"licenseid": events.NewStringAttribute(id)}
+					batch.Records = append(batch.Records, record)
+				}
+			}
+			synctest.Test(t, func(t *testing.T) {
+				atOnce := 0
+				memory := audittest.NewMemory(t)
+				store := slowStore{memory, &sync.Mutex{}, new(int), &atOnce}
+				begun := time.Now()
+				auditor := auditing.Auditor{Recorder: audit.Recorder{Store: store}, Concurrency: test.concurrency, Log: telemetry.NewLogger(io.Discard)}
+				response, err := auditor.Handle(t.Context(), batch)
+				if err != nil || len(response.BatchItemFailures) > 0 {
+					t.Fatalf("%+v, %v", response, err)
+				}
+				if took := time.Since(begun); took != test.want || atOnce != test.wantAtOnce {
+					t.Errorf("took %v with %d at once, want %v with %d", took, atOnce, test.want, test.wantAtOnce)
+				}
+				for license := range test.licenses {
+					for i, e := range memory.Chain(fmt.Sprint("license ", license)) {
+						if want := fmt.Sprint("license ", license, " change ", i); e.EventID != want {
+							t.Errorf("entry %d is of %q, want %q", i+1, e.EventID, want)
+						}
+					}
+				}
+			})
 		})
 	}
 }

@@ -37,6 +37,8 @@ var failures = []struct {
 		`If-Match must be the ETag that you read, as "1-mhg2q9c0", several with commas between them, or *; nothing was changed.`},
 	{errStale, http.StatusPreconditionFailed, "STALE", "The license was changed since you read it; read it again."},
 	{license.ErrConflict, http.StatusConflict, "CONFLICT", "The license is being changed by others; try again."},
+	{license.ErrBusy, http.StatusServiceUnavailable, "BUSY",
+		"Licenses are changed faster than the audit trail can record; send this change again in some seconds."},
 	{checkpoint.ErrNone, http.StatusNotFound, "NO_CHECKPOINT", "No checkpoint of the audit trail was made yet."},
 	{checkpoint.ErrNoLeaf, http.StatusNotFound, "NOT_IN_CHECKPOINT",
 		"The latest checkpoint does not hold this license: its first change is younger, or there is no such license."},

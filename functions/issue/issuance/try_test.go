@@ -2,6 +2,7 @@ package issuance_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"openlicenser/shared/api/apitest"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
 	"openlicenser/shared/license/licensetest"
@@ -248,5 +250,37 @@ func TestCrash(t *testing.T) {
 				t.Errorf("patch, cut off at write %d (%t): %d %s", at, persists, a.status, a.text)
 			}
 		}
+	}
+}
+
+// TestBusy: where the store takes no change for now, the answer says when to come again, and the same key then takes
+// effect.
+func TestBusy(t *testing.T) {
+	v := newVendor(t)
+	v.issue()
+	v.folder.Changes.Limit(1)
+	event := events.APIGatewayProxyRequest{
+		HTTPMethod: "POST", Resource: "/licenses", Path: "/licenses", Body: order, Headers: map[string]string{"Idempotency-Key": "busy"},
+	}
+	event.RequestContext.RequestID, event.RequestContext.Identity.UserArn = "request", principal
+	call := func() (a struct{ Code string }, response events.APIGatewayProxyResponse) {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		response, err := v.issuer.Router().Handle(ctx, event)
+		if err := errors.Join(err, json.Unmarshal([]byte(response.Body), &a)); err != nil {
+			t.Fatal(err)
+		}
+		apitest.CheckEvent(t, event, response)
+		return a, response
+	}
+	if a, response := call(); response.StatusCode != http.StatusServiceUnavailable || a.Code != "BUSY" || response.Headers["Retry-After"] == "" {
+		t.Errorf("got %d %v %s", response.StatusCode, response.Headers, response.Body)
+	}
+	if list := v.call("GET", "/licenses", "", "", nil); len(list.Licenses) != 1 {
+		t.Errorf("a busy store has taken the license: %s", list.text)
+	}
+	v.folder.Changes.Limit(0)
+	if _, response := call(); response.StatusCode != http.StatusCreated || response.Headers["Idempotency-Replayed"] != "" {
+		t.Errorf("again: %d %s", response.StatusCode, response.Body)
 	}
 }

@@ -11,7 +11,9 @@ import (
 // faultyStore is what one invocation sees of the runner's store. After every entry it looks whether one before was
 // overwritten.
 type faultyStore struct {
-	runner *runner
+	runner  *runner
+	name    string // of the invocation
+	failing string // the license of which every call fails
 
 	mu     sync.Mutex
 	faults []fault // of the calls to come
@@ -23,11 +25,15 @@ var (
 	errDead  = errors.New("the invocation has ended")
 )
 
-func (s *faultyStore) next() (f fault, err error) {
+func (s *faultyStore) next(licenseID string) (f fault, err error) {
+	s.runner.turns.take(s.name + " " + licenseID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead {
 		return none, errDead
+	}
+	if licenseID == s.failing {
+		return none, errFault
 	}
 	if len(s.faults) > 0 {
 		f, s.faults = s.faults[0], s.faults[1:]
@@ -38,6 +44,8 @@ func (s *faultyStore) next() (f fault, err error) {
 		err = errFault
 	case crashBefore:
 		err = errDead
+	case panics:
+		panic("a fault of the store")
 	}
 	return f, err
 }
@@ -55,7 +63,7 @@ func after(f fault, err error) error {
 }
 
 func (s *faultyStore) Head(ctx context.Context, licenseID string) (audit.Head, error) {
-	f, err := s.next()
+	f, err := s.next(licenseID)
 	if err != nil {
 		return audit.Head{}, err
 	}
@@ -64,7 +72,7 @@ func (s *faultyStore) Head(ctx context.Context, licenseID string) (audit.Head, e
 }
 
 func (s *faultyStore) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
-	f, err := s.next()
+	f, err := s.next(e.LicenseID)
 	if err != nil {
 		return err
 	}
@@ -76,7 +84,7 @@ func (s *faultyStore) Append(ctx context.Context, from audit.Head, e audit.Entry
 }
 
 func (s *faultyStore) Entries(ctx context.Context, licenseID string, beyond int64, limit int) ([]audit.Entry, error) {
-	f, err := s.next()
+	f, err := s.next(licenseID)
 	if err != nil {
 		return nil, err
 	}

@@ -8,8 +8,10 @@ import (
 	"context"
 	"io"
 	"math"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/uuid"
@@ -21,11 +23,21 @@ import (
 	"openlicenser/shared/telemetry"
 )
 
-// Check runs as many scenarios as rapid's flags say (-rapid.checks), each on a new store.
+// Check runs as many scenarios as rapid's flags say (-rapid.checks), each on a new store. The lanes of an invocation,
+// and invocations at the same time, take turns as the scenario says. The store is in memory: it waits for nothing.
 func Check(t *testing.T, open func(audittest.TB) audit.Store) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := drawScenario(rt, "license", 40)
-		s.run(rt, open(rt))
+		var failed any // rapid ends a check by a panic, which must not leave the bubble's goroutine
+		synctest.Test(t, func(*testing.T) {
+			defer func() { failed = recover() }()
+			r := newRunner(rt, open(rt), s)
+			r.turns = &turns{}
+			r.run(s.steps)
+		})
+		if failed != nil {
+			panic(failed)
+		}
 	})
 }
 
@@ -34,7 +46,7 @@ func Examples(t *testing.T, store audit.Store, n int) {
 	for seed := range n {
 		prefix := uuid.NewString()
 		s := rapid.Custom(func(rt *rapid.T) scenario { return drawScenario(rt, prefix, 20) }).Example(seed)
-		s.run(t, store)
+		newRunner(t, store, s).run(s.steps)
 		if t.Failed() {
 			t.Fatalf("in the scenario of seed %d", seed)
 		}
@@ -53,10 +65,10 @@ func CrashAtEveryWrite(t *testing.T, store audit.Store) {
 				return
 			}
 			r := newRunner(t, store, scenario{records: records})
-			// The writes are every other call: the head is read before each.
-			faults := make([]fault, 2*write+2)
-			faults[2*write+1] = f
-			if _, answered := r.invoke(records, faults); answered {
+			// With one lane at a time, the writes are every other call: the head is read before each.
+			next := step{concurrency: 1, faults: make([]fault, 2*write+2)}
+			next.faults[2*write+1] = f
+			if _, answered := r.invoke("", records, next); answered {
 				t.Fatalf("write %d: the consumer did not end", write)
 			}
 			r.check()
@@ -80,7 +92,11 @@ type step struct {
 	size       int     // of the batch
 	duplicates []int   // records of the batch that it holds once more
 	faults     []fault // of the store, by call
-	second     *step   // another invocation at the same time, whose answer nobody waits for
+	failing    string  // the license of which every call fails
+
+	concurrency int   // of the auditor
+	choices     []int // whose turn it is, where calls take turns
+	second      *step // another invocation at the same time, whose answer nobody waits for
 }
 
 // fault is what becomes of one call of the store.
@@ -92,14 +108,15 @@ const (
 	failAfter         // an error, and yet it was written
 	crashBefore       // the invocation ends before the call
 	crashAfter        // the invocation ends after the call
+	panics            // nothing was written
 )
 
 func drawScenario(t *rapid.T, prefix string, most int) scenario {
 	s := scenario{records: drawHistory(t, prefix, most)}
 	for range rapid.IntRange(0, 15).Draw(t, "steps") {
-		next := drawStep(t)
+		next := drawStep(t, s.records)
 		if rapid.IntRange(0, 2).Draw(t, "concurrent") == 0 {
-			second := drawStep(t)
+			second := drawStep(t, s.records)
 			next.second = &second
 		}
 		s.steps = append(s.steps, next)
@@ -107,19 +124,24 @@ func drawScenario(t *rapid.T, prefix string, most int) scenario {
 	return s
 }
 
-func drawStep(t *rapid.T) step {
-	kinds := []fault{none, none, none, none, none, none, failBefore, failAfter, crashBefore, crashAfter}
-	return step{
-		back:       rapid.SampledFrom([]int{0, 0, 0, 1, 3, math.MaxInt}).Draw(t, "back"),
-		size:       rapid.IntRange(1, 12).Draw(t, "size"),
-		duplicates: rapid.SliceOfN(rapid.IntRange(0, 11), 0, 3).Draw(t, "duplicates"),
-		faults:     rapid.SliceOfN(rapid.SampledFrom(kinds), 0, 20).Draw(t, "faults"),
+func drawStep(t *rapid.T, records []streamRecord) step {
+	kinds := []fault{none, none, none, none, none, none, none, failBefore, failAfter, crashBefore, crashAfter, panics}
+	next := step{
+		back:        rapid.SampledFrom([]int{0, 0, 0, 1, 3, math.MaxInt}).Draw(t, "back"),
+		size:        rapid.IntRange(1, 12).Draw(t, "size"),
+		duplicates:  rapid.SliceOfN(rapid.IntRange(0, 11), 0, 3).Draw(t, "duplicates"),
+		faults:      rapid.SliceOfN(rapid.SampledFrom(kinds), 0, 20).Draw(t, "faults"),
+		concurrency: rapid.SampledFrom([]int{auditing.DefaultConcurrency, 1, 2}).Draw(t, "concurrency"),
+		choices:     rapid.SliceOfN(rapid.IntRange(0, 7), 0, 60).Draw(t, "choices"),
 	}
+	if len(records) > 0 && rapid.IntRange(0, 3).Draw(t, "one license fails") == 0 {
+		next.failing = rapid.SampledFrom(records).Draw(t, "failing").licenseID
+	}
+	return next
 }
 
-func (s scenario) run(t audittest.TB, store audit.Store) {
-	r := newRunner(t, store, s)
-	for _, next := range s.steps {
+func (r *runner) run(steps []step) {
+	for _, next := range steps {
 		r.deliver(next)
 		r.check()
 	}
@@ -132,6 +154,7 @@ type runner struct {
 	store    audit.Store
 	records  []streamRecord
 	position int // of the record that comes next
+	turns    *turns
 
 	want map[string][]byte // the exported chains, by license
 }
@@ -150,7 +173,7 @@ func straightforward(t audittest.TB, records []streamRecord) map[string][]byte {
 	plain := &runner{t: t, store: memory}
 	byLicense := map[string][]streamRecord{}
 	for _, record := range records {
-		if failed, answered := plain.invoke([]streamRecord{record}, nil); len(failed) > 0 || !answered {
+		if failed, answered := plain.invoke("", []streamRecord{record}, step{}); len(failed) > 0 || !answered {
 			t.Fatalf("the straightforward run fails at %s", record.EventID)
 		}
 		byLicense[record.licenseID] = append(byLicense[record.licenseID], record)
@@ -185,14 +208,21 @@ func (r *runner) deliver(next step) {
 	var group sync.WaitGroup
 	if next.second != nil {
 		_, batch := r.batch(*next.second)
-		group.Go(func() { r.invoke(batch, next.second.faults) })
+		group.Go(func() { r.invoke("second", batch, *next.second) })
 	}
 	begin, batch := r.batch(next)
-	failed, answered := r.invoke(batch, next.faults)
+	var failed map[string]bool
+	var answered bool
+	group.Go(func() { failed, answered = r.invoke("first", batch, next) })
+	if r.turns != nil {
+		r.turns.choices = next.choices
+		r.turns.give()
+	}
 	group.Wait()
 	if !answered {
 		return
 	}
+	r.checkAnswer(next, batch, failed)
 	r.position = min(begin+next.size, len(r.records))
 	for i, record := range r.records[begin:r.position] {
 		if failed[record.Change.SequenceNumber] {
@@ -228,13 +258,34 @@ func (r *runner) deliverRest() {
 	}
 }
 
-func (r *runner) invoke(records []streamRecord, faults []fault) (failed map[string]bool, answered bool) {
-	store := &faultyStore{runner: r, faults: faults}
+// checkAnswer wants what was not reported to be recorded, and a failure of one license to be that of no other.
+func (r *runner) checkAnswer(s step, batch []streamRecord, failed map[string]bool) {
+	r.t.Helper()
+	recorded := map[string]bool{}
+	for id := range r.want {
+		for _, e := range r.chain(id) {
+			recorded[e.EventID] = true
+		}
+	}
+	onlyOneLicenseFails := s.second == nil && !slices.ContainsFunc(s.faults, func(f fault) bool { return f != none })
+	for _, record := range batch {
+		switch isFailed := failed[record.Change.SequenceNumber]; {
+		case !isFailed && !recorded[record.EventID]:
+			r.t.Errorf("%s was neither recorded nor reported", record.EventID)
+		case onlyOneLicenseFails && isFailed != (record.licenseID == s.failing):
+			r.t.Errorf("%s: failed %v, and what fails is %q", record.EventID, isFailed, s.failing)
+		}
+	}
+}
+
+// invoke has a name for the invocation, by which turns tell it from another at the same time.
+func (r *runner) invoke(name string, records []streamRecord, s step) (failed map[string]bool, answered bool) {
+	store := &faultyStore{runner: r, name: name, faults: s.faults, failing: s.failing}
 	batch := events.DynamoDBEvent{}
 	for _, record := range records {
 		batch.Records = append(batch.Records, record.DynamoDBEventRecord)
 	}
-	auditor := auditing.Auditor{Recorder: audit.Recorder{Store: store}, Log: telemetry.NewLogger(io.Discard)}
+	auditor := auditing.Auditor{Recorder: audit.Recorder{Store: store}, Concurrency: s.concurrency, Log: telemetry.NewLogger(io.Discard)}
 	response, err := auditor.Handle(context.Background(), batch)
 	if err != nil {
 		r.t.Errorf("handle: %v", err)

@@ -37,10 +37,10 @@ test: ## all tests that need no AWS
 	else echo 'make test: no C compiler for cgo on this machine, so without the race detector'; fi; \
 	echo go test $$race ./...; go test $$race ./...
 
-# All packages whose tests use shared/awstest. A test that is skipped here for want of AWS is a failure.
+# All packages whose tests use shared/testing/awstest. A test that is skipped here for want of AWS is a failure.
 test-aws: awslocal sam-build-here ## the tests against DynamoDB Local, moto, and the binaries of sam build; needs Java, Maven and Python
 	LICENSER_TEST_BUILD='$(CURDIR)/$(HERE)' $(AWSLOCAL) run \
-	  go test -count=1 $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | sed -n '/shared\/awstest[] ]/s/ .*//p')
+	  go test -count=1 $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | sed -n '/shared\/testing\/awstest[] ]/s/ .*//p')
 
 # A test that is skipped for want of the generators is what `make test` does; here nothing may be missing.
 test-clients: $(VENV)/installed $(CLIENTS)/installed ## clients generated from openapi.yaml, on the local server; needs a JDK, Maven and Python

@@ -21,9 +21,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	"github.com/google/uuid"
 
-	"openlicenser/functions/lifetest"
-	"openlicenser/shared/awstest"
-	"openlicenser/shared/lambdatest"
+	"openlicenser/shared/testing/awstest"
+	"openlicenser/shared/testing/lambdatest"
+	"openlicenser/shared/testing/lifetest"
 )
 
 // TestBuiltFunctions starts what sam build has built, behind the Lambda Runtime API, with the environment that the template

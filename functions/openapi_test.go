@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
 
-	"openlicenser/shared/api/apitest"
+	"openlicenser/shared/testing/apitest"
 )
 
 // apiTemplate is what these tests read of the template's API.

@@ -30,9 +30,9 @@ import (
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/api"
 	"openlicenser/shared/awskeys"
-	"openlicenser/shared/awskeys/kmstest"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
+	"openlicenser/shared/testing/kmstest"
 	"openlicenser/shared/token"
 )
 

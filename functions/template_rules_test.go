@@ -22,8 +22,8 @@ import (
 
 	"openlicenser/functions/checkpoint/checkpointing"
 	"openlicenser/shared/api"
-	"openlicenser/shared/awstest"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/awstest"
 )
 
 // tree is a part of the template with its functions written out: !Ref X is tree{"Ref": "X"}, !Sub X is tree{"Fn::Sub": "X"}.

@@ -16,8 +16,8 @@ import (
 
 	"openlicenser/functions/audit/auditing"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/awstest"
 	"openlicenser/shared/dynamo"
+	"openlicenser/shared/testing/awstest"
 )
 
 // feed stands in for the event source mapping that sam local does not have: until the context ends, it hands the changes of the

@@ -16,7 +16,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"openlicenser/shared/awstest"
+	"openlicenser/shared/testing/awstest"
 )
 
 func main() {

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"openlicenser/shared/awstest"
+	"openlicenser/shared/testing/awstest"
 )
 
 // What the Makefile says.

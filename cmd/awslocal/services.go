@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"openlicenser/shared/awstest"
+	"openlicenser/shared/testing/awstest"
 )
 
 // services are the URLs of what withServices has started.

@@ -17,7 +17,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"openlicenser/shared/awstest"
+	"openlicenser/shared/testing/awstest"
 )
 
 type bench struct {

@@ -16,7 +16,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"openlicenser/shared/embedded"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // TestReplay: a change that was set aside is recorded, once, however often it is replayed.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"openlicenser/shared/api/apitest"
+	"openlicenser/shared/testing/apitest"
 )
 
 // toolsVariable names the folder that `make test-clients` has filled.

@@ -17,9 +17,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"openlicenser/shared/embedded"
-	"openlicenser/shared/lambdatest"
-	"openlicenser/shared/license/licensetest"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/lambdatest"
+	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
 

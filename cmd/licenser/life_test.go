@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"openlicenser/functions/lifetest"
+	"openlicenser/shared/testing/lifetest"
 )
 
 func TestLife(t *testing.T) {

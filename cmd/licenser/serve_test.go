@@ -23,9 +23,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"openlicenser/shared/api/apitest"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/testing/apitest"
 )
 
 // binary is the built program; TestMain makes it.

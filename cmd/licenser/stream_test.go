@@ -21,8 +21,8 @@ import (
 	"openlicenser/shared/audit"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/licensetest"
 )
 
 func openFolder(t *testing.T) *embedded.Folder {

@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"openlicenser/shared/embedded"
-	"openlicenser/shared/lambdatest"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/lambdatest"
+	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
 

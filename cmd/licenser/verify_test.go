@@ -18,8 +18,8 @@ import (
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // auditedServer is the local server with a license that was changed, its trail and a checkpoint.

@@ -4,7 +4,7 @@ package main
 import (
 	"log/slog"
 
-	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
@@ -12,7 +12,6 @@ import (
 	"openlicenser/shared/audit"
 	"openlicenser/shared/bootstrap"
 	"openlicenser/shared/dynamo"
-	"openlicenser/shared/tracing"
 )
 
 // environment is the function's configuration.
@@ -21,9 +20,10 @@ type environment struct {
 	AuditTable string `env:"AUDIT_TABLE,required,notEmpty"`
 }
 
-func main() {
-	e, cfg, tracer := bootstrap.Load[environment]()
-	lambda.Start(tracing.Handler(tracer, "audit", newAuditor(e, cfg).Handle))
+func main() { bootstrap.Start("audit", wire) }
+
+func wire(e environment, cfg aws.Config) (bootstrap.Handler[events.DynamoDBEvent, events.DynamoDBEventResponse], error) {
+	return newAuditor(e, cfg).Handle, nil
 }
 
 func newAuditor(e environment, cfg aws.Config) auditing.Auditor {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"openlicenser/shared/lambdatest"
+	"openlicenser/shared/testing/lambdatest"
 )
 
 // TestBinary drives the built function through the Lambda Runtime API: one transaction for an entry, and a record that

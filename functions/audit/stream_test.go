@@ -23,9 +23,9 @@ import (
 	"openlicenser/functions/issue/issuance"
 	"openlicenser/shared/api"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/awstest"
 	"openlicenser/shared/dynamo"
-	"openlicenser/shared/telemetry/telemetrytest"
+	"openlicenser/shared/testing/awstest"
+	"openlicenser/shared/testing/telemetrytest"
 	"openlicenser/shared/token"
 )
 
@@ -74,7 +74,10 @@ func (v *vendor) call(status int, route, id, ifMatch, body string) (licenseID, e
 	method, resource, _ := strings.Cut(route, " ")
 	event := events.APIGatewayProxyRequest{
 		HTTPMethod: method, Resource: resource, Path: strings.ReplaceAll(resource, "{licenseid}", id), Body: body,
-		PathParameters: map[string]string{"licenseid": id}, Headers: map[string]string{"If-Match": ifMatch},
+		PathParameters: map[string]string{"licenseid": id},
+	}
+	if ifMatch != "" {
+		event.Headers = map[string]string{"If-Match": ifMatch}
 	}
 	event.RequestContext.RequestID = uuid.NewString()
 	event.RequestContext.Identity.UserArn = "arn:aws:iam::123456789012:user/shop"

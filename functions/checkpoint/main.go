@@ -3,10 +3,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -19,7 +19,6 @@ import (
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/s3archive"
-	"openlicenser/shared/tracing"
 )
 
 // environment is the function's configuration.
@@ -38,13 +37,13 @@ type environment struct {
 	Origin string `env:"CHECKPOINT_ORIGIN,required,notEmpty"`
 }
 
-func main() {
-	e, cfg, tracer := bootstrap.Load[environment]()
-	function := checkpointing.Function{
+func main() { bootstrap.Start("checkpoint", wire) }
+
+func wire(e environment, cfg aws.Config) (bootstrap.Handler[json.RawMessage, checkpointing.Answer], error) {
+	return checkpointing.Function{
 		Checkpointer: newCheckpointer(e, cfg),
 		Pause:        func(ctx context.Context, d time.Duration) error { return checkpoint.PauseFor(d)(ctx) },
-	}
-	lambda.Start(tracing.Handler(tracer, "checkpoint", function.Invoke))
+	}.Invoke, nil
 }
 
 // streamDelay is what the audit function needs at most, as a rule, to record a change.

@@ -18,7 +18,7 @@ import (
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
-	"openlicenser/shared/lambdatest"
+	"openlicenser/shared/testing/lambdatest"
 )
 
 const origin = "openlicenser/test/audit"

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -18,7 +18,6 @@ import (
 	"openlicenser/shared/bootstrap"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/s3archive"
-	"openlicenser/shared/tracing"
 )
 
 // environment is the function's configuration.
@@ -41,9 +40,10 @@ type environment struct {
 	Origin string `env:"CHECKPOINT_ORIGIN,required,notEmpty"`
 }
 
-func main() {
-	e, cfg, tracer := bootstrap.Load[environment]()
-	lambda.Start(tracing.Handler(tracer, "issue", newRouter(e, cfg).Invoke))
+func main() { bootstrap.Start("issue", wire) }
+
+func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.APIGatewayProxyResponse], error) {
+	return newRouter(e, cfg).Invoke, nil
 }
 
 func newRouter(e environment, cfg aws.Config) api.Router {

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"openlicenser/functions/rotate/rotation"
-	"openlicenser/shared/lambdatest"
+	"openlicenser/shared/testing/lambdatest"
 	"openlicenser/shared/token"
 )
 

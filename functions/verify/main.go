@@ -4,23 +4,22 @@ package main
 import (
 	"context"
 	"fmt"
-	"log"
 	"log/slog"
 	"os"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"openlicenser/functions/verify/verification"
+	"openlicenser/shared/api"
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/bootstrap"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/token"
-	"openlicenser/shared/tracing"
 )
 
 // environment is the function's configuration.
@@ -50,17 +49,18 @@ type environment struct {
 	SignatureTable string `env:"SIGNATURE_TABLE"`
 }
 
-func main() {
-	e, cfg, tracer := bootstrap.Load[environment]()
+func main() { bootstrap.Start("verify", wire) }
+
+func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.APIGatewayProxyResponse], error) {
 	verifier, err := newVerifier(e, cfg)
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
-	prefetched := verifier.Prefetch(context.Background())
+	router, prefetched := verifier.Prefetch(context.Background())
 	if startsBeforeEvents() {
 		<-prefetched
 	}
-	lambda.Start(tracing.Handler(tracer, "verify", verifier.Router().Invoke))
+	return router.Invoke, nil
 }
 
 // startsBeforeEvents tells that no event waits for the process, which Lambda then stops until one comes

@@ -29,11 +29,11 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"openlicenser/shared/api"
-	"openlicenser/shared/api/apitest"
-	"openlicenser/shared/awsconfig"
-	"openlicenser/shared/lambdatest"
+	"openlicenser/shared/bootstrap"
 	"openlicenser/shared/telemetry"
-	"openlicenser/shared/telemetry/telemetrytest"
+	"openlicenser/shared/testing/apitest"
+	"openlicenser/shared/testing/lambdatest"
+	"openlicenser/shared/testing/telemetrytest"
 )
 
 func TestMain(m *testing.M) { telemetrytest.Main(m, "conformance-secret") }
@@ -403,7 +403,7 @@ func TestSharedTablesSayNothing(t *testing.T) {
 // router is the function's own, with the account as its AWS.
 func (a account) router(t *testing.T, signatureTable string) api.Router {
 	t.Helper()
-	cfg, err := awsconfig.Load(t.Context(), config.WithBaseEndpoint(a.URL), config.WithRegion("eu-central-1"),
+	cfg, err := bootstrap.AWSConfig(t.Context(), config.WithBaseEndpoint(a.URL), config.WithRegion("eu-central-1"),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("test", "test", "")))
 	if err != nil {
 		t.Fatal(err)

@@ -11,8 +11,8 @@ import (
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/audittest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 func TestMemory(t *testing.T) {

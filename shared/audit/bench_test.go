@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/audittest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // longChain is a license that is suspended and reinstated over and over.

@@ -13,9 +13,9 @@ import (
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/audittest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // everyAction makes a chain that holds each action once, and answers it with its head and its exported lines.

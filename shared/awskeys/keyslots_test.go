@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
-	"openlicenser/shared/awskeys/kmstest"
+	"openlicenser/shared/testing/kmstest"
 	"openlicenser/shared/token"
 )
 

@@ -18,7 +18,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
 

@@ -13,7 +13,7 @@ import (
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 const tableARN = "arn:aws:dynamodb:eu-central-1:123456789012:table/"

@@ -12,8 +12,8 @@ import (
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/dynamo"
+	"openlicenser/shared/testing/audittest"
 )
 
 // sampleEntry holds every character that JSON for HTML would escape.

@@ -9,7 +9,7 @@ import (
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/dynamo"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // oneItem answers every GetItem with the same item.

@@ -16,16 +16,15 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"openlicenser/functions/audit/auditing/auditingtest"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
-	"openlicenser/shared/awstest"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/idempotency"
-	"openlicenser/shared/idempotency/idempotencytest"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/audittest"
+	"openlicenser/shared/testing/awstest"
+	"openlicenser/shared/testing/idempotencytest"
+	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
 
@@ -47,14 +46,6 @@ func TestAuditTrailContract(t *testing.T) {
 		client := newClient(endpoint)
 		return dynamo.NewAuditTrail(client, createTable(t, client, "AuditTable"))
 	})
-}
-
-// TestAuditTrailExactlyOnce runs the audit function's model.
-func TestAuditTrailExactlyOnce(t *testing.T) {
-	client := newClient(awstest.Need(t, awstest.DynamoDBVariable))
-	store := dynamo.NewAuditTrail(client, createTable(t, client, "AuditTable"))
-	auditingtest.Examples(t, store, 20)
-	auditingtest.CrashAtEveryWrite(t, store)
 }
 
 func TestIdempotencyContract(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 func TestGet(t *testing.T) {

@@ -6,10 +6,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"openlicenser/shared/attribute"
-	"openlicenser/shared/awstest"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/awstest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // TestListContract: what the indexes do with records of other tools, on a real DynamoDB or its like.

@@ -6,7 +6,7 @@ import (
 
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 func TestRemove(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
 

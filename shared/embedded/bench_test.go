@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/testing/audittest"
 )
 
 // BenchmarkRecord records entries, each durable before the next of its license: of one license, and of many at a time.

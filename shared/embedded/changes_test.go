@@ -10,7 +10,7 @@ import (
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // full makes a folder whose feed has reached its limit of three changes, and the license of the last.

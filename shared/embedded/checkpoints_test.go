@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/checkpoint"
-	"openlicenser/shared/checkpoint/checkpointtest"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/testing/audittest"
+	"openlicenser/shared/testing/checkpointtest"
 )
 
 func openCheckpoints(t *testing.T, folder string) embedded.Checkpoints {

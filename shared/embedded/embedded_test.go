@@ -21,12 +21,12 @@ import (
 	"go.etcd.io/bbolt"
 
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/idempotency"
-	"openlicenser/shared/idempotency/idempotencytest"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/audittest"
+	"openlicenser/shared/testing/idempotencytest"
+	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
 

@@ -11,7 +11,8 @@ import (
 	"unicode/utf8"
 
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
+	"openlicenser/shared/urlpattern"
 )
 
 // storeURL issues a license with one application URL, and answers what is stored of it, or the refusal.
@@ -136,7 +137,7 @@ var refusedURLs = map[string]struct{ text, says string }{
 	"label of 64 in its xn-- form":  {"https://" + strings.Repeat("a", 60) + "ü.com", "at most 63 characters"},
 	"host name of 254":              {"https://" + strings.Repeat("a.", 126) + "aa", "at most 253 characters"},
 	"host name of 254, with a port": {"https://" + strings.Repeat("a.", 126) + "aa:8080", "at most 253 characters"},
-	"URL of 2049":                   {"https://example.com/" + strings.Repeat("é", license.MaxURL-19), "at most 2048 characters"},
+	"URL of 2049":                   {"https://example.com/" + strings.Repeat("é", urlpattern.MaxURL-19), "at most 2048 characters"},
 	"plus sign":                     {"https://a+b.example.com", "letters, digits"},
 	"slash by percent":              {"https://a%2Fb.example.com", "absolute http or https URL"},
 	"invalid xn--":                  {"https://xn--a.example", "UTS #46"},

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"openlicenser/shared/plainjson"
+	"openlicenser/shared/urlpattern"
 )
 
 // The limits of what a vendor may ask for. Lengths count Unicode code points.
@@ -20,8 +21,6 @@ const (
 	MaxServiceText  = 256
 	MaxAppURLs      = 500
 	MaxListBytes    = 64 << 10 // of each list as stored JSON: a DynamoDB item holds 400 KB
-	MaxURL          = 2048
-	MaxURLPattern   = 256
 	MaxGraceDays    = 365
 	MaxReason       = 1024
 )
@@ -41,6 +40,11 @@ type Draft struct {
 type Service struct {
 	Name  string `json:"serviceName"`
 	Value string `json:"serviceValue"`
+}
+
+// AppURL is an element of License.AppURLs, as package urlpattern knows it.
+type AppURL struct {
+	URL string `json:"URL"`
 }
 
 // FieldError says what is wrong with one field, and what it should be.
@@ -196,6 +200,25 @@ func refuseServices(refuse func(field, message string), services []Service, byte
 		refuseName(refuse, fmt.Sprintf("services[%d].serviceName", i), s.Name, MaxServiceText)
 		refuseName(refuse, fmt.Sprintf("services[%d].serviceValue", i), s.Value, MaxServiceText)
 	}
+}
+
+// storedAppURLs returns the list as it is stored.
+func storedAppURLs(refuse func(field, message string), urls []AppURL) JSONList {
+	list := marshalList(urls)
+	if refuseSize(refuse, "appurls", "URLs", len(urls), MaxAppURLs, len(list)) {
+		return list // the check of a pattern can take a tenth of a second
+	}
+	stored := make([]AppURL, len(urls))
+	for i, u := range urls {
+		canonical, problem := urlpattern.Canonical(u.URL)
+		if problem != "" {
+			refuse(fmt.Sprintf("appurls[%d].URL", i), problem)
+		}
+		stored[i].URL = canonical
+	}
+	list = marshalList(stored)
+	refuseSize(refuse, "appurls", "URLs", len(stored), MaxAppURLs, len(list)) // an xn-- form can be longer
+	return list
 }
 
 // refuseSize tells whether a list has more elements than most, or more bytes as JSON than MaxListBytes.

@@ -10,7 +10,8 @@ import (
 	"github.com/google/uuid"
 
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
+	"openlicenser/shared/urlpattern"
 )
 
 func validDraft() license.Draft {
@@ -80,7 +81,7 @@ func TestIssueLimits(t *testing.T) {
 		"pattern open at the start": {url(`re:example\.com$`), "appurls[0].URL"},
 		"pattern with an escaped $": {url(`re:^example\.com\$`), "appurls[0].URL"},
 		"pattern that is broken":    {url(`re:^(example$`), "appurls[0].URL"},
-		"pattern too long":          {url("re:^" + strings.Repeat("a", license.MaxURLPattern-1) + "$"), "appurls[0].URL"},
+		"pattern too long":          {url("re:^" + strings.Repeat("a", urlpattern.MaxPattern-1) + "$"), "appurls[0].URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := validDraft()

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 func TestStatus(t *testing.T) {

@@ -1,6 +1,10 @@
 package license
 
-import "time"
+import (
+	"time"
+
+	"openlicenser/shared/unicodetext"
+)
 
 // Change says who changes a license, when, why, and in which request.
 type Change struct {
@@ -54,7 +58,7 @@ func (l License) Reinstate(c Change) (License, error) {
 	switch {
 	case l.Deleted:
 		return l, &TransitionError{"The license is being deleted; issue another one."}
-	case (l.Revoked || l.HasProblem(attrRevoked)) && IsBlank(c.Reason):
+	case (l.Revoked || l.HasProblem(attrRevoked)) && unicodetext.IsBlank(c.Reason):
 		return l, &TransitionError{"A revocation is final unless it is taken back with a reason; send one."}
 	case !l.Revoked && !l.Suspended && !l.HasProblem(attrRevoked, attrSuspended):
 		return l, nil

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // TestTransitions: every state and every transition.

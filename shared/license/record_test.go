@@ -12,7 +12,7 @@ import (
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // original is the example item of the original Open Licenser.

@@ -7,7 +7,7 @@ import (
 	"unicode"
 
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // acceptedNames are names of one line, in which something is to be seen.

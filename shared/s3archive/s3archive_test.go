@@ -11,9 +11,9 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"openlicenser/shared/checkpoint"
-	"openlicenser/shared/checkpoint/checkpointtest"
-	"openlicenser/shared/lambdatest"
 	"openlicenser/shared/s3archive"
+	"openlicenser/shared/testing/checkpointtest"
+	"openlicenser/shared/testing/lambdatest"
 )
 
 func newArchive(t *testing.T) (*lambdatest.Bucket, *s3archive.Archive) {

@@ -23,7 +23,7 @@ import (
 	"pgregory.net/rapid"
 
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
 

@@ -3,7 +3,7 @@ package token_test
 import (
 	"testing"
 
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
 

@@ -16,7 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
 

@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
 

@@ -14,9 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"openlicenser/shared/awsconfig"
-	"openlicenser/shared/lambdatest"
+	"openlicenser/shared/bootstrap"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/lambdatest"
 	"openlicenser/shared/tracing"
 )
 
@@ -35,7 +35,7 @@ func traced(t *testing.T, header string, get lambdatest.Operation) (receive func
 		t.Fatal(err)
 	}
 	endpoint := lambdatest.NewAWS(t, map[string]lambdatest.Operation{"GetItem": get})
-	cfg, err := awsconfig.Load(t.Context(), config.WithBaseEndpoint(endpoint.URL), config.WithRegion("eu-central-1"),
+	cfg, err := bootstrap.AWSConfig(t.Context(), config.WithBaseEndpoint(endpoint.URL), config.WithRegion("eu-central-1"),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("test", "test", "")))
 	if err != nil {
 		t.Fatal(err)

@@ -18,10 +18,10 @@ import (
 
 	"openlicenser/functions/audit/auditing"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/embedded"
-	"openlicenser/shared/lambdatest"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/audittest"
+	"openlicenser/shared/testing/lambdatest"
 )
 
 const (

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
+	"openlicenser/shared/testing/audittest"
 )
 
 // change names what an entry records: by license, event and the number's value.

@@ -16,10 +16,10 @@ import (
 
 	"openlicenser/functions/checkpoint/checkpointing"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/embedded"
-	"openlicenser/shared/lambdatest"
+	"openlicenser/shared/testing/audittest"
+	"openlicenser/shared/testing/lambdatest"
 )
 
 var now = time.Date(2026, 11, 23, 22, 0, 0, 0, time.UTC)

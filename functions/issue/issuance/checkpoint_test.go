@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/checkpoint"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/audittest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // TestCheckpoint: what the API serves is enough to check a chain, and none of it has to be believed.

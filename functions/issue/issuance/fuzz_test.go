@@ -13,14 +13,14 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"openlicenser/functions/issue/issuance"
-	"openlicenser/shared/api/apitest"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/embedded"
-	"openlicenser/shared/license/licensetest"
-	"openlicenser/shared/telemetry/telemetrytest"
+	"openlicenser/shared/testing/apitest"
+	"openlicenser/shared/testing/audittest"
+	"openlicenser/shared/testing/licensetest"
+	"openlicenser/shared/testing/telemetrytest"
 	"openlicenser/shared/token"
 )
 

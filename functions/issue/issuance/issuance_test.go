@@ -18,15 +18,15 @@ import (
 
 	"openlicenser/functions/issue/issuance"
 	"openlicenser/shared/api"
-	"openlicenser/shared/api/apitest"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/embedded"
-	"openlicenser/shared/lambdatest"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
-	"openlicenser/shared/telemetry/telemetrytest"
+	"openlicenser/shared/testing/apitest"
+	"openlicenser/shared/testing/audittest"
+	"openlicenser/shared/testing/lambdatest"
+	"openlicenser/shared/testing/licensetest"
+	"openlicenser/shared/testing/telemetrytest"
 	"openlicenser/shared/token"
 )
 

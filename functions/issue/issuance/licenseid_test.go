@@ -9,10 +9,10 @@ import (
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/audittest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 const (

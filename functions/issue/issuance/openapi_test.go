@@ -9,9 +9,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"openlicenser/shared/api/apitest"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
+	"openlicenser/shared/testing/apitest"
+	"openlicenser/shared/urlpattern"
 )
 
 // TestOpenAPILimits: openapi.yaml has the limits that the code has.
@@ -32,7 +33,7 @@ func TestOpenAPILimits(t *testing.T) {
 		"schemas Service properties serviceValue maxLength": license.MaxServiceText,
 		"schemas AppURLs maxItems":                          license.MaxAppURLs,
 		"schemas LicensePatch properties appurls maxItems":  license.MaxAppURLs,
-		"schemas AppURL properties URL maxLength":           license.MaxURL,
+		"schemas AppURL properties URL maxLength":           urlpattern.MaxURL,
 		"schemas ReasonText maxLength":                      license.MaxReason,
 		"schemas Removal properties reason maxLength":       license.MaxReason,
 		"schemas LicenseList properties licenses maxItems":  maxLimit,

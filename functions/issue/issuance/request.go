@@ -13,6 +13,7 @@ import (
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/license"
+	"openlicenser/shared/unicodetext"
 )
 
 // maxBody is the longest body in bytes that is read.
@@ -122,7 +123,7 @@ func readReason(r api.Request) (string, error) {
 // readRequiredReason reads the body of a removal.
 func readRequiredReason(r api.Request) (string, error) {
 	reason, err := readReason(r)
-	if err == nil && license.IsBlank(reason) {
+	if err == nil && unicodetext.IsBlank(reason) {
 		return "", &license.InvalidError{Fields: []license.FieldError{{Field: "reason", Message: "is required: the audit trail keeps it"}}}
 	}
 	return reason, err

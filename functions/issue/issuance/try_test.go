@@ -12,10 +12,10 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"openlicenser/shared/api/apitest"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/apitest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 const order = `{"customername":"Example","expirationdate":"2030-01-31"}`

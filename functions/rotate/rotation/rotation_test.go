@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"openlicenser/functions/rotate/rotation"
-	"openlicenser/shared/lambdatest"
-	"openlicenser/shared/license/licensetest"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/lambdatest"
+	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
 

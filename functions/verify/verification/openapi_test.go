@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"openlicenser/shared/api/apitest"
+	"openlicenser/shared/testing/apitest"
 )
 
 // TestOpenAPICodes: openapi.yaml has, for each status, the errors that products are told, no more and no less.

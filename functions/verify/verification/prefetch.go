@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"openlicenser/shared/api"
 	"openlicenser/shared/license"
 	"openlicenser/shared/token"
 )
@@ -17,9 +18,10 @@ const prefetchTimeout = 3 * time.Second
 const noLicense = "00000000-0000-0000-0000-000000000000"
 
 // Prefetch asks for what the first verification needs, side by side, and so opens the connections to all that it calls. It does not
-// wait for the answers: the first verification does, and its event is fetched meanwhile. The channel is closed when all have come.
-// What fails is logged, and the first verification tries again.
-func (v *Verifier) Prefetch(ctx context.Context) (done <-chan struct{}) {
+// wait for the answers: the first verification does, and its event is fetched meanwhile. So it returns the router that knows
+// what is on its way, in place of Router. The channel is closed when all have come. What fails is logged, and the first
+// verification tries again.
+func (v Verifier) Prefetch(ctx context.Context) (router api.Router, done <-chan struct{}) {
 	prefetchedSecret := make(chan struct{})
 	v.prefetchedSecret = prefetchedSecret
 	ctx, cancel := context.WithTimeout(ctx, prefetchTimeout)
@@ -54,7 +56,7 @@ func (v *Verifier) Prefetch(ctx context.Context) (done <-chan struct{}) {
 		cancel()
 		close(ended)
 	}()
-	return ended
+	return v.Router(), ended
 }
 
 // readAhead reads the license that a key names while the secret that proves the key is still on its way, so that the first

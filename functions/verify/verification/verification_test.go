@@ -26,13 +26,13 @@ import (
 
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/api"
-	"openlicenser/shared/api/apitest"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/embedded"
-	"openlicenser/shared/lambdatest"
 	"openlicenser/shared/license"
 	"openlicenser/shared/telemetry"
-	"openlicenser/shared/telemetry/telemetrytest"
+	"openlicenser/shared/testing/apitest"
+	"openlicenser/shared/testing/lambdatest"
+	"openlicenser/shared/testing/telemetrytest"
 	"openlicenser/shared/token"
 )
 

@@ -17,7 +17,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"openlicenser/shared/awskeys"
-	"openlicenser/shared/awstest"
+	"openlicenser/shared/testing/awstest"
 )
 
 func serveKMS(t *testing.T) (*awstest.KMS, *kms.Client) {

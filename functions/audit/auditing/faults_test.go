@@ -1,4 +1,4 @@
-package auditingtest
+package auditing_test
 
 import (
 	"context"

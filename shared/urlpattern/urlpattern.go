@@ -1,4 +1,7 @@
-package license
+// Package urlpattern knows the application URLs that a license may hold: an absolute http or https URL, or "re:" and a
+// regular expression over the host name. It takes what some product can match, and refuses the rest with what to write
+// instead. It knows nothing of licenses.
+package urlpattern
 
 import (
 	"fmt"
@@ -11,38 +14,18 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"openlicenser/shared/unicodetext"
 )
 
-// urlPatternPrefix marks an application URL that is a regular expression over the host name.
-const urlPatternPrefix = "re:"
+// The limits of a URL, and of a pattern without its prefix. They count Unicode code points.
+const (
+	MaxURL     = 2048
+	MaxPattern = 256
+)
 
-// AppURL is an element of License.AppURLs: an absolute http(s) URL, or "re:" and a regular expression that
-// the product matches against its host name.
-//
-// Products compare a URL as text, so it is stored in the one spelling of browsers: lower case, an international
-// host name in its xn-- form, no default port. The original's Java client compares host names alone, whatever the
-// port. Its browser client compares the whole URL with location.origin, port included, and knows no "re:".
-type AppURL struct {
-	URL string `json:"URL"`
-}
-
-// storedAppURLs returns the list as it is stored.
-func storedAppURLs(refuse func(field, message string), urls []AppURL) JSONList {
-	list := marshalList(urls)
-	if refuseSize(refuse, "appurls", "URLs", len(urls), MaxAppURLs, len(list)) {
-		return list // the check of a pattern can take a tenth of a second
-	}
-	stored := make([]AppURL, len(urls))
-	for i, u := range urls {
-		var problem string
-		if stored[i], problem = u.stored(); problem != "" {
-			refuse(fmt.Sprintf("appurls[%d].URL", i), problem)
-		}
-	}
-	list = marshalList(stored)
-	refuseSize(refuse, "appurls", "URLs", len(stored), MaxAppURLs, len(list)) // an xn-- form can be longer
-	return list
-}
+// prefix marks a regular expression over the host name.
+const prefix = "re:"
 
 // What to write in place of a URL that is refused.
 const (
@@ -54,47 +37,52 @@ const (
 		"or a host name that does not end with a number"
 )
 
-// stored returns the URL in its one spelling, or a problem: why no product can match it, and what to write instead.
-func (u AppURL) stored() (stored AppURL, problem string) {
-	if pattern, isPattern := strings.CutPrefix(u.URL, urlPatternPrefix); isPattern {
-		return u, patternProblem(pattern)
+// Canonical returns a URL in the one spelling that is stored, or a problem: why no product can match it, and what to
+// write instead. Products compare a URL as text, so the spelling is that of browsers: lower case, an international host name
+// in its xn-- form, no default port. A pattern stays as it is.
+//
+// The original's Java client compares host names alone, whatever the port. Its browser client compares the whole URL with
+// location.origin, port included, and knows no "re:".
+func Canonical(text string) (canonical, problem string) {
+	if pattern, isPattern := strings.CutPrefix(text, prefix); isPattern {
+		return text, patternProblem(pattern)
 	}
-	if i := strings.IndexFunc(u.URL, isInvisibleInURL); i >= 0 {
-		hidden, _ := utf8.DecodeRuneInString(u.URL[i:])
-		return u, fmt.Sprintf("must be without spaces and invisible characters; it has %U", hidden)
+	if i := strings.IndexFunc(text, isInvisibleInURL); i >= 0 {
+		hidden, _ := utf8.DecodeRuneInString(text[i:])
+		return "", fmt.Sprintf("must be without spaces and invisible characters; it has %U", hidden)
 	}
-	authority, path := splitURL(u.URL)
-	parsed, err := url.Parse(u.URL)
+	authority, path := splitURL(text)
+	parsed, err := url.Parse(text)
 	switch {
 	case strings.Contains(authority, "*"):
-		return u, wantNoWildcard
+		return "", wantNoWildcard
 	case strings.Contains(authority, "@"):
-		return u, "must have no user name and no password"
+		return "", "must have no user name and no password"
 	case err != nil && strings.HasPrefix(authority, "["):
-		return u, wantIPv6
+		return "", wantIPv6
 	case err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "":
-		return u, wantURL
-	case !utf8.ValidString(u.URL + parsed.Host): // the host had percent escapes
-		return u, wantURL
+		return "", wantURL
+	case !utf8.ValidString(text + parsed.Host): // the host had percent escapes
+		return "", wantURL
 	}
-	port, problem := storedPort(parsed.Scheme, parsed.Port())
+	port, problem := canonicalPort(parsed.Scheme, parsed.Port())
 	if problem != "" {
-		return u, problem
+		return "", problem
 	}
-	host, problem := storedHost(parsed.Hostname(), strings.HasPrefix(authority, "["))
+	host, problem := canonicalHost(parsed.Hostname(), strings.HasPrefix(authority, "["))
 	if problem != "" {
-		return u, problem
+		return "", problem
 	}
-	stored.URL = parsed.Scheme + "://" + host + port + path
-	if max(utf8.RuneCountInString(u.URL), utf8.RuneCountInString(stored.URL)) > MaxURL {
-		return u, fmt.Sprintf("must be at most %d characters", MaxURL)
+	canonical = parsed.Scheme + "://" + host + port + path
+	if max(utf8.RuneCountInString(text), utf8.RuneCountInString(canonical)) > MaxURL {
+		return "", fmt.Sprintf("must be at most %d characters", MaxURL)
 	}
-	return stored, ""
+	return canonical, ""
 }
 
 // isInvisibleInURL lets the joiners pass: host names in Persian and in Indic scripts have them, where they are allowed.
 func isInvisibleInURL(c rune) bool {
-	return isInvisible(c) && c != zeroWidthNonJoiner && c != zeroWidthJoiner
+	return unicodetext.IsInvisible(c) && c != zeroWidthNonJoiner && c != zeroWidthJoiner
 }
 
 const (
@@ -113,8 +101,8 @@ func splitURL(text string) (authority, path string) {
 	return text, ""
 }
 
-// storedPort returns the port with its colon. Browsers leave out the default port.
-func storedPort(scheme, port string) (stored, problem string) {
+// canonicalPort returns the port with its colon. Browsers leave out the default port.
+func canonicalPort(scheme, port string) (canonical, problem string) {
 	if port == "" {
 		return "", ""
 	}
@@ -132,8 +120,8 @@ func storedPort(scheme, port string) (stored, problem string) {
 // ASCII are left to labelProblem, which says what is wrong. It knows the _ too, which hosts of some networks have.
 var hostNames = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckHyphens(false), idna.StrictDomainName(false))
 
-// storedHost returns the host as browsers write it. An address is a host that a product may run on.
-func storedHost(host string, isBracketed bool) (stored, problem string) {
+// canonicalHost returns the host as browsers write it. An address is a host that a product may run on.
+func canonicalHost(host string, isBracketed bool) (canonical, problem string) {
 	if isBracketed {
 		address, err := netip.ParseAddr(host)
 		if err != nil || !address.Is6() || address.Is4In6() || address.Zone() != "" {

@@ -1,4 +1,4 @@
-package license
+package urlpattern
 
 import (
 	"fmt"
@@ -35,8 +35,8 @@ const unbounded = -1
 
 // patternProblem tells why a pattern may not be licensed and what to write instead; it is empty when it may.
 func patternProblem(pattern string) string {
-	if utf8.RuneCountInString(pattern) > MaxURLPattern {
-		return fmt.Sprintf("must be a regular expression of at most %d characters", MaxURLPattern)
+	if utf8.RuneCountInString(pattern) > MaxPattern {
+		return fmt.Sprintf("must be a regular expression of at most %d characters", MaxPattern)
 	}
 	if strings.ContainsFunc(pattern, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return "must be a regular expression of visible ASCII characters: write an international host name in its xn-- form"

@@ -1,4 +1,4 @@
-package auditingtest
+package auditing_test
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/license"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // history is the stream of a license table, as its writers fill it.

@@ -1,7 +1,4 @@
-// Package auditingtest proves that the trail comes out the same, byte for byte, however a stream is delivered: it makes
-// histories of licenses, delivers them as Lambda may, on a store that fails as stores do, and compares with the
-// straightforward run.
-package auditingtest
+package auditing_test
 
 import (
 	"bytes"
@@ -19,13 +16,13 @@ import (
 
 	"openlicenser/functions/audit/auditing"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/audit/audittest"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/audittest"
 )
 
-// Check runs as many scenarios as rapid's flags say (-rapid.checks), each on a new store. The lanes of an invocation,
+// checkScenarios runs as many scenarios as rapid's flags say (-rapid.checks), each on a new store. The lanes of an invocation,
 // and invocations at the same time, take turns as the scenario says. The store is in memory: it waits for nothing.
-func Check(t *testing.T, open func(audittest.TB) audit.Store) {
+func checkScenarios(t *testing.T, open func(audittest.TB) audit.Store) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := drawScenario(rt, "license", 40)
 		var failed any // rapid ends a check by a panic, which must not leave the bubble's goroutine
@@ -41,8 +38,8 @@ func Check(t *testing.T, open func(audittest.TB) audit.Store) {
 	})
 }
 
-// Examples runs n smaller scenarios on one store, for stores that are slow.
-func Examples(t *testing.T, store audit.Store, n int) {
+// checkExamples runs n smaller scenarios on one store, for stores that are slow.
+func checkExamples(t *testing.T, store audit.Store, n int) {
 	for seed := range n {
 		prefix := uuid.NewString()
 		s := rapid.Custom(func(rt *rapid.T) scenario { return drawScenario(rt, prefix, 20) }).Example(seed)
@@ -53,9 +50,9 @@ func Examples(t *testing.T, store audit.Store, n int) {
 	}
 }
 
-// CrashAtEveryWrite ends the consumer at each write of one batch, before and after the write is durable, and delivers
+// crashAtEveryWrite ends the consumer at each write of one batch, before and after the write is durable, and delivers
 // the batch again, as Lambda does with one that was not answered.
-func CrashAtEveryWrite(t *testing.T, store audit.Store) {
+func crashAtEveryWrite(t *testing.T, store audit.Store) {
 	for write := 0; ; write++ {
 		for _, f := range []fault{crashBefore, crashAfter} {
 			prefix := uuid.NewString()

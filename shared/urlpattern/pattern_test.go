@@ -1,4 +1,4 @@
-package license
+package urlpattern
 
 import (
 	"regexp"
@@ -56,7 +56,7 @@ var acceptedPatterns = map[string]string{
 	"class of one range of one":         `^[a-a]$`,
 	"alternatives that begin alike":     `^((app|api|apx|dev|demo|test)[0-9]*\.)+example\.com$`,
 	"alternatives that overlap once":    `^(a|ab|[a-z]+)\.example\.com$`,
-	"longest":                           `^` + strings.Repeat("a", MaxURLPattern-2) + `$`,
+	"longest":                           `^` + strings.Repeat("a", MaxPattern-2) + `$`,
 }
 
 // What a refusal says, in part.
@@ -81,7 +81,7 @@ const (
 
 // refusedPatterns holds, by what is wrong with it, what a vendor may not license, and what the refusal says.
 var refusedPatterns = map[string]struct{ pattern, says string }{
-	"one character too long":          {`^` + strings.Repeat("a", MaxURLPattern-1) + `$`, "at most 256 characters"},
+	"one character too long":          {`^` + strings.Repeat("a", MaxPattern-1) + `$`, "at most 256 characters"},
 	"nothing at all":                  {``, saysAnchored},
 	"one character that is an anchor": {`^`, saysAnchored},
 	"no ^":                            {`example\.com$`, saysAnchored},

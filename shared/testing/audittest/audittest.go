@@ -15,7 +15,7 @@ import (
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/license/licensetest"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // TestStore holds a store to the contract of audit.Store.

@@ -1,6 +1,4 @@
-// Package awsconfig is how our functions call AWS: with bounded time, few and jittered retries, and a count of the
-// calls in the invocation's log record.
-package awsconfig
+package bootstrap
 
 import (
 	"context"
@@ -27,8 +25,9 @@ const (
 	maxBackoff = 500 * time.Millisecond
 )
 
-// Load answers the configuration that Lambda gives the function by its environment, with more options on top.
-func Load(ctx context.Context, more ...func(*config.LoadOptions) error) (aws.Config, error) {
+// AWSConfig returns the configuration that Lambda gives the function by its environment, with more options on top. Calls
+// have bounded time and few, jittered retries, and are counted in the invocation's log record.
+func AWSConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (aws.Config, error) {
 	return config.LoadDefaultConfig(ctx, append([]func(*config.LoadOptions) error{
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(attemptTimeout)),
 		config.WithRetryer(func() aws.Retryer {

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	"github.com/google/go-cmp/cmp"
 
-	"openlicenser/shared/awstest"
+	"openlicenser/shared/testing/awstest"
 )
 
 // TestStream: every type of attribute arrives in the event as it was written.

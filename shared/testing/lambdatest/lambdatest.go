@@ -21,7 +21,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"openlicenser/shared/api/apitest"
+	"openlicenser/shared/testing/apitest"
 )
 
 // Operation answers one AWS call: a status and a body that becomes JSON. It may also hold the call up, or panic with

@@ -139,11 +139,14 @@ func (e Event) principal() string {
 // ErrUnauthorized says that a front which can authorize callers has not done so, on a route that is not public.
 var ErrUnauthorized = errors.New("the front authorizes nobody")
 
-// isOpen reports whether an HTTP API or a function URL lets everybody pass. A REST API does not tell: sam local has no
-// principals either.
+// isOpen reports whether an HTTP API or a function URL lets everybody pass. A REST API, whose events have no version, does
+// not tell: behind sam local there are no principals either.
 func (e Event) isOpen() bool {
-	authorizer := string(e.RequestContext.Authorizer)
-	return e.isPayload2() && (authorizer == "" || authorizer == "null" || authorizer == "{}")
+	if e.Version == "" || e.principal() != "" {
+		return false
+	}
+	var authorizer map[string]json.RawMessage
+	return json.Unmarshal(e.RequestContext.Authorizer, &authorizer) != nil || len(authorizer) == 0
 }
 
 func lastOfEach(values map[string][]string) map[string]string {

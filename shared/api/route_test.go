@@ -105,7 +105,8 @@ func TestFronts(t *testing.T) {
 			saw{Route: "GET /items/all", Method: "GET", Path: "/items/all", URLPath: "/items/items/all"}, "",
 		},
 		"HTTP API, payload 1.0": {
-			`{"version":"1.0","resource":"$default","path":"/prod/items/1/parts","httpMethod":"GET","requestContext":{"stage":"prod","path":"/prod/items/1/parts"}}`,
+			`{"version":"1.0","resource":"$default","path":"/prod/items/1/parts","httpMethod":"GET",
+				"requestContext":{"stage":"prod","path":"/prod/items/1/parts","authorizer":{"claims":{}}}}`,
 			saw{Route: "GET /items/{item}/parts", Method: "GET", Path: "/items/1/parts", URLPath: "/prod/items/1/parts", Item: "1"}, "",
 		},
 		"query that cannot be read": {
@@ -169,15 +170,18 @@ func TestOpenFront(t *testing.T) {
 		path, version, authorizer string
 		refused                   bool
 	}{
-		"vendor's":                  {"/items/1", "2.0", "", true},
-		"vendor's, null":            {"/items/1", "2.0", "null", true},
-		"vendor's, none":            {"/items/1", "2.0", "{}", true},
-		"vendor's, IAM":             {"/items/1", "2.0", `{"iam":{"userArn":"arn:me"}}`, false},
-		"vendor's, JWT":             {"/items/1", "2.0", `{"jwt":{"claims":{}}}`, false},
-		"public":                    {"/keys", "2.0", "", false},
-		"no route":                  {"/nothing", "2.0", "", false},
-		"REST API, as sam local's":  {"/items/1", "", "", false},
-		"HTTP API with payload 1.0": {"/items/1", "1.0", "", false},
+		"vendor's":                 {"/items/1", "2.0", "", true},
+		"vendor's, null":           {"/items/1", "2.0", "null", true},
+		"vendor's, none":           {"/items/1", "2.0", "{}", true},
+		"vendor's, IAM":            {"/items/1", "2.0", `{"iam":{"userArn":"arn:me"}}`, false},
+		"vendor's, JWT":            {"/items/1", "2.0", `{"jwt":{"claims":{}}}`, false},
+		"public":                   {"/keys", "2.0", "", false},
+		"no route":                 {"/nothing", "2.0", "", false},
+		"REST API, as sam local's": {"/items/1", "", "", false},
+		"vendor's, a text":         {"/items/1", "2.0", `"x"`, true},
+		"vendor's, payload 1.0":    {"/items/1", "1.0", "null", true},
+		"payload 1.0, JWT":         {"/items/1", "1.0", `{"claims":{}}`, false},
+		"public, payload 1.0":      {"/keys", "1.0", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			router := fronted(new(bytes.Buffer))

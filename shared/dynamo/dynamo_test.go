@@ -8,13 +8,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/uuid"
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
@@ -38,6 +42,77 @@ func TestLicensesContract(t *testing.T) {
 			Store: dynamo.NewLicenses(client, table), PutRecord: other.put, Record: other.get,
 		}
 	})
+}
+
+// TestUpdateBeforeTheIndexes: a record from the time before a table had its indexes can have what is no key of theirs.
+func TestUpdateBeforeTheIndexes(t *testing.T) {
+	endpoint := awstest.Need(t, awstest.DynamoDBVariable)
+	client := newClient(endpoint)
+	for name, test := range map[string]struct {
+		index string
+		odd   attribute.Map
+	}{
+		"customer id NULL":  {"customer", attribute.Map{"customerid": nil}},
+		"customer id empty": {"customer", attribute.Map{"customerid": ""}},
+		"date empty":        {"expiry", attribute.Map{"expirationdate": ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in, index := tableBefore(t, test.index)
+			if _, err := client.CreateTable(t.Context(), in); err != nil {
+				t.Fatal(err)
+			}
+			record := licensetest.Issue(t).Record()
+			maps.Copy(record, test.odd)
+			if err := (otherTool{endpoint: endpoint, table: aws.ToString(in.TableName)}).put(t.Context(), record); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := client.UpdateTable(t.Context(), index); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second) // DynamoDB Local fills the index, but never says so where there is a NULL
+			store := dynamo.NewLicenses(client, aws.ToString(in.TableName))
+			before, err := store.Get(t.Context(), record["licenseid"].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := store.Update(t.Context(), before, licensetest.Revoke(t, before, "why")); err != nil {
+				t.Fatal(err)
+			}
+			after, err := store.Get(t.Context(), before.ID)
+			if err != nil || after.Status(licensetest.Now) != license.Revoked {
+				t.Errorf("got %+v, %v", after, err)
+			}
+		})
+	}
+}
+
+// tableBefore returns the license table without its indexes, and the request that adds one of them.
+func tableBefore(t *testing.T, index string) (*dynamodb.CreateTableInput, *dynamodb.UpdateTableInput) {
+	t.Helper()
+	template, err := awstest.ReadTemplate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := template.Table("LicenseTable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.TableName = aws.String("before-" + uuid.NewString())
+	i := slices.IndexFunc(in.GlobalSecondaryIndexes, func(g types.GlobalSecondaryIndex) bool {
+		return aws.ToString(g.IndexName) == index
+	})
+	later := in.GlobalSecondaryIndexes[i]
+	update := &dynamodb.UpdateTableInput{
+		TableName: in.TableName, AttributeDefinitions: in.AttributeDefinitions,
+		GlobalSecondaryIndexUpdates: []types.GlobalSecondaryIndexUpdate{{Create: &types.CreateGlobalSecondaryIndexAction{
+			IndexName: later.IndexName, KeySchema: later.KeySchema, Projection: later.Projection,
+		}}},
+	}
+	in.GlobalSecondaryIndexes = nil
+	in.AttributeDefinitions = slices.DeleteFunc(slices.Clone(in.AttributeDefinitions), func(d types.AttributeDefinition) bool {
+		return aws.ToString(d.AttributeName) != "licenseid"
+	})
+	return in, update
 }
 
 func TestAuditTrailContract(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/license"
@@ -117,9 +118,17 @@ func (s *Licenses) Create(ctx context.Context, l license.License) error {
 func (s *Licenses) Update(ctx context.Context, before, after license.License) error {
 	set, remove := license.Delta(before, after)
 	set[attrCollection], set[attrStanding] = collection, string(after.Standing())
+	err := s.update(ctx, before, set, remove)
+	if odd := oddIndexKeys(before, set); isInvalid(err) && len(odd) > 0 {
+		err = s.update(ctx, before, set, append(remove, odd...))
+	}
+	return writeError("update license", err, license.ErrConflict, set, remove)
+}
+
+func (s *Licenses) update(ctx context.Context, before license.License, set attribute.Map, remove []string) error {
 	e, err := updateExpressions(set, remove, before.Expectation())
 	if err != nil {
-		return fmt.Errorf("update license: %w", err)
+		return err
 	}
 	_, err = s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:                           &s.table,
@@ -130,7 +139,26 @@ func (s *Licenses) Update(ctx context.Context, before, after license.License) er
 		ExpressionAttributeValues:           e.values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
-	return writeError("update license", err, license.ErrConflict, set, remove)
+	return err
+}
+
+// oddIndexKeys returns the attributes of a record that may be no keys of the indexes, and that an update does not set.
+// DynamoDB takes no update of an item that has such an attribute, which it can only have from the time before the index
+// was made. The license must be revoked all the same, and the trail keeps what the attribute was.
+func oddIndexKeys(before license.License, set attribute.Map) (odd []string) {
+	if _, isSet := set[attrCustomerID]; !isSet && before.CustomerID == "" {
+		odd = append(odd, attrCustomerID)
+	}
+	if _, isSet := set[attrExpirationDate]; !isSet && before.HasProblem(attrExpirationDate) {
+		odd = append(odd, attrExpirationDate)
+	}
+	return odd
+}
+
+// isInvalid reports whether DynamoDB does not take a request as it is.
+func isInvalid(err error) bool {
+	var refused smithy.APIError
+	return errors.As(err, &refused) && refused.ErrorCode() == "ValidationException"
 }
 
 // Remove deletes the record on condition of the Expectation. Where the SDK repeats a removal whose reply was lost, the

@@ -217,6 +217,39 @@ func TestUpdate(t *testing.T) {
 	})
 }
 
+// TestUpdateOddIndexKeys: what may be no key of an index is removed where DynamoDB takes no update for it, and else stays.
+func TestUpdateOddIndexKeys(t *testing.T) {
+	record := with(with(licensetest.Issue(t).Record(), "customerid", nil), "expirationdate", "soon")
+	before, err := license.FromRecord(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	invalid := fault(400, "ValidationException", "")
+	for name, test := range map[string]struct {
+		answers []answer
+		removes []bool
+	}{
+		"taken":     {[]answer{ok(`{}`)}, []bool{false}},
+		"not taken": {[]answer{invalid, ok(`{}`)}, []bool{false, true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, client := serve(t, test.answers...)
+			if err := dynamo.NewLicenses(client, "t").Update(t.Context(), before, licensetest.Revoke(t, before, "why")); err != nil {
+				t.Fatal(err)
+			}
+			for i, removes := range test.removes {
+				expression, _ := w.calls[i].body["UpdateExpression"].(string)
+				_, removed, _ := strings.Cut(expression, "REMOVE")
+				for _, name := range []string{"#customerid", "#expirationdate"} {
+					if strings.Contains(removed, name) != removes {
+						t.Errorf("update %d: %s", i, expression)
+					}
+				}
+			}
+		})
+	}
+}
+
 func TestList(t *testing.T) {
 	first, second := licensetest.Issue(t), licensetest.Issue(t)
 	second.CustomerID = first.CustomerID

@@ -15,12 +15,12 @@ var Never = time.Date(9999, time.December, 31, 23, 59, 59, int(999*time.Millisec
 // never is how the vendor asks for a license without an end.
 const never = "never"
 
-// The forms of ISO 8601 that are read: basic or extended, the time with or without seconds, and a zone or none.
-// A fraction needs no form of its own: time.Parse takes one after the seconds, with a dot or a comma. No text has
+// The forms of ISO 8601 that are read: basic or extended, the time with or without minutes and seconds, and a zone or
+// none. Weeks and days of the year are not read. A fraction needs no form of its own: time.Parse takes one after the seconds, with a dot or a comma. No text has
 // two meanings, because a date has always eight digits, and a T or a space behind them.
 var (
 	dayForms  = []string{"2006-01-02", "20060102"}
-	timeForms = []string{"15:04:05", "15:04", "150405", "1504"}
+	timeForms = []string{"15:04:05", "15:04", "150405", "1504", "15"}
 	zoneForms = []string{"Z07:00", "Z0700", "Z07", ""}
 
 	instantForms = combine(dayForms, timeForms, zoneForms)
@@ -61,10 +61,13 @@ func ParseEnd(text string) (time.Time, error) {
 
 // parseDate also reports whether the text is a date without a time.
 func parseDate(text string) (date time.Time, isDay bool, err error) {
-	text = normalizeDate(text)
+	text, isMidnight24 := normalizeDate(text)
 	for _, form := range instantForms {
 		if date, err := time.Parse(form, text); err == nil {
-			date, err = inCalendar(date.UTC())
+			if isMidnight24 {
+				date = date.AddDate(0, 0, 1)
+			}
+			date, err = inCalendar(date)
 			return date, false, err
 		}
 	}
@@ -77,18 +80,16 @@ func parseDate(text string) (date time.Time, isDay bool, err error) {
 	return time.Time{}, false, errNotADate
 }
 
-// normalizeDate brings the T, the zone and their letters into the one spelling of the forms.
-func normalizeDate(text string) string {
-	text = strings.ToUpper(strings.TrimSpace(text))
-	if rest, isUTC := strings.CutSuffix(text, "UTC"); isUTC {
-		text = rest + "Z"
-	}
+// normalizeDate brings the T, the zone and their letters into the one spelling of the forms. It also reports whether the
+// hour was 24, the midnight at the end of the day, in place of which it writes 00.
+func normalizeDate(text string) (normal string, isMidnight24 bool) {
+	text = withoutZoneName(strings.ToUpper(strings.TrimSpace(text)))
 	length := len("20060102")
 	if len(text) > len("2006") && text[len("2006")] == '-' {
 		length = len("2006-01-02")
 	}
 	if len(text) <= length {
-		return text
+		return text, false
 	}
 	day, clock := text[:length], text[length:]
 	if clock[0] == ' ' {
@@ -97,12 +98,40 @@ func normalizeDate(text string) string {
 	if zone := strings.IndexAny(clock, "Z+-"); zone > 0 && clock[zone-1] == ' ' {
 		clock = clock[:zone-1] + clock[zone:]
 	}
-	return day + clock
+	if rest, is24 := strings.CutPrefix(clock, "T24"); is24 && isZero(rest) {
+		return day + "T00" + rest, true
+	}
+	return day + clock, false
 }
 
-// inCalendar refuses dates that the zone moves out of the four-digit years: they could not be written so that they
-// can be read.
+// withoutZoneName writes Z for the names of UTC, and nothing for one behind an offset of zero, as Go and databases print
+// both.
+func withoutZoneName(text string) string {
+	for _, name := range []string{"UTC", "GMT"} {
+		rest, named := strings.CutSuffix(text, name)
+		if !named {
+			continue
+		}
+		if offset, isZero := strings.CutSuffix(strings.TrimSpace(rest), "+0000"); isZero {
+			return offset + "Z"
+		}
+		return rest + "Z"
+	}
+	return text
+}
+
+// isZero reports whether minutes, seconds and fraction, up to the zone, are zero.
+func isZero(clock string) bool {
+	if zone := strings.IndexAny(clock, "Z+-"); zone >= 0 {
+		clock = clock[:zone]
+	}
+	return strings.Trim(clock, "0:.,") == ""
+}
+
+// inCalendar returns the date in UTC. It refuses dates that the zone moves out of the four-digit years: they could not be
+// written so that they can be read.
 func inCalendar(date time.Time) (time.Time, error) {
+	date = date.UTC()
 	if date.Year() < 1 || date.Year() > 9999 {
 		return time.Time{}, errNotADate
 	}

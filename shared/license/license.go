@@ -100,7 +100,7 @@ func (l License) EndIsKnown() bool { return !l.HasProblem(attrExpirationDate, at
 
 // IsReadable reports whether all was understood that decides whether the license may be used, or that a token says.
 func (l License) IsReadable() bool {
-	return l.EndIsKnown() && !l.HasProblem(attrRevoked, attrSuspended, attrDeleted, attrCustomerName, attrServices, attrAppURLs)
+	return l.EndIsKnown() && !l.HasProblem(attrRevoked, attrSuspended, attrCustomerName, attrServices, attrAppURLs)
 }
 
 // HasProblem reports whether the stored value of one of the attributes cannot be understood.

@@ -128,9 +128,9 @@ func FromRecord(record attribute.Map) (License, error) {
 		CustomerID:   r.optionalText(attrCustomerID),
 		Notes:        r.optionalText(attrNotes),
 		TokenKeyID:   r.optionalText(attrTokenKeyID),
-		Version:      integerOrNone(record, attrVersion),
-		Created:      instantOrNone(record, attrCreated),
-		Changed:      instantOrNone(record, attrChanged),
+		Version:      r.optionalInteger(attrVersion),
+		Created:      r.optionalInstant(attrCreated),
+		Changed:      r.optionalInstant(attrChanged),
 		ChangedBy:    r.optionalText(attrChangedBy),
 		ChangeReason: r.optionalText(attrChangeReason),
 		RequestID:    r.optionalText(attrRequestID),
@@ -145,7 +145,10 @@ func FromRecord(record attribute.Map) (License, error) {
 }
 
 // RecordVersion is the version of a record, also of one that cannot be read otherwise; 0 where there is none.
-func RecordVersion(record attribute.Map) int64 { return integerOrNone(record, attrVersion) }
+func RecordVersion(record attribute.Map) int64 {
+	version, _ := wholeNumber(record[attrVersion])
+	return version
+}
 
 // recordReader reads attributes, and collects what it cannot understand. It names types and never values: problems are
 // logged.
@@ -177,6 +180,25 @@ func (r *recordReader) optionalText(name string) string {
 		return ""
 	}
 	return r.text(name)
+}
+
+func (r *recordReader) optionalInteger(name string) int64 {
+	whole, ok := wholeNumber(r.record[name])
+	if !ok && r.record[name] != nil {
+		r.refuse(name, "must be a whole number (N)")
+	}
+	return whole
+}
+
+func (r *recordReader) optionalInstant(name string) time.Time {
+	milliseconds, ok := number(r.record[name])
+	switch {
+	case ok:
+		return time.UnixMilli(int64(milliseconds)).UTC()
+	case r.record[name] != nil:
+		r.refuse(name, "must be a number (N) of milliseconds since 1970")
+	}
+	return time.Time{}
 }
 
 func (r *recordReader) flag(name string) bool {
@@ -271,20 +293,6 @@ func plain(value any) any {
 	}
 }
 
-func integerOrNone(record attribute.Map, name string) int64 {
-	if whole, ok := wholeNumber(record[name]); ok {
-		return whole
-	}
-	return 0
-}
-
-func instantOrNone(record attribute.Map, name string) time.Time {
-	if milliseconds, ok := number(record[name]); ok {
-		return time.UnixMilli(int64(milliseconds)).UTC()
-	}
-	return time.Time{}
-}
-
 // number reads an N, as far as a float64 can hold it: exactly for whole numbers up to 2^53.
 func number(value any) (float64, bool) {
 	text, isNumber := value.(attribute.Number)
@@ -294,7 +302,10 @@ func number(value any) (float64, bool) {
 
 func wholeNumber(value any) (int64, bool) {
 	parsed, ok := number(value)
-	return int64(parsed), ok && parsed == math.Trunc(parsed)
+	if !ok || parsed != math.Trunc(parsed) {
+		return 0, false
+	}
+	return int64(parsed), true
 }
 
 func versionNumber(version int64) attribute.Number {

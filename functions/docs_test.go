@@ -115,6 +115,18 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestPaths: files and folders of this repository that the documents name are there.
+func TestPaths(t *testing.T) {
+	named := regexp.MustCompile("(?m)(?:^|[\\s`\"(])(?:\\./)?((?:shared|functions|cmd|events|docs|\\.ci)/[\\w./-]*\\w)")
+	for name, text := range readDocuments(t) {
+		for _, match := range named.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join("..", match[1])); err != nil {
+				t.Errorf("%s: there is no %s", name, match[1])
+			}
+		}
+	}
+}
+
 // anchors returns the names that GitHub gives to the headings.
 func anchors(text string) (names []string) {
 	seen := map[string]int{}
@@ -198,7 +210,7 @@ func parameterTable(template tree) string {
 		}
 		table.WriteString("\n")
 	}
-	return table.String()
+	return strings.TrimSuffix(table.String(), "\n")
 }
 
 func alarmTable(t *testing.T, template tree) string {

@@ -36,7 +36,9 @@ var commandFence = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
 // deployBlock returns the one block of docs/deploy.md that has the text in it.
 func deployBlock(t *testing.T, part string) string {
 	t.Helper()
-	blocks := slices.DeleteFunc(commandBlocks(t, "docs/deploy.md"), func(block string) bool { return !strings.Contains(block, part) })
+	blocks := slices.DeleteFunc(commandBlocks(t, "docs/deploy.md"), func(block string) bool {
+		return !strings.Contains(block, part)
+	})
 	if len(blocks) != 1 {
 		t.Fatalf("%d blocks with %q", len(blocks), part)
 	}
@@ -213,8 +215,8 @@ func TestFailedDeployment(t *testing.T) {
 	}
 }
 
-// TestOverEarlierStack: the commands of docs/deploy.md give a new stack all that the earlier one left, as the template's
-// parameters take it, and the checkpoint key's policy names another role and is otherwise as it was.
+// TestOverEarlierStack: the commands of docs/deploy.md give a new stack all that the earlier one left, as the
+// template's parameters take it. The checkpoint key's policy names another role, and is otherwise as it was.
 func TestOverEarlierStack(t *testing.T) {
 	policy := func(role string) string {
 		return `{"Statement":[{"Sid":"Administration","Principal":{"AWS":"arn:aws:iam::123456789012:root"}},

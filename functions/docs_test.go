@@ -32,14 +32,15 @@ var update = flag.Bool("update", false, "write those parts of the documentation 
 func sourceFiles(t *testing.T, suffix string) (files []string) {
 	t.Helper()
 	err := fs.WalkDir(os.DirFS(".."), ".", func(name string, entry fs.DirEntry, err error) error {
-		base := path.Base(name)
-		if err == nil && entry.IsDir() && name != "." && (base[0] == '.' || base == "testdata" || name == "bin" || name == "dist") {
+		switch base := path.Base(name); {
+		case err != nil:
+			return err
+		case !entry.IsDir() && strings.HasSuffix(name, suffix):
+			files = append(files, name)
+		case entry.IsDir() && (base != "." && base[0] == '.' || slices.Contains([]string{"testdata", "bin", "dist"}, base)):
 			return fs.SkipDir
 		}
-		if err == nil && !entry.IsDir() && strings.HasSuffix(name, suffix) {
-			files = append(files, name)
-		}
-		return err
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +80,9 @@ func TestLayout(t *testing.T) {
 		if lines := strings.Count(text, "\n"); name == "README.md" && lines > 200 {
 			t.Errorf("the README has %d lines, of at most 200: what only some readers need belongs in docs/", lines)
 		}
-		prose := anyFence.ReplaceAllStringFunc(text, func(block string) string { return strings.Repeat("\n", strings.Count(block, "\n")) })
+		prose := anyFence.ReplaceAllStringFunc(text, func(block string) string {
+			return strings.Repeat("\n", strings.Count(block, "\n"))
+		})
 		for i, line := range strings.Split(prose, "\n") {
 			if utf8.RuneCountInString(line) > 120 && !strings.HasPrefix(line, "|") {
 				t.Errorf("%s:%d has more than 120 columns", name, i+1)
@@ -171,7 +174,8 @@ func TestWritten(t *testing.T) {
 	} {
 		name, part, _ := strings.Cut(mark, " ")
 		text := readSource(t, name)
-		marks := regexp.MustCompile(`(?s)(<!-- ` + part + `: [^\n]*-->\n).*?(\n<!-- end -->)`).FindStringSubmatchIndex(text)
+		between := regexp.MustCompile(`(?s)(<!-- ` + part + `: [^\n]*-->\n).*?(\n<!-- end -->)`)
+		marks := between.FindStringSubmatchIndex(text)
 		if marks == nil {
 			t.Errorf("%s has no marks for %s", name, part)
 			continue
@@ -190,7 +194,8 @@ func TestWritten(t *testing.T) {
 
 func makeHelp(t *testing.T) string {
 	help := "```\n"
-	for _, match := range regexp.MustCompile(`(?m)^([a-z-]+):.*## (.*)$`).FindAllStringSubmatch(readSource(t, "Makefile"), -1) {
+	target := regexp.MustCompile(`(?m)^([a-z-]+):.*## (.*)$`)
+	for _, match := range target.FindAllStringSubmatch(readSource(t, "Makefile"), -1) {
 		help += fmt.Sprintf("  make %-14s  %s\n", match[1], match[2])
 	}
 	return help + "```\n"
@@ -299,7 +304,8 @@ func TestCodes(t *testing.T) {
 		for _, row := range table(t, "docs/api.md", test.header) {
 			for text := range strings.SplitSeq(row[test.status], ", ") {
 				status, err := strconv.Atoi(text)
-				if found := upper.FindAllString(strings.Join(codes(row[test.say]), " "), -1); err == nil && found != nil {
+				found := upper.FindAllString(strings.Join(codes(row[test.say]), " "), -1)
+				if err == nil && found != nil {
 					listed[status] = append(listed[status], found...)
 				}
 			}
@@ -429,7 +435,9 @@ func TestCodeMap(t *testing.T) {
 
 // TestLayers: each package imports only what the README's table lets it.
 func TestLayers(t *testing.T) {
-	worlds := map[string]string{"AWS": "github.com/aws/", "HTTP": "net/http", "the AWS SDK": "github.com/aws/aws-sdk-go"}
+	worlds := map[string]string{
+		"AWS": "github.com/aws/", "HTTP": "net/http", "the AWS SDK": "github.com/aws/aws-sdk-go",
+	}
 	packages := imports(t)
 	layers := table(t, "README.md", "| layer | packages | may import | not |")
 	layerOf := func(folder string) (found []string) {
@@ -467,6 +475,8 @@ func TestLayers(t *testing.T) {
 // mayImport reports whether the cell, as "domain, data" or "all but testing", names one of the layers.
 func mayImport(cell string, layers []string) bool {
 	except, all := strings.CutPrefix(cell, "all but ")
-	allowed := strings.Split(except, ", ")
-	return cell == "all" || slices.ContainsFunc(layers, func(layer string) bool { return slices.Contains(allowed, layer) != all })
+	named := strings.Split(except, ", ")
+	return cell == "all" || slices.ContainsFunc(layers, func(layer string) bool {
+		return slices.Contains(named, layer) != all
+	})
 }

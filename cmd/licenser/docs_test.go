@@ -38,7 +38,8 @@ var (
 	// A whole command, up to a comment, a pipe or a redirection.
 	wholeCommand = regexp.MustCompile(`(?m)(?:^|[ /=])licenser ((?:serve|keys|token-key|audit|--version)[^#|>\n]*)`)
 	// The beginning of one, as running text names it.
-	namedCommand = regexp.MustCompile("`(?:(?:bin/)?licenser )?((?:serve|keys|token-key|audit) [a-z-][^`]*|serve|--version)`")
+	namedCommand = regexp.MustCompile(
+		"`(?:(?:bin/)?licenser )?((?:serve|keys|token-key|audit) [a-z-][^`]*|serve|--version)`")
 )
 
 func newParser(t *testing.T) *kong.Kong {

@@ -82,8 +82,21 @@ func (r *release) make(arguments ...string) error {
 	return nil
 }
 
-// documents come with every archive.
-var documents = []entry{{name: "LICENSE", from: "LICENSE"}, {name: "README.md", from: "README.md"}}
+// documents returns what comes with every archive: the README, and what it leads its reader to.
+func documents() (entries []entry, err error) {
+	for _, pattern := range []string{
+		"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md", "openapi.yaml",
+	} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			entries = append(entries, entry{name: filepath.ToSlash(file), from: file})
+		}
+	}
+	return entries, nil
+}
 
 func (r *release) commandLine(system, processor string) error {
 	name := "licenser"
@@ -95,7 +108,11 @@ func (r *release) commandLine(system, processor string) error {
 		return err
 	}
 	r.binaries = append(r.binaries, binary)
-	entries := append([]entry{{name: name, from: binary, isProgram: true}}, documents...)
+	entries, err := documents()
+	if err != nil {
+		return err
+	}
+	entries = append(entries, entry{name: name, from: binary, isProgram: true})
 	rest := "_" + system + "_" + processor
 	if system == "windows" {
 		return writeZip(r.path(rest+".zip"), entries)
@@ -113,10 +130,13 @@ func (r *release) stack(architecture, processor string) error {
 	if err != nil {
 		return fmt.Errorf("template.yaml: %w", err)
 	}
-	entries := append([]entry{
-		{name: "template.yaml", content: template},
-		{name: "samconfig.toml", from: "samconfig.toml"},
-	}, documents...)
+	entries, err := documents()
+	if err != nil {
+		return err
+	}
+	entries = append(entries,
+		entry{name: "template.yaml", content: template},
+		entry{name: "samconfig.toml", from: "samconfig.toml"})
 	for _, function := range functions {
 		folder := filepath.Join(r.work, architecture, function)
 		if err := os.MkdirAll(folder, 0o755); err != nil {

@@ -26,6 +26,20 @@ func readTemplate(t *testing.T) []byte {
 	return source
 }
 
+// TestDocuments: what the README leads to comes with it.
+func TestDocuments(t *testing.T) {
+	t.Chdir("../..")
+	entries, err := documents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"LICENSE", "README.md", "SECURITY.md", "docs/api.md", "openapi.yaml"} {
+		if !slices.ContainsFunc(entries, func(e entry) bool { return e.name == name }) {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
 // TestPackageTemplate: all that is changed is where the code is, how it is built, and for which processor it is.
 func TestPackageTemplate(t *testing.T) {
 	packaged, functions, err := packageTemplate(readTemplate(t), "x86_64")

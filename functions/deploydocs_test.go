@@ -22,43 +22,44 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-var fence = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
-
-// readmeBlocks returns the blocks of commands in the README.
-func readmeBlocks(t *testing.T) []string {
+// commandBlocks returns the blocks of commands in a document.
+func commandBlocks(t *testing.T, name string) (blocks []string) {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var blocks []string
-	for _, match := range fence.FindAllStringSubmatch(string(text), -1) {
+	for _, match := range commandFence.FindAllStringSubmatch(readDocuments(t)[name], -1) {
 		blocks = append(blocks, match[1])
 	}
 	return blocks
 }
 
-// readmeBlock returns the one block that has the text in it.
-func readmeBlock(t *testing.T, part string) string {
+var commandFence = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
+
+// deployBlock returns the one block of docs/deploy.md that has the text in it.
+func deployBlock(t *testing.T, part string) string {
 	t.Helper()
-	blocks := slices.DeleteFunc(readmeBlocks(t), func(block string) bool { return !strings.Contains(block, part) })
+	blocks := slices.DeleteFunc(commandBlocks(t, "docs/deploy.md"), func(block string) bool {
+		return !strings.Contains(block, part)
+	})
 	if len(blocks) != 1 {
 		t.Fatalf("%d blocks with %q", len(blocks), part)
 	}
 	return blocks[0]
 }
 
-func TestReadmeCommands(t *testing.T) {
-	blocks := readmeBlocks(t)
-	if len(blocks) < 15 {
-		t.Errorf("found %d", len(blocks))
-	}
-	for _, block := range blocks {
-		check := exec.Command(needProgram(t, "bash"), "-n")
-		check.Stdin = strings.NewReader(block)
-		if output, err := check.CombinedOutput(); err != nil {
-			t.Errorf("%v: %s\n%s", err, output, block)
+// TestCommandSyntax: a shell can read every block of commands.
+func TestCommandSyntax(t *testing.T) {
+	blocks := 0
+	for name := range readDocuments(t) {
+		for _, block := range commandBlocks(t, name) {
+			blocks++
+			check := exec.Command(needProgram(t, "bash"), "-n")
+			check.Stdin = strings.NewReader(block)
+			if output, err := check.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v: %s\n%s", name, err, output, block)
+			}
 		}
+	}
+	if blocks < 20 {
+		t.Errorf("found %d", blocks)
 	}
 }
 
@@ -98,10 +99,10 @@ func paste(t *testing.T, commands, awsScript string, environment ...string) (out
 	return string(printed), string(called), folder
 }
 
-// TestFirstRequest runs the README's first request against a stand-in for the API, which checks its signature.
+// TestFirstRequest runs the first request of docs/deploy.md against a stand-in for the API, which checks its signature.
 func TestFirstRequest(t *testing.T) {
 	needProgram(t, "curl")
-	block := readmeBlock(t, "--aws-sigv4")
+	block := deployBlock(t, "--aws-sigv4")
 	const id, secret = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 	want := []string{"POST /dev/licenses", "POST /dev/verify-license", "GET /dev/public-key.pem"}
 	for _, test := range []struct{ name, export, token string }{
@@ -181,7 +182,7 @@ func wrongSignature(t *testing.T, in *http.Request, body []byte, credentials aws
 	return ""
 }
 
-// TestFailedDeployment: the README's commands remove what CloudFormation could not, and nothing else.
+// TestFailedDeployment: the commands of docs/deploy.md remove what CloudFormation could not, and nothing else.
 func TestFailedDeployment(t *testing.T) {
 	const licenses = `AWS::DynamoDB::GlobalTable\tlicenses\n`
 	const bucket, trail = `AWS::S3::Bucket\tb\n`, `AWS::DynamoDB::Table\ttrail\n`
@@ -191,7 +192,7 @@ func TestFailedDeployment(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			left := `case "$*" in *list-stack-resources*) printf '` + test.left + `' ;; esac`
-			_, calls, _ := paste(t, readmeBlock(t, "leftovers.txt"), left)
+			_, calls, _ := paste(t, deployBlock(t, "leftovers.txt"), left)
 			var unprotected, deleted []string
 			for line := range strings.Lines(calls) {
 				words := strings.Fields(line)
@@ -214,8 +215,8 @@ func TestFailedDeployment(t *testing.T) {
 	}
 }
 
-// TestOverEarlierStack: the README's commands give a new stack all that the earlier one left, as the template's
-// parameters take it, and the checkpoint key's policy names another role and is otherwise as it was.
+// TestOverEarlierStack: the commands of docs/deploy.md give a new stack all that the earlier one left, as the
+// template's parameters take it. The checkpoint key's policy names another role, and is otherwise as it was.
 func TestOverEarlierStack(t *testing.T) {
 	policy := func(role string) string {
 		return `{"Statement":[{"Sid":"Administration","Principal":{"AWS":"arn:aws:iam::123456789012:root"}},
@@ -243,9 +244,9 @@ func TestOverEarlierStack(t *testing.T) {
 		}
 		script += "*OutputKey==\\'" + name + "\\'*) echo " + value + " ;;\n"
 	}
-	first := readmeBlock(t, "--aws-sigv4")
+	first := deployBlock(t, "--aws-sigv4")
 	output := regexp.MustCompile(`(?m)^output\(\).*$`).FindString(first)
-	commands := output + "\n" + readmeBlock(t, "ORIGIN=$(output") + "\n" + readmeBlock(t, "signer()")
+	commands := output + "\n" + deployBlock(t, "ORIGIN=$(output") + "\n" + deployBlock(t, "signer()")
 	_, calls, folder := paste(t, commands, script+"esac")
 
 	deploy := regexp.MustCompile(`(?m)^sam deploy --config-env prod --parameter-overrides (.*)$`)

@@ -58,7 +58,7 @@ func (p tokenKeyPlace) succession(ctx context.Context) (token.Succession, error)
 	return s, err
 }
 
-// take takes a step and shows what stands where then.
+// take takes a step, and then shows the keys.
 func (p tokenKeyPlace) take(ctx context.Context, step func(token.Succession) error) error {
 	s, err := p.succession(ctx)
 	if err != nil {
@@ -126,7 +126,7 @@ type retireTokenKeyCommand struct {
 	tokenKeyPlace
 }
 
-// Run never deletes a key of KMS: that cannot be undone, and is for a person to decide.
+// Run never deletes a key of KMS. That cannot be undone, and is for a person to decide.
 func (c retireTokenKeyCommand) Run(ctx context.Context) error {
 	lifetime, err := token.Lifetime(c.TokenLifetimeDays)
 	if err != nil {
@@ -139,7 +139,8 @@ func (c retireTokenKeyCommand) Run(ctx context.Context) error {
 	return c.take(ctx, func(s token.Succession) error {
 		retired, err := s.Retire(ctx, lifetime, pins{api}.find)
 		if err == nil && c.Key != "" {
-			fmt.Fprintf(c.output(), "The key %s is no longer published. It is still there and still costs; to have it deleted:\n"+
+			fmt.Fprintf(c.output(), "The key %s is no longer published. "+
+				"It is still there and still costs; to have it deleted:\n"+
 				"  aws kms schedule-key-deletion --key-id %s --pending-window-in-days 30\n", retired.KeyID, retired.Name)
 		}
 		return err
@@ -149,8 +150,8 @@ func (c retireTokenKeyCommand) Run(ctx context.Context) error {
 // pins finds the licenses that are pinned to a token key.
 type pins struct{ api *vendorapi.Client }
 
-// find is a token.Pins. That a license was pinned and no longer is stands in its chain alone. So the chain is read where
-// the license has changed since.
+// find is a token.Pins. A license that is pinned no longer says so in its chain alone. So the chain is read where the
+// license has changed since.
 func (p pins) find(ctx context.Context, kid string, since time.Time) (licenseIDs []string, err error) {
 	for l, err := range p.api.Licenses(ctx, vendorapi.ListQuery{}) {
 		if err != nil {
@@ -169,8 +170,8 @@ func (p pins) find(ctx context.Context, kid string, since time.Time) (licenseIDs
 	return licenseIDs, nil
 }
 
-// were reports whether a license's pin was taken away at an instant or later. A change that is too large to be told may have
-// done so.
+// were reports whether a license's pin was taken away at an instant or later. A change whose values the trail does not
+// keep, because it is too large, may have done so.
 func (p pins) were(ctx context.Context, licenseID, kid string, since time.Time) (was bool, err error) {
 	for e, err := range p.api.AuditEntries(ctx, licenseID) {
 		if err != nil {

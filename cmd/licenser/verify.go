@@ -24,7 +24,7 @@ type exportCommand struct {
 	out io.Writer // standard output, unless a test sets it
 }
 
-// Run writes what audit.ReadChain reads.
+// Run writes the chain in the form that audit.ReadChain reads.
 func (c exportCommand) Run(ctx context.Context) error {
 	if c.out == nil {
 		c.out = os.Stdout
@@ -72,7 +72,8 @@ func (c verifyCommand) Run(ctx context.Context) error {
 	}
 	switch {
 	case c.File != "" && (c.All || c.Checkpoint || len(c.LicenseIDs) > 0):
-		return errors.New("--file checks the file alone: leave out licenses, --all and --checkpoint, or leave out --file to check them with the server")
+		return errors.New("--file checks the file alone: leave out licenses, --all and --checkpoint, " +
+			"or leave out --file to check them with the server")
 	case c.CheckpointKey != "" && !c.Checkpoint:
 		return errors.New("--checkpoint-key goes with --checkpoint")
 	case c.File != "":
@@ -84,7 +85,9 @@ func (c verifyCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v := chainVerifier{api: api, key: c.CheckpointKey, checkpoint: c.Checkpoint, maxAge: c.MaxAge, delay: c.delay, out: c.out}
+	v := chainVerifier{
+		api: api, key: c.CheckpointKey, checkpoint: c.Checkpoint, maxAge: c.MaxAge, delay: c.delay, out: c.out,
+	}
 	if err := v.findKey(ctx); err != nil {
 		return err
 	}
@@ -141,7 +144,7 @@ func (c verifyCommand) verifyFile() error {
 	return report(c.out, v.LicenseID(), v, nil)
 }
 
-// report prints what a verified chain says, and answers errTrail when that is not as it should be.
+// report prints what a verified chain says, and returns errTrail when that is not as it should be.
 func report(out io.Writer, licenseID string, v *audit.Verifier, wrong []string) error {
 	head := v.Head()
 	for _, finding := range v.Findings() {
@@ -184,24 +187,27 @@ func (v *chainVerifier) findKey(ctx context.Context) error {
 	if v.key, err = v.api.CheckpointKey(ctx); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(v.out, "The server shows this key of checkpoints; compare it with the one that you have kept:\n  %s\n", v.key)
+	const text = "The server shows this key of checkpoints; compare it with the one that you have kept:\n  %s\n"
+	_, err = fmt.Fprintf(v.out, text, v.key)
 	return err
 }
 
 // errNoChain says that there is nothing to check, which is no proof of anything.
 var errNoChain = errors.New("no chain")
 
-// looks is how often a chain is looked at before something is wrong that may only be on its way: the trail follows the
-// licenses by moments.
+// looks bounds how often a chain is looked at. The trail follows the licenses by moments, so that a change may still be
+// on its way.
 const looks = 5
 
-// verify prints the outcome of one chain. The error is one of the way there, not of the chain.
+// verify prints the outcome for one chain, and reports whether the chain is fine. An error is not the chain's: the
+// chain could not be read.
 func (v chainVerifier) verify(ctx context.Context, licenseID string) (fine bool, err error) {
 	for look := 1; ; look++ {
 		chain := audit.NewVerifier(licenseID, audit.Head{})
 		wrong, passing, err := v.look(ctx, licenseID, chain)
 		if errors.Is(err, errNoChain) {
-			_, err := fmt.Fprintf(v.out, "%s  no chain: other tools alone have written this license, and it may be older than the trail\n", licenseID)
+			_, err := fmt.Fprintf(v.out, "%s  no chain: other tools alone have written this license, "+
+				"and it may be older than the trail\n", licenseID)
 			return err == nil, err
 		}
 		if err != nil {
@@ -223,7 +229,9 @@ func (v chainVerifier) verify(ctx context.Context, licenseID string) (fine bool,
 }
 
 // look returns what is wrong with a chain, and whether that may be passing.
-func (v chainVerifier) look(ctx context.Context, licenseID string, chain *audit.Verifier) (wrong []string, passing bool, err error) {
+func (v chainVerifier) look(
+	ctx context.Context, licenseID string, chain *audit.Verifier,
+) (wrong []string, passing bool, err error) {
 	read, err := v.read(ctx, licenseID, chain)
 	if err != nil {
 		return nil, false, err
@@ -240,7 +248,8 @@ func (v chainVerifier) look(ctx context.Context, licenseID string, chain *audit.
 		return []string{"no entries: the trail knows no such license"}, false, nil
 	}
 	if stored.Sequence != head.Sequence || stored.Hash != head.Hash {
-		wrong = append(wrong, fmt.Sprintf("the entries end with entry %d, the stored head says entry %d", head.Sequence, stored.Sequence))
+		wrong = append(wrong, fmt.Sprintf("the entries end with entry %d, the stored head says entry %d",
+			head.Sequence, stored.Sequence))
 	}
 	if read.last.RecordHash != head.RecordHash {
 		wrong = append(wrong, "the license is not as its last entry left it: a change is missing in the trail")
@@ -291,7 +300,7 @@ func (v chainVerifier) read(ctx context.Context, licenseID string, chain *audit.
 	return c, nil
 }
 
-// checkProof holds a chain to the latest checkpoint. One that is younger than it is not in it.
+// checkProof compares a chain with the latest checkpoint. A chain that is younger than the checkpoint is not in it.
 func (v chainVerifier) checkProof(ctx context.Context, licenseID string, entries []audit.Entry) error {
 	proof, err := v.api.Proof(ctx, licenseID)
 	var problem *vendorapi.Problem
@@ -307,7 +316,8 @@ func (v chainVerifier) checkProof(ctx context.Context, licenseID string, entries
 		return err
 	}
 	if age := time.Since(signed.Time); age > v.maxAge {
-		return fmt.Errorf("the latest one, number %d, is of %s: older than %s", signed.Number, signed.Time.Format(time.RFC3339), v.maxAge)
+		return fmt.Errorf("the latest one, number %d, is of %s: older than %s",
+			signed.Number, signed.Time.Format(time.RFC3339), v.maxAge)
 	}
 	return leaf.Check(checkpoint.HashesOf(entries))
 }
@@ -323,5 +333,5 @@ func (v chainVerifier) isYounger(ctx context.Context, entries []audit.Entry) boo
 	return errors.Join(errLatest, errBegun) == nil && begun.Add(streamTime).After(latest.Time)
 }
 
-// streamTime is what a change needs at most, as a rule, to come to the trail.
+// streamTime is how long a change takes to come to the trail, at most as a rule.
 const streamTime = time.Minute

@@ -32,7 +32,7 @@ type environment struct {
 	LicenseKeySecret string `env:"JWT_SECRETS_NAME,required,notEmpty"`
 	// Issuer is the claim iss of license keys.
 	Issuer string `env:"LICENSER_ISSUER" envDefault:"Open Licenser"`
-	// CheckpointBucket is the name of the bucket that keeps checkpoints of the audit trail; this function only reads it.
+	// CheckpointBucket is the name of the bucket that keeps checkpoints; this function only reads it.
 	CheckpointBucket string `env:"CHECKPOINT_BUCKET,required,notEmpty"`
 	// CheckpointKeyID is the id, ARN or alias of the key that signs checkpoints; this function shows its public half.
 	CheckpointKeyID string `env:"CHECKPOINT_KEY_ID,required,notEmpty"`

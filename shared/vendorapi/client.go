@@ -1,5 +1,5 @@
-// Package vendorapi is the vendor's API as its callers see it: the JSON on the wire, which the server writes by the same
-// types, and a client. It knows no AWS: package sigv4 signs requests for API Gateway.
+// Package vendorapi is the vendor's API as its callers see it: a client, and the JSON on the wire. The server writes by
+// the same types. The package knows no AWS; package sigv4 signs requests for API Gateway.
 package vendorapi
 
 import (
@@ -31,8 +31,8 @@ type Config struct {
 
 // Client calls the vendor's API. Its methods return a *Problem for what the server refuses.
 //
-// A request is sent again where that is safe, which is for one that changes nothing and for one with an Idempotency-Key: after
-// a response that says to come again, and, by package net/http, after a connection broke that was kept open.
+// A request that changes nothing is sent again after a response that says to come again, and so is one with an
+// Idempotency-Key. Package net/http sends the same ones again after a connection broke that it had kept open.
 type Client struct {
 	config Config
 	base   string // the URL without a slash at its end
@@ -42,7 +42,8 @@ type Client struct {
 // New returns a client. It refuses to send a token to another machine in the clear.
 func New(c Config) (*Client, error) {
 	if c.Token != "" && c.URL.Scheme != "https" && !IsLocal(c.URL) {
-		return nil, fmt.Errorf("%s: a token goes to another machine over https only; anyone on the way could read it", c.URL)
+		const text = "%s: a token goes to another machine over https only; anyone on the way could read it"
+		return nil, fmt.Errorf(text, c.URL)
 	}
 	return &Client{
 		config: c,
@@ -71,8 +72,8 @@ func stayOnHost(next *http.Request, earlier []*http.Request) error {
 	first := earlier[0]
 	switch {
 	case next.URL.Scheme != first.URL.Scheme || next.URL.Host != first.URL.Host:
-		return fmt.Errorf("the server redirects to %s://%s, which gets no credentials; if it is the right one, name it as the URL of the API",
-			next.URL.Scheme, next.URL.Host)
+		return fmt.Errorf("the server redirects to %s://%s, which gets no credentials; "+
+			"if it is the right one, name it as the URL of the API", next.URL.Scheme, next.URL.Host)
 	case next.Method != first.Method:
 		return fmt.Errorf("the server redirects in answer to a %s", first.Method)
 	case len(earlier) >= 10:

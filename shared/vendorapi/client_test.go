@@ -95,7 +95,7 @@ func TestParseURL(t *testing.T) {
 	}
 }
 
-// script answers requests one after the other, and keeps them.
+// script responds to requests one after the other, and keeps them.
 type script struct {
 	responses []*http.Response
 	sent      []*http.Request

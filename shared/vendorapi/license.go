@@ -16,8 +16,8 @@ type License struct {
 	CustomerName   *string         `json:"customername,omitempty"`
 	ExpirationDate End             `json:"expirationdate,omitzero"`
 	GraceDays      *int            `json:"gracedays,omitempty"`
-	Services       json.RawMessage `json:"services,omitempty"` // a list of license.Service, unless another tool wrote it
-	AppURLs        json.RawMessage `json:"appurls,omitempty"`  // a list of license.AppURL, unless another tool wrote it
+	Services       json.RawMessage `json:"services,omitempty"` // of license.Service, unless another tool wrote it
+	AppURLs        json.RawMessage `json:"appurls,omitempty"`  // of license.AppURL, unless another tool wrote it
 	Notes          string          `json:"notes"`
 	TokenKeyID     string          `json:"tokenkeyid,omitempty"`
 	Version        int64           `json:"version"`

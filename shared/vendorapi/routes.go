@@ -32,7 +32,8 @@ func (c *Client) Change(ctx context.Context, licenseID string, patch LicensePatc
 // an Idempotency-Key here.
 func (c *Client) Delete(ctx context.Context, licenseID, reason string, o Options) error {
 	_, err := c.do(ctx, request{
-		method: http.MethodDelete, path: licensePath(licenseID), body: change{Reason: reason}, Options: Options{IfMatch: o.IfMatch},
+		method: http.MethodDelete, path: licensePath(licenseID), body: change{Reason: reason},
+		Options: Options{IfMatch: o.IfMatch},
 	}, nil)
 	return err
 }
@@ -64,9 +65,11 @@ type change struct {
 }
 
 func (c *Client) transition(ctx context.Context, licenseID, action string, body change, o Options) (License, error) {
-	return c.license(ctx, request{method: http.MethodPost, path: licensePath(licenseID) + action, body: body, Options: o})
+	path := licensePath(licenseID) + action
+	return c.license(ctx, request{method: http.MethodPost, path: path, body: body, Options: o})
 }
 
+// license sends a request whose response is a license.
 func (c *Client) license(ctx context.Context, r request) (l License, err error) {
 	header, err := c.do(ctx, r, &l)
 	if err != nil {
@@ -132,12 +135,14 @@ func (c *Client) Licenses(ctx context.Context, q ListQuery) iter.Seq2[License, e
 }
 
 // AuditPage returns one page of a license's chain. The limit is that of ListQuery.
-func (c *Client) AuditPage(ctx context.Context, licenseID string, limit int, cursor string) (page AuditPage, err error) {
+func (c *Client) AuditPage(
+	ctx context.Context, licenseID string, limit int, cursor string,
+) (page AuditPage, err error) {
 	err = c.get(ctx, licensePath(licenseID)+"/audit", pageQuery(limit, cursor), &page)
 	return page, err
 }
 
-// AuditPages returns a license's chain, oldest first, in pages. It is for who wants the end of the chain too.
+// AuditPages returns the pages of a license's chain, oldest first. The last one tells the end of the chain.
 func (c *Client) AuditPages(ctx context.Context, licenseID string) iter.Seq2[AuditPage, error] {
 	return func(yield func(AuditPage, error) bool) {
 		for cursor := ""; ; {

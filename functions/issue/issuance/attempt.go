@@ -15,8 +15,8 @@ import (
 	"openlicenser/shared/telemetry"
 )
 
-// attempt is an attempt at a request that changes something. All attempts with one Idempotency-Key share at, requestID and
-// newID, so that a later attempt recognizes what an earlier one did.
+// attempt is an attempt at a request that changes something. All attempts with one Idempotency-Key share at, requestID
+// and newID, so that a later attempt recognizes what an earlier one did.
 type attempt struct {
 	at        time.Time
 	by        string
@@ -42,8 +42,8 @@ type attemptHandler func(context.Context, api.Request, attempt) (api.Response, e
 var errIdempotencyKey = errors.New("Idempotency-Key is not one value of 1 to 255 printable ASCII characters")
 
 // once lets a request with an Idempotency-Key take effect once, and repeats its response for 24 hours
-// (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/). Refusals are not kept: they changed nothing,
-// and the caller may mend the request under the same key.
+// (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/). Refusals are not kept: they changed
+// nothing, and the caller may mend the request under the same key.
 func (s Licenses) once(do attemptHandler) api.Handler {
 	return func(ctx context.Context, r api.Request) (api.Response, error) {
 		a, err := s.newAttempt(r)
@@ -105,8 +105,8 @@ func leaseEnds(ctx context.Context, at time.Time) time.Time {
 	return at.Add(unboundedLease)
 }
 
-// conclude records how the attempt ended. A failure of that is only logged, and the response goes out: it leaves what a crash
-// leaves, a record without a response. The next attempt then finds by the request's id what this one has done.
+// conclude records how the attempt ended. Where that fails, the failure is logged and the response goes out. It leaves
+// what a crash leaves, a record without a response. The next attempt then finds by the request's id what this one did.
 func (s Licenses) conclude(
 	ctx context.Context, key string, leaseEnds, at time.Time, response api.Response, failed error,
 ) {

@@ -214,7 +214,7 @@ func (s crashingLicenses) Update(ctx context.Context, before, after license.Lice
 }
 
 // TestCrash cuts the function off at every write, before and after it takes effect. The client sends the request again
-// until it is answered, and it has then taken effect once.
+// until there is a response, and it has then taken effect once.
 func TestCrash(t *testing.T) {
 	for at := 1; at <= 3; at++ {
 		for _, persists := range []bool{false, true} {
@@ -253,7 +253,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestBusy: where the store takes no change for now, the answer says when to come again, and the same key then takes
+// TestBusy: where the store takes no change for now, the response says when to come again, and the same key then takes
 // effect.
 func TestBusy(t *testing.T) {
 	v := newVendor(t)

@@ -12,8 +12,8 @@ import (
 	"openlicenser/shared/token"
 )
 
-// cursors makes and reads the cursors of one list. A cursor holds a position and a MAC over the list and the position. So
-// it leads nowhere but to the next page of the list that it came with.
+// cursors makes and reads the cursors of one list. A cursor holds a position, and a MAC over the list and the position.
+// So it leads nowhere but to the next page of the list that it came with.
 type cursors struct {
 	ring    token.Ring
 	signing token.Secret // which all instances know

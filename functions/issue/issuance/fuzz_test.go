@@ -107,7 +107,7 @@ func (w world) cursor(t testing.TB, resource string) string {
 	return cursor
 }
 
-// FuzzRequest: whatever the vendor sends, the answer is one that openapi.yaml promises and none of the server's faults;
+// FuzzRequest: whatever the vendor sends, the response is one that openapi.yaml promises and none of the server's faults;
 // a refusal or a read changes nothing and keeps no Idempotency-Key; and a request that took effect takes it once.
 func FuzzRequest(f *testing.F) {
 	newWorld := newWorlds(f)

@@ -102,7 +102,7 @@ func newVendor(t *testing.T) vendor {
 	}, folder}
 }
 
-// answer is any answer of the API.
+// answer is any response of the API.
 type answer struct {
 	status int
 	header map[string]string
@@ -340,7 +340,7 @@ func TestLifeCycle(t *testing.T) {
 	}
 }
 
-// TestEnd: what the vendor may send as the end of a license, and what is answered and stored.
+// TestEnd: what the vendor may send as the end of a license, and what is shown and stored.
 func TestEnd(t *testing.T) {
 	const never = "9999-12-31T23:59:59.999Z"
 	for name, test := range map[string]struct{ sent, answered, stored string }{
@@ -632,7 +632,7 @@ func TestRevokeForeign(t *testing.T) {
 	}
 }
 
-// TestForeign: what other tools may write is answered as openapi.yaml says, which each answer is held to.
+// TestForeign: what other tools may write is shown as openapi.yaml says, which each response is held to.
 func TestForeign(t *testing.T) {
 	for name, record := range map[string]attribute.Map{
 		"least":                         {},

@@ -32,6 +32,7 @@ func (k Keys) lacking() error {
 	return lacking("Keys", ports{"Licenses": k.Licenses != nil, "Secrets": k.Secrets != nil, "Now": k.Now != nil})
 }
 
+// get shows the license key again.
 func (k Keys) get(ctx context.Context, r api.Request) (api.Response, error) {
 	l, err := read(ctx, k.Licenses, r)
 	if err != nil {

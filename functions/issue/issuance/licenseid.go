@@ -20,9 +20,9 @@ func licenseID(r api.Request) (string, error) {
 	return id, nil
 }
 
-// spellings returns the spellings of an id in which to look for it, in this order: as it is given, then in lower case, or in
-// upper case where it is in lower case already. We store ids in lower case, other tools perhaps in upper case. The second
-// spelling costs a read more, but only where the first has found nothing.
+// spellings returns the spellings of an id in which to look for it, in this order. The first is the id as it is given.
+// The second is in lower case, or in upper case where the first is in lower case already: we store ids in lower case,
+// other tools perhaps in upper case. It costs a read more, but only where the first has found nothing.
 func spellings(id string) []string {
 	other := strings.ToLower(id)
 	if other == id {

@@ -167,8 +167,8 @@ type edit func(license.License, license.Change) (license.License, error)
 // maxUpdates bounds how often an update begins anew because others have changed the license meanwhile.
 const maxUpdates = 5
 
-// update reads the license, edits it and writes it. Where the caller sent If-Match, it must match what is read. When others
-// change the license between reading and writing, the update begins anew, so that no change is lost.
+// update reads the license, edits it and writes it. Where the caller sent If-Match, it must match what is read. When
+// others change the license between reading and writing, the update begins anew, so that no change is lost.
 func (s Licenses) update(
 	ctx context.Context, r api.Request, a attempt, reason string, do edit,
 ) (api.Response, error) {
@@ -220,7 +220,8 @@ func (s Licenses) list(ctx context.Context, r api.Request) (api.Response, error)
 	for n, l := range page.Licenses {
 		licenses[n] = represent(l, now)
 	}
-	return noStore(api.JSON(http.StatusOK, vendorapi.LicensePage{Licenses: licenses, Cursor: cursors.encode(page.Next)}))
+	body := vendorapi.LicensePage{Licenses: licenses, Cursor: cursors.encode(page.Next)}
+	return noStore(api.JSON(http.StatusOK, body))
 }
 
 // page returns the query's page, and the query with the customer id in the spelling that has found licenses.

@@ -47,8 +47,8 @@ type queryReader struct {
 	wrong      []license.FieldError
 }
 
-// readQuery reads query parameters. It refuses one that is not known, is empty, or has two values: ignoring it would list
-// what the caller did not ask for.
+// readQuery reads query parameters. It refuses one that is not known, is empty, or has two values. To ignore it would
+// be to list what the caller did not ask for.
 func readQuery(r api.Request, known ...string) *queryReader {
 	q := &queryReader{parameters: map[string]string{}}
 	sent, err := r.QueryValues()
@@ -116,7 +116,8 @@ var statuses = []license.Status{license.Active, license.Grace, license.Expired, 
 func (s Licenses) readListQuery(ctx context.Context, r api.Request) (license.Query, cursors, error) {
 	q, now := readQuery(r, queryParameters["GET /licenses"]...), s.Now()
 	query := license.Query{
-		Limit: q.limit(), Now: now, CustomerID: q.customerID(), Status: q.status(), ExpiringBefore: q.date("expiringbefore"),
+		Limit: q.limit(), Now: now,
+		CustomerID: q.customerID(), Status: q.status(), ExpiringBefore: q.date("expiringbefore"),
 	}
 	c, err := newCursors(ctx, s.Secrets, now, listName(query))
 	if err != nil {

@@ -40,8 +40,8 @@ func understood[T any](l license.License, field string, value T) *T {
 	return &value
 }
 
-// instant leaves out one beyond RFC 3339's four-digit years, which clients could not read. Another tool has then counted in
-// something else than milliseconds.
+// instant leaves out one beyond RFC 3339's four-digit years, which clients could not read. Another tool has then
+// counted in something else than milliseconds.
 func instant(t time.Time) vendorapi.Instant {
 	if t.Year() < 1 || t.Year() > 9999 {
 		return vendorapi.Instant{}

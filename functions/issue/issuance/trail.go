@@ -44,7 +44,8 @@ var publicRoutes = []string{"GET /audit/checkpoint", "GET /audit/checkpoint-key"
 func (t Trail) lacking() error {
 	return lacking("Trail", ports{
 		"Store": t.Store != nil, "Records": t.Records != nil, "Checkpoints": t.Checkpoints != nil,
-		"CheckpointKey": t.CheckpointKey != nil, "Origin": t.Origin != "", "Secrets": t.Secrets != nil, "Now": t.Now != nil,
+		"CheckpointKey": t.CheckpointKey != nil, "Origin": t.Origin != "", "Secrets": t.Secrets != nil,
+		"Now": t.Now != nil,
 	})
 }
 
@@ -104,8 +105,8 @@ func fittingEntries(entries []audit.Entry) (int, error) {
 	return len(entries), nil
 }
 
-// head returns the end of a license's chain, and the license id in the chain's own spelling. Where there is no chain, that
-// is the id as it was asked for.
+// head returns the end of a license's chain, and the license id in the chain's own spelling. Where there is no chain,
+// that is the id as it was asked for.
 func (t Trail) head(ctx context.Context, asked string) (id string, head audit.Head, err error) {
 	for _, id := range spellings(asked) {
 		head, err := t.Store.Head(ctx, id)
@@ -116,8 +117,8 @@ func (t Trail) head(ctx context.Context, asked string) (id string, head audit.He
 	return asked, audit.Head{}, nil
 }
 
-// recordHash returns that of the license whose chain has the head. Before the chain's first entry, the license may have
-// the id in either spelling.
+// recordHash returns the hash of the record whose chain has the head. Before the chain's first entry, the record may
+// have the id in either spelling.
 func (t Trail) recordHash(ctx context.Context, id string, head audit.Head) (record checkpoint.RecordHash, err error) {
 	ids := []string{id}
 	if head == (audit.Head{}) {
@@ -146,7 +147,7 @@ func (t Trail) proof(ctx context.Context, r api.Request) (api.Response, error) {
 	return noStore(api.JSON(http.StatusOK, proof))
 }
 
-// prove returns checkpoint.ErrNoLeaf where the checkpoint has no leaf of the license.
+// prove returns the proof, or checkpoint.ErrNoLeaf where the checkpoint has no leaf of the license.
 func (t Trail) prove(ctx context.Context, asked string) (proof checkpoint.Proof, err error) {
 	for _, id := range spellings(asked) {
 		proof, err = checkpoint.Prove(ctx, t.Checkpoints, id)
@@ -172,6 +173,7 @@ func (t Trail) checkpoint(ctx context.Context, _ api.Request) (api.Response, err
 	return plainText(string(signed), checkpointCaching), nil
 }
 
+// checkpointKey shows the key that checkpoints are verified with.
 func (t Trail) checkpointKey(ctx context.Context, _ api.Request) (api.Response, error) {
 	vkey, err := checkpoint.VerifierKey(ctx, t.CheckpointKey, t.Origin)
 	if err != nil {

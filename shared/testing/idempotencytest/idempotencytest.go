@@ -41,7 +41,9 @@ func request() idempotency.Request {
 }
 
 func record() idempotency.Record {
-	return idempotency.Record{Request: request(), LeaseEnds: now.Add(time.Minute), Expires: now.Add(idempotency.Lifetime)}
+	return idempotency.Record{
+		Request: request(), LeaseEnds: now.Add(time.Minute), Expires: now.Add(idempotency.Lifetime),
+	}
 }
 
 func put(t *testing.T, store idempotency.Store, r idempotency.Record, at time.Time) *idempotency.Record {
@@ -73,7 +75,8 @@ func putThenFind(t *testing.T, store idempotency.Store) {
 	}
 }
 
-// putWithSameRequestID puts two records with one request id. Clients choose the ids of their requests, and not always well.
+// putWithSameRequestID puts two records of one request id. Clients can choose the ids of their requests, and do it
+// badly.
 func putWithSameRequestID(t *testing.T, store idempotency.Store) {
 	put(t, store, record(), now)
 	again := record()

@@ -132,7 +132,8 @@ func (d driver) refused(err error, status int, code string, fields ...string) {
 // wantProblem wants the last response to be a problem detail.
 func (d driver) wantProblem(status int, code string, fields []string) {
 	d.Helper()
-	if contentType := d.last.header.Get("Content-Type"); d.last.status != status || contentType != "application/problem+json" {
+	contentType := d.last.header.Get("Content-Type")
+	if d.last.status != status || contentType != "application/problem+json" {
 		d.Errorf("got %d %q %s, want %d %s", d.last.status, contentType, d.last.body, status, code)
 		return
 	}
@@ -245,7 +246,8 @@ func (d driver) public(l vendorapi.License) {
 	}
 	for name, want := range map[string]any{
 		"licenseid": l.LicenseID, "customername": customerName, "sub": "authorization_token", "expirationDate": end(l),
-		"appurls": `[{"URL":"https://app.example.com"}]`, "services": `[{"serviceName":"Reports","serviceValue":"reports"}]`,
+		"appurls":  `[{"URL":"https://app.example.com"}]`,
+		"services": `[{"serviceName":"Reports","serviceValue":"reports"}]`,
 	} {
 		if claims[name] != want {
 			d.Errorf("claim %s is %v, want %v", name, claims[name], want)
@@ -324,7 +326,9 @@ func (d driver) list(l vendorapi.License) {
 		l, err := d.api.Issue(d.Context(), draft, vendorapi.Options{})
 		return d.wantLicense(l, err, http.StatusCreated)
 	}
-	next := issue(vendorapi.LicenseDraft{CustomerName: customerName, CustomerID: l.CustomerID, ExpirationDate: "2098-01-31"})
+	next := issue(vendorapi.LicenseDraft{
+		CustomerName: customerName, CustomerID: l.CustomerID, ExpirationDate: "2098-01-31",
+	})
 	other := issue(vendorapi.LicenseDraft{CustomerName: "Other Ltd", ExpirationDate: "2097-01-31"})
 
 	d.wantListed(vendorapi.ListQuery{}, other.LicenseID, next.LicenseID, l.LicenseID)
@@ -333,7 +337,9 @@ func (d driver) list(l vendorapi.License) {
 	d.wantListed(vendorapi.ListQuery{Status: license.Suspended})
 	d.wantListed(vendorapi.ListQuery{Status: license.Revoked})
 	d.wantListed(vendorapi.ListQuery{ExpiringBefore: "2098-06-01"}, next.LicenseID, other.LicenseID)
-	d.wantListed(vendorapi.ListQuery{Status: license.Active, ExpiringBefore: "2098-06-01", CustomerID: l.CustomerID}, next.LicenseID)
+	d.wantListed(vendorapi.ListQuery{
+		Status: license.Active, ExpiringBefore: "2098-06-01", CustomerID: l.CustomerID,
+	}, next.LicenseID)
 	d.call(http.MethodGet, "/licenses?status=new&limit=0&cursor=x", "")
 	d.wantProblem(http.StatusBadRequest, "INVALID_FIELDS", []string{"limit", "status", "cursor"})
 }
@@ -398,7 +404,8 @@ func (d driver) transitions(l vendorapi.License) vendorapi.License {
 		key := vendorapi.Options{IdempotencyKey: uuid.NewString()}
 		done, err := step.do(d.Context(), l.LicenseID, step.reason, key)
 		done = d.wantLicense(done, err, http.StatusOK)
-		if done.Status != step.status || done.Version != l.Version+1 || !strings.Contains(step.reason, done.ChangeReason) {
+		if done.Status != step.status || done.Version != l.Version+1 ||
+			!strings.Contains(step.reason, done.ChangeReason) {
 			d.Errorf("%s: %+v", step.name, done)
 		}
 		again, err := step.do(d.Context(), l.LicenseID, step.reason, key)
@@ -429,10 +436,12 @@ type transition func(ctx context.Context, licenseID, reason string, o vendorapi.
 func (d driver) remove(l vendorapi.License) {
 	d.Helper()
 	const reason = "issued by mistake"
-	d.refused(d.api.Delete(d.Context(), l.LicenseID, reason, vendorapi.Options{}), http.StatusPreconditionRequired, "IF_MATCH_REQUIRED")
-	read := vendorapi.Options{IfMatch: l.ETag}
-	d.refused(d.api.Delete(d.Context(), l.LicenseID, "", read), http.StatusBadRequest, "INVALID_FIELDS", "reason")
-	err := d.api.Delete(d.Context(), l.LicenseID, reason, read)
+	remove := func(reason, ifMatch string) error {
+		return d.api.Delete(d.Context(), l.LicenseID, reason, vendorapi.Options{IfMatch: ifMatch})
+	}
+	d.refused(remove(reason, ""), http.StatusPreconditionRequired, "IF_MATCH_REQUIRED")
+	d.refused(remove("", l.ETag), http.StatusBadRequest, "INVALID_FIELDS", "reason")
+	err := remove(reason, l.ETag)
 	if err != nil || d.last.status != http.StatusNoContent || len(d.last.body) > 0 {
 		d.Errorf("removed: %d %s, %v", d.last.status, d.last.body, err)
 	}
@@ -447,10 +456,14 @@ func (d driver) audit(l vendorapi.License, changes int) {
 	if d.Settle != nil {
 		d.Settle(changes)
 	}
-	want := []string{"ISSUED", "CHANGED the invoice was paid", "SUSPENDED unpaid", "REINSTATED paid", "RENEWED another year",
-		"REVOKED contract ended", "REINSTATED revoked by mistake", "REVOKED issued by mistake", "DELETED issued by mistake"}
+	want := []string{
+		"ISSUED", "CHANGED the invoice was paid", "SUSPENDED unpaid", "REINSTATED paid", "RENEWED another year",
+		"REVOKED contract ended", "REINSTATED revoked by mistake",
+		"REVOKED issued by mistake", "DELETED issued by mistake",
+	}
 	var entries []audit.Entry
-	for deadline := time.Now().Add(30 * time.Second); len(entries) < len(want) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); len(entries) < len(want) && time.Now().Before(deadline); {
+		time.Sleep(20 * time.Millisecond)
 		entries = d.trail(l.LicenseID)
 	}
 	var got []string

@@ -20,7 +20,8 @@ func New(cfg aws.Config) func(r *http.Request, body []byte) error {
 		if err != nil {
 			return err
 		}
-		hash := sha256.Sum256(body)
-		return signer.SignHTTP(r.Context(), credentials, r, hex.EncodeToString(hash[:]), "execute-api", cfg.Region, time.Now())
+		sum := sha256.Sum256(body)
+		hash := hex.EncodeToString(sum[:])
+		return signer.SignHTTP(r.Context(), credentials, r, hash, "execute-api", cfg.Region, time.Now())
 	}
 }

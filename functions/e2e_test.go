@@ -26,8 +26,8 @@ import (
 	"openlicenser/shared/testing/lifetest"
 )
 
-// TestBuiltFunctions starts what sam build has built, behind the Lambda Runtime API, with the environment that the template
-// declares, on the tables, secret and key that it declares.
+// TestBuiltFunctions starts what sam build has built, behind the Lambda Runtime API. The environment, the tables, the
+// secret and the key are those that the template declares.
 func TestBuiltFunctions(t *testing.T) {
 	build := awstest.Need(t, awstest.BuildVariable)
 	dynamoDB, moto := awstest.Need(t, awstest.DynamoDBVariable), awstest.Need(t, awstest.MotoVariable)
@@ -44,7 +44,8 @@ func TestBuiltFunctions(t *testing.T) {
 	}
 	for _, table := range []string{"LicenseTable", "AuditTable", "IdempotencyTable", "SignatureTable"} {
 		t.Cleanup(func() {
-			_, _ = cloud.DynamoDB.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: aws.String(template.Value(table))})
+			input := dynamodb.DeleteTableInput{TableName: aws.String(template.Value(table))}
+			_, _ = cloud.DynamoDB.DeleteTable(context.Background(), &input)
 		})
 	}
 	run := func(function string) *lambdatest.Function {
@@ -53,10 +54,13 @@ func TestBuiltFunctions(t *testing.T) {
 			t.Fatal(err)
 		}
 		return lambdatest.Run(t, filepath.Join(build, function, "bootstrap"), append(environment,
-			"AWS_ENDPOINT_URL_DYNAMODB="+dynamoDB, "AWS_ENDPOINT_URL_SECRETS_MANAGER="+moto, "AWS_ENDPOINT_URL_KMS="+kms.URL)...)
+			"AWS_ENDPOINT_URL_DYNAMODB="+dynamoDB, "AWS_ENDPOINT_URL_SECRETS_MANAGER="+moto,
+			"AWS_ENDPOINT_URL_KMS="+kms.URL)...)
 	}
 	auditor := run("AuditFunction")
-	stream := awstest.Stream{Client: dynamodbstreams.NewFromConfig(awstest.Config(dynamoDB)), ARN: template.Value("LicenseTable.StreamArn")}
+	stream := awstest.Stream{
+		Client: dynamodbstreams.NewFromConfig(awstest.Config(dynamoDB)), ARN: template.Value("LicenseTable.StreamArn"),
+	}
 	lifetest.Run(t, lifetest.Service{
 		URL: serveGateway(t, template, run),
 		Settle: func(changes int) {
@@ -87,7 +91,9 @@ func deliver(t *testing.T, stream awstest.Stream, changes int, invoke func(event
 var pathParameter = regexp.MustCompile(`{([^}]+)}`)
 
 // serveGateway stands in for API Gateway: it turns requests into events for the function that the template names.
-func serveGateway(t *testing.T, template *awstest.Template, run func(function string) *lambdatest.Function) (url string) {
+func serveGateway(
+	t *testing.T, template *awstest.Template, run func(function string) *lambdatest.Function,
+) (url string) {
 	t.Helper()
 	routes, err := template.Routes()
 	if err != nil {
@@ -118,8 +124,9 @@ func serveGateway(t *testing.T, template *awstest.Template, run func(function st
 func proxyEvent(r *http.Request, resource string) events.APIGatewayProxyRequest {
 	body, _ := io.ReadAll(r.Body)
 	event := events.APIGatewayProxyRequest{
-		Resource: resource, Path: r.URL.Path, HTTPMethod: r.Method, Body: string(body), PathParameters: map[string]string{},
-		Headers: map[string]string{}, MultiValueHeaders: r.Header,
+		Resource: resource, Path: r.URL.Path, HTTPMethod: r.Method, Body: string(body),
+		PathParameters: map[string]string{},
+		Headers:        map[string]string{}, MultiValueHeaders: r.Header,
 		QueryStringParameters: map[string]string{}, MultiValueQueryStringParameters: r.URL.Query(),
 	}
 	for name := range r.Header {
@@ -131,21 +138,24 @@ func proxyEvent(r *http.Request, resource string) events.APIGatewayProxyRequest 
 	for _, match := range pathParameter.FindAllStringSubmatch(resource, -1) {
 		event.PathParameters[match[1]] = r.PathValue(match[1])
 	}
-	event.RequestContext.RequestID, event.RequestContext.Path, event.RequestContext.Stage = uuid.NewString(), "/prod"+r.URL.Path, "prod"
+	event.RequestContext.RequestID = uuid.NewString()
+	event.RequestContext.Path, event.RequestContext.Stage = "/prod"+r.URL.Path, "prod"
 	if strings.HasPrefix(resource, "/licenses") {
 		event.RequestContext.Identity.UserArn = "arn:aws:iam::123456789012:user/shop"
 	}
 	return event
 }
 
-// TestSAMLocal drives the API that the SAM CLI has started. No stream is connected there, so the test has it invoke the audit function.
+// TestSAMLocal drives the API that the SAM CLI has started. No stream is connected there, so the test has the CLI
+// invoke the audit function.
 func TestSAMLocal(t *testing.T) {
 	url := os.Getenv(awstest.APIVariable)
 	if url == "" {
 		t.Skip("make sam-local-test runs this")
 	}
 	cfg := awstest.Config(awstest.Need(t, awstest.DynamoDBVariable))
-	table, err := dynamodb.NewFromConfig(cfg).DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("LicenseTable")})
+	input := dynamodb.DescribeTableInput{TableName: aws.String("LicenseTable")}
+	table, err := dynamodb.NewFromConfig(cfg).DescribeTable(t.Context(), &input)
 	if err != nil {
 		t.Fatal(err)
 	}

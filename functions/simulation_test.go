@@ -285,15 +285,15 @@ func (h hasty) Ring(ctx context.Context) (token.Ring, error) {
 func (h hasty) Refresh(ctx context.Context) (token.Ring, error) { return h.Ring(ctx) }
 
 func (s *simulation) restartIssuer(i int) error {
-	s.issuers[i] = issuance.Issuer{
-		Licenses:    s.folder.Licenses,
-		Trail:       s.folder.AuditTrail,
-		Secrets:     s.secretsOf(awskeys.NewSecrets(s.secrets, simSecret, awskeys.WithClock(s.clock))),
-		Idempotency: s.folder.Idempotency,
-		Name:        "simulation",
-		Now:         s.clock,
-		Log:         slog.New(slog.DiscardHandler),
-	}.Router()
+	secrets := s.secretsOf(awskeys.NewSecrets(s.secrets, simSecret, awskeys.WithClock(s.clock)))
+	keys := issuance.Keys{Licenses: s.folder.Licenses, Secrets: secrets, Issuer: "simulation", Now: s.clock}
+	var err error
+	s.issuers[i], err = issuance.NewRouter(slog.New(slog.DiscardHandler), keys, issuance.Licenses{
+		Store: s.folder.Licenses, Idempotency: s.folder.Idempotency, Keys: keys, Secrets: secrets, Now: s.clock,
+	})
+	if err != nil {
+		return err
+	}
 	s.after(s.between(time.Minute, 20*day), func() error { return s.restartIssuer(i) })
 	return nil
 }

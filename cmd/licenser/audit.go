@@ -24,8 +24,8 @@ type auditCommand struct {
 	Replay replayCommand `cmd:"" help:"Record changes that were set aside because they could not be recorded."`
 }
 
-// replayCommand hands failures to the audit function again. Changes that are recorded already are recognized, so it can be
-// repeated.
+// replayCommand hands failures to the audit function again. It can be repeated, because changes that are recorded
+// already are recognized.
 type replayCommand struct {
 	Files    []string `arg:"" help:"Files of the failure destination: on AWS the objects of the bucket AuditFailures, locally the files in audit-failures/ of the data folder." type:"existingfile"`
 	Function string   `help:"Name of the audit function on AWS, which is invoked with the credentials of this environment." xor:"where" required:""`
@@ -46,8 +46,8 @@ func (c replayCommand) Run(ctx context.Context) (err error) {
 			return errOpen
 		}
 		defer func() { err = errors.Join(err, folder.Close()) }()
-		auditor := auditing.Auditor{Recorder: audit.Recorder{Store: folder.AuditTrail}, Log: telemetry.NewConsoleLogger(os.Stderr)}
-		handle = auditor.Handle
+		recorder, log := audit.Recorder{Store: folder.AuditTrail}, telemetry.NewConsoleLogger(os.Stderr)
+		handle = auditing.Auditor{Recorder: recorder, Log: log}.Handle
 	}
 	for _, file := range c.Files {
 		err = errors.Join(err, c.replay(ctx, file, handle))
@@ -74,7 +74,7 @@ func (c replayCommand) replay(ctx context.Context, file string, handle handler) 
 	return nil
 }
 
-// invoke calls the audit function on AWS.
+// invoke returns a handler that calls the audit function on AWS.
 func invoke(function string) handler {
 	return func(ctx context.Context, batch events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
 		cfg, err := config.LoadDefaultConfig(ctx)
@@ -85,7 +85,8 @@ func invoke(function string) handler {
 		if err != nil {
 			return response, err
 		}
-		out, err := lambda.NewFromConfig(cfg).Invoke(ctx, &lambda.InvokeInput{FunctionName: &function, Payload: payload})
+		input := lambda.InvokeInput{FunctionName: &function, Payload: payload}
+		out, err := lambda.NewFromConfig(cfg).Invoke(ctx, &input)
 		switch {
 		case err != nil:
 			return response, err

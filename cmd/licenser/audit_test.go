@@ -102,7 +102,7 @@ func setAWS(t *testing.T, endpoint string) {
 	}
 }
 
-// TestReplayOnAWS: the audit function gets the very batch, and what it answers decides.
+// TestReplayOnAWS: the audit function gets the very batch, and its response decides.
 func TestReplayOnAWS(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "1.json")
 	batch := events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{{EventID: "an-event"}}}

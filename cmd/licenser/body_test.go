@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"openlicenser/functions/issue/issuance"
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/api"
 )
@@ -85,7 +84,7 @@ func TestTooLongForTheFunction(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	server := httptest.NewServer(newGateway(
 		lambdaFunction{router: verification.Verifier{Log: log, Now: time.Now}.Router()},
-		lambdaFunction{router: issuance.Issuer{Log: log, Now: time.Now}.Router()},
+		lambdaFunction{router: vendorRouter(t)},
 	))
 	defer server.Close()
 	for name, test := range map[string]struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -13,13 +14,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
 
-	"openlicenser/functions/issue/issuance"
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/api"
+	"openlicenser/shared/embedded"
 	"openlicenser/shared/telemetry"
 )
 
@@ -27,7 +29,7 @@ import (
 // routes are guarded.
 func TestRoutesAreTheTemplates(t *testing.T) {
 	served := map[string]string{}
-	for _, router := range []api.Router{verification.Verifier{}.Router(), issuance.Issuer{}.Router()} {
+	for _, router := range []api.Router{verification.Verifier{}.Router(), vendorRouter(t)} {
 		for route := range router.Routes {
 			served[route] = "AWS_IAM"
 			if slices.Contains(router.Public, route) {
@@ -39,6 +41,23 @@ func TestRoutesAreTheTemplates(t *testing.T) {
 	if !maps.Equal(served, declared) {
 		t.Errorf("served:\n%v\ndeclared in the template:\n%v", served, declared)
 	}
+}
+
+// vendorRouter returns the vendor's API on an empty data folder.
+func vendorRouter(t *testing.T) api.Router {
+	t.Helper()
+	path, log := t.TempDir(), telemetry.NewLogger(io.Discard)
+	folder, err := embedded.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { folder.Close() })
+	checkpoints, errCheckpoints := openCheckpoints(folder, path, time.Hour, log)
+	router, err := serveCommand{}.issuer(folder, checkpoints, log)
+	if err := errors.Join(errCheckpoints, err); err != nil {
+		t.Fatal(err)
+	}
+	return router
 }
 
 // templateRoutes answers the template's routes and how each is authorized.
@@ -192,7 +211,7 @@ func TestGatewayMakesEvents(t *testing.T) {
 // TestGatewayIsOpenToWebPages: on the public routes alone a preflight is answered, and every answer can be read by
 // pages of any origin.
 func TestGatewayIsOpenToWebPages(t *testing.T) {
-	verifier, issuer := verification.Verifier{Log: telemetry.NewLogger(io.Discard)}.Router(), issuance.Issuer{Log: telemetry.NewLogger(io.Discard)}.Router()
+	verifier, issuer := verification.Verifier{Log: telemetry.NewLogger(io.Discard)}.Router(), vendorRouter(t)
 	server := httptest.NewServer(newGateway(lambdaFunction{router: verifier}, lambdaFunction{router: issuer}))
 	defer server.Close()
 	for route, authorization := range templateRoutes(t) {
@@ -231,7 +250,7 @@ func TestGatewayIsOpenToWebPages(t *testing.T) {
 func TestGatewayAnswers(t *testing.T) {
 	server := httptest.NewServer(newGateway(
 		lambdaFunction{router: verification.Verifier{}.Router()},
-		lambdaFunction{router: issuance.Issuer{}.Router()},
+		lambdaFunction{router: vendorRouter(t)},
 	))
 	defer server.Close()
 	for name, test := range map[string]struct {

@@ -19,6 +19,7 @@ import (
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
 	"openlicenser/shared/token"
+	"openlicenser/shared/vendorapi"
 )
 
 // keysCommand works on the secrets that sign license keys: the one that signs, and those that signed before it.
@@ -312,24 +313,35 @@ func (c affectedKeysCommand) Run(ctx context.Context) error {
 	if err := out.Write(header); err != nil {
 		return err
 	}
-	err = api.licenses(ctx, func(l vendorLicense) error {
-		if !until.IsZero() && l.Created.After(until) {
-			return nil
+	err = c.write(ctx, out, api, until)
+	out.Flush()
+	return errors.Join(err, out.Error())
+}
+
+// write writes a row for each license that was issued until an instant, or for all where that is zero.
+func (c affectedKeysCommand) write(ctx context.Context, out *csv.Writer, api *vendorapi.Client, until time.Time) error {
+	for l, err := range api.Licenses(ctx, vendorapi.ListQuery{}) {
+		if err != nil {
+			return err
 		}
-		row := []string{l.LicenseID, l.Status, l.CustomerID, l.CustomerName, instant(l.Created)}
+		if !until.IsZero() && l.Created.After(until) {
+			continue
+		}
+		row := []string{l.LicenseID, string(l.Status), l.CustomerID, aws.ToString(l.CustomerName), instant(l.Created.Time)}
 		if c.LicenseKeys {
-			var answer struct{ LicenseKey string }
-			if err := api.get(ctx, licensePath(l.LicenseID)+"/key", nil, &answer); err != nil {
+			key, err := api.LicenseKey(ctx, l.LicenseID)
+			if err != nil {
 				return err
 			}
-			if token.UnverifiedKeyID(answer.LicenseKey) == c.KeyID {
+			if token.UnverifiedKeyID(key) == c.KeyID {
 				return fmt.Errorf("the secret %s still signs, so a new license key would be refused with the others; "+
 					"licenser keys show tells from when on another one signs", c.KeyID)
 			}
-			row = append(row, answer.LicenseKey)
+			row = append(row, key)
 		}
-		return out.Write(row)
-	})
-	out.Flush()
-	return errors.Join(err, out.Error())
+		if err := out.Write(row); err != nil {
+			return err
+		}
+	}
+	return nil
 }

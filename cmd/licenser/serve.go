@@ -20,6 +20,7 @@ import (
 	"openlicenser/functions/audit/auditing"
 	"openlicenser/functions/issue/issuance"
 	"openlicenser/functions/verify/verification"
+	"openlicenser/shared/api"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/telemetry"
@@ -88,6 +89,10 @@ func (c serveCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, folder.Close())
 	}
+	gateway, err := c.gateway(folder, checkpoints, lifetime, principal, log)
+	if err != nil {
+		return errors.Join(err, folder.Close())
+	}
 	if err := c.printWelcome(listener.Addr()); err != nil {
 		return errors.Join(err, folder.Close())
 	}
@@ -97,7 +102,6 @@ func (c serveCommand) Run(ctx context.Context) error {
 	stream := c.stream(folder, log)
 	streaming.Go(func() { stream.run(streamContext) })
 	streaming.Go(func() { checkpoints.run(streamContext) })
-	gateway := c.gateway(folder, checkpoints, lifetime, principal, log)
 	err = serveHTTP(ctx, listener, c.guard.checkName(gateway))
 	gateway.inFlight.Wait()
 	stopStream()
@@ -118,7 +122,7 @@ func (c serveCommand) principal() (string, error) {
 	return current.Username, nil
 }
 
-func (c serveCommand) gateway(folder *embedded.Folder, checkpoints checkpoints, lifetime time.Duration, principal string, log *slog.Logger) gateway {
+func (c serveCommand) gateway(folder *embedded.Folder, checkpoints checkpoints, lifetime time.Duration, principal string, log *slog.Logger) (gateway, error) {
 	verifier := verification.Verifier{
 		Licenses: folder.Licenses,
 		Secrets:  folder.Secrets,
@@ -131,25 +135,30 @@ func (c serveCommand) gateway(folder *embedded.Folder, checkpoints checkpoints, 
 		Now:   time.Now,
 		Log:   log,
 	}
-	issuer := issuance.Issuer{
-		Licenses: folder.Licenses,
-		Trail:    folder.AuditTrail,
-		Records:  embedded.RecordHashes{Licenses: folder.Licenses},
-		Secrets:  folder.Secrets,
-
-		Idempotency: folder.Idempotency,
-
-		Checkpoints:   checkpoints.archive,
-		CheckpointKey: checkpoints.key,
-		Origin:        checkpointOrigin,
-
-		Name: c.Issuer,
-		Now:  time.Now,
-		Log:  log,
-	}
+	issuer, err := c.issuer(folder, checkpoints, log)
 	return newGateway(
 		lambdaFunction{router: verifier.Router()},
-		lambdaFunction{router: issuer.Router(), principal: principal, guard: c.guard},
+		lambdaFunction{router: issuer, principal: principal, guard: c.guard},
+	), err
+}
+
+// issuer returns the vendor's API.
+func (c serveCommand) issuer(folder *embedded.Folder, checkpoints checkpoints, log *slog.Logger) (api.Router, error) {
+	keys := issuance.Keys{Licenses: folder.Licenses, Secrets: folder.Secrets, Issuer: c.Issuer, Now: time.Now}
+	return issuance.NewRouter(log,
+		issuance.Licenses{
+			Store: folder.Licenses, Idempotency: folder.Idempotency, Keys: keys, Secrets: folder.Secrets, Now: time.Now,
+		},
+		keys,
+		issuance.Trail{
+			Store:         folder.AuditTrail,
+			Records:       embedded.RecordHashes{Licenses: folder.Licenses},
+			Checkpoints:   checkpoints.archive,
+			CheckpointKey: checkpoints.key,
+			Origin:        checkpointOrigin,
+			Secrets:       folder.Secrets,
+			Now:           time.Now,
+		},
 	)
 }
 

@@ -25,7 +25,13 @@ func BenchmarkRecord(b *testing.B) {
 	}
 	defer folder.Close()
 	log := telemetry.NewConsoleLogger(io.Discard)
-	router := issuance.Issuer{Licenses: folder.Licenses, Secrets: folder.Secrets, Name: "Benchmark", Now: time.Now, Log: log}.Router()
+	keys := issuance.Keys{Licenses: folder.Licenses, Secrets: folder.Secrets, Issuer: "Benchmark", Now: time.Now}
+	router, err := issuance.NewRouter(log, issuance.Licenses{
+		Store: folder.Licenses, Idempotency: folder.Idempotency, Keys: keys, Secrets: folder.Secrets, Now: time.Now,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
 	stream := serveCommand{Data: data}.stream(folder, log)
 	var recorded atomic.Int64
 	record := stream.handle

@@ -11,10 +11,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
-	"openlicenser/shared/audit"
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/token"
+	"openlicenser/shared/vendorapi"
 )
 
 // tokenKeyCommand gives the key that signs authorization tokens a successor. KMS does not rotate such keys.
@@ -58,7 +58,7 @@ func (p tokenKeyPlace) succession(ctx context.Context) (token.Succession, error)
 	return s, err
 }
 
-// take takes a step and shows what stands where then.
+// take takes a step, and then shows the keys.
 func (p tokenKeyPlace) take(ctx context.Context, step func(token.Succession) error) error {
 	s, err := p.succession(ctx)
 	if err != nil {
@@ -126,7 +126,7 @@ type retireTokenKeyCommand struct {
 	tokenKeyPlace
 }
 
-// Run never deletes a key of KMS: that cannot be undone, and is for a person to decide.
+// Run never deletes a key of KMS. That cannot be undone, and is for a person to decide.
 func (c retireTokenKeyCommand) Run(ctx context.Context) error {
 	lifetime, err := token.Lifetime(c.TokenLifetimeDays)
 	if err != nil {
@@ -137,43 +137,52 @@ func (c retireTokenKeyCommand) Run(ctx context.Context) error {
 		return err
 	}
 	return c.take(ctx, func(s token.Succession) error {
-		retired, err := s.Retire(ctx, lifetime, api.pins)
+		retired, err := s.Retire(ctx, lifetime, pins{api}.find)
 		if err == nil && c.Key != "" {
-			fmt.Fprintf(c.output(), "The key %s is no longer published. It is still there and still costs; to have it deleted:\n"+
+			fmt.Fprintf(c.output(), "The key %s is no longer published. "+
+				"It is still there and still costs; to have it deleted:\n"+
 				"  aws kms schedule-key-deletion --key-id %s --pending-window-in-days 30\n", retired.KeyID, retired.Name)
 		}
 		return err
 	})
 }
 
-// pins implements token.Pins. A license that is pinned no longer says so in its chain alone, which is asked for where the license
-// has changed since.
-func (c client) pins(ctx context.Context, kid string, since time.Time) (licenseIDs []string, err error) {
-	err = c.licenses(ctx, func(l vendorLicense) error {
+// pins finds the licenses that are pinned to a token key.
+type pins struct{ api *vendorapi.Client }
+
+// find is a token.Pins. A license that is pinned no longer says so in its chain alone. So the chain is read where the
+// license has changed since.
+func (p pins) find(ctx context.Context, kid string, since time.Time) (licenseIDs []string, err error) {
+	for l, err := range p.api.Licenses(ctx, vendorapi.ListQuery{}) {
+		if err != nil {
+			return nil, err
+		}
 		pinned := l.TokenKeyID == kid
 		if !pinned && (l.Changed.IsZero() || !l.Changed.Before(since)) {
-			if pinned, err = c.wasPinned(ctx, l.LicenseID, kid, since); err != nil {
-				return err
+			if pinned, err = p.were(ctx, l.LicenseID, kid, since); err != nil {
+				return nil, err
 			}
 		}
 		if pinned {
 			licenseIDs = append(licenseIDs, l.LicenseID)
 		}
-		return nil
-	})
-	return licenseIDs, err
+	}
+	return licenseIDs, nil
 }
 
-// wasPinned tells whether a pin was taken away at an instant or later, or may have been, by a change too large to be told.
-func (c client) wasPinned(ctx context.Context, licenseID, kid string, since time.Time) (was bool, err error) {
-	_, err = c.chain(ctx, licenseID, func(e audit.Entry) error {
+// were reports whether a license's pin was taken away at an instant or later. A change whose values the trail does not
+// keep, because it is too large, may have done so.
+func (p pins) were(ctx context.Context, licenseID, kid string, since time.Time) (was bool, err error) {
+	for e, err := range p.api.AuditEntries(ctx, licenseID) {
+		if err != nil {
+			return false, err
+		}
 		at, err := time.Parse(time.RFC3339, e.Time)
 		if err != nil {
-			return err
+			return false, err
 		}
 		taken := string(e.Changes["tokenkeyid"].Old) == fmt.Sprintf(`{"S":%q}`, kid)
 		was = was || !at.Before(since) && (taken || e.ChangesDigest != nil)
-		return nil
-	})
-	return was, err
+	}
+	return was, nil
 }

@@ -94,7 +94,7 @@ func TestTokenKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := api.pins(t.Context(), first, time.Now().Add(since)); err != nil || strings.Join(got, " ") != strings.Join(want, " ") {
+		if got, err := (pins{api}).find(t.Context(), first, time.Now().Add(since)); err != nil || strings.Join(got, " ") != strings.Join(want, " ") {
 			t.Errorf("pinned are %v, %v; want %v", got, err, want)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -15,44 +14,8 @@ import (
 
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/vendorapi"
 )
-
-// chainPage is a page of GET /licenses/{licenseid}/audit.
-type chainPage struct {
-	Entries []audit.Entry
-	Cursor  string
-	Head    struct {
-		Sequence int64
-		Hash     string
-	}
-	RecordHash string
-	Foreign    bool
-}
-
-// empty tells, of the last page, whether the whole chain is.
-func (p chainPage) empty() bool { return len(p.Entries) == 0 && p.Head.Sequence == 0 }
-
-// chain calls do with every entry of a license's chain, and answers the last page.
-func (c client) chain(ctx context.Context, licenseID string, do func(audit.Entry) error) (page chainPage, err error) {
-	query := url.Values{"limit": {"100"}}
-	for {
-		page = chainPage{}
-		if err := c.get(ctx, licensePath(licenseID)+"/audit", query, &page); err != nil {
-			return page, err
-		}
-		for _, e := range page.Entries {
-			if err := do(e); err != nil {
-				return page, err
-			}
-		}
-		if page.Cursor == "" {
-			return page, nil
-		}
-		query.Set("cursor", page.Cursor)
-	}
-}
-
-func licensePath(licenseID string) string { return "/licenses/" + url.PathEscape(licenseID) }
 
 type exportCommand struct {
 	LicenseID string `arg:"" name:"licenseid" help:"The license; it may be gone."`
@@ -61,7 +24,7 @@ type exportCommand struct {
 	out io.Writer // standard output, unless a test sets it
 }
 
-// Run writes what audit.ReadChain reads.
+// Run writes the chain in the form that audit.ReadChain reads.
 func (c exportCommand) Run(ctx context.Context) error {
 	if c.out == nil {
 		c.out = os.Stdout
@@ -70,11 +33,20 @@ func (c exportCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	page, err := api.chain(ctx, c.LicenseID, func(e audit.Entry) error { return audit.WriteChain(c.out, []audit.Entry{e}) })
-	if err == nil && page.empty() {
+	isEmpty := true
+	for e, err := range api.AuditEntries(ctx, c.LicenseID) {
+		if err != nil {
+			return err
+		}
+		if err := audit.WriteChain(c.out, []audit.Entry{e}); err != nil {
+			return err
+		}
+		isEmpty = false
+	}
+	if isEmpty {
 		return fmt.Errorf("the trail has no entries of the license %s", c.LicenseID)
 	}
-	return err
+	return nil
 }
 
 type verifyCommand struct {
@@ -100,7 +72,8 @@ func (c verifyCommand) Run(ctx context.Context) error {
 	}
 	switch {
 	case c.File != "" && (c.All || c.Checkpoint || len(c.LicenseIDs) > 0):
-		return errors.New("--file checks the file alone: leave out licenses, --all and --checkpoint, or leave out --file to check them with the server")
+		return errors.New("--file checks the file alone: leave out licenses, --all and --checkpoint, " +
+			"or leave out --file to check them with the server")
 	case c.CheckpointKey != "" && !c.Checkpoint:
 		return errors.New("--checkpoint-key goes with --checkpoint")
 	case c.File != "":
@@ -112,7 +85,9 @@ func (c verifyCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v := chainVerifier{api: api, key: c.CheckpointKey, checkpoint: c.Checkpoint, maxAge: c.MaxAge, delay: c.delay, out: c.out}
+	v := chainVerifier{
+		api: api, key: c.CheckpointKey, checkpoint: c.Checkpoint, maxAge: c.MaxAge, delay: c.delay, out: c.out,
+	}
 	if err := v.findKey(ctx); err != nil {
 		return err
 	}
@@ -130,8 +105,13 @@ func (c verifyCommand) Run(ctx context.Context) error {
 		}
 	}
 	if c.All {
-		if err := api.licenses(ctx, func(l vendorLicense) error { return verify(l.LicenseID) }); err != nil {
-			return err
+		for l, err := range api.Licenses(ctx, vendorapi.ListQuery{}) {
+			if err != nil {
+				return err
+			}
+			if err := verify(l.LicenseID); err != nil {
+				return err
+			}
 		}
 	}
 	if wrong > 0 {
@@ -164,7 +144,7 @@ func (c verifyCommand) verifyFile() error {
 	return report(c.out, v.LicenseID(), v, nil)
 }
 
-// report prints what a verified chain says, and answers errTrail when that is not as it should be.
+// report prints what a verified chain says, and returns errTrail when that is not as it should be.
 func report(out io.Writer, licenseID string, v *audit.Verifier, wrong []string) error {
 	head := v.Head()
 	for _, finding := range v.Findings() {
@@ -184,7 +164,7 @@ func report(out io.Writer, licenseID string, v *audit.Verifier, wrong []string) 
 
 // chainVerifier checks chains that the API shows.
 type chainVerifier struct {
-	api        client
+	api        *vendorapi.Client
 	checkpoint bool
 	key        string
 	maxAge     time.Duration
@@ -203,28 +183,31 @@ func (v *chainVerifier) findKey(ctx context.Context) error {
 		}
 		return nil
 	}
-	if err := v.api.get(ctx, "/audit/checkpoint-key", nil, &v.key); err != nil {
+	var err error
+	if v.key, err = v.api.CheckpointKey(ctx); err != nil {
 		return err
 	}
-	v.key = strings.TrimSuffix(v.key, "\n")
-	_, err := fmt.Fprintf(v.out, "The server shows this key of checkpoints; compare it with the one that you have kept:\n  %s\n", v.key)
+	const text = "The server shows this key of checkpoints; compare it with the one that you have kept:\n  %s\n"
+	_, err = fmt.Fprintf(v.out, text, v.key)
 	return err
 }
 
 // errNoChain says that there is nothing to check, which is no proof of anything.
 var errNoChain = errors.New("no chain")
 
-// looks is how often a chain is looked at before something is wrong that may only be on its way: the trail follows the
-// licenses by moments.
+// looks bounds how often a chain is looked at. The trail follows the licenses by moments, so that a change may still be
+// on its way.
 const looks = 5
 
-// verify prints the outcome of one chain. The error is one of the way there, not of the chain.
+// verify prints the outcome for one chain, and reports whether the chain is fine. An error is not the chain's: the
+// chain could not be read.
 func (v chainVerifier) verify(ctx context.Context, licenseID string) (fine bool, err error) {
 	for look := 1; ; look++ {
 		chain := audit.NewVerifier(licenseID, audit.Head{})
 		wrong, passing, err := v.look(ctx, licenseID, chain)
 		if errors.Is(err, errNoChain) {
-			_, err := fmt.Fprintf(v.out, "%s  no chain: other tools alone have written this license, and it may be older than the trail\n", licenseID)
+			_, err := fmt.Fprintf(v.out, "%s  no chain: other tools alone have written this license, "+
+				"and it may be older than the trail\n", licenseID)
 			return err == nil, err
 		}
 		if err != nil {
@@ -245,46 +228,38 @@ func (v chainVerifier) verify(ctx context.Context, licenseID string) (fine bool,
 	}
 }
 
-// look answers what is wrong, and whether that may be passing.
-func (v chainVerifier) look(ctx context.Context, licenseID string, chain *audit.Verifier) (wrong []string, passing bool, err error) {
-	var broken error
-	var entries []audit.Entry
-	page, err := v.api.chain(ctx, licenseID, func(e audit.Entry) error {
-		if len(entries) == 0 && strings.EqualFold(e.LicenseID, licenseID) { // the API finds an id in either case
-			licenseID = e.LicenseID
-			*chain = *audit.NewVerifier(licenseID, audit.Head{})
-		}
-		if broken == nil {
-			broken = chain.Next(e)
-		}
-		entries = append(entries, e)
-		return nil
-	})
+// look returns what is wrong with a chain, and whether that may be passing.
+func (v chainVerifier) look(
+	ctx context.Context, licenseID string, chain *audit.Verifier,
+) (wrong []string, passing bool, err error) {
+	read, err := v.read(ctx, licenseID, chain)
 	if err != nil {
 		return nil, false, err
 	}
-	if broken != nil {
-		return []string{broken.Error()}, false, nil
+	if read.broken != nil {
+		return []string{read.broken.Error()}, false, nil
 	}
-	head := chain.Head()
-	if head == (audit.Head{}) && page.Head.Sequence == 0 && page.Foreign {
+	head, stored := chain.Head(), read.end
+	switch {
+	case head == (audit.Head{}) && stored.Sequence == 0 && read.last.Foreign:
 		return nil, false, errNoChain
-	}
-	if page.empty() && page.RecordHash == "" && !v.checkpoint { // else the checkpoint tells whether there once were some
+	case len(read.entries) == 0 && stored.Sequence == 0 && read.last.RecordHash == "" && !v.checkpoint:
+		// With a checkpoint, that tells whether there once were entries.
 		return []string{"no entries: the trail knows no such license"}, false, nil
 	}
-	if page.Head.Sequence != head.Sequence || page.Head.Hash != head.Hash {
-		wrong = append(wrong, fmt.Sprintf("the entries end with entry %d, the stored head says entry %d", head.Sequence, page.Head.Sequence))
+	if stored.Sequence != head.Sequence || stored.Hash != head.Hash {
+		wrong = append(wrong, fmt.Sprintf("the entries end with entry %d, the stored head says entry %d",
+			head.Sequence, stored.Sequence))
 	}
-	if page.RecordHash != head.RecordHash {
+	if read.last.RecordHash != head.RecordHash {
 		wrong = append(wrong, "the license is not as its last entry left it: a change is missing in the trail")
 	}
 	passing = len(wrong) > 0
 	if v.checkpoint {
-		err := v.checkProof(ctx, licenseID, entries)
-		var status *statusError
+		err := v.checkProof(ctx, chain.LicenseID(), read.entries)
+		var problem *vendorapi.Problem
 		switch {
-		case errors.As(err, &status) && status.status != http.StatusNotFound, ctx.Err() != nil:
+		case errors.As(err, &problem) && problem.Status != http.StatusNotFound, ctx.Err() != nil:
 			return nil, false, err
 		case err != nil:
 			wrong = append(wrong, "checkpoint: "+err.Error())
@@ -293,12 +268,43 @@ func (v chainVerifier) look(ctx context.Context, licenseID string, chain *audit.
 	return wrong, passing, nil
 }
 
-// checkProof holds a chain to the latest checkpoint. One that is younger than it is not in it.
+// shownChain is a license's chain as the server shows it.
+type shownChain struct {
+	entries []audit.Entry
+	broken  error               // of the first entry that does not follow the one before
+	last    vendorapi.AuditPage // tells the end of the chain
+	end     vendorapi.ChainHead // of the last page; zero where it has none
+}
+
+// read hands a chain to a verifier. The server finds a license in either case of its id, so the verifier takes over the
+// spelling of the first entry.
+func (v chainVerifier) read(ctx context.Context, licenseID string, chain *audit.Verifier) (c shownChain, err error) {
+	for page, err := range v.api.AuditPages(ctx, licenseID) {
+		if err != nil {
+			return c, err
+		}
+		for _, e := range page.Entries {
+			if len(c.entries) == 0 && strings.EqualFold(e.LicenseID, licenseID) {
+				*chain = *audit.NewVerifier(e.LicenseID, audit.Head{})
+			}
+			if c.broken == nil {
+				c.broken = chain.Next(e)
+			}
+			c.entries = append(c.entries, e)
+		}
+		c.last = page
+	}
+	if c.last.Head != nil {
+		c.end = *c.last.Head
+	}
+	return c, nil
+}
+
+// checkProof compares a chain with the latest checkpoint. A chain that is younger than the checkpoint is not in it.
 func (v chainVerifier) checkProof(ctx context.Context, licenseID string, entries []audit.Entry) error {
-	var proof checkpoint.Proof
-	err := v.api.get(ctx, licensePath(licenseID)+"/audit/proof", nil, &proof)
-	var status *statusError
-	if errors.As(err, &status) && status.status == http.StatusNotFound && v.isYounger(ctx, entries) {
+	proof, err := v.api.Proof(ctx, licenseID)
+	var problem *vendorapi.Problem
+	if errors.As(err, &problem) && problem.Status == http.StatusNotFound && v.isYounger(ctx, entries) {
 		_, err := fmt.Fprintf(v.out, "%s  not signed yet: its chain is younger than the latest checkpoint\n", licenseID)
 		return err
 	}
@@ -310,15 +316,16 @@ func (v chainVerifier) checkProof(ctx context.Context, licenseID string, entries
 		return err
 	}
 	if age := time.Since(signed.Time); age > v.maxAge {
-		return fmt.Errorf("the latest one, number %d, is of %s: older than %s", signed.Number, signed.Time.Format(time.RFC3339), v.maxAge)
+		return fmt.Errorf("the latest one, number %d, is of %s: older than %s",
+			signed.Number, signed.Time.Format(time.RFC3339), v.maxAge)
 	}
 	return leaf.Check(checkpoint.HashesOf(entries))
 }
 
-// isYounger tells whether a chain says that it began after the latest checkpoint.
+// isYounger reports whether a chain says that it began after the latest checkpoint.
 func (v chainVerifier) isYounger(ctx context.Context, entries []audit.Entry) bool {
-	var signed string
-	if v.api.get(ctx, "/audit/checkpoint", nil, &signed) != nil || len(entries) == 0 {
+	signed, err := v.api.Checkpoint(ctx)
+	if err != nil || len(entries) == 0 {
 		return false
 	}
 	latest, errLatest := checkpoint.Open(v.key, []byte(signed))
@@ -326,5 +333,5 @@ func (v chainVerifier) isYounger(ctx context.Context, entries []audit.Entry) boo
 	return errors.Join(errLatest, errBegun) == nil && begun.Add(streamTime).After(latest.Time)
 }
 
-// streamTime is what a change needs at most, as a rule, to come to the trail.
+// streamTime is how long a change takes to come to the trail, at most as a rule.
 const streamTime = time.Minute

@@ -53,7 +53,10 @@ func newAuditedServer(t *testing.T) *auditedServer {
 	if _, err := s.checkpoints.handle(t.Context(), events.EventBridgeEvent{}); err != nil {
 		t.Fatal(err)
 	}
-	gateway := s.serve.gateway(folder, s.checkpoints, time.Hour, "test", log)
+	gateway, err := s.serve.gateway(folder, s.checkpoints, time.Hour, "test", log)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorder := httptest.NewRecorder()
 		gateway.ServeHTTP(recorder, r)
@@ -147,7 +150,6 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestVerifyFinds: whatever whoever runs the server shows in place of the truth is found, and names the license.
 // TestVerifyInEitherCase: the API finds a license in either case of its id, and what it shows is then no other license's.
 func TestVerifyInEitherCase(t *testing.T) {
 	s := newAuditedServer(t)
@@ -157,6 +159,7 @@ func TestVerifyInEitherCase(t *testing.T) {
 	}
 }
 
+// TestVerifyFinds: whatever whoever runs the server shows in place of the truth is found, and names the license.
 func TestVerifyFinds(t *testing.T) {
 	s := newAuditedServer(t)
 	key := s.key(t)

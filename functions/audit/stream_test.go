@@ -54,12 +54,17 @@ func newVendor(t *testing.T) *vendor {
 		t: t, dynamoDB: cfg, auditTable: newAuditTable(t, cfg),
 		stream: awstest.Stream{Client: dynamodbstreams.NewFromConfig(cfg), ARN: aws.ToString(licenses.LatestStreamArn)},
 	}
-	v.router = issuance.Issuer{
-		Licenses:    dynamo.NewLicenses(client, aws.ToString(licenses.TableName)),
-		Trail:       dynamo.NewAuditTrail(client, v.auditTable),
+	store := dynamo.NewLicenses(client, aws.ToString(licenses.TableName))
+	var err error
+	v.router, err = issuance.NewRouter(telemetrytest.Log, issuance.Licenses{
+		Store:       store,
 		Idempotency: dynamo.NewIdempotency(client, aws.ToString(idempotency.TableName)),
-		Secrets:     secrets{}, Name: "Test", Now: time.Now, Log: telemetrytest.Log,
-	}.Router()
+		Keys:        issuance.Keys{Licenses: store, Secrets: secrets{}, Issuer: "Test", Now: time.Now},
+		Secrets:     secrets{}, Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return v
 }
 

@@ -26,13 +26,13 @@ type environment struct {
 	LicenseTable string `env:"LICENSER_DB,required,notEmpty"`
 	// AuditTable is the name of the table that holds the audit trail; this function only reads it.
 	AuditTable string `env:"AUDIT_TABLE,required,notEmpty"`
-	// IdempotencyTable is the name of the table that holds the answers to requests with an Idempotency-Key.
+	// IdempotencyTable is the name of the table that holds the responses to requests with an Idempotency-Key.
 	IdempotencyTable string `env:"IDEMPOTENCY_TABLE,required,notEmpty"`
 	// LicenseKeySecret is the name or ARN of the secret that signs license keys.
 	LicenseKeySecret string `env:"JWT_SECRETS_NAME,required,notEmpty"`
 	// Issuer is the claim iss of license keys.
 	Issuer string `env:"LICENSER_ISSUER" envDefault:"Open Licenser"`
-	// CheckpointBucket is the name of the bucket that keeps checkpoints of the audit trail; this function only reads it.
+	// CheckpointBucket is the name of the bucket that keeps checkpoints; this function only reads it.
 	CheckpointBucket string `env:"CHECKPOINT_BUCKET,required,notEmpty"`
 	// CheckpointKeyID is the id, ARN or alias of the key that signs checkpoints; this function shows its public half.
 	CheckpointKeyID string `env:"CHECKPOINT_KEY_ID,required,notEmpty"`
@@ -43,25 +43,28 @@ type environment struct {
 func main() { bootstrap.Start("issue", wire) }
 
 func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.APIGatewayProxyResponse], error) {
-	return newRouter(e, cfg).Invoke, nil
-}
-
-func newRouter(e environment, cfg aws.Config) api.Router {
 	client := dynamodb.NewFromConfig(cfg)
-	return issuance.Issuer{
-		Licenses: dynamo.NewLicenses(client, e.LicenseTable),
-		Trail:    dynamo.NewAuditTrail(client, e.AuditTable),
-		Records:  dynamo.NewRecordHashes(client, e.LicenseTable),
-		Secrets:  awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret),
-
-		Idempotency: dynamo.NewIdempotency(client, e.IdempotencyTable),
-
-		Checkpoints:   s3archive.New(s3.NewFromConfig(cfg), e.CheckpointBucket),
-		CheckpointKey: awskeys.NewCheckpointKey(kms.NewFromConfig(cfg), e.CheckpointKeyID),
-		Origin:        e.Origin,
-
-		Name: e.Issuer,
-		Now:  time.Now,
-		Log:  slog.Default(),
-	}.Router()
+	licenses := dynamo.NewLicenses(client, e.LicenseTable)
+	secrets := awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret)
+	keys := issuance.Keys{Licenses: licenses, Secrets: secrets, Issuer: e.Issuer, Now: time.Now}
+	router, err := issuance.NewRouter(slog.Default(),
+		issuance.Licenses{
+			Store:       licenses,
+			Idempotency: dynamo.NewIdempotency(client, e.IdempotencyTable),
+			Keys:        keys,
+			Secrets:     secrets,
+			Now:         time.Now,
+		},
+		keys,
+		issuance.Trail{
+			Store:         dynamo.NewAuditTrail(client, e.AuditTable),
+			Records:       dynamo.NewRecordHashes(client, e.LicenseTable),
+			Checkpoints:   s3archive.New(s3.NewFromConfig(cfg), e.CheckpointBucket),
+			CheckpointKey: awskeys.NewCheckpointKey(kms.NewFromConfig(cfg), e.CheckpointKeyID),
+			Origin:        e.Origin,
+			Secrets:       secrets,
+			Now:           time.Now,
+		},
+	)
+	return router.Invoke, err
 }

@@ -107,7 +107,7 @@ func toIdempotencyRecord(values item) (*idempotency.Record, error) {
 	if stored.Answer == "" {
 		return r, nil
 	}
-	return r, json.Unmarshal([]byte(stored.Answer), &r.Answer)
+	return r, json.Unmarshal([]byte(stored.Answer), &r.Response)
 }
 
 // TakeOver implements idempotency.Store.
@@ -123,7 +123,7 @@ func (s *Idempotency) TakeOver(ctx context.Context, key string, from, to time.Ti
 }
 
 // Complete implements idempotency.Store.
-func (s *Idempotency) Complete(ctx context.Context, key string, a idempotency.Answer) error {
+func (s *Idempotency) Complete(ctx context.Context, key string, a idempotency.Response) error {
 	text, err := json.Marshal(a)
 	if err != nil {
 		return fmt.Errorf("update idempotency record: %w", err)

@@ -70,7 +70,7 @@ func TestIdempotencyTakeOver(t *testing.T) {
 func TestIdempotencyCompleteAndRelease(t *testing.T) {
 	w, client := serve(t, ok(`{}`), ok(`{}`))
 	store := dynamo.NewIdempotency(client, "t")
-	if err := store.Complete(t.Context(), "key-1", idempotency.Answer{Status: 201, Body: "b"}); err != nil {
+	if err := store.Complete(t.Context(), "key-1", idempotency.Response{Status: 201, Body: "b"}); err != nil {
 		t.Error(err)
 	}
 	if err := store.Release(t.Context(), "key-1"); err != nil {
@@ -91,7 +91,7 @@ func TestIdempotencyFaults(t *testing.T) {
 				return err
 			},
 			"TakeOver": func(s *dynamo.Idempotency) error { return s.TakeOver(t.Context(), "k", time.Now(), time.Now()) },
-			"Complete": func(s *dynamo.Idempotency) error { return s.Complete(t.Context(), "k", idempotency.Answer{}) },
+			"Complete": func(s *dynamo.Idempotency) error { return s.Complete(t.Context(), "k", idempotency.Response{}) },
 			"Release":  func(s *dynamo.Idempotency) error { return s.Release(t.Context(), "k") },
 		} {
 			t.Run(operation+"/"+name, func(t *testing.T) {

@@ -40,7 +40,7 @@ func (s *Idempotency) TakeOver(ctx context.Context, key string, from, to time.Ti
 		if err != nil {
 			return nil, err
 		}
-		if r == nil || r.Answer != nil || !r.LeaseEnds.Equal(from) {
+		if r == nil || r.Response != nil || !r.LeaseEnds.Equal(from) {
 			return idempotency.ErrInFlight, nil
 		}
 		r.LeaseEnds = to
@@ -49,13 +49,13 @@ func (s *Idempotency) TakeOver(ctx context.Context, key string, from, to time.Ti
 }
 
 // Complete implements idempotency.Store.
-func (s *Idempotency) Complete(ctx context.Context, key string, a idempotency.Answer) error {
+func (s *Idempotency) Complete(ctx context.Context, key string, a idempotency.Response) error {
 	return write(ctx, s.db, func(tx *bbolt.Tx) (refusal, err error) {
 		r, err := readIdempotency(tx, key)
 		if r == nil || err != nil {
 			return nil, err
 		}
-		r.Answer = &a
+		r.Response = &a
 		return nil, putJSON(tx.Bucket(idempotencyBucket), []byte(key), r)
 	})
 }

@@ -1,5 +1,5 @@
-// Package idempotency makes a request that is sent twice take effect once: what a client sends again with the same
-// Idempotency-Key gets the answer of the first time. It knows no HTTP and no AWS.
+// Package idempotency lets a request that is sent twice take effect once. A client that sends it again with the same
+// Idempotency-Key gets the first response again. It knows no HTTP and no AWS.
 package idempotency
 
 import (
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Lifetime is how long an answer is kept.
+// Lifetime is how long a response is kept.
 const Lifetime = 24 * time.Hour
 
 // MaxKey is the longest key in bytes.
@@ -26,15 +26,15 @@ var (
 type Request struct {
 	Key         string // of the record; see RecordKey
 	Fingerprint string // of what is asked for
-	ID          string // by which the first try marks what it changes
+	ID          string // by which the first attempt marks what it changes
 	At          time.Time
 	NewID       string // the id of what it makes, if it makes anything
 }
 
-// RecordKey keeps the keys of principals apart.
+// RecordKey returns the key of the record for an Idempotency-Key. It keeps the keys of principals apart.
 func RecordKey(principal, key string) string { return digest(principal, key) }
 
-// Fingerprint tells whether two requests ask for the same.
+// Fingerprint returns a text that is the same for requests that ask for the same.
 func Fingerprint(method, path, body string) string { return digest(method, path, body) }
 
 func digest(parts ...string) string {
@@ -46,8 +46,8 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
-// Answer is what was answered.
-type Answer struct {
+// Response is the response to a request.
+type Response struct {
 	Status int               `json:"status"`
 	Header map[string]string `json:"header"`
 	Body   string            `json:"body"`
@@ -56,34 +56,36 @@ type Answer struct {
 // Record is what is stored about a request.
 type Record struct {
 	Request
-	LeaseEnds time.Time // until then, the try is taken to be under way
+	LeaseEnds time.Time // until then, the attempt counts as under way
 	Expires   time.Time
-	Answer    *Answer // nil while there is none
+	Response  *Response `json:"Answer"` // nil while there is none; the name is that in data folders
 }
 
 // Store keeps records. Each method is one conditional write.
 type Store interface {
-	// Put adds the record where there is none with its key, or one that has expired. Else it answers the one
+	// Put adds the record where there is none with its key, or one that has expired. Else it returns the one
 	// that is there, and changes nothing.
 	Put(ctx context.Context, r Record, now time.Time) (existing *Record, err error)
 
-	// TakeOver moves the lease of a record without an answer from one instant to another, or answers
-	// ErrInFlight where someone else has moved it.
+	// TakeOver moves the lease of a record without a response from one instant to another. It returns ErrInFlight
+	// where someone else has moved it.
 	TakeOver(ctx context.Context, key string, from, to time.Time) error
 
-	// Complete stores the answer to a record, and Release removes a record whose request had no effect.
-	Complete(ctx context.Context, key string, a Answer) error
+	// Complete stores the response in a record.
+	Complete(ctx context.Context, key string, r Response) error
+
+	// Release removes a record whose request had no effect.
 	Release(ctx context.Context, key string) error
 }
 
 // Outcome is what Begin found.
 type Outcome struct {
-	Answer  *Answer // of an earlier try: nothing is left to do
-	Request Request // as the first try had it, which marks what it changed with the request's ID
-	Again   bool    // an earlier try may have had its effect
+	Response *Response // of an earlier attempt: nothing is left to do
+	Request  Request   // of the first attempt, which marks what it changed with the request's ID
+	Again    bool      // an earlier attempt may have had its effect
 }
 
-// Begin starts a try that may take until leaseEnds. It answers ErrInFlight while another one is under way, and
+// Begin starts an attempt that may take until leaseEnds. It returns ErrInFlight while another attempt is under way, and
 // ErrOtherRequest where the key came with another request.
 func Begin(ctx context.Context, store Store, r Request, leaseEnds time.Time) (Outcome, error) {
 	record := Record{Request: r, LeaseEnds: leaseEnds, Expires: r.At.Add(Lifetime)}
@@ -95,12 +97,12 @@ func Begin(ctx context.Context, store Store, r Request, leaseEnds time.Time) (Ou
 		return Outcome{Request: r}, nil
 	case existing.Fingerprint != r.Fingerprint:
 		return Outcome{}, ErrOtherRequest
-	case existing.Answer != nil:
-		return Outcome{Answer: existing.Answer, Request: existing.Request}, nil
+	case existing.Response != nil:
+		return Outcome{Response: existing.Response, Request: existing.Request}, nil
 	case r.At.Before(existing.LeaseEnds):
 		return Outcome{}, ErrInFlight
 	}
-	// The first try has died, before its effect or after it: who begins again must look.
+	// The earlier attempt has died, before its effect or after it. Whoever goes on must look which.
 	if err := store.TakeOver(ctx, r.Key, existing.LeaseEnds, leaseEnds); err != nil {
 		return Outcome{}, err
 	}

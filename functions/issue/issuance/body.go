@@ -21,7 +21,8 @@ var (
 	errBodyNotObject = &bodyError{"The body is JSON, but not an object; send {…}."}
 )
 
-// parseObject reads UTF-8 without halves of surrogate pairs, and no member twice, at any depth.
+// parseObject reads a JSON object. At any depth it refuses halves of surrogate pairs and a member that stands twice.
+// Its error is a *bodyError.
 func parseObject(body []byte) (object map[string]jsontext.Value, err error) {
 	switch {
 	case len(body) == 0:
@@ -34,9 +35,11 @@ func parseObject(body []byte) (object map[string]jsontext.Value, err error) {
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		errors.As(err, &broken)
-		return nil, &bodyError{fmt.Sprintf("A member of the body stands twice in its object, the second time at byte %d; send each once.", broken.ByteOffset+1)}
+		const detail = "A member of the body stands twice in its object, the second time at byte %d; send each once."
+		return nil, &bodyError{fmt.Sprintf(detail, broken.ByteOffset+1)}
 	case errors.As(err, &broken):
-		return nil, &bodyError{fmt.Sprintf("The body is broken JSON, at byte %d; send one JSON object.", broken.ByteOffset+1)}
+		const detail = "The body is broken JSON, at byte %d; send one JSON object."
+		return nil, &bodyError{fmt.Sprintf(detail, broken.ByteOffset+1)}
 	case err != nil || object == nil:
 		return nil, errBodyNotObject
 	}

@@ -29,8 +29,8 @@ func TestCheckpoint(t *testing.T) {
 		t.Errorf("before the first checkpoint: %d %s", a.status, a.text)
 	}
 	maker := checkpoint.Maker{
-		Trail: v.folder.AuditTrail, Archive: v.issuer.Checkpoints.(checkpoint.Archive),
-		Signer: v.issuer.CheckpointKey.(checkpoint.Signer), Origin: v.issuer.Origin,
+		Trail: v.folder.AuditTrail, Archive: v.ports.Checkpoints.(checkpoint.Archive),
+		Signer: v.ports.CheckpointKey.(checkpoint.Signer), Origin: origin,
 	}
 	made, err := maker.Make(t.Context(), licensetest.Now)
 	if err != nil {
@@ -81,7 +81,7 @@ func (brokenArchive) Latest(context.Context) ([]byte, error) { return nil, errAr
 
 func TestCheckpointFault(t *testing.T) {
 	v := newVendor(t)
-	v.issuer.Checkpoints = brokenArchive{}
+	v.ports.Checkpoints = brokenArchive{}
 	for _, a := range []answer{
 		v.call("GET", "/audit/checkpoint", "", "", nil),
 		v.call("GET", "/licenses/{licenseid}/audit/proof", licensetest.Issue(t).ID, "", nil),

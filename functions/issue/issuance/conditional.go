@@ -16,14 +16,14 @@ var (
 	errStale      = errors.New("If-Match does not match")
 )
 
-// There is no If-None-Match and no 304: answers are not for caches (Cache-Control: no-store), and the status of a
-// license changes with the time while its entity tag stays, so a 304 would hide that it has expired.
+// There is no If-None-Match and no 304. Responses are not for caches (Cache-Control: no-store). And a license expires
+// without a new entity tag, which a 304 would hide.
 
-// entityTag is a license's version, and the instant of its change, because other tools change a license without
-// moving its version on (RFC 9110 section 8.8.3).
+// entityTag returns the entity tag of a license (RFC 9110 section 8.8.3): its version, and the instant of its change,
+// because other tools change a license without counting its version on.
 func entityTag(l license.License) string { return `"` + opaqueTag(l) + `"` }
 
-// opaqueTag is the entity tag without its quotes.
+// opaqueTag returns the entity tag without its quotes.
 func opaqueTag(l license.License) string {
 	return strconv.FormatInt(l.Version, 10) + "-" + strconv.FormatInt(l.Changed.UnixMilli(), 36)
 }
@@ -34,7 +34,7 @@ type ifMatch struct {
 	tags []string // without quotes
 }
 
-// readIfMatch reads If-Match (RFC 9110 section 13.1.1). A request without one may change any state. An error is
+// readIfMatch reads If-Match (RFC 9110 section 13.1.1). A request without one may change any state. The error is
 // errBadIfMatch.
 func readIfMatch(r api.Request) (ifMatch, error) {
 	lines := r.HeaderValues("If-Match")
@@ -52,7 +52,7 @@ func readIfMatch(r api.Request) (ifMatch, error) {
 	return ifMatch{tags: tags}, nil
 }
 
-// requireIfMatch returns errNoIfMatch for a request without one.
+// requireIfMatch reads If-Match, and returns errNoIfMatch for a request without one.
 func requireIfMatch(r api.Request) (ifMatch, error) {
 	if r.HeaderValues("If-Match") == nil {
 		return ifMatch{}, errNoIfMatch
@@ -60,13 +60,14 @@ func requireIfMatch(r api.Request) (ifMatch, error) {
 	return readIfMatch(r)
 }
 
-// allows compares weakly: a proxy that compresses answers makes W/"x" of our "x", and means the same license.
+// allows reports whether the license is in one of the states. It compares weakly: a proxy that compresses responses
+// makes W/"x" of our "x", and means the same state.
 func (m ifMatch) allows(l license.License) bool {
 	return m.any || slices.Contains(m.tags, opaqueTag(l))
 }
 
-// parseEntityTags reads a list of one or more entity tags (RFC 9110 sections 5.6.1.2 and 8.8.3), without regard to
-// their weakness. It reads x as "x", because the quotes get lost in shells and spreadsheets.
+// parseEntityTags reads a list of one or more entity tags (RFC 9110 sections 5.6.1.2 and 8.8.3). It ignores whether
+// they are weak. It reads x as "x", because the quotes get lost in shells and spreadsheets.
 func parseEntityTags(text string) (tags []string, ok bool) {
 	for {
 		text = strings.TrimLeft(text, ", \t")
@@ -82,6 +83,7 @@ func parseEntityTags(text string) (tags []string, ok bool) {
 	}
 }
 
+// cutEntityTag cuts the text behind its first entity tag.
 func cutEntityTag(text string) (tag, rest string, ok bool) {
 	text = strings.TrimPrefix(text, "W/")
 	if quoted, isQuoted := strings.CutPrefix(text, `"`); isQuoted {
@@ -96,7 +98,7 @@ func cutEntityTag(text string) (tag, rest string, ok bool) {
 	return tag, rest, tag != "" && tag != "*" && !strings.ContainsFunc(tag, isNotTagCharacter)
 }
 
-// isNotTagCharacter is the complement of etagc.
+// isNotTagCharacter reports whether a character is not etagc.
 func isNotTagCharacter(c rune) bool { return c <= ' ' || c == '"' || c == 0x7F }
 
 func trimSpace(text string) string { return strings.Trim(text, " \t") }

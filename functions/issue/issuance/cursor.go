@@ -7,30 +7,31 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"time"
 
 	"openlicenser/shared/token"
 )
 
-// cursors makes and reads the cursors of one list. A cursor carries a MAC over the list and the position, so it leads
-// nowhere but to the next page of the list that it came with.
+// cursors makes and reads the cursors of one list. A cursor holds a position, and a MAC over the list and the position.
+// So it leads nowhere but to the next page of the list that it came with.
 type cursors struct {
 	ring    token.Ring
 	signing token.Secret // which all instances know
 	list    string       // what is listed, with its filters
 }
 
-// macSize is enough against forgery, as an attacker has to ask us about each guess.
+// macSize in bytes is enough against forgery: each guess takes a request.
 const macSize = 16
 
-func (i Issuer) cursors(ctx context.Context, list string) (cursors, error) {
-	ring, err := i.Secrets.Ring(ctx)
+func newCursors(ctx context.Context, secrets token.Secrets, now time.Time, list string) (cursors, error) {
+	ring, err := secrets.Ring(ctx)
 	if err != nil {
 		return cursors{}, fmt.Errorf("license-key secret: %w", err)
 	}
-	return cursors{ring, ring.Signing(i.Now()), list}, nil
+	return cursors{ring, ring.Signing(now), list}, nil
 }
 
-// encode answers nothing for no position.
+// encode returns the cursor of a position. That of no position is empty.
 func (c cursors) encode(position string) string {
 	if position == "" {
 		return ""
@@ -38,14 +39,16 @@ func (c cursors) encode(position string) string {
 	return base64.RawURLEncoding.EncodeToString(append(c.mac(c.signing, position), position...))
 }
 
-// decode takes one spelling of a cursor only. Go's decoder skips line breaks and, unless it is strict, lets unused bits pass.
+// decode returns the position of a cursor of this list. It takes one spelling only: Go's decoder skips line breaks.
 func (c cursors) decode(cursor string) (position string, ok bool) {
 	decoded, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(decoded) <= macSize || base64.RawURLEncoding.EncodeToString(decoded) != cursor {
 		return "", false
 	}
 	position = string(decoded[macSize:])
-	isOurs := slices.ContainsFunc(c.ring.All(), func(s token.Secret) bool { return hmac.Equal(decoded[:macSize], c.mac(s, position)) })
+	isOurs := slices.ContainsFunc(c.ring.All(), func(s token.Secret) bool {
+		return hmac.Equal(decoded[:macSize], c.mac(s, position))
+	})
 	return position, isOurs
 }
 

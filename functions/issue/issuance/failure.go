@@ -13,7 +13,7 @@ import (
 
 var errNoRoute = errors.New("no such route")
 
-// failures says what an error means to the vendor. What is not here is a fault of ours.
+// failures says what an error means to the vendor. An error that is not here is a fault of ours.
 var failures = []struct {
 	err    error
 	status int
@@ -22,19 +22,24 @@ var failures = []struct {
 }{
 	{errNoRoute, http.StatusNotFound, "NO_SUCH_ROUTE", "There is no such route; the README lists them."},
 	{api.ErrUnauthorized, http.StatusForbidden, "ACCESS_DENIED",
-		"The front of this function lets everybody pass: give the HTTP API's routes, or the function URL, IAM authorization."},
-	{api.ErrBodyTooLarge, http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE", fmt.Sprintf("The body must be at most %d bytes long.", maxBody)},
+		"The front of this function lets everybody pass: " +
+			"give the HTTP API's routes, or the function URL, IAM authorization."},
+	{api.ErrBodyTooLarge, http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE",
+		fmt.Sprintf("The body must be at most %d bytes long.", maxBody)},
 	{license.ErrNotFound, http.StatusNotFound, "LICENSE_NOT_FOUND", "There is no license with this id."},
 	{errIdempotencyKey, http.StatusBadRequest, "INVALID_IDEMPOTENCY_KEY",
-		fmt.Sprintf("Idempotency-Key must be one value of 1 to %d printable ASCII characters, not all of them blank, as a UUID; leave it out to send none.", idempotency.MaxKey)},
+		fmt.Sprintf("Idempotency-Key must be one value of 1 to %d printable ASCII characters, not all of them blank, "+
+			"as a UUID; leave it out to send none.", idempotency.MaxKey)},
 	{idempotency.ErrOtherRequest, http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED",
 		"This Idempotency-Key came with another request; use a new key for each request."},
 	{idempotency.ErrInFlight, http.StatusConflict, "IDEMPOTENCY_IN_FLIGHT",
 		"A request with this Idempotency-Key is under way; send it again in some seconds."},
 	{errNoIfMatch, http.StatusPreconditionRequired, "IF_MATCH_REQUIRED",
-		"Send If-Match with the ETag that you read, so that no change of others is lost, or * to change whatever is there."},
+		"Send If-Match with the ETag that you read, so that no change of others is lost, " +
+			"or * to change whatever is there."},
 	{errBadIfMatch, http.StatusBadRequest, "INVALID_IF_MATCH",
-		`If-Match must be the ETag that you read, as "1-mhg2q9c0", several with commas between them, or *; nothing was changed.`},
+		`If-Match must be the ETag that you read, as "1-mhg2q9c0", several with commas between them, or *; ` +
+			"nothing was changed."},
 	{errStale, http.StatusPreconditionFailed, "STALE", "The license was changed since you read it; read it again."},
 	{license.ErrConflict, http.StatusConflict, "CONFLICT", "The license is being changed by others; try again."},
 	{license.ErrBusy, http.StatusServiceUnavailable, "BUSY",
@@ -46,6 +51,7 @@ var failures = []struct {
 		"The stored record cannot be read at all; the log says why. No product gets a token for it."},
 }
 
+// failure returns what to tell the vendor of an error.
 func failure(err error) api.Failure {
 	var invalid *license.InvalidError
 	if errors.As(err, &invalid) {
@@ -72,6 +78,8 @@ func failure(err error) api.Failure {
 	return api.Failure{
 		Status: http.StatusInternalServerError,
 		Code:   "INTERNAL_ERROR",
-		Detail: "The fault is ours; try again later. If the request was to change something, that may have been done: read the license first, or send an Idempotency-Key.",
+		Detail: "The fault is ours; try again later. " +
+			"If the request was to change something, that may have been done: " +
+			"read the license first, or send an Idempotency-Key.",
 	}
 }

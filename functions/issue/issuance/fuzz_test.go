@@ -12,7 +12,6 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"openlicenser/functions/issue/issuance"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
@@ -20,7 +19,6 @@ import (
 	"openlicenser/shared/testing/apitest"
 	"openlicenser/shared/testing/audittest"
 	"openlicenser/shared/testing/licensetest"
-	"openlicenser/shared/testing/telemetrytest"
 	"openlicenser/shared/token"
 )
 
@@ -44,7 +42,7 @@ const (
 type world struct {
 	licenses *memoryLicenses
 	keys     memoryKeys
-	issuer   issuance.Issuer
+	ports    ports
 	id       string // of the license with a trail
 }
 
@@ -71,7 +69,6 @@ func newWorlds(f *testing.F) func(flags uint8) world {
 			f.Fatal(err)
 		}
 	}
-	const origin = "openlicenser/test/audit"
 	if _, err := (checkpoint.Maker{Trail: folder.AuditTrail, Archive: archive, Signer: key, Origin: origin}).Make(f.Context(), licensetest.Now); err != nil {
 		f.Fatal(err)
 	}
@@ -84,16 +81,16 @@ func newWorlds(f *testing.F) func(flags uint8) world {
 		if flags&foreignRecord != 0 {
 			w.licenses.records[w.id] = attribute.Map{"licenseid": w.id, "expirationdate": "2030-01-03", "notes": attribute.Number("1")}
 		}
-		w.issuer = issuance.Issuer{
+		w.ports = ports{
 			Licenses: w.licenses, Records: w.licenses, Idempotency: w.keys, Trail: trail, Secrets: fixedRing(ring), Checkpoints: archive,
-			CheckpointKey: key, Origin: origin, Name: "Test Issuer", Now: func() time.Time { return licensetest.Now }, Log: telemetrytest.Log,
+			CheckpointKey: key, Now: func() time.Time { return licensetest.Now },
 		}
 		return w
 	}
 }
 
 func (w world) handle(t testing.TB, event events.APIGatewayProxyRequest) events.APIGatewayProxyResponse {
-	response, err := w.issuer.Router().Handle(t.Context(), event)
+	response, err := w.ports.router(t).Handle(t.Context(), event)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,10 +107,11 @@ func (w world) cursor(t testing.TB, resource string) string {
 	return cursor
 }
 
-// FuzzRequest: whatever the vendor sends, the answer is one that openapi.yaml promises and none of the server's faults;
+// FuzzRequest: whatever the vendor sends, the response is one that openapi.yaml promises and none of the server's faults;
 // a refusal or a read changes nothing and keeps no Idempotency-Key; and a request that took effect takes it once.
 func FuzzRequest(f *testing.F) {
-	routes := append(slices.Sorted(maps.Keys(issuance.Issuer{}.Router().Routes)), "PUT /licenses", "HEAD /licenses/{licenseid}")
+	newWorld := newWorlds(f)
+	routes := append(slices.Sorted(maps.Keys(newWorld(0).ports.router(f).Routes)), "PUT /licenses", "HEAD /licenses/{licenseid}")
 	route := func(name string) uint8 { return uint8(slices.Index(routes, name)) }
 	for _, seed := range []struct {
 		route, id, query, ifMatch, key, body string
@@ -144,7 +142,6 @@ func FuzzRequest(f *testing.F) {
 	} {
 		f.Add(route(seed.route), seed.id, seed.query, seed.ifMatch, seed.key, seed.body, seed.flags)
 	}
-	newWorld := newWorlds(f)
 	f.Fuzz(func(t *testing.T, n uint8, id, query, ifMatch, idempotencyKey, body string, flags uint8) {
 		method, resource, _ := strings.Cut(routes[int(n)%len(routes)], " ")
 		w := newWorld(flags)

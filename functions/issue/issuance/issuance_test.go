@@ -20,7 +20,9 @@ import (
 	"openlicenser/shared/api"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
+	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
 	"openlicenser/shared/testing/apitest"
 	"openlicenser/shared/testing/audittest"
@@ -34,10 +36,44 @@ func TestMain(m *testing.M) { telemetrytest.Main(m) }
 
 const principal = "arn:aws:iam::123456789012:user/shop"
 
-// vendor calls an issuer as the vendor does.
+// ports are what the parts of the vendor's API are made of.
+type ports struct {
+	Licenses      license.Store
+	Trail         audit.Store
+	Records       checkpoint.RecordHashes
+	Secrets       token.Secrets
+	Idempotency   idempotency.Store
+	Checkpoints   checkpoint.Reader
+	CheckpointKey checkpoint.Key
+	Now           func() time.Time
+}
+
+const origin = "openlicenser/test/audit"
+
+// parts returns the whole API.
+func (p ports) parts() (issuance.Licenses, issuance.Keys, issuance.Trail) {
+	keys := issuance.Keys{Licenses: p.Licenses, Secrets: p.Secrets, Issuer: "Test Issuer", Now: p.Now}
+	return issuance.Licenses{Store: p.Licenses, Idempotency: p.Idempotency, Keys: keys, Secrets: p.Secrets, Now: p.Now}, keys,
+		issuance.Trail{
+			Store: p.Trail, Records: p.Records, Checkpoints: p.Checkpoints, CheckpointKey: p.CheckpointKey, Origin: origin,
+			Secrets: p.Secrets, Now: p.Now,
+		}
+}
+
+func (p ports) router(t testing.TB) api.Router {
+	t.Helper()
+	licenses, keys, trail := p.parts()
+	router, err := issuance.NewRouter(telemetrytest.Log, licenses, keys, trail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return router
+}
+
+// vendor calls the API as the vendor does.
 type vendor struct {
 	t      *testing.T
-	issuer issuance.Issuer
+	ports  ports
 	folder *embedded.Folder
 }
 
@@ -54,25 +90,19 @@ func newVendor(t *testing.T) vendor {
 	if err := errors.Join(errArchive, errKey); err != nil {
 		t.Fatal(err)
 	}
-	return vendor{t, issuance.Issuer{
-		Licenses: folder.Licenses,
-		Trail:    folder.AuditTrail,
-		Records:  embedded.RecordHashes{Licenses: folder.Licenses},
-		Secrets:  folder.Secrets,
-
-		Idempotency: folder.Idempotency,
-
+	return vendor{t, ports{
+		Licenses:      folder.Licenses,
+		Trail:         folder.AuditTrail,
+		Records:       embedded.RecordHashes{Licenses: folder.Licenses},
+		Secrets:       folder.Secrets,
+		Idempotency:   folder.Idempotency,
 		Checkpoints:   archive,
 		CheckpointKey: key,
-		Origin:        "openlicenser/test/audit",
-
-		Name: "Test Issuer",
-		Now:  func() time.Time { return licensetest.Now.Add(1234567 * time.Nanosecond) },
-		Log:  telemetrytest.Log,
+		Now:           func() time.Time { return licensetest.Now.Add(1234567 * time.Nanosecond) },
 	}, folder}
 }
 
-// answer is any answer of the API.
+// answer is any response of the API.
 type answer struct {
 	status int
 	header map[string]string
@@ -102,7 +132,7 @@ type answer struct {
 
 func (v vendor) handle(event events.APIGatewayProxyRequest) answer {
 	v.t.Helper()
-	response, err := v.issuer.Router().Handle(v.t.Context(), event)
+	response, err := v.ports.router(v.t).Handle(v.t.Context(), event)
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -117,7 +147,7 @@ func (v vendor) invoke(text []byte) answer {
 	if err := json.Unmarshal(text, &event); err != nil {
 		v.t.Fatal(err)
 	}
-	response, err := v.issuer.Router().Invoke(v.t.Context(), event)
+	response, err := v.ports.router(v.t).Invoke(v.t.Context(), event)
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -310,7 +340,7 @@ func TestLifeCycle(t *testing.T) {
 	}
 }
 
-// TestEnd: what the vendor may send as the end of a license, and what is answered and stored.
+// TestEnd: what the vendor may send as the end of a license, and what is shown and stored.
 func TestEnd(t *testing.T) {
 	const never = "9999-12-31T23:59:59.999Z"
 	for name, test := range map[string]struct{ sent, answered, stored string }{
@@ -527,12 +557,12 @@ func TestDelete(t *testing.T) {
 	}
 
 	// The mark is written, and the function cut off before the removal.
-	licenses := v.issuer.Licenses
-	v.issuer.Licenses = unremovable{licenses}
+	licenses := v.ports.Licenses
+	v.ports.Licenses = unremovable{licenses}
 	if a := remove(issued.header["ETag"], `{"reason":"a mistake"}`); a.status != http.StatusInternalServerError {
 		t.Errorf("cut off: %d %s", a.status, a.text)
 	}
-	v.issuer.Licenses = licenses
+	v.ports.Licenses = licenses
 	if a := v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil); a.Status != "revoked" {
 		t.Errorf("between mark and removal: %s", a.text)
 	}
@@ -602,7 +632,7 @@ func TestRevokeForeign(t *testing.T) {
 	}
 }
 
-// TestForeign: what other tools may write is answered as openapi.yaml says, which each answer is held to.
+// TestForeign: what other tools may write is shown as openapi.yaml says, which each response is held to.
 func TestForeign(t *testing.T) {
 	for name, record := range map[string]attribute.Map{
 		"least":                         {},
@@ -810,10 +840,10 @@ func TestCursorAfterRotation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.issuer.Secrets = fixedRing(rotated)
+	v.ports.Secrets = fixedRing(rotated)
 	cursor := v.call("GET", "/licenses", "", "", map[string]string{"limit": "1"}).Cursor
 	for name, ring := range map[string]token.Ring{"old": before, "new": rotated} {
-		v.issuer.Secrets = fixedRing(ring)
+		v.ports.Secrets = fixedRing(ring)
 		if a := v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor}); len(a.Licenses) != 1 {
 			t.Errorf("the %s ring: %d %s", name, a.status, a.text)
 		}
@@ -922,7 +952,7 @@ func (faultyStore) List(context.Context, license.Query) (license.Page, error) {
 
 func TestFaultsStayInside(t *testing.T) {
 	v := newVendor(t)
-	v.issuer.Licenses = faultyStore{}
+	v.ports.Licenses = faultyStore{}
 	id := "869b100f-06b7-44cc-80df-b4c4bf728461"
 	for name, test := range map[string]struct {
 		a    answer

@@ -106,7 +106,7 @@ func TestOneReadMore(t *testing.T) {
 	}{{lower, []string{lower}}, {upper, []string{upper, lower}}, {digits, []string{digits}}, {"no-uuid", nil}} {
 		var asked []string
 		w := v
-		w.issuer.Licenses = countedReads{v.issuer.Licenses, &asked}
+		w.ports.Licenses = countedReads{v.ports.Licenses, &asked}
 		w.call("GET", "/licenses/{licenseid}", test.asked, "", nil)
 		if strings.Join(asked, " ") != strings.Join(test.want, " ") {
 			t.Errorf("%s: read %v, want %v", test.asked, asked, test.want)
@@ -129,8 +129,8 @@ func TestTrailInEitherCase(t *testing.T) {
 		}
 	}
 	maker := checkpoint.Maker{
-		Trail: v.folder.AuditTrail, Archive: v.issuer.Checkpoints.(checkpoint.Archive),
-		Signer: v.issuer.CheckpointKey.(checkpoint.Signer), Origin: v.issuer.Origin,
+		Trail: v.folder.AuditTrail, Archive: v.ports.Checkpoints.(checkpoint.Archive),
+		Signer: v.ports.CheckpointKey.(checkpoint.Signer), Origin: origin,
 	}
 	if _, err := maker.Make(t.Context(), licensetest.Now); err != nil {
 		t.Fatal(err)

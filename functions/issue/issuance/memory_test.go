@@ -120,7 +120,7 @@ func (m memoryKeys) Put(_ context.Context, r idempotency.Record, now time.Time) 
 
 func (m memoryKeys) TakeOver(_ context.Context, key string, from, to time.Time) error {
 	r := m[key]
-	if r.Answer != nil || !r.LeaseEnds.Equal(from) {
+	if r.Response != nil || !r.LeaseEnds.Equal(from) {
 		return idempotency.ErrInFlight
 	}
 	r.LeaseEnds = to
@@ -128,10 +128,10 @@ func (m memoryKeys) TakeOver(_ context.Context, key string, from, to time.Time) 
 	return nil
 }
 
-func (m memoryKeys) Complete(_ context.Context, key string, a idempotency.Answer) error {
+func (m memoryKeys) Complete(_ context.Context, key string, a idempotency.Response) error {
 	r := m[key]
 	a.Header = maps.Clone(a.Header)
-	r.Answer = &a
+	r.Response = &a
 	m[key] = r
 	return nil
 }

@@ -13,13 +13,13 @@ import (
 	"openlicenser/shared/license"
 )
 
-// queryParameters names the parameters of the routes that take some.
+// queryParameters holds the parameters of the routes that take some.
 var queryParameters = map[string][]string{
 	"GET /licenses":                   {"cursor", "customerid", "expiringbefore", "limit", "status"},
 	"GET /licenses/{licenseid}/audit": {"cursor", "limit"},
 }
 
-// withoutStrayQueries has the routes that take no parameters refuse them: a caller who sends some expects an effect.
+// withoutStrayQueries has the other routes refuse query parameters. A caller who sends some expects an effect.
 func withoutStrayQueries(routes api.Routes) api.Routes {
 	for route, handler := range routes {
 		if queryParameters[route] != nil {
@@ -47,8 +47,8 @@ type queryReader struct {
 	wrong      []license.FieldError
 }
 
-// readQuery reads the parameters that the known ones are. One that is unknown, empty, or sent with two values is
-// refused: to leave it out would be to list what the caller did not ask for.
+// readQuery reads query parameters. It refuses one that is not known, is empty, or has two values. To ignore it would
+// be to list what the caller did not ask for.
 func readQuery(r api.Request, known ...string) *queryReader {
 	q := &queryReader{parameters: map[string]string{}}
 	sent, err := r.QueryValues()
@@ -112,11 +112,14 @@ func (q *queryReader) position(c cursors) string {
 
 var statuses = []license.Status{license.Active, license.Grace, license.Expired, license.Suspended, license.Revoked}
 
-// readListQuery returns the cursors too, which go with the query's filters.
-func (i Issuer) readListQuery(ctx context.Context, r api.Request) (license.Query, cursors, error) {
-	q := readQuery(r, queryParameters["GET /licenses"]...)
-	query := license.Query{Limit: q.limit(), Now: i.Now(), CustomerID: q.customerID(), Status: q.status(), ExpiringBefore: q.date("expiringbefore")}
-	c, err := i.cursors(ctx, listName(query))
+// readListQuery returns the query, and the cursors of its list.
+func (s Licenses) readListQuery(ctx context.Context, r api.Request) (license.Query, cursors, error) {
+	q, now := readQuery(r, queryParameters["GET /licenses"]...), s.Now()
+	query := license.Query{
+		Limit: q.limit(), Now: now,
+		CustomerID: q.customerID(), Status: q.status(), ExpiringBefore: q.date("expiringbefore"),
+	}
+	c, err := newCursors(ctx, s.Secrets, now, listName(query))
 	if err != nil {
 		return query, c, err
 	}
@@ -124,12 +127,12 @@ func (i Issuer) readListQuery(ctx context.Context, r api.Request) (license.Query
 	return query, c, q.err()
 }
 
-// listName is what the cursors of a list are bound to.
+// listName returns what the cursors of a list are bound to.
 func listName(q license.Query) string {
 	return fmt.Sprintf("licenses of %q %q %s", q.CustomerID, q.Status, license.FormatDate(q.ExpiringBefore))
 }
 
-// listPosition returns the customer's id as well, in the spelling in which the first page has found licenses.
+// listPosition returns where the page begins, and the customer id in the spelling that has found the first page.
 func (q *queryReader) listPosition(c cursors, query license.Query) (customerID, position string) {
 	asked := query.CustomerID
 	for _, query.CustomerID = range spellings(asked) {
@@ -170,21 +173,23 @@ func (q *queryReader) date(name string) time.Time {
 	return date
 }
 
-type auditQuery struct {
-	after int64
+// chainQuery selects a page of a chain.
+type chainQuery struct {
+	after int64 // sequence of the entry before the first
 	limit int
 }
 
-func (i Issuer) readAuditQuery(ctx context.Context, r api.Request, licenseID string) (auditQuery, cursors, error) {
+// readQuery returns the query, and the cursors of the license's chain.
+func (t Trail) readQuery(ctx context.Context, r api.Request, licenseID string) (chainQuery, cursors, error) {
 	q := readQuery(r, queryParameters["GET /licenses/{licenseid}/audit"]...)
-	query := auditQuery{limit: q.limit()}
-	c, err := i.cursors(ctx, "audit trail of "+strings.ToLower(licenseID))
+	query := chainQuery{limit: q.limit()}
+	c, err := newCursors(ctx, t.Secrets, t.Now(), "audit trail of "+strings.ToLower(licenseID))
 	if err != nil {
 		return query, c, err
 	}
 	if position := q.position(c); position != "" {
 		if query.after, err = strconv.ParseInt(position, 10, 64); err != nil {
-			return query, c, err // its MAC held, so we have made it
+			return query, c, err // our own fault: the MAC holds, so the cursor is ours
 		}
 	}
 	return query, c, q.err()

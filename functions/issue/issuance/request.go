@@ -19,10 +19,10 @@ import (
 // maxBody is the longest body in bytes that is read.
 const maxBody = 256 << 10
 
-// wantEnd is what to tell a caller who sent no text for the end of a license.
+// wantEnd says what to send as the end of a license.
 const wantEnd = "must be a string: an ISO 8601 date, or never"
 
-// readDraft reads a license as the vendor asks for it, and reports all fields that cannot be read at once.
+// readDraft reads a license that is to be issued. It reports all fields that cannot be read at once.
 func readDraft(r api.Request) (license.Draft, error) {
 	var d license.Draft
 	err := readObject(r, map[string]field{
@@ -92,8 +92,8 @@ func isInvalid(err error) bool {
 	return errors.As(err, &invalid)
 }
 
-// mergeInvalid reports what could not be read together with what the domain refused, and of a field that could
-// not be read nothing more.
+// mergeInvalid reports what could not be read together with what the domain refused. Of a field that could not be read
+// it reports nothing more.
 func mergeInvalid(read, refused error) error {
 	var unread, wrong *license.InvalidError
 	if !errors.As(read, &unread) || !errors.As(refused, &wrong) {
@@ -124,29 +124,33 @@ func readReason(r api.Request) (string, error) {
 func readRequiredReason(r api.Request) (string, error) {
 	reason, err := readReason(r)
 	if err == nil && unicodetext.IsBlank(reason) {
-		return "", &license.InvalidError{Fields: []license.FieldError{{Field: "reason", Message: "is required: the audit trail keeps it"}}}
+		missing := license.FieldError{Field: "reason", Message: "is required: the audit trail keeps it"}
+		return "", &license.InvalidError{Fields: []license.FieldError{missing}}
 	}
 	return reason, err
 }
 
-// field says where a member goes, and what to tell a caller who sent something else.
+// field says where a member goes, and what it must be.
 type field struct {
 	target any
 	want   string
 }
 
-// readObject reads a body that is a JSON object of the given fields only. A null counts as absent: generated clients send
-// one for each field that was not set.
+// readObject reads a body that is a JSON object of the given fields only. A null counts as absent, because generated
+// clients send one for each field that was not set.
 func readObject(r api.Request, fields map[string]field) error {
 	object, err := readMembers(r)
 	if err != nil {
 		return err
 	}
-	maps.DeleteFunc(object, func(name string, value jsontext.Value) bool { return isNull(value) && fields[name].target != nil })
+	maps.DeleteFunc(object, func(name string, value jsontext.Value) bool {
+		return isNull(value) && fields[name].target != nil
+	})
 	return decodeMembers(object, fields)
 }
 
-// readMembers returns api.ErrBodyTooLarge or a *bodyError for what is not a JSON object.
+// readMembers returns the members of the body. For what is no JSON object it returns api.ErrBodyTooLarge or a
+// *bodyError.
 func readMembers(r api.Request) (object map[string]jsontext.Value, err error) {
 	body, err := readBody(r)
 	if err != nil {
@@ -155,7 +159,7 @@ func readMembers(r api.Request) (object map[string]jsontext.Value, err error) {
 	return parseObject(body)
 }
 
-// readBody returns api.ErrBodyTooLarge or errBodyNotBase64 for a body that cannot be read.
+// readBody returns the body. For one that cannot be read it returns api.ErrBodyTooLarge or errBodyNotBase64.
 func readBody(r api.Request) ([]byte, error) {
 	body, err := r.Body(maxBody)
 	if err != nil && !errors.Is(err, api.ErrBodyTooLarge) {
@@ -188,7 +192,8 @@ func decodeStrictly(raw jsontext.Value, target any) error {
 	if isNull(raw) {
 		return errors.New("null")
 	}
-	return json.Unmarshal(raw, target, json.RejectUnknownMembers(true), json.WithUnmarshalers(json.UnmarshalFunc(readWhole)))
+	whole := json.WithUnmarshalers(json.UnmarshalFunc(readWhole))
+	return json.Unmarshal(raw, target, json.RejectUnknownMembers(true), whole)
 }
 
 // readWhole reads an integer as JSON Schema understands it: 14.0 and 1.4e1 are 14.

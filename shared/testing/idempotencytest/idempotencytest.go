@@ -24,7 +24,7 @@ func TestStore(t *testing.T, open func(t *testing.T) idempotency.Store) {
 		"Put/Concurrent":      putConcurrently,
 		"Put/Expired":         putExpired,
 		"TakeOver/OnlyOne":    takeOver,
-		"TakeOver/Answered":   takeOverAnswered,
+		"TakeOver/Completed":  takeOverCompleted,
 		"Complete/ThenFindIt": complete,
 		"Release/ThenPut":     release,
 		"Begin/WholeLife":     begin,
@@ -41,7 +41,9 @@ func request() idempotency.Request {
 }
 
 func record() idempotency.Record {
-	return idempotency.Record{Request: request(), LeaseEnds: now.Add(time.Minute), Expires: now.Add(idempotency.Lifetime)}
+	return idempotency.Record{
+		Request: request(), LeaseEnds: now.Add(time.Minute), Expires: now.Add(idempotency.Lifetime),
+	}
 }
 
 func put(t *testing.T, store idempotency.Store, r idempotency.Record, at time.Time) *idempotency.Record {
@@ -53,7 +55,7 @@ func put(t *testing.T, store idempotency.Store, r idempotency.Record, at time.Ti
 	return existing
 }
 
-// find answers the record that is there, as another request meets it.
+// find returns the record that is there, as another request meets it.
 func find(t *testing.T, store idempotency.Store) *idempotency.Record {
 	t.Helper()
 	other := record()
@@ -73,7 +75,8 @@ func putThenFind(t *testing.T, store idempotency.Store) {
 	}
 }
 
-// putWithSameRequestID: a client can choose the id of its requests, and need not choose well.
+// putWithSameRequestID puts two records of one request id. Clients can choose the ids of their requests, and do it
+// badly.
 func putWithSameRequestID(t *testing.T, store idempotency.Store) {
 	put(t, store, record(), now)
 	again := record()
@@ -130,9 +133,9 @@ func takeOver(t *testing.T, store idempotency.Store) {
 	}
 }
 
-func takeOverAnswered(t *testing.T, store idempotency.Store) {
+func takeOverCompleted(t *testing.T, store idempotency.Store) {
 	put(t, store, record(), now)
-	if err := store.Complete(t.Context(), record().Key, idempotency.Answer{Status: 201}); err != nil {
+	if err := store.Complete(t.Context(), record().Key, idempotency.Response{Status: 201}); err != nil {
 		t.Fatal(err)
 	}
 	err := store.TakeOver(t.Context(), record().Key, record().LeaseEnds, now.Add(time.Hour))
@@ -143,11 +146,11 @@ func takeOverAnswered(t *testing.T, store idempotency.Store) {
 
 func complete(t *testing.T, store idempotency.Store) {
 	put(t, store, record(), now)
-	want := &idempotency.Answer{Status: 201, Header: map[string]string{"ETag": `"1"`}, Body: `{"a":"é<>"}`}
+	want := &idempotency.Response{Status: 201, Header: map[string]string{"ETag": `"1"`}, Body: `{"a":"é<>"}`}
 	if err := store.Complete(t.Context(), record().Key, *want); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, find(t, store).Answer); diff != "" {
+	if diff := cmp.Diff(want, find(t, store).Response); diff != "" {
 		t.Errorf("(-stored +found):\n%s", diff)
 	}
 }
@@ -163,12 +166,12 @@ func release(t *testing.T, store idempotency.Store) {
 }
 
 func begin(t *testing.T, store idempotency.Store) {
-	try := func(r idempotency.Request) (idempotency.Outcome, error) {
+	attempt := func(r idempotency.Request) (idempotency.Outcome, error) {
 		return idempotency.Begin(t.Context(), store, r, r.At.Add(time.Minute))
 	}
 	want := func(name string, r idempotency.Request, again bool, wantErr error) idempotency.Outcome {
 		t.Helper()
-		got, err := try(r)
+		got, err := attempt(r)
 		if !errors.Is(err, wantErr) || got.Again != again {
 			t.Fatalf("%s: got %+v, %v", name, got, err)
 		}
@@ -189,11 +192,11 @@ func begin(t *testing.T, store idempotency.Store) {
 		t.Errorf("goes on as %+v", took.Request)
 	}
 	want("while it goes on", second, false, idempotency.ErrInFlight)
-	if err := store.Complete(t.Context(), first.Key, idempotency.Answer{Status: 200, Body: "done"}); err != nil {
+	if err := store.Complete(t.Context(), first.Key, idempotency.Response{Status: 200, Body: "done"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := want("after the answer", second, false, nil); got.Answer == nil || got.Answer.Body != "done" {
+	if got := want("after the response", second, false, nil); got.Response == nil || got.Response.Body != "done" {
 		t.Errorf("got %+v", got)
 	}
-	want("another request after the answer", other, false, idempotency.ErrOtherRequest)
+	want("another request after the response", other, false, idempotency.ErrOtherRequest)
 }

@@ -1,15 +1,17 @@
 // Package lifetest drives the whole life of a license over HTTP, wherever the API runs: the local server, the built
-// functions, the SAM CLI. It knows the API as its clients do, and nothing of what answers it.
+// functions, the SAM CLI. It calls the vendor's routes through shared/vendorapi and the public ones as products do, and
+// knows nothing of what serves them.
 package lifetest
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +23,8 @@ import (
 	"github.com/google/uuid"
 
 	"openlicenser/shared/audit"
+	"openlicenser/shared/license"
+	"openlicenser/shared/vendorapi"
 )
 
 // Service is an API to drive.
@@ -30,15 +34,8 @@ type Service struct {
 	Settle func(changes int)
 }
 
-// license is what the vendor's API answers.
-type license struct {
-	LicenseID, LicenseKey, Status, CustomerID, CustomerName, ExpirationDate, Notes, ChangedBy, ChangeReason string
-
-	Version int
-	etag    string
-}
-
-type answer struct {
+// response is a response as it came.
+type response struct {
 	status int
 	header http.Header
 	body   []byte
@@ -47,11 +44,20 @@ type answer struct {
 type driver struct {
 	*testing.T
 	Service
+	api  *vendorapi.Client
+	last *response // to the last call
 }
 
 // Run issues licenses, and does to them all that can be done.
 func Run(t *testing.T, service Service) {
-	d := driver{t, service}
+	d := driver{T: t, Service: service, last: &response{}}
+	u, err := vendorapi.ParseURL(service.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.api, err = vendorapi.New(vendorapi.Config{URL: u, Transport: d}); err != nil {
+		t.Fatal(err)
+	}
 	l := d.issue()
 	d.refuseToIssue()
 	d.public(l)
@@ -63,7 +69,21 @@ func Run(t *testing.T, service Service) {
 	d.audit(l, 11) // nine changes of the one license, and two others were issued
 }
 
-func (d driver) call(method, path, body string, header ...string) answer {
+// RoundTrip implements http.RoundTripper, and keeps the response.
+func (d driver) RoundTrip(r *http.Request) (*http.Response, error) {
+	came, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	defer came.Body.Close()
+	body, err := io.ReadAll(came.Body)
+	*d.last = response{came.StatusCode, came.Header, body}
+	came.Body = io.NopCloser(strings.NewReader(string(body)))
+	return came, err
+}
+
+// call sends what the client cannot send.
+func (d driver) call(method, path, body string) response {
 	d.Helper()
 	request, err := http.NewRequestWithContext(d.Context(), method, d.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -72,100 +92,124 @@ func (d driver) call(method, path, body string, header ...string) answer {
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	for i := 0; i < len(header); i += 2 {
-		request.Header.Set(header[i], header[i+1])
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
+	if _, err := d.RoundTrip(request); err != nil {
 		d.Fatal(err)
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		d.Fatal(err)
-	}
-	return answer{response.StatusCode, response.Header, text}
+	return *d.last
 }
 
-func (d driver) decode(a answer, into any) {
+func (d driver) decode(r response, into any) {
 	d.Helper()
-	if err := json.Unmarshal(a.body, into); err != nil {
-		d.Fatalf("%v: %s", err, a.body)
+	if err := json.Unmarshal(r.body, into); err != nil {
+		d.Fatalf("%v: %s", err, r.body)
 	}
 }
 
-// license wants an answer to hold a license.
-func (d driver) license(a answer, status int) (l license) {
+// wantLicense wants a license in the last response.
+func (d driver) wantLicense(l vendorapi.License, err error, status int) vendorapi.License {
 	d.Helper()
-	if a.status != status {
-		d.Fatalf("got %d %s, want %d", a.status, a.body, status)
+	if err != nil || d.last.status != status {
+		d.Fatalf("got %d %s, %v, want %d", d.last.status, d.last.body, err, status)
 	}
-	d.decode(a, &l)
-	if l.etag = a.header.Get("ETag"); l.etag == "" {
-		d.Errorf("no ETag: %v", a.header)
+	if l.ETag == "" || l.ETag != d.last.header.Get("ETag") {
+		d.Errorf("the ETag is %q: %v", l.ETag, d.last.header)
 	}
 	return l
 }
 
-// refused wants a problem detail.
-func (d driver) refused(a answer, status int, code string, fields ...string) {
+// refused wants the last response to be a problem detail, and the error of the call to say so.
+func (d driver) refused(err error, status int, code string, fields ...string) {
 	d.Helper()
-	if contentType := a.header.Get("Content-Type"); a.status != status || contentType != "application/problem+json" {
-		d.Errorf("got %d %q %s, want %d %s", a.status, contentType, a.body, status, code)
+	var problem *vendorapi.Problem
+	if !errors.As(err, &problem) || problem.Status != status || problem.Code != code {
+		d.Errorf("got error %v, want %d %s", err, status, code)
+		return
+	}
+	d.wantFields(problem.Errors, fields)
+	d.wantProblem(status, code, fields)
+}
+
+// wantProblem wants the last response to be a problem detail.
+func (d driver) wantProblem(status int, code string, fields []string) {
+	d.Helper()
+	contentType := d.last.header.Get("Content-Type")
+	if d.last.status != status || contentType != "application/problem+json" {
+		d.Errorf("got %d %q %s, want %d %s", d.last.status, contentType, d.last.body, status, code)
 		return
 	}
 	var problem struct {
 		Code   string
 		Status int
-		Errors []struct{ Field string }
+		Errors []license.FieldError
 	}
-	d.decode(a, &problem)
+	d.decode(*d.last, &problem)
 	if problem.Status != status || problem.Code != code {
-		d.Errorf("got %s, want %d %s", a.body, status, code)
+		d.Errorf("got %s, want %d %s", d.last.body, status, code)
 	}
+	d.wantFields(problem.Errors, fields)
+}
+
+func (d driver) wantFields(errs []license.FieldError, fields []string) {
+	d.Helper()
 	var wrong []string
-	for _, f := range problem.Errors {
-		wrong = append(wrong, f.Field)
+	for _, e := range errs {
+		wrong = append(wrong, e.Field)
 	}
 	if !slices.Equal(wrong, fields) {
 		d.Errorf("the wrong fields are %v, want %v", wrong, fields)
 	}
 }
 
-const order = `{"customername":"Example & Söhne","expirationdate":"2099-01-31","notes":"order 4711",` +
-	`"services":[{"serviceName":"Reports","serviceValue":"reports"}],"appurls":[{"URL":"https://app.example.com"}]}`
+const customerName = "Example & Söhne"
+
+func order() vendorapi.LicenseDraft {
+	return vendorapi.LicenseDraft{
+		CustomerName: customerName, ExpirationDate: "2099-01-31", Notes: "order 4711",
+		Services: []license.Service{{Name: "Reports", Value: "reports"}},
+		AppURLs:  []license.AppURL{{URL: "https://app.example.com"}},
+	}
+}
+
+// end returns the expiration date as the API writes it.
+func end(l vendorapi.License) string { return license.FormatDate(l.ExpirationDate.Time) }
 
 // issue issues a license, and again with the same Idempotency-Key.
-func (d driver) issue() license {
+func (d driver) issue() vendorapi.License {
 	d.Helper()
-	key := uuid.NewString()
-	issued := d.call(http.MethodPost, "/licenses", order, "Idempotency-Key", key)
-	l := d.license(issued, http.StatusCreated)
+	key := vendorapi.Options{IdempotencyKey: uuid.NewString()}
+	l, err := d.api.Issue(d.Context(), order(), key)
+	l = d.wantLicense(l, err, http.StatusCreated)
+	issued := *d.last
 	if id, err := uuid.Parse(l.LicenseID); err != nil || id.Version() != 7 {
 		d.Errorf("the license id is %s", l.LicenseID)
 	}
 	if !strings.HasSuffix(issued.header.Get("Location"), "/licenses/"+l.LicenseID) {
 		d.Errorf("the location is %q", issued.header.Get("Location"))
 	}
-	if l.Status != "active" || l.Version != 1 || l.CustomerName != "Example & Söhne" || l.ExpirationDate != "2099-01-31T23:59:59.999Z" || strings.Count(l.LicenseKey, ".") != 2 {
+	if l.Status != license.Active || l.Version != 1 || *l.CustomerName != customerName ||
+		end(l) != "2099-01-31T23:59:59.999Z" || strings.Count(l.LicenseKey, ".") != 2 {
 		d.Errorf("issued %s", issued.body)
 	}
 
-	again := d.call(http.MethodPost, "/licenses", order, "Idempotency-Key", key)
-	if again.status != http.StatusCreated || string(again.body) != string(issued.body) || again.header.Get("ETag") != l.etag ||
-		again.header.Get("Idempotency-Replayed") != "true" || issued.header.Get("Idempotency-Replayed") != "" {
-		d.Errorf("again: %d %s %v", again.status, again.body, again.header)
+	again, err := d.api.Issue(d.Context(), order(), key)
+	d.wantLicense(again, err, http.StatusCreated)
+	if string(d.last.body) != string(issued.body) || again.ETag != l.ETag ||
+		d.last.header.Get("Idempotency-Replayed") != "true" || issued.header.Get("Idempotency-Replayed") != "" {
+		d.Errorf("again: %d %s %v", d.last.status, d.last.body, d.last.header)
 	}
-	d.refused(d.call(http.MethodPost, "/licenses", strings.Replace(order, "4711", "4712", 1), "Idempotency-Key", key),
-		http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+	other := order()
+	other.Notes = "order 4712"
+	_, err = d.api.Issue(d.Context(), other, key)
+	d.refused(err, http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
 	return l
 }
 
 func (d driver) refuseToIssue() {
 	d.Helper()
-	d.refused(d.call(http.MethodPost, "/licenses", `{"customername":"","expirationdate":"soon","color":"red"}`),
-		http.StatusBadRequest, "INVALID_FIELDS", "color", "customername", "expirationdate")
-	d.refused(d.call(http.MethodPost, "/licenses", `{"customername":`), http.StatusBadRequest, "MALFORMED_BODY")
+	d.call(http.MethodPost, "/licenses", `{"customername":"","expirationdate":"soon","color":"red"}`)
+	d.wantProblem(http.StatusBadRequest, "INVALID_FIELDS", []string{"color", "customername", "expirationdate"})
+	d.call(http.MethodPost, "/licenses", `{"customername":`)
+	d.wantProblem(http.StatusBadRequest, "MALFORMED_BODY", nil)
 }
 
 // verify wants an error, or a token if that is empty.
@@ -185,7 +229,7 @@ func (d driver) verify(key, want string) (token string) {
 }
 
 // public trades the key for a token, and checks that with the keys that the API publishes.
-func (d driver) public(l license) {
+func (d driver) public(l vendorapi.License) {
 	d.Helper()
 	token, err := jwt.ParseSigned(d.verify(l.LicenseKey, ""), []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
@@ -201,8 +245,9 @@ func (d driver) public(l license) {
 		d.Fatal(err)
 	}
 	for name, want := range map[string]any{
-		"licenseid": l.LicenseID, "customername": "Example & Söhne", "sub": "authorization_token", "expirationDate": l.ExpirationDate,
-		"appurls": `[{"URL":"https://app.example.com"}]`, "services": `[{"serviceName":"Reports","serviceValue":"reports"}]`,
+		"licenseid": l.LicenseID, "customername": customerName, "sub": "authorization_token", "expirationDate": end(l),
+		"appurls":  `[{"URL":"https://app.example.com"}]`,
+		"services": `[{"serviceName":"Reports","serviceValue":"reports"}]`,
 	} {
 		if claims[name] != want {
 			d.Errorf("claim %s is %v, want %v", name, claims[name], want)
@@ -229,160 +274,196 @@ func (d driver) public(l license) {
 	}
 }
 
-func (d driver) get(id string) license {
+func (d driver) get(id string) vendorapi.License {
 	d.Helper()
-	return d.license(d.call(http.MethodGet, "/licenses/"+id, ""), http.StatusOK)
+	l, err := d.api.License(d.Context(), id)
+	return d.wantLicense(l, err, http.StatusOK)
 }
 
-func (d driver) read(l license) {
+func (d driver) read(l vendorapi.License) {
 	d.Helper()
 	read := d.get(l.LicenseID)
-	if read.etag != l.etag || read.Notes != "order 4711" || read.LicenseKey != "" {
+	if read.ETag != l.ETag || read.Notes != "order 4711" || read.LicenseKey != "" {
 		d.Errorf("read %+v", read)
 	}
 	d.wantKey(l)
-	d.refused(d.call(http.MethodGet, "/licenses/"+uuid.NewString(), ""), http.StatusNotFound, "LICENSE_NOT_FOUND")
+	_, err := d.api.License(d.Context(), uuid.NewString())
+	d.refused(err, http.StatusNotFound, "LICENSE_NOT_FOUND")
 }
 
-func (d driver) wantKey(l license) {
+func (d driver) wantKey(l vendorapi.License) {
 	d.Helper()
-	var body struct{ LicenseKey string }
-	d.decode(d.call(http.MethodGet, "/licenses/"+l.LicenseID+"/key", ""), &body)
-	if body.LicenseKey != l.LicenseKey {
-		d.Errorf("the key is another one: %q", body.LicenseKey)
+	if key, err := d.api.LicenseKey(d.Context(), l.LicenseID); err != nil || key != l.LicenseKey {
+		d.Errorf("the key is another one: %q, %v", key, err)
 	}
 }
 
-// listed answers the ids of a list, read in pages of one.
-func (d driver) listed(query string) (ids []string) {
+// wantListed wants the ids of a list, read in pages of one.
+func (d driver) wantListed(q vendorapi.ListQuery, want ...string) {
 	d.Helper()
-	for cursor := ""; ; {
-		a := d.call(http.MethodGet, "/licenses?limit=1&"+query+cursor, "")
-		var page struct {
-			Licenses []license
-			Cursor   string
+	q.Limit = 1
+	var ids []string
+	for l, err := range d.api.Licenses(d.Context(), q) {
+		var page vendorapi.LicensePage
+		d.decode(*d.last, &page)
+		if err != nil || d.last.status != http.StatusOK || len(page.Licenses) > 1 {
+			d.Fatalf("list: %d %s, %v", d.last.status, d.last.body, err)
 		}
-		d.decode(a, &page)
-		if a.status != http.StatusOK || len(page.Licenses) > 1 {
-			d.Fatalf("list: %d %s", a.status, a.body)
-		}
-		for _, l := range page.Licenses {
-			ids = append(ids, l.LicenseID)
-		}
-		if page.Cursor == "" {
-			return ids
-		}
-		if len(ids) > 100 {
+		if ids = append(ids, l.LicenseID); len(ids) > 100 {
 			d.Fatal("the list does not end")
 		}
-		cursor = "&cursor=" + url.QueryEscape(page.Cursor)
 	}
-}
-
-func (d driver) wantListed(query string, want ...string) {
-	d.Helper()
-	if diff := cmp.Diff(want, d.listed(query)); diff != "" {
-		d.Errorf("%q lists (-want +got):\n%s", query, diff)
+	if diff := cmp.Diff(want, ids); diff != "" {
+		d.Errorf("%+v lists (-want +got):\n%s", q, diff)
 	}
 }
 
 // list issues two more licenses, one of them for the same customer. There may be no others.
-func (d driver) list(l license) {
+func (d driver) list(l vendorapi.License) {
 	d.Helper()
-	next := d.license(d.call(http.MethodPost, "/licenses", `{"customername":"Example & Söhne","customerid":"`+l.CustomerID+`","expirationdate":"2098-01-31"}`), http.StatusCreated)
-	other := d.license(d.call(http.MethodPost, "/licenses", `{"customername":"Other Ltd","expirationdate":"2097-01-31"}`), http.StatusCreated)
+	issue := func(draft vendorapi.LicenseDraft) vendorapi.License {
+		d.Helper()
+		l, err := d.api.Issue(d.Context(), draft, vendorapi.Options{})
+		return d.wantLicense(l, err, http.StatusCreated)
+	}
+	next := issue(vendorapi.LicenseDraft{
+		CustomerName: customerName, CustomerID: l.CustomerID, ExpirationDate: "2098-01-31",
+	})
+	other := issue(vendorapi.LicenseDraft{CustomerName: "Other Ltd", ExpirationDate: "2097-01-31"})
 
-	d.wantListed("", other.LicenseID, next.LicenseID, l.LicenseID)
-	d.wantListed("customerid="+l.CustomerID, next.LicenseID, l.LicenseID)
-	d.wantListed("status=active", l.LicenseID, next.LicenseID, other.LicenseID)
-	d.wantListed("status=suspended")
-	d.wantListed("status=revoked")
-	d.wantListed("expiringbefore=2098-06-01", next.LicenseID, other.LicenseID)
-	d.wantListed("status=active&expiringbefore=2098-06-01&customerid="+l.CustomerID, next.LicenseID)
-	d.refused(d.call(http.MethodGet, "/licenses?status=new&limit=0&cursor=x", ""), http.StatusBadRequest, "INVALID_FIELDS", "limit", "status", "cursor")
+	d.wantListed(vendorapi.ListQuery{}, other.LicenseID, next.LicenseID, l.LicenseID)
+	d.wantListed(vendorapi.ListQuery{CustomerID: l.CustomerID}, next.LicenseID, l.LicenseID)
+	d.wantListed(vendorapi.ListQuery{Status: license.Active}, l.LicenseID, next.LicenseID, other.LicenseID)
+	d.wantListed(vendorapi.ListQuery{Status: license.Suspended})
+	d.wantListed(vendorapi.ListQuery{Status: license.Revoked})
+	d.wantListed(vendorapi.ListQuery{ExpiringBefore: "2098-06-01"}, next.LicenseID, other.LicenseID)
+	d.wantListed(vendorapi.ListQuery{
+		Status: license.Active, ExpiringBefore: "2098-06-01", CustomerID: l.CustomerID,
+	}, next.LicenseID)
+	d.call(http.MethodGet, "/licenses?status=new&limit=0&cursor=x", "")
+	d.wantProblem(http.StatusBadRequest, "INVALID_FIELDS", []string{"limit", "status", "cursor"})
 }
 
 // change patches, which takes the entity tag that was read.
-func (d driver) change(l license) license {
+func (d driver) change(l vendorapi.License) vendorapi.License {
 	d.Helper()
-	path, patch := "/licenses/"+l.LicenseID, `{"notes":"order 4711, paid","reason":"the invoice was paid"}`
-	d.refused(d.call(http.MethodPatch, path, patch), http.StatusPreconditionRequired, "IF_MATCH_REQUIRED")
-	d.refused(d.call(http.MethodPatch, path, patch, "If-Match", `"0-0"`), http.StatusPreconditionFailed, "STALE")
-	changed := d.license(d.call(http.MethodPatch, path, patch, "If-Match", l.etag), http.StatusOK)
-	if changed.Version != 2 || changed.Notes != "order 4711, paid" || changed.ChangeReason != "the invoice was paid" || changed.CustomerName != l.CustomerName || changed.etag == l.etag {
+	notes := "order 4711, paid"
+	paid := vendorapi.LicensePatch{Notes: &notes, Reason: "the invoice was paid"}
+	patch := func(ifMatch string) (vendorapi.License, error) {
+		return d.api.Change(d.Context(), l.LicenseID, paid, vendorapi.Options{IfMatch: ifMatch})
+	}
+	_, err := patch("")
+	d.refused(err, http.StatusPreconditionRequired, "IF_MATCH_REQUIRED")
+	_, err = patch(`"0-0"`)
+	d.refused(err, http.StatusPreconditionFailed, "STALE")
+	changed, err := patch(l.ETag)
+	changed = d.wantLicense(changed, err, http.StatusOK)
+	if changed.Version != 2 || changed.Notes != notes || changed.ChangeReason != paid.Reason ||
+		*changed.CustomerName != *l.CustomerName || changed.ETag == l.ETag {
 		d.Errorf("changed to %+v", changed)
 	}
-	d.refused(d.call(http.MethodPatch, path, patch, "If-Match", l.etag), http.StatusPreconditionFailed, "STALE")
-	if read := d.get(l.LicenseID); read != changed {
-		d.Errorf("changed to %+v, read %+v", changed, read)
+	_, err = patch(l.ETag)
+	d.refused(err, http.StatusPreconditionFailed, "STALE")
+	if diff := cmp.Diff(changed, d.get(l.LicenseID)); diff != "" {
+		d.Errorf("(-changed +read):\n%s", diff)
 	}
 	changed.LicenseKey = l.LicenseKey
 	return changed
 }
 
 // transitions goes through every status that a person sets, and has each verified at once.
-func (d driver) transitions(l license) license {
+func (d driver) transitions(l vendorapi.License) vendorapi.License {
 	d.Helper()
-	for _, step := range []struct{ do, body, status, verified string }{
-		{"suspend", `{"reason":"unpaid"}`, "suspended", "LICENSE_SUSPENDED"},
-		{"reinstate", `{"reason":"paid"}`, "active", ""},
-		{"renew", `{"expirationdate":"2099-12-31","reason":"another year"}`, "active", ""},
-		{"revoke", `{"reason":"contract ended"}`, "revoked", "LICENSE_REVOKED"},
-		{"reinstate", `{"reason":"revoked by mistake"}`, "active", ""},
+	renewTo := func(date string) transition {
+		return func(ctx context.Context, id, reason string, o vendorapi.Options) (vendorapi.License, error) {
+			return d.api.Renew(ctx, id, date, reason, o)
+		}
+	}
+	refused := func(do transition, reason, ifMatch string, status int, code string, fields ...string) {
+		d.Helper()
+		_, err := do(d.Context(), l.LicenseID, reason, vendorapi.Options{IfMatch: ifMatch})
+		d.refused(err, status, code, fields...)
+	}
+	for _, step := range []struct {
+		name     string
+		do       transition
+		reason   string
+		status   license.Status
+		verified string
+	}{
+		{"suspend", d.api.Suspend, "unpaid", license.Suspended, "LICENSE_SUSPENDED"},
+		{"reinstate", d.api.Reinstate, "paid", license.Active, ""},
+		{"renew", renewTo("2099-12-31"), "another year", license.Active, ""},
+		{"revoke", d.api.Revoke, "contract ended", license.Revoked, "LICENSE_REVOKED"},
+		{"reinstate", d.api.Reinstate, "revoked by mistake", license.Active, ""},
 	} {
-		path := "/licenses/" + l.LicenseID + "/" + step.do
-		if step.do == "reinstate" && l.Status == "revoked" {
-			d.refused(d.call(http.MethodPost, path, ""), http.StatusConflict, "STATUS_FORBIDS")
+		if step.name == "reinstate" && l.Status == license.Revoked {
+			refused(step.do, "", "", http.StatusConflict, "STATUS_FORBIDS")
 		}
-		d.refused(d.call(http.MethodPost, path, step.body, "If-Match", `"0-0"`), http.StatusPreconditionFailed, "STALE")
-		key := uuid.NewString()
-		done := d.license(d.call(http.MethodPost, path, step.body, "Idempotency-Key", key), http.StatusOK)
-		if done.Status != step.status || done.Version != l.Version+1 || !strings.Contains(step.body, done.ChangeReason) {
-			d.Errorf("%s: %+v", step.do, done)
+		refused(step.do, step.reason, `"0-0"`, http.StatusPreconditionFailed, "STALE")
+		key := vendorapi.Options{IdempotencyKey: uuid.NewString()}
+		done, err := step.do(d.Context(), l.LicenseID, step.reason, key)
+		done = d.wantLicense(done, err, http.StatusOK)
+		if done.Status != step.status || done.Version != l.Version+1 ||
+			!strings.Contains(step.reason, done.ChangeReason) {
+			d.Errorf("%s: %+v", step.name, done)
 		}
-		if again := d.license(d.call(http.MethodPost, path, step.body, "Idempotency-Key", key), http.StatusOK); again != done {
-			d.Errorf("%s again: %+v, want %+v", step.do, again, done)
+		again, err := step.do(d.Context(), l.LicenseID, step.reason, key)
+		if diff := cmp.Diff(done, d.wantLicense(again, err, http.StatusOK)); diff != "" {
+			d.Errorf("%s again (-first +again):\n%s", step.name, diff)
 		}
 		d.verify(l.LicenseKey, step.verified)
-		if step.status != "active" {
-			d.wantListed("status="+step.status, l.LicenseID)
+		if step.status != license.Active {
+			d.wantListed(vendorapi.ListQuery{Status: done.Status}, l.LicenseID)
 		}
-		if step.status == "revoked" {
-			d.refused(d.call(http.MethodPost, "/licenses/"+l.LicenseID+"/renew", `{"expirationdate":"2100-01-31"}`), http.StatusConflict, "STATUS_FORBIDS")
+		if step.status == license.Revoked {
+			refused(renewTo("2100-01-31"), "", "", http.StatusConflict, "STATUS_FORBIDS")
 		}
 		done.LicenseKey = l.LicenseKey
 		l = done
 	}
-	if l.ExpirationDate != "2099-12-31T23:59:59.999Z" {
-		d.Errorf("renewed to %s", l.ExpirationDate)
+	if end(l) != "2099-12-31T23:59:59.999Z" {
+		d.Errorf("renewed to %s", end(l))
 	}
-	d.refused(d.call(http.MethodPost, "/licenses/"+l.LicenseID+"/renew", `{"expirationdate":"2098-12-31"}`), http.StatusBadRequest, "INVALID_FIELDS", "expirationdate")
+	refused(renewTo("2098-12-31"), "", "", http.StatusBadRequest, "INVALID_FIELDS", "expirationdate")
 	d.wantKey(l)
 	return l
 }
 
-func (d driver) remove(l license) {
+// transition changes the status of a license.
+type transition func(ctx context.Context, licenseID, reason string, o vendorapi.Options) (vendorapi.License, error)
+
+func (d driver) remove(l vendorapi.License) {
 	d.Helper()
-	path := "/licenses/" + l.LicenseID
-	d.refused(d.call(http.MethodDelete, path, `{"reason":"issued by mistake"}`), http.StatusPreconditionRequired, "IF_MATCH_REQUIRED")
-	d.refused(d.call(http.MethodDelete, path, "", "If-Match", l.etag), http.StatusBadRequest, "INVALID_FIELDS", "reason")
-	if a := d.call(http.MethodDelete, path, `{"reason":"issued by mistake"}`, "If-Match", l.etag); a.status != http.StatusNoContent || len(a.body) > 0 {
-		d.Errorf("removed: %d %s", a.status, a.body)
+	const reason = "issued by mistake"
+	remove := func(reason, ifMatch string) error {
+		return d.api.Delete(d.Context(), l.LicenseID, reason, vendorapi.Options{IfMatch: ifMatch})
 	}
-	d.refused(d.call(http.MethodGet, path, ""), http.StatusNotFound, "LICENSE_NOT_FOUND")
+	d.refused(remove(reason, ""), http.StatusPreconditionRequired, "IF_MATCH_REQUIRED")
+	d.refused(remove("", l.ETag), http.StatusBadRequest, "INVALID_FIELDS", "reason")
+	err := remove(reason, l.ETag)
+	if err != nil || d.last.status != http.StatusNoContent || len(d.last.body) > 0 {
+		d.Errorf("removed: %d %s, %v", d.last.status, d.last.body, err)
+	}
+	_, err = d.api.License(d.Context(), l.LicenseID)
+	d.refused(err, http.StatusNotFound, "LICENSE_NOT_FOUND")
 	d.verify(l.LicenseKey, "INVALID_LICENSE")
 }
 
 // audit wants the trail of what was done, in a chain that verifies. It outlives the license.
-func (d driver) audit(l license, changes int) {
+func (d driver) audit(l vendorapi.License, changes int) {
 	d.Helper()
 	if d.Settle != nil {
 		d.Settle(changes)
 	}
-	want := []string{"ISSUED", "CHANGED the invoice was paid", "SUSPENDED unpaid", "REINSTATED paid", "RENEWED another year",
-		"REVOKED contract ended", "REINSTATED revoked by mistake", "REVOKED issued by mistake", "DELETED issued by mistake"}
+	want := []string{
+		"ISSUED", "CHANGED the invoice was paid", "SUSPENDED unpaid", "REINSTATED paid", "RENEWED another year",
+		"REVOKED contract ended", "REINSTATED revoked by mistake",
+		"REVOKED issued by mistake", "DELETED issued by mistake",
+	}
 	var entries []audit.Entry
-	for deadline := time.Now().Add(30 * time.Second); len(entries) < len(want) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); len(entries) < len(want) && time.Now().Before(deadline); {
+		time.Sleep(20 * time.Millisecond)
 		entries = d.trail(l.LicenseID)
 	}
 	var got []string
@@ -407,19 +488,13 @@ func (d driver) audit(l license, changes int) {
 func (d driver) trail(id string) (entries []audit.Entry) {
 	d.Helper()
 	for cursor := ""; ; {
-		var page struct {
-			Entries []audit.Entry
-			Cursor  string
-		}
-		a := d.call(http.MethodGet, "/licenses/"+id+"/audit?limit=4"+cursor, "")
-		d.decode(a, &page)
-		if a.status != http.StatusOK || len(page.Entries) > 4 || len(entries) > 100 {
-			d.Fatalf("trail: %d %s", a.status, a.body)
+		page, err := d.api.AuditPage(d.Context(), id, 4, cursor)
+		if err != nil || d.last.status != http.StatusOK || len(page.Entries) > 4 || len(entries) > 100 {
+			d.Fatalf("trail: %d %s, %v", d.last.status, d.last.body, err)
 		}
 		entries = append(entries, page.Entries...)
-		if page.Cursor == "" {
+		if cursor = page.Cursor; cursor == "" {
 			return entries
 		}
-		cursor = "&cursor=" + url.QueryEscape(page.Cursor)
 	}
 }

@@ -196,7 +196,7 @@ func (s crashingKeys) TakeOver(ctx context.Context, key string, from, to time.Ti
 	return s.write(func() error { return s.Store.TakeOver(ctx, key, from, to) })
 }
 
-func (s crashingKeys) Complete(ctx context.Context, key string, a idempotency.Answer) error {
+func (s crashingKeys) Complete(ctx context.Context, key string, a idempotency.Response) error {
 	return s.write(func() error { return s.Store.Complete(ctx, key, a) })
 }
 
@@ -214,21 +214,21 @@ func (s crashingLicenses) Update(ctx context.Context, before, after license.Lice
 }
 
 // TestCrash cuts the function off at every write, before and after it takes effect. The client sends the request again
-// until it is answered, and it has then taken effect once.
+// until there is a response, and it has then taken effect once.
 func TestCrash(t *testing.T) {
 	for at := 1; at <= 3; at++ {
 		for _, persists := range []bool{false, true} {
 			v := newVendor(t)
-			keys, licenses, clock := v.issuer.Idempotency, v.issuer.Licenses, licensetest.Now
-			v.issuer.Now = func() time.Time { return clock }
+			keys, licenses, clock := v.ports.Idempotency, v.ports.Licenses, licensetest.Now
+			v.ports.Now = func() time.Time { return clock }
 			send := func(method, path, body string) answer {
 				c := &crash{at: at, persists: persists}
-				v.issuer.Idempotency, v.issuer.Licenses = crashingKeys{keys, c}, crashingLicenses{licenses, c}
+				v.ports.Idempotency, v.ports.Licenses = crashingKeys{keys, c}, crashingLicenses{licenses, c}
 				v.with("key of "+path, method, path, body)
 				if c.writes < at {
 					t.Fatalf("%s: only %d writes", path, c.writes)
 				}
-				v.issuer.Idempotency, v.issuer.Licenses = keys, licenses
+				v.ports.Idempotency, v.ports.Licenses = keys, licenses
 				clock = clock.Add(time.Minute) // the lease has ended
 				a := v.with("key of "+path, method, path, body)
 				if again := v.with("key of "+path, method, path, body); again.text != a.text {
@@ -253,7 +253,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestBusy: where the store takes no change for now, the answer says when to come again, and the same key then takes
+// TestBusy: where the store takes no change for now, the response says when to come again, and the same key then takes
 // effect.
 func TestBusy(t *testing.T) {
 	v := newVendor(t)
@@ -266,7 +266,7 @@ func TestBusy(t *testing.T) {
 	call := func() (a struct{ Code string }, response events.APIGatewayProxyResponse) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		response, err := v.issuer.Router().Handle(ctx, event)
+		response, err := v.ports.router(v.t).Handle(ctx, event)
 		if err := errors.Join(err, json.Unmarshal([]byte(response.Body), &a)); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,245 @@
+package issuance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"openlicenser/shared/api"
+	"openlicenser/shared/idempotency"
+	"openlicenser/shared/license"
+	"openlicenser/shared/token"
+	"openlicenser/shared/vendorapi"
+)
+
+// Licenses issues, reads, lists and changes licenses.
+type Licenses struct {
+	Store       license.Store
+	Idempotency idempotency.Store // of requests with an Idempotency-Key
+	Keys        Keys              // sign the license keys of new licenses
+	Secrets     token.Secrets     // sign the cursors of lists
+	Now         func() time.Time
+}
+
+var _ Part = Licenses{}
+
+func (s Licenses) routes() (api.Routes, error) {
+	return api.Routes{
+		"POST /licenses":                       s.once(s.issue),
+		"GET /licenses":                        s.list,
+		"GET /licenses/{licenseid}":            s.get,
+		"PATCH /licenses/{licenseid}":          s.once(s.patch),
+		"DELETE /licenses/{licenseid}":         s.remove,
+		"POST /licenses/{licenseid}/revoke":    s.once(s.transition(license.License.Revoke)),
+		"POST /licenses/{licenseid}/suspend":   s.once(s.transition(license.License.Suspend)),
+		"POST /licenses/{licenseid}/reinstate": s.once(s.transition(license.License.Reinstate)),
+		"POST /licenses/{licenseid}/renew":     s.once(s.renew),
+	}, s.lacking()
+}
+
+func (s Licenses) lacking() error {
+	return errors.Join(s.Keys.lacking(), lacking("Licenses", ports{
+		"Store": s.Store != nil, "Idempotency": s.Idempotency != nil, "Secrets": s.Secrets != nil, "Now": s.Now != nil,
+	}))
+}
+
+// issue makes a license and its license key.
+func (s Licenses) issue(ctx context.Context, r api.Request, a attempt) (api.Response, error) {
+	draft, err := readDraft(r)
+	if err != nil && !isInvalid(err) {
+		return api.Response{}, err
+	}
+	l, errDraft := draft.Issue(a.newID, a.change(""))
+	if err := mergeInvalid(err, errDraft); err != nil {
+		return api.Response{}, err
+	}
+	note(ctx, l)
+	// The key comes first. Without one there is no response, and nobody would know of a license that is stored already.
+	key, err := s.Keys.sign(ctx, l)
+	if err != nil {
+		return api.Response{}, err
+	}
+	err = s.Store.Create(ctx, l)
+	if a.again && errors.Is(err, license.ErrExists) {
+		// An earlier attempt has made it, perhaps with a customer id of its own.
+		if l, err = s.Store.Get(ctx, a.newID); err == nil {
+			key, err = s.Keys.sign(ctx, l)
+		}
+	}
+	if err != nil {
+		return api.Response{}, fmt.Errorf("create: %w", err)
+	}
+	body := represent(l, s.Now())
+	body.LicenseKey = key
+	response, err := withETag(http.StatusCreated, body)
+	if err != nil {
+		return api.Response{}, err
+	}
+	response.Header["Location"] = r.URLPath() + "/" + l.ID
+	return response, nil
+}
+
+// get shows one license.
+func (s Licenses) get(ctx context.Context, r api.Request) (api.Response, error) {
+	l, err := read(ctx, s.Store, r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	return s.respond(l)
+}
+
+// patch changes fields by a JSON merge patch.
+func (s Licenses) patch(ctx context.Context, r api.Request, a attempt) (api.Response, error) {
+	if _, err := requireIfMatch(r); err != nil {
+		return api.Response{}, err
+	}
+	patch, reason, err := readPatch(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	return s.update(ctx, r, a, reason, func(l license.License, c license.Change) (license.License, error) {
+		return l.Patch(patch, c)
+	})
+}
+
+// remove marks the license, so that the audit trail can say who removed it, and then removes it. A license that a crash
+// leaves marked is as good as revoked. Removing it again completes the removal, whatever If-Match says.
+func (s Licenses) remove(ctx context.Context, r api.Request) (api.Response, error) {
+	ifMatch, err := requireIfMatch(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	reason, err := readRequiredReason(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	a, err := s.newAttempt(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	l, err := read(ctx, s.Store, r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	if !l.Deleted {
+		if !ifMatch.allows(l) {
+			return api.Response{}, errStale
+		}
+		marked := l.Delete(a.change(reason))
+		if err := s.Store.Update(ctx, l, marked); err != nil {
+			return api.Response{}, fmt.Errorf("mark: %w", err)
+		}
+		l = marked
+	}
+	if err := s.Store.Remove(ctx, l); err != nil {
+		return api.Response{}, fmt.Errorf("remove: %w", err)
+	}
+	return api.Response{Status: http.StatusNoContent}, nil
+}
+
+// transition handles a change of status. It needs no If-Match, being right whatever the license has become meanwhile.
+func (s Licenses) transition(do edit) attemptHandler {
+	return func(ctx context.Context, r api.Request, a attempt) (api.Response, error) {
+		reason, err := readReason(r)
+		if err != nil {
+			return api.Response{}, err
+		}
+		return s.update(ctx, r, a, reason, do)
+	}
+}
+
+// renew moves the end to a later date.
+func (s Licenses) renew(ctx context.Context, r api.Request, a attempt) (api.Response, error) {
+	expirationDate, reason, err := readRenewal(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	return s.update(ctx, r, a, reason, func(l license.License, c license.Change) (license.License, error) {
+		return l.Renew(expirationDate, c)
+	})
+}
+
+// edit returns the license as it shall be.
+type edit func(license.License, license.Change) (license.License, error)
+
+// maxUpdates bounds how often an update begins anew because others have changed the license meanwhile.
+const maxUpdates = 5
+
+// update reads the license, edits it and writes it. Where the caller sent If-Match, it must match what is read. When
+// others change the license between reading and writing, the update begins anew, so that no change is lost.
+func (s Licenses) update(
+	ctx context.Context, r api.Request, a attempt, reason string, do edit,
+) (api.Response, error) {
+	ifMatch, err := readIfMatch(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	change := a.change(reason)
+	for range maxUpdates {
+		before, err := read(ctx, s.Store, r)
+		if err != nil {
+			return api.Response{}, err
+		}
+		if a.again && before.RequestID == a.requestID { // an earlier attempt has made the change
+			return s.respond(before)
+		}
+		if !ifMatch.allows(before) {
+			return api.Response{}, errStale
+		}
+		after, err := do(before, change)
+		if err != nil {
+			return api.Response{}, err
+		}
+		if after.Version != before.Version {
+			err = s.Store.Update(ctx, before, after)
+		}
+		switch {
+		case err == nil:
+			return s.respond(after)
+		case !errors.Is(err, license.ErrConflict):
+			return api.Response{}, fmt.Errorf("update: %w", err)
+		}
+	}
+	return api.Response{}, license.ErrConflict
+}
+
+// list shows a page of licenses.
+func (s Licenses) list(ctx context.Context, r api.Request) (api.Response, error) {
+	query, cursors, err := s.readListQuery(ctx, r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	page, query, err := s.page(ctx, query)
+	if err != nil {
+		return api.Response{}, fmt.Errorf("list: %w", err)
+	}
+	cursors.list = listName(query)
+	now, licenses := s.Now(), make([]vendorapi.License, len(page.Licenses))
+	for n, l := range page.Licenses {
+		licenses[n] = represent(l, now)
+	}
+	body := vendorapi.LicensePage{Licenses: licenses, Cursor: cursors.encode(page.Next)}
+	return noStore(api.JSON(http.StatusOK, body))
+}
+
+// page returns the query's page, and the query with the customer id in the spelling that has found licenses.
+func (s Licenses) page(ctx context.Context, q license.Query) (page license.Page, _ license.Query, err error) {
+	ids := spellings(q.CustomerID)
+	if q.Position != "" {
+		ids = ids[:1] // the cursor's
+	}
+	for _, q.CustomerID = range ids {
+		page, err = s.Store.List(ctx, q)
+		if err != nil || len(page.Licenses) > 0 || page.Next != "" {
+			break
+		}
+	}
+	return page, q, err
+}
+
+// respond shows the license as it is now.
+func (s Licenses) respond(l license.License) (api.Response, error) {
+	return withETag(http.StatusOK, represent(l, s.Now()))
+}

@@ -1,0 +1,189 @@
+package issuance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"openlicenser/shared/api"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/telemetry"
+	"openlicenser/shared/token"
+	"openlicenser/shared/vendorapi"
+)
+
+// Trail shows the audit trail and its signed checkpoints.
+type Trail struct {
+	Store         audit.Store
+	Records       checkpoint.RecordHashes // of the licenses' records
+	Checkpoints   checkpoint.Reader
+	CheckpointKey checkpoint.Key
+	Origin        string        // of the checkpoints
+	Secrets       token.Secrets // sign the cursors
+	Now           func() time.Time
+}
+
+var _ Part = Trail{}
+
+func (t Trail) routes() (api.Routes, error) {
+	return api.Routes{
+		"GET /licenses/{licenseid}/audit":       t.chain,
+		"GET /licenses/{licenseid}/audit/proof": t.proof,
+		"GET /audit/checkpoint":                 t.checkpoint,
+		"GET /audit/checkpoint-key":             t.checkpointKey,
+	}, t.lacking()
+}
+
+// publicRoutes are for everybody: they would prove nothing in private.
+var publicRoutes = []string{"GET /audit/checkpoint", "GET /audit/checkpoint-key"}
+
+func (t Trail) lacking() error {
+	return lacking("Trail", ports{
+		"Store": t.Store != nil, "Records": t.Records != nil, "Checkpoints": t.Checkpoints != nil,
+		"CheckpointKey": t.CheckpointKey != nil, "Origin": t.Origin != "", "Secrets": t.Secrets != nil,
+		"Now": t.Now != nil,
+	})
+}
+
+// chain shows a page of a license's chain, also of a license that is gone. Where there is no chain the page is empty.
+func (t Trail) chain(ctx context.Context, r api.Request) (api.Response, error) {
+	id, err := licenseID(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	telemetry.Note(ctx, slog.String("licenseid", id))
+	query, cursors, err := t.readQuery(ctx, r, id)
+	if err != nil {
+		return api.Response{}, err
+	}
+	id, head, err := t.head(ctx, id)
+	if err != nil {
+		return api.Response{}, fmt.Errorf("audit trail: %w", err)
+	}
+	entries, err := t.Store.Entries(ctx, id, query.after, query.limit+1)
+	if err != nil {
+		return api.Response{}, fmt.Errorf("audit trail: %w", err)
+	}
+	page := vendorapi.AuditPage{Entries: append([]audit.Entry{}, entries...)}
+	fitting, err := fittingEntries(page.Entries[:min(len(entries), query.limit)])
+	if err != nil {
+		return api.Response{}, err
+	}
+	if fitting < len(entries) {
+		page.Entries = page.Entries[:fitting]
+		page.Cursor = cursors.encode(fmt.Sprint(entries[fitting-1].Sequence))
+		return noStore(api.JSON(http.StatusOK, page))
+	}
+	page.Head = &vendorapi.ChainHead{Sequence: head.Sequence, Hash: head.Hash}
+	record, err := t.recordHash(ctx, id, head)
+	if err != nil {
+		return api.Response{}, fmt.Errorf("record: %w", err)
+	}
+	page.RecordHash, page.Foreign = record.Hash, record.Foreign
+	return noStore(api.JSON(http.StatusOK, page))
+}
+
+// maxPage bounds a page in bytes of JSON. A Lambda function's response holds 6 MB, and an entry some 350 KB at most.
+const maxPage = 4 << 20
+
+// fittingEntries returns how many of the entries fit on a page.
+func fittingEntries(entries []audit.Entry) (int, error) {
+	size := 0
+	for n, e := range entries {
+		text, err := e.MarshalJSON()
+		if err != nil {
+			return 0, err
+		}
+		if size += len(text) + 1; size > maxPage {
+			return n, nil
+		}
+	}
+	return len(entries), nil
+}
+
+// head returns the end of a license's chain, and the license id in the chain's own spelling. Where there is no chain,
+// that is the id as it was asked for.
+func (t Trail) head(ctx context.Context, asked string) (id string, head audit.Head, err error) {
+	for _, id := range spellings(asked) {
+		head, err := t.Store.Head(ctx, id)
+		if err != nil || head != (audit.Head{}) {
+			return id, head, err
+		}
+	}
+	return asked, audit.Head{}, nil
+}
+
+// recordHash returns the hash of the record whose chain has the head. Before the chain's first entry, the record may
+// have the id in either spelling.
+func (t Trail) recordHash(ctx context.Context, id string, head audit.Head) (record checkpoint.RecordHash, err error) {
+	ids := []string{id}
+	if head == (audit.Head{}) {
+		ids = spellings(id)
+	}
+	for _, id := range ids {
+		record, err = t.Records.Of(ctx, id)
+		if err != nil || record.Hash != "" {
+			break
+		}
+	}
+	return record, err
+}
+
+// proof shows that the latest checkpoint holds the license's chain, also of a license that is gone.
+func (t Trail) proof(ctx context.Context, r api.Request) (api.Response, error) {
+	id, err := licenseID(r)
+	if err != nil {
+		return api.Response{}, err
+	}
+	telemetry.Note(ctx, slog.String("licenseid", id))
+	proof, err := t.prove(ctx, id)
+	if err != nil {
+		return api.Response{}, fmt.Errorf("proof: %w", err)
+	}
+	return noStore(api.JSON(http.StatusOK, proof))
+}
+
+// prove returns the proof, or checkpoint.ErrNoLeaf where the checkpoint has no leaf of the license.
+func (t Trail) prove(ctx context.Context, asked string) (proof checkpoint.Proof, err error) {
+	for _, id := range spellings(asked) {
+		proof, err = checkpoint.Prove(ctx, t.Checkpoints, id)
+		if !errors.Is(err, checkpoint.ErrNoLeaf) {
+			break
+		}
+	}
+	return proof, err
+}
+
+// How long checkpoints and their key may stay in caches. The key is for good.
+const (
+	checkpointCaching    = "public, max-age=60"
+	checkpointKeyCaching = "public, max-age=3600"
+)
+
+// checkpoint shows the latest checkpoint. Whoever keeps copies can tell when one is taken back.
+func (t Trail) checkpoint(ctx context.Context, _ api.Request) (api.Response, error) {
+	signed, err := t.Checkpoints.Latest(ctx)
+	if err != nil {
+		return api.Response{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	return plainText(string(signed), checkpointCaching), nil
+}
+
+// checkpointKey shows the key that checkpoints are verified with.
+func (t Trail) checkpointKey(ctx context.Context, _ api.Request) (api.Response, error) {
+	vkey, err := checkpoint.VerifierKey(ctx, t.CheckpointKey, t.Origin)
+	if err != nil {
+		return api.Response{}, err
+	}
+	return plainText(vkey+"\n", checkpointKeyCaching), nil
+}
+
+func plainText(text, caching string) api.Response {
+	return api.Response{Status: http.StatusOK, Body: []byte(text), Header: map[string]string{
+		"Content-Type": "text/plain; charset=utf-8", "Cache-Control": caching,
+	}}
+}

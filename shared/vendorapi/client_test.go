@@ -1,0 +1,312 @@
+package vendorapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"openlicenser/shared/license"
+	"openlicenser/shared/vendorapi"
+)
+
+func parse(t *testing.T, text string) *url.URL {
+	t.Helper()
+	u, err := vendorapi.ParseURL(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func newClient(t *testing.T, c vendorapi.Config) *vendorapi.Client {
+	t.Helper()
+	client, err := vendorapi.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// TestRedirects: no credential goes where the URL of the API does not point, and no change becomes a GET.
+func TestRedirects(t *testing.T) {
+	var elsewhere []*http.Request
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { elsewhere = append(elsewhere, r) }))
+	defer other.Close()
+	target, status := "", 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/there" {
+			w.Write([]byte(`{}`))
+			return
+		}
+		http.Redirect(w, r, target, status)
+	}))
+	defer server.Close()
+	c := newClient(t, vendorapi.Config{URL: parse(t, server.URL), Token: "token"})
+	list := func() error {
+		_, err := c.LicensePage(t.Context(), vendorapi.ListQuery{})
+		return err
+	}
+	issue := func() error {
+		_, err := c.Issue(t.Context(), vendorapi.LicenseDraft{}, vendorapi.Options{})
+		return err
+	}
+	for name, test := range map[string]struct {
+		call   func() error
+		target string
+		status int
+		want   string
+	}{
+		"other port":          {list, other.URL + "/licenses", http.StatusTemporaryRedirect, "redirects to " + other.URL},
+		"other name":          {list, strings.Replace(other.URL, "127.0.0.1", "localhost", 1) + "/licenses", http.StatusTemporaryRedirect, "gets no credentials"},
+		"same host":           {list, "/there", http.StatusTemporaryRedirect, ""},
+		"in a circle":         {list, "/licenses", http.StatusTemporaryRedirect, "without end"},
+		"change, same method": {issue, "/there", http.StatusTemporaryRedirect, ""},
+		"change, as a GET":    {issue, "/there", http.StatusFound, "redirects in answer to a POST"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target, status = test.target, test.status
+			err := test.call()
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("got %v", err)
+			}
+			if len(elsewhere) > 0 {
+				t.Errorf("the other host got %v", elsewhere[0].Header)
+			}
+		})
+	}
+}
+
+func TestParseURL(t *testing.T) {
+	for text, isURL := range map[string]bool{
+		"https://abc.example.com/prod": true, "http://127.0.0.1:3000": true, "localhost": false, "ftp://example.com": false, "http:///x": false, "": false, "%": false,
+	} {
+		if _, err := vendorapi.ParseURL(text); (err == nil) != isURL {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+}
+
+// script responds to requests one after the other, and keeps them.
+type script struct {
+	responses []*http.Response
+	sent      []*http.Request
+	bodies    []string
+}
+
+func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	s.sent, s.bodies = append(s.sent, r), append(s.bodies, string(body))
+	next := s.responses[0]
+	s.responses = s.responses[1:]
+	return next, nil
+}
+
+func response(status int, body string, header ...string) *http.Response {
+	r := &http.Response{StatusCode: status, Status: http.StatusText(status), Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return r
+}
+
+func scripted(t *testing.T, responses ...*http.Response) (*script, *vendorapi.Client) {
+	t.Helper()
+	s := &script{responses: responses}
+	return s, newClient(t, vendorapi.Config{URL: parse(t, "https://api.example.com/prod/"), Transport: s})
+}
+
+// TestRepeats: a request is sent again after the pause that the server asks for, where that is safe, and three times at
+// most.
+func TestRepeats(t *testing.T) {
+	get := func(ctx context.Context, c *vendorapi.Client) error { _, err := c.License(ctx, "1"); return err }
+	revoke := func(key string) func(context.Context, *vendorapi.Client) error {
+		return func(ctx context.Context, c *vendorapi.Client) error {
+			_, err := c.Revoke(ctx, "1", "ended", vendorapi.Options{IdempotencyKey: key})
+			return err
+		}
+	}
+	remove := func(ctx context.Context, c *vendorapi.Client) error {
+		return c.Delete(ctx, "1", "mistake", vendorapi.Options{IfMatch: "*", IdempotencyKey: "key"})
+	}
+	busy := func() *http.Response { return response(503, `{"code":"BUSY"}`, "Retry-After", "5") }
+	inFlight := func() *http.Response { return response(409, `{"code":"IDEMPOTENCY_IN_FLIGHT"}`) }
+	for name, test := range map[string]struct {
+		call      func(context.Context, *vendorapi.Client) error
+		responses []*http.Response
+		sent      int
+		pause     time.Duration // at least
+		status    int           // of the error; 0: none
+	}{
+		"busy":                 {get, []*http.Response{busy(), response(200, `{}`)}, 2, 5 * time.Second, 0},
+		"busy all the time":    {get, []*http.Response{busy(), busy(), busy()}, 3, 10 * time.Second, 503},
+		"too many requests":    {get, []*http.Response{response(429, ``), response(200, `{}`)}, 2, time.Second, 0},
+		"gateway":              {get, []*http.Response{response(502, ``), response(504, ``), response(200, `{}`)}, 3, 3 * time.Second, 0},
+		"a pause of a day":     {get, []*http.Response{response(429, ``, "Retry-After", "86400"), response(200, `{}`)}, 2, 10 * time.Second, 0},
+		"fault":                {get, []*http.Response{response(500, ``)}, 1, 0, 500},
+		"change with a key":    {revoke("key"), []*http.Response{busy(), inFlight(), response(200, `{}`)}, 3, 7 * time.Second, 0},
+		"change without a key": {revoke(""), []*http.Response{busy()}, 1, 0, 503},
+		"conflict":             {revoke("key"), []*http.Response{response(409, `{"code":"STATUS_FORBIDS"}`)}, 1, 0, 409},
+		"removal":              {remove, []*http.Response{busy()}, 1, 0, 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, c := scripted(t, test.responses...)
+				begun := time.Now()
+				err := test.call(t.Context(), c)
+				var problem *vendorapi.Problem
+				if errors.As(err, &problem) != (test.status != 0) || problem != nil && problem.Status != test.status || problem == nil && err != nil {
+					t.Errorf("got %v", err)
+				}
+				took, most := time.Since(begun), test.pause+time.Duration(test.sent-1)*500*time.Millisecond
+				if len(s.sent) != test.sent || took < test.pause || took > most {
+					t.Errorf("%d requests in %v", len(s.sent), took)
+				}
+				if len(slices.Compact(s.bodies)) != 1 {
+					t.Errorf("sent %q", s.bodies)
+				}
+			})
+		})
+	}
+	t.Run("until the context ends", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			s, c := scripted(t, busy())
+			begun := time.Now()
+			if err := get(ctx, c); err == nil || time.Since(begun) > time.Second || len(s.sent) != 1 {
+				t.Errorf("%v after %v", err, time.Since(begun))
+			}
+		})
+	})
+}
+
+// TestTimeout: a server that never responds is waited for, but not for ever.
+func TestTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, vendorapi.Config{URL: parse(t, "https://api.example.com"), Transport: silent{}})
+		begun := time.Now()
+		if _, err := c.License(t.Context(), "1"); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 35*time.Second {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+	})
+}
+
+type silent struct{}
+
+func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// TestProblem: an error tells all that the server said, be it API Gateway or something else.
+func TestProblem(t *testing.T) {
+	for name, test := range map[string]struct {
+		response *http.Response
+		want     vendorapi.Problem
+		text     string
+	}{
+		"problem detail": {
+			response(400, `{"type":"about:blank","status":400,"code":"INVALID_FIELDS","detail":"Some fields.","errors":[{"field":"notes","message":"is long"}]}`),
+			vendorapi.Problem{Status: 400, Code: "INVALID_FIELDS", Detail: "Some fields.", Errors: []license.FieldError{{Field: "notes", Message: "is long"}}},
+			"/licenses/a%2Fb: Bad Request INVALID_FIELDS Some fields.\n  notes is long",
+		},
+		"API Gateway's": {response(403, `{"message":"Forbidden"}`), vendorapi.Problem{Status: 403, Detail: "Forbidden"}, "/licenses/a%2Fb: Forbidden Forbidden"},
+		"none":          {response(418, `<html>`), vendorapi.Problem{Status: 418}, "/licenses/a%2Fb: I'm a teapot"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, c := scripted(t, test.response)
+			_, err := c.License(t.Context(), "a/b")
+			var got *vendorapi.Problem
+			if !errors.As(err, &got) || err.Error() != test.text || got.Status != test.want.Status || got.Code != test.want.Code ||
+				got.Detail != test.want.Detail || !slices.Equal(got.Errors, test.want.Errors) {
+				t.Errorf("got %+v %q", got, err)
+			}
+		})
+	}
+}
+
+// TestPages: a list and a chain are read to their ends, page by page, and no further than the caller wants.
+func TestPages(t *testing.T) {
+	pages := func() []*http.Response {
+		return []*http.Response{
+			response(200, `{"licenses":[{"licenseid":"1"},{"licenseid":"2"}],"cursor":"a+b"}`), response(200, `{"licenses":[],"cursor":"c"}`),
+			response(200, `{"licenses":[{"licenseid":"3"}]}`),
+		}
+	}
+	s, c := scripted(t, pages()...)
+	var ids []string
+	for l, err := range c.Licenses(t.Context(), vendorapi.ListQuery{Status: license.Active, ExpiringBefore: "2030-01-31", CustomerID: "x"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, l.LicenseID)
+	}
+	if strings.Join(ids, " ") != "1 2 3" || s.sent[1].URL.String() !=
+		"https://api.example.com/prod/licenses?cursor=a%2Bb&customerid=x&expiringbefore=2030-01-31&limit=100&status=active" {
+		t.Errorf("listed %v; asked for %v", ids, s.sent[1].URL)
+	}
+	s, c = scripted(t, pages()...)
+	for range c.Licenses(t.Context(), vendorapi.ListQuery{Limit: 2}) {
+		break
+	}
+	if len(s.sent) != 1 || s.sent[0].URL.RawQuery != "limit=2" {
+		t.Errorf("%d requests, the first for %s", len(s.sent), s.sent[0].URL)
+	}
+	_, c = scripted(t, pages()[0], response(500, ``))
+	ids = nil
+	for l, err := range c.Licenses(t.Context(), vendorapi.ListQuery{}) {
+		if err != nil {
+			ids = append(ids, "error")
+			continue
+		}
+		ids = append(ids, l.LicenseID)
+	}
+	if strings.Join(ids, " ") != "1 2 error" {
+		t.Errorf("listed %v", ids)
+	}
+
+	_, c = scripted(t, response(200, `{"entries":[{"sequence":1},{"sequence":2}],"cursor":"a"}`), response(200, `{"entries":[{"sequence":3}],"head":{"sequence":3,"hash":"h"}}`))
+	sum := int64(0)
+	for e, err := range c.AuditEntries(t.Context(), "1") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += e.Sequence
+	}
+	if sum != 6 {
+		t.Errorf("the sequences make %d", sum)
+	}
+}
+
+// TestEndOfALicense: a date, none, and one that cannot be understood are three things, on either side.
+func TestEndOfALicense(t *testing.T) {
+	for name, text := range map[string]string{
+		"a date":         `{"licenseid":"1","status":"active","customerid":"","customername":"","expirationdate":"2030-01-31T12:00:00.000Z","gracedays":0,"services":[],"notes":"","version":1,"created":"2026-01-31T12:00:00.500Z"}`,
+		"none":           `{"licenseid":"1","status":"active","customerid":"","expirationdate":null,"notes":"","version":1}`,
+		"not understood": `{"licenseid":"1","status":"unreadable","customerid":"","notes":"","version":1,"problems":[{"field":"expirationdate","message":"x"}]}`,
+	} {
+		var l vendorapi.License
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Fatal(err)
+		}
+		written, err := json.Marshal(l)
+		if err != nil || string(written) != text {
+			t.Errorf("%s: read %s, wrote %s, %v", name, text, written, err)
+		}
+		if l.ExpirationDate.IsNever() != (name == "none") || l.ExpirationDate.IsZero() != (name == "not understood") {
+			t.Errorf("%s: %+v", name, l.ExpirationDate)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package vendorapi
+
+import (
+	"encoding/json"
+	"time"
+
+	"openlicenser/shared/license"
+)
+
+// License is a license as the vendor's API shows it. The names are those of the stored record. What cannot be
+// understood of the record is absent, and Problems names it.
+type License struct {
+	LicenseID      string          `json:"licenseid"`
+	Status         license.Status  `json:"status"`
+	CustomerID     string          `json:"customerid"`
+	CustomerName   *string         `json:"customername,omitempty"`
+	ExpirationDate End             `json:"expirationdate,omitzero"`
+	GraceDays      *int            `json:"gracedays,omitempty"`
+	Services       json.RawMessage `json:"services,omitempty"` // of license.Service, unless another tool wrote it
+	AppURLs        json.RawMessage `json:"appurls,omitempty"`  // of license.AppURL, unless another tool wrote it
+	Notes          string          `json:"notes"`
+	TokenKeyID     string          `json:"tokenkeyid,omitempty"`
+	Version        int64           `json:"version"`
+	Created        Instant         `json:"created,omitzero"`
+	Changed        Instant         `json:"changed,omitzero"`
+	ChangedBy      string          `json:"changedby,omitempty"`
+	ChangeReason   string          `json:"changereason,omitempty"`
+
+	Problems []license.FieldError `json:"problems,omitempty"`
+
+	LicenseKey string `json:"licensekey,omitempty"` // only in the response to POST /licenses
+
+	// ETag is the entity tag in the response's header, for Options.IfMatch. Licenses of a list have none.
+	ETag string `json:"-"`
+}
+
+// Instant is a point in time, to the millisecond. The zero Instant is absent.
+type Instant struct{ time.Time }
+
+// MarshalJSON writes the one form of the vendor's API, as 2030-01-31T12:00:00.000Z.
+func (i Instant) MarshalJSON() ([]byte, error) { return json.Marshal(license.FormatDate(i.Time)) }
+
+// End is the expiration date of a license, and null where it has no end. The zero End is absent: the record's date
+// cannot be understood.
+type End struct{ time.Time }
+
+// IsNever reports whether the license has no end.
+func (e End) IsNever() bool { return !e.Before(license.Never) }
+
+// MarshalJSON writes null or the form of an Instant.
+func (e End) MarshalJSON() ([]byte, error) {
+	if e.IsNever() {
+		return []byte("null"), nil
+	}
+	return Instant(e).MarshalJSON()
+}
+
+// UnmarshalJSON reads null as license.Never.
+func (e *End) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		e.Time = license.Never
+		return nil
+	}
+	return e.Time.UnmarshalJSON(text)
+}
+
+// LicensePage is a page of a list.
+type LicensePage struct {
+	Licenses []License `json:"licenses"`
+	Cursor   string    `json:"cursor,omitempty"` // leads to the next page; empty at the end
+}
+
+// LicenseKey is the response to GET /licenses/{licenseid}/key.
+type LicenseKey struct {
+	LicenseKey string `json:"licensekey"`
+}
+
+// LicenseDraft is a license to be issued.
+type LicenseDraft struct {
+	CustomerID     string            `json:"customerid,omitempty"` // a UUID; made when empty
+	CustomerName   string            `json:"customername"`
+	ExpirationDate string            `json:"expirationdate"` // ISO 8601, or never
+	Services       []license.Service `json:"services,omitempty"`
+	AppURLs        []license.AppURL  `json:"appurls,omitempty"`
+	Notes          string            `json:"notes,omitempty"`
+	GraceDays      int               `json:"gracedays,omitempty"`
+}
+
+// LicensePatch says what to change of a license. A nil field stays as it is, an empty value empties it.
+type LicensePatch struct {
+	CustomerName   *string            `json:"customername,omitempty"`
+	ExpirationDate *string            `json:"expirationdate,omitempty"` // ISO 8601, or never
+	Services       *[]license.Service `json:"services,omitempty"`
+	AppURLs        *[]license.AppURL  `json:"appurls,omitempty"`
+	Notes          *string            `json:"notes,omitempty"`
+	GraceDays      *int               `json:"gracedays,omitempty"`
+	TokenKeyID     *string            `json:"tokenkeyid,omitempty"`
+	Reason         string             `json:"reason,omitempty"` // for the audit trail
+}

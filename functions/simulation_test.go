@@ -289,7 +289,8 @@ func (s *simulation) restartIssuer(i int) error {
 	keys := issuance.Keys{Licenses: s.folder.Licenses, Secrets: secrets, Issuer: "simulation", Now: s.clock}
 	var err error
 	s.issuers[i], err = issuance.NewRouter(slog.New(slog.DiscardHandler), keys, issuance.Licenses{
-		Store: s.folder.Licenses, Idempotency: s.folder.Idempotency, Keys: keys, Secrets: secrets, Now: s.clock,
+		Store: s.folder.Licenses, Idempotency: s.folder.Idempotency, Keys: keys, Secrets: secrets,
+		Trail: s.folder.AuditTrail, Now: s.clock,
 	})
 	if err != nil {
 		return err

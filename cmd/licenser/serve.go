@@ -147,7 +147,8 @@ func (c serveCommand) issuer(folder *embedded.Folder, checkpoints checkpoints, l
 	keys := issuance.Keys{Licenses: folder.Licenses, Secrets: folder.Secrets, Issuer: c.Issuer, Now: time.Now}
 	return issuance.NewRouter(log,
 		issuance.Licenses{
-			Store: folder.Licenses, Idempotency: folder.Idempotency, Keys: keys, Secrets: folder.Secrets, Now: time.Now,
+			Store: folder.Licenses, Idempotency: folder.Idempotency, Keys: keys, Secrets: folder.Secrets,
+			Trail: folder.AuditTrail, Now: time.Now,
 		},
 		keys,
 		issuance.Trail{

@@ -27,7 +27,8 @@ func BenchmarkRecord(b *testing.B) {
 	log := telemetry.NewConsoleLogger(io.Discard)
 	keys := issuance.Keys{Licenses: folder.Licenses, Secrets: folder.Secrets, Issuer: "Benchmark", Now: time.Now}
 	router, err := issuance.NewRouter(log, issuance.Licenses{
-		Store: folder.Licenses, Idempotency: folder.Idempotency, Keys: keys, Secrets: folder.Secrets, Now: time.Now,
+		Store: folder.Licenses, Idempotency: folder.Idempotency, Keys: keys, Secrets: folder.Secrets,
+		Trail: folder.AuditTrail, Now: time.Now,
 	})
 	if err != nil {
 		b.Fatal(err)

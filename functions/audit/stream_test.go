@@ -60,7 +60,9 @@ func newVendor(t *testing.T) *vendor {
 		Store:       store,
 		Idempotency: dynamo.NewIdempotency(client, aws.ToString(idempotency.TableName)),
 		Keys:        issuance.Keys{Licenses: store, Secrets: secrets{}, Issuer: "Test", Now: time.Now},
-		Secrets:     secrets{}, Now: time.Now,
+		Secrets:     secrets{},
+		Trail:       dynamo.NewAuditTrail(client, v.auditTable),
+		Now:         time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -45,6 +45,7 @@ func main() { bootstrap.Start("issue", wire) }
 func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.APIGatewayProxyResponse], error) {
 	client := dynamodb.NewFromConfig(cfg)
 	licenses := dynamo.NewLicenses(client, e.LicenseTable)
+	trail := dynamo.NewAuditTrail(client, e.AuditTable)
 	secrets := awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret)
 	keys := issuance.Keys{Licenses: licenses, Secrets: secrets, Issuer: e.Issuer, Now: time.Now}
 	router, err := issuance.NewRouter(slog.Default(),
@@ -53,11 +54,12 @@ func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.AP
 			Idempotency: dynamo.NewIdempotency(client, e.IdempotencyTable),
 			Keys:        keys,
 			Secrets:     secrets,
+			Trail:       trail,
 			Now:         time.Now,
 		},
 		keys,
 		issuance.Trail{
-			Store:         dynamo.NewAuditTrail(client, e.AuditTable),
+			Store:         trail,
 			Records:       dynamo.NewRecordHashes(client, e.LicenseTable),
 			Checkpoints:   s3archive.New(s3.NewFromConfig(cfg), e.CheckpointBucket),
 			CheckpointKey: awskeys.NewCheckpointKey(kms.NewFromConfig(cfg), e.CheckpointKeyID),

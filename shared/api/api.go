@@ -4,6 +4,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -42,6 +43,7 @@ type Failure struct {
 	Code   string // stable, for programs
 	Detail string // for people, says what to do
 	Fields any    // what was wrong with which field
+	Log    string // in place of the error's text, where that holds what the caller has sent
 }
 
 // answerReserve is kept back of the invocation's time, so that an answer gets out when AWS is slow: a function that
@@ -68,11 +70,11 @@ func (rt Router) Invoke(ctx context.Context, event Event) (events.APIGatewayProx
 		handler = func(context.Context, Request) (Response, error) { return Response{}, ErrUnauthorized }
 	}
 
-	code := "OK"
+	code, cause := "OK", ""
 	response, err := protect(handler)(ctx, request)
 	if err != nil {
 		failure := rt.Failure(err)
-		response, code = rt.Render(failure), failure.Code
+		response, code, cause = rt.Render(failure), failure.Code, cmp.Or(failure.Log, err.Error())
 	}
 	telemetry.Note(ctx, slog.String(telemetry.CodeKey, code))
 	if response.Header == nil {
@@ -82,7 +84,7 @@ func (rt Router) Invoke(ctx context.Context, event Event) (events.APIGatewayProx
 	if rt.isPublic(route) {
 		maps.Copy(response.Header, CrossOrigin())
 	}
-	rt.log(ctx, record, response.Status, err,
+	rt.log(ctx, record, response.Status, cause,
 		slog.String(telemetry.FunctionKey, telemetry.FunctionName(rt.Function)),
 		slog.String("requestid", request.ID()),
 		slog.String("traceid", request.Header("X-Amzn-Trace-Id")),
@@ -94,10 +96,10 @@ func (rt Router) Invoke(ctx context.Context, event Event) (events.APIGatewayProx
 	return response.event(), nil
 }
 
-func (rt Router) log(ctx context.Context, record *telemetry.Record, status int, err error, attrs ...slog.Attr) {
+func (rt Router) log(ctx context.Context, record *telemetry.Record, status int, cause string, attrs ...slog.Attr) {
 	level := slog.LevelInfo
-	if err != nil {
-		attrs = append(attrs, slog.String("error", err.Error()))
+	if cause != "" {
+		attrs = append(attrs, slog.String("error", cause))
 	}
 	if status >= http.StatusInternalServerError {
 		level = slog.LevelError

@@ -195,7 +195,9 @@ func isKeyID(text string) bool {
 }
 
 func refuseServices(refuse func(field, message string), services []Service, bytes int) {
-	refuseSize(refuse, "services", "services", len(services), MaxServices, bytes)
+	if refuseSize(refuse, "services", "services", len(services), MaxServices, bytes) {
+		return
+	}
 	for i, s := range services {
 		refuseName(refuse, fmt.Sprintf("services[%d].serviceName", i), s.Name, MaxServiceText)
 		refuseName(refuse, fmt.Sprintf("services[%d].serviceValue", i), s.Value, MaxServiceText)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"openlicenser/shared/api"
+	"openlicenser/shared/audit"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
 	"openlicenser/shared/telemetry"
@@ -35,6 +36,45 @@ func (s Licenses) newAttempt(r api.Request) (attempt, error) {
 	id, err := license.NewID()
 	return attempt{at: s.Now().UTC().Truncate(time.Millisecond), by: r.Principal(), requestID: r.ID(), newID: id}, err
 }
+
+var errGone = errors.New("the license that the request made was removed since")
+
+// checkNotGone returns errGone where an earlier attempt has made the license, and somebody has removed it. To make it anew
+// would let its license key work again.
+func (s Licenses) checkNotGone(ctx context.Context, a attempt) error {
+	if !a.again {
+		return nil
+	}
+	if _, err := s.Store.Get(ctx, a.newID); !errors.Is(err, license.ErrNotFound) {
+		return err
+	}
+	head, err := s.Trail.Head(ctx, a.newID)
+	if err == nil && head.Sequence > 0 {
+		err = errGone
+	}
+	return err
+}
+
+// isDone reports whether an earlier attempt has made the change. Where others have changed the license since, the trail
+// tells.
+func (s Licenses) isDone(ctx context.Context, a attempt, l license.License) (bool, error) {
+	if !a.again || l.RequestID == a.requestID {
+		return a.again, nil
+	}
+	for after := int64(0); ; {
+		entries, err := s.Trail.Entries(ctx, l.ID, after, entriesRead)
+		if err != nil || len(entries) == 0 {
+			return false, err
+		}
+		if slices.ContainsFunc(entries, func(e audit.Entry) bool { return e.RequestID == a.requestID }) {
+			return true, nil
+		}
+		after = entries[len(entries)-1].Sequence
+	}
+}
+
+// entriesRead is how many entries of a chain are read at once.
+const entriesRead = 100
 
 // attemptHandler is an api.Handler of a request that changes something.
 type attemptHandler func(context.Context, api.Request, attempt) (api.Response, error)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"openlicenser/shared/audit"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
 	"openlicenser/shared/testing/apitest"
@@ -250,6 +252,56 @@ func TestCrash(t *testing.T) {
 				t.Errorf("patch, cut off at write %d (%t): %d %s", at, persists, a.status, a.text)
 			}
 		}
+	}
+}
+
+// record has the changes so far recorded in the trail, as the audit function does.
+func (v vendor) record() {
+	v.t.Helper()
+	changes, err := v.folder.Changes.Oldest(v.t.Context(), 1000)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for _, c := range changes {
+		number := strconv.FormatUint(c.SequenceNumber, 10)
+		event := audit.Event{ID: "event-" + number, SequenceNumber: number, Time: c.Time, LicenseID: c.LicenseID, Old: c.Old, New: c.New}
+		if err := (audit.Recorder{Store: v.folder.AuditTrail}).Record(v.t.Context(), event); err != nil {
+			v.t.Fatal(err)
+		}
+	}
+}
+
+// TestOnceWhateverFollowed: an attempt whose response was not kept has taken effect, and does not again when others have
+// changed the license since.
+func TestOnceWhateverFollowed(t *testing.T) {
+	v := newVendor(t)
+	keys, licenses, clock := v.ports.Idempotency, v.ports.Licenses, licensetest.Now
+	v.ports.Now = func() time.Time { return clock }
+	lost := func(key, method, path, body string) { // its last write, the response, is lost
+		c := &crash{at: 3}
+		v.ports.Idempotency, v.ports.Licenses = crashingKeys{keys, c}, crashingLicenses{licenses, c}
+		v.with(key, method, path, body)
+		v.ports.Idempotency, v.ports.Licenses = keys, licenses
+		clock = clock.Add(time.Minute) // the lease has ended
+	}
+	lost("issue", "POST", "/licenses", order)
+	id := v.call("GET", "/licenses", "", "", nil).Licenses[0].LicenseID
+	path := "/licenses/" + id
+
+	lost("revoke", "POST", path+"/revoke", `{"reason":"unpaid"}`)
+	if a := v.with("reinstate", "POST", path+"/reinstate", `{"reason":"paid"}`); a.Status != "active" {
+		t.Fatalf("got %d %s", a.status, a.text)
+	}
+	v.record()
+	if a := v.with("revoke", "POST", path+"/revoke", `{"reason":"unpaid"}`); a.status != http.StatusOK || a.Status != "active" {
+		t.Errorf("revoked again: %d %s", a.status, a.text)
+	}
+	if a := v.callIfMatch("DELETE", "/licenses/{licenseid}", id, "*", `{"reason":"a mistake"}`); a.status != http.StatusNoContent {
+		t.Fatalf("got %d %s", a.status, a.text)
+	}
+	v.record()
+	if a := v.with("issue", "POST", "/licenses", order); a.status != http.StatusGone || a.Code != "LICENSE_GONE" || v.count() != 0 {
+		t.Errorf("issued again: %d %s", a.status, a.text)
 	}
 }
 

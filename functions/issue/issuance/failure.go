@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/checkpoint"
@@ -20,13 +21,15 @@ var failures = []struct {
 	code   string
 	detail string
 }{
-	{errNoRoute, http.StatusNotFound, "NO_SUCH_ROUTE", "There is no such route; the README lists them."},
+	{errNoRoute, http.StatusNotFound, "NO_SUCH_ROUTE", "There is no such route; openapi.yaml lists them."},
 	{api.ErrUnauthorized, http.StatusForbidden, "ACCESS_DENIED",
 		"The front of this function lets everybody pass: " +
 			"give the HTTP API's routes, or the function URL, IAM authorization."},
 	{api.ErrBodyTooLarge, http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE",
 		fmt.Sprintf("The body must be at most %d bytes long.", maxBody)},
 	{license.ErrNotFound, http.StatusNotFound, "LICENSE_NOT_FOUND", "There is no license with this id."},
+	{errGone, http.StatusGone, "LICENSE_GONE",
+		"The license that this Idempotency-Key has made was removed since; use a new key to issue another one."},
 	{errIdempotencyKey, http.StatusBadRequest, "INVALID_IDEMPOTENCY_KEY",
 		fmt.Sprintf("Idempotency-Key must be one value of 1 to %d printable ASCII characters, not all of them blank, "+
 			"as a UUID; leave it out to send none.", idempotency.MaxKey)},
@@ -55,12 +58,7 @@ var failures = []struct {
 func failure(err error) api.Failure {
 	var invalid *license.InvalidError
 	if errors.As(err, &invalid) {
-		return api.Failure{
-			Status: http.StatusBadRequest,
-			Code:   "INVALID_FIELDS",
-			Detail: "Some fields are not as they must be; nothing was changed.",
-			Fields: invalid.Fields,
-		}
+		return invalidFields(invalid.Fields)
 	}
 	var malformed *bodyError
 	if errors.As(err, &malformed) {
@@ -81,5 +79,29 @@ func failure(err error) api.Failure {
 		Detail: "The fault is ours; try again later. " +
 			"If the request was to change something, that may have been done: " +
 			"read the license first, or send an Idempotency-Key.",
+	}
+}
+
+// maxFields bounds the fields that a response lists: a body can be wrong in a hundred thousand ways.
+const maxFields = 100
+
+// invalidFields tells of all fields that are wrong, as far as there is room. The log gets the names of ours alone: others
+// are whatever the caller has sent.
+func invalidFields(fields []license.FieldError) api.Failure {
+	detail := "Some fields are not as they must be; nothing was changed."
+	if len(fields) > maxFields {
+		detail += fmt.Sprintf(" These are the first %d of %d.", maxFields, len(fields))
+		fields = fields[:maxFields]
+	}
+	var names []string
+	for _, f := range fields {
+		if strings.HasPrefix(f.Message, unknownName) {
+			f.Field = "(unknown)"
+		}
+		names = append(names, f.Field)
+	}
+	return api.Failure{
+		Status: http.StatusBadRequest, Code: "INVALID_FIELDS", Detail: detail, Fields: fields,
+		Log: "invalid: " + strings.Join(names, ", "),
 	}
 }

@@ -1,6 +1,7 @@
 package issuance_test
 
 import (
+	"bytes"
 	stdcmp "cmp"
 	"context"
 	"encoding/json"
@@ -24,6 +25,7 @@ import (
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
+	"openlicenser/shared/telemetry"
 	"openlicenser/shared/testing/apitest"
 	"openlicenser/shared/testing/audittest"
 	"openlicenser/shared/testing/lambdatest"
@@ -53,7 +55,9 @@ const origin = "openlicenser/test/audit"
 // parts returns the whole API.
 func (p ports) parts() (issuance.Licenses, issuance.Keys, issuance.Trail) {
 	keys := issuance.Keys{Licenses: p.Licenses, Secrets: p.Secrets, Issuer: "Test Issuer", Now: p.Now}
-	return issuance.Licenses{Store: p.Licenses, Idempotency: p.Idempotency, Keys: keys, Secrets: p.Secrets, Now: p.Now}, keys,
+	return issuance.Licenses{
+			Store: p.Licenses, Idempotency: p.Idempotency, Keys: keys, Secrets: p.Secrets, Trail: p.Trail, Now: p.Now,
+		}, keys,
 		issuance.Trail{
 			Store: p.Trail, Records: p.Records, Checkpoints: p.Checkpoints, CheckpointKey: p.CheckpointKey, Origin: origin,
 			Secrets: p.Secrets, Now: p.Now,
@@ -948,6 +952,51 @@ func (faultyStore) Get(context.Context, string) (license.License, error) {
 }
 func (faultyStore) List(context.Context, license.Query) (license.Page, error) {
 	return license.Page{}, errInternal
+}
+
+// TestManyErrors: a body that is wrong in a hundred thousand ways makes no response of megabytes, and what a caller has made
+// up is in no log.
+func TestManyErrors(t *testing.T) {
+	var log bytes.Buffer
+	v := newVendor(t)
+	licenses, keys, trail := v.ports.parts()
+	router, err := issuance.NewRouter(telemetry.NewLogger(&log), licenses, keys, trail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func(body string) answer {
+		log.Reset()
+		event := events.APIGatewayProxyRequest{HTTPMethod: "POST", Resource: "/licenses", Body: body}
+		response, err := router.Handle(t.Context(), event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := answer{status: response.StatusCode, text: response.Body}
+		if err := json.Unmarshal([]byte(a.text), &a); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	var unknown strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&unknown, `"Jane Doe %d":1,`, i)
+	}
+	for name, body := range map[string]string{
+		"services": `{"services":[` + strings.Repeat("{},", 80_000) + `{}]}`,
+		"URLs":     `{"appurls":[` + strings.Repeat(`{"URL":"x"},`, 499) + `{"URL":"x"}]}`,
+		"unknown":  `{` + unknown.String() + `"customername":"Example"}`,
+	} {
+		a := post(body)
+		if a.status != http.StatusBadRequest || len(a.Errors) == 0 || len(a.Errors) > 100 {
+			t.Errorf("%s: %d, %d errors", name, a.status, len(a.Errors))
+		}
+		if log.Len() > 10_000 || strings.Contains(log.String(), "Jane") {
+			t.Errorf("%s: logged %d bytes: %.500s", name, log.Len(), log.String())
+		}
+	}
+	if a := post(`{"customername":"","Jane Doe":1}`); !strings.Contains(a.text, "Jane Doe") || !strings.Contains(log.String(), "invalid: (unknown), customername, ") {
+		t.Errorf("got %s, logged %s", a.text, log.String())
+	}
 }
 
 func TestFaultsStayInside(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"openlicenser/shared/api"
@@ -20,21 +21,20 @@ func licenseID(r api.Request) (string, error) {
 	return id, nil
 }
 
-// spellings returns the spellings of an id in which to look for it, in this order. The first is the id as it is given.
-// The second is in lower case, or in upper case where the first is in lower case already: we store ids in lower case,
-// other tools perhaps in upper case. It costs a read more, but only where the first has found nothing.
+// spellings returns the spellings of an id in which to look for it: as it is given, in lower case, which is ours, and in
+// upper case, which may be other tools'.
 func spellings(id string) []string {
-	other := strings.ToLower(id)
-	if other == id {
-		other = strings.ToUpper(id)
+	all := []string{id}
+	for _, other := range []string{strings.ToLower(id), strings.ToUpper(id)} {
+		if !slices.Contains(all, other) {
+			all = append(all, other)
+		}
 	}
-	if other == id {
-		return []string{id}
-	}
-	return []string{id, other}
+	return all
 }
 
-// read returns the license that the path names, or license.ErrNotFound.
+// read returns the license that the path names, or license.ErrNotFound. Each further spelling of the id costs a read, but
+// only where the ones before have found nothing.
 func read(ctx context.Context, store license.Store, r api.Request) (l license.License, err error) {
 	asked, err := licenseID(r)
 	if err != nil {

@@ -35,6 +35,7 @@ func (v vendor) put(id string, more attribute.Map) {
 // TestEitherCase: every route finds a license in either case of its id, and says how it is stored.
 func TestEitherCase(t *testing.T) {
 	for name, test := range map[string]struct{ stored, asked string }{
+		"stored upper, asked mixed":    {upper, mixed},
 		"stored lower, asked in upper": {lower, upper},
 		"stored lower, asked mixed":    {lower, mixed},
 		"stored lower, asked so":       {lower, lower},
@@ -103,7 +104,7 @@ func TestOneReadMore(t *testing.T) {
 	for _, test := range []struct {
 		asked string
 		want  []string
-	}{{lower, []string{lower}}, {upper, []string{upper, lower}}, {digits, []string{digits}}, {"no-uuid", nil}} {
+	}{{lower, []string{lower}}, {upper, []string{upper, lower}}, {mixed, []string{mixed, lower}}, {digits, []string{digits}}, {"no-uuid", nil}} {
 		var asked []string
 		w := v
 		w.ports.Licenses = countedReads{v.ports.Licenses, &asked}
@@ -152,10 +153,43 @@ func TestTrailInEitherCase(t *testing.T) {
 	}
 }
 
+// TestCustomerInBothCases: a customer's licenses are all in its list, in whichever spelling each has its id.
+func TestCustomerInBothCases(t *testing.T) {
+	v := newVendor(t)
+	for _, spelling := range []string{lower, upper, lower, upper, lower} {
+		v.put(licensetest.Issue(t).ID, attribute.Map{"customerid": spelling})
+	}
+	for _, limit := range []string{"1", "2", "3", "5", "100"} {
+		for _, asked := range []string{lower, upper, mixed} {
+			seen := map[string]int{}
+			query := map[string]string{"customerid": asked, "limit": limit}
+			for range 20 {
+				page := v.call("GET", "/licenses", "", "", query)
+				for _, l := range page.Licenses {
+					seen[l.LicenseID]++
+				}
+				query["cursor"] = page.Cursor
+				if page.Cursor == "" {
+					break
+				}
+			}
+			for id, times := range seen {
+				if times != 1 {
+					t.Errorf("%s is listed %d times", id, times)
+				}
+			}
+			if len(seen) != 5 {
+				t.Errorf("limit %s, %s: %d licenses, want 5", limit, asked, len(seen))
+			}
+		}
+	}
+}
+
 // TestCustomerInEitherCase: the filter finds what is stored in either case, and the cursor stays with what the first
 // page has found.
 func TestCustomerInEitherCase(t *testing.T) {
 	for name, test := range map[string]struct{ stored, asked string }{
+		"stored upper, asked mixed":    {upper, mixed},
 		"stored lower, asked in upper": {lower, upper},
 		"stored upper, asked in lower": {upper, lower},
 		"stored upper, asked so":       {upper, upper},

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"openlicenser/shared/api"
+	"openlicenser/shared/audit"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
 	"openlicenser/shared/token"
@@ -20,6 +23,7 @@ type Licenses struct {
 	Idempotency idempotency.Store // of requests with an Idempotency-Key
 	Keys        Keys              // sign the license keys of new licenses
 	Secrets     token.Secrets     // sign the cursors of lists
+	Trail       audit.Store       // is only read: what an earlier attempt has done
 	Now         func() time.Time
 }
 
@@ -41,7 +45,8 @@ func (s Licenses) routes() (api.Routes, error) {
 
 func (s Licenses) lacking() error {
 	return errors.Join(s.Keys.lacking(), lacking("Licenses", ports{
-		"Store": s.Store != nil, "Idempotency": s.Idempotency != nil, "Secrets": s.Secrets != nil, "Now": s.Now != nil,
+		"Store": s.Store != nil, "Idempotency": s.Idempotency != nil, "Secrets": s.Secrets != nil, "Trail": s.Trail != nil,
+		"Now": s.Now != nil,
 	}))
 }
 
@@ -59,6 +64,9 @@ func (s Licenses) issue(ctx context.Context, r api.Request, a attempt) (api.Resp
 	// The key comes first. Without one there is no response, and nobody would know of a license that is stored already.
 	key, err := s.Keys.sign(ctx, l)
 	if err != nil {
+		return api.Response{}, err
+	}
+	if err := s.checkNotGone(ctx, a); err != nil {
 		return api.Response{}, err
 	}
 	err = s.Store.Create(ctx, l)
@@ -182,7 +190,10 @@ func (s Licenses) update(
 		if err != nil {
 			return api.Response{}, err
 		}
-		if a.again && before.RequestID == a.requestID { // an earlier attempt has made the change
+		switch isDone, err := s.isDone(ctx, a, before); {
+		case err != nil:
+			return api.Response{}, err
+		case isDone:
 			return s.respond(before)
 		}
 		if !ifMatch.allows(before) {
@@ -211,11 +222,10 @@ func (s Licenses) list(ctx context.Context, r api.Request) (api.Response, error)
 	if err != nil {
 		return api.Response{}, err
 	}
-	page, query, err := s.page(ctx, query)
+	page, err := s.page(ctx, query)
 	if err != nil {
 		return api.Response{}, fmt.Errorf("list: %w", err)
 	}
-	cursors.list = listName(query)
 	now, licenses := s.Now(), make([]vendorapi.License, len(page.Licenses))
 	for n, l := range page.Licenses {
 		licenses[n] = represent(l, now)
@@ -224,19 +234,36 @@ func (s Licenses) list(ctx context.Context, r api.Request) (api.Response, error)
 	return noStore(api.JSON(http.StatusOK, body))
 }
 
-// page returns the query's page, and the query with the customer id in the spelling that has found licenses.
-func (s Licenses) page(ctx context.Context, q license.Query) (page license.Page, _ license.Query, err error) {
-	ids := spellings(q.CustomerID)
-	if q.Position != "" {
-		ids = ids[:1] // the cursor's
+// page lists the licenses of a customer in each spelling of its id, one after the other. The position says where: the
+// number of the spelling, a colon, and the store's position.
+func (s Licenses) page(ctx context.Context, q license.Query) (page license.Page, err error) {
+	if q.CustomerID == "" {
+		return s.Store.List(ctx, q)
 	}
-	for _, q.CustomerID = range ids {
-		page, err = s.Store.List(ctx, q)
-		if err != nil || len(page.Licenses) > 0 || page.Next != "" {
-			break
+	ids, n := spellings(q.CustomerID), 0
+	if number, position, positioned := strings.Cut(q.Position, ":"); positioned {
+		if n, err = strconv.Atoi(number); err != nil {
+			return page, err // our own fault: the MAC holds, so the cursor is ours
 		}
+		q.Position = position
 	}
-	return page, q, err
+	for ; n < len(ids) && q.Limit > 0; n++ {
+		q.CustomerID = ids[n]
+		part, err := s.Store.List(ctx, q)
+		if err != nil {
+			return page, err
+		}
+		page.Licenses = append(page.Licenses, part.Licenses...)
+		if part.Next != "" {
+			page.Next = fmt.Sprintf("%d:%s", n, part.Next)
+			return page, nil
+		}
+		q.Position, q.Limit = "", q.Limit-len(part.Licenses)
+	}
+	if n < len(ids) {
+		page.Next = fmt.Sprintf("%d:", n)
+	}
+	return page, nil
 }
 
 // respond shows the license as it is now.

@@ -47,6 +47,9 @@ type queryReader struct {
 	wrong      []license.FieldError
 }
 
+// unknownName begins what is said of a name that the caller has made up.
+const unknownName = "is unknown"
+
 // readQuery reads query parameters. It refuses one that is not known, is empty, or has two values. To ignore it would
 // be to list what the caller did not ask for.
 func readQuery(r api.Request, known ...string) *queryReader {
@@ -59,9 +62,9 @@ func readQuery(r api.Request, known ...string) *queryReader {
 		values := sent[name]
 		switch {
 		case len(known) == 0:
-			q.refuse(name, "is unknown; this route takes no query parameters")
+			q.refuse(name, unknownName+"; this route takes no query parameters")
 		case !slices.Contains(known, name):
-			q.refuse(name, "is unknown; known are "+strings.Join(known, ", "))
+			q.refuse(name, unknownName+"; known are "+strings.Join(known, ", "))
 		case len(slices.Compact(slices.Clone(values))) > 1:
 			q.refuse(name, "is sent with several values; send one")
 		case values[0] == "":
@@ -90,7 +93,7 @@ func (q *queryReader) limit() int {
 		return defaultLimit
 	}
 	limit, err := strconv.Atoi(text)
-	if err != nil || limit < 1 || limit > maxLimit {
+	if err != nil || limit < 1 || limit > maxLimit || strconv.Itoa(limit) != text {
 		q.refuse("limit", fmt.Sprintf("must be a whole number from 1 to %d", maxLimit))
 	}
 	return limit
@@ -104,7 +107,7 @@ func (q *queryReader) position(c cursors) string {
 	}
 	position, ok := c.decode(cursor)
 	if !ok {
-		q.refuse("cursor", "must be the cursor of an earlier answer to the same query")
+		q.refuse("cursor", "must be the cursor of an earlier response to the same query")
 		return ""
 	}
 	return position
@@ -119,29 +122,14 @@ func (s Licenses) readListQuery(ctx context.Context, r api.Request) (license.Que
 		Limit: q.limit(), Now: now,
 		CustomerID: q.customerID(), Status: q.status(), ExpiringBefore: q.date("expiringbefore"),
 	}
-	c, err := newCursors(ctx, s.Secrets, now, listName(query))
+	list := fmt.Sprintf("licenses of %q %q %s",
+		strings.ToLower(query.CustomerID), query.Status, license.FormatDate(query.ExpiringBefore))
+	c, err := newCursors(ctx, s.Secrets, now, list)
 	if err != nil {
 		return query, c, err
 	}
-	query.CustomerID, query.Position = q.listPosition(c, query)
+	query.Position = q.position(c)
 	return query, c, q.err()
-}
-
-// listName returns what the cursors of a list are bound to.
-func listName(q license.Query) string {
-	return fmt.Sprintf("licenses of %q %q %s", q.CustomerID, q.Status, license.FormatDate(q.ExpiringBefore))
-}
-
-// listPosition returns where the page begins, and the customer id in the spelling that has found the first page.
-func (q *queryReader) listPosition(c cursors, query license.Query) (customerID, position string) {
-	asked := query.CustomerID
-	for _, query.CustomerID = range spellings(asked) {
-		c.list = listName(query)
-		if position, ok := c.decode(q.parameters["cursor"]); ok {
-			return query.CustomerID, position
-		}
-	}
-	return asked, q.position(c)
 }
 
 func (q *queryReader) customerID() string {

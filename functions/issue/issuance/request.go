@@ -175,7 +175,7 @@ func decodeMembers(object map[string]jsontext.Value, fields map[string]field) er
 		switch {
 		case !known:
 			names := strings.Join(slices.Sorted(maps.Keys(fields)), ", ")
-			wrong = append(wrong, license.FieldError{Field: name, Message: "is unknown; known are " + names})
+			wrong = append(wrong, license.FieldError{Field: name, Message: unknownName + "; known are " + names})
 		case decodeStrictly(object[name], f.target) != nil:
 			wrong = append(wrong, license.FieldError{Field: name, Message: f.want})
 		}

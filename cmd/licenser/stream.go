@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -12,8 +11,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"openlicenser/shared/attribute"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/streamimage"
 )
 
 // stream stands in for the license table's stream and its event source mapping: it hands changes to the audit function
@@ -191,10 +190,10 @@ func newBatch(changes []embedded.Change) (events.DynamoDBEvent, error) {
 		record.Change.ApproximateCreationDateTime = events.SecondsEpochTime{Time: change.Time.UTC().Truncate(time.Second)}
 		record.Change.Keys = map[string]events.DynamoDBAttributeValue{"licenseid": events.NewStringAttribute(change.LicenseID)}
 		var err error
-		if record.Change.OldImage, err = toImage(change.Old); err != nil {
+		if record.Change.OldImage, err = streamimage.Of(change.Old); err != nil {
 			return events.DynamoDBEvent{}, err
 		}
-		if record.Change.NewImage, err = toImage(change.New); err != nil {
+		if record.Change.NewImage, err = streamimage.Of(change.New); err != nil {
 			return events.DynamoDBEvent{}, err
 		}
 	}
@@ -210,16 +209,4 @@ func eventName(change embedded.Change) events.DynamoDBOperationType {
 	default:
 		return events.DynamoDBOperationTypeModify
 	}
-}
-
-// toImage goes through DynamoDB JSON, which both types speak.
-func toImage(record attribute.Map) (image map[string]events.DynamoDBAttributeValue, err error) {
-	if record == nil {
-		return nil, nil
-	}
-	text, err := json.Marshal(record)
-	if err != nil {
-		return nil, err
-	}
-	return image, json.Unmarshal(text, &image)
 }

@@ -79,7 +79,7 @@ func (e expressions) name(name string) string {
 }
 
 func (e expressions) value(name string, value any) (string, error) {
-	v, err := toValue(value)
+	v, err := encoder.Value(value)
 	e.values[":"+name] = v
 	return ":" + name, err
 }

@@ -98,7 +98,7 @@ func (s *Licenses) Get(ctx context.Context, id string) (license.License, error) 
 func (s *Licenses) Create(ctx context.Context, l license.License) error {
 	record := l.Record()
 	record[attrCollection], record[attrStanding] = collection, string(l.Standing())
-	values, err := toItem(record)
+	values, err := encoder.Map(record)
 	if err != nil {
 		return fmt.Errorf("create license: %w", err)
 	}
@@ -170,7 +170,7 @@ func writeError(operation string, err, refused error, set attribute.Map, remove 
 
 // isOwn tells whether the stored item is what a write with a request id made.
 func isOwn(stored item, set attribute.Map, remove []string) bool {
-	record, err := fromItem(stored)
+	record, err := decodeItem(stored)
 	if _, named := set[attrRequestID]; !named || err != nil {
 		return false
 	}
@@ -282,7 +282,7 @@ func fromPosition(index license.Index, partition, position string) (item, error)
 }
 
 func toLicense(values item) (license.License, error) {
-	record, err := fromItem(values)
+	record, err := decodeItem(values)
 	if err != nil {
 		return license.License{}, fmt.Errorf("%w: %w", license.ErrUnreadable, err)
 	}

@@ -67,7 +67,7 @@ func (s *RecordHashes) Of(ctx context.Context, licenseID string) (checkpoint.Rec
 
 func hashOf(values item) (checkpoint.RecordHash, error) {
 	id := textOf(values, attrLicenseID)
-	record, err := fromItem(values)
+	record, err := decodeItem(values)
 	if err != nil {
 		return checkpoint.RecordHash{}, fmt.Errorf("record of license %s: %w", id, err)
 	}

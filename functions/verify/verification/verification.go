@@ -11,11 +11,11 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/license"
+	"openlicenser/shared/strictjson"
 	"openlicenser/shared/telemetry"
 	"openlicenser/shared/token"
 )
@@ -134,10 +134,10 @@ func licenseKey(r api.Request) (string, error) {
 	if err != nil {
 		return "", errBadRequest
 	}
-	var object *struct {
+	var object struct {
 		LicenseKey string `json:"licensekey"`
 	}
-	if json.Unmarshal(body, &object, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil || object == nil {
+	if strictjson.Unmarshal(body, &object, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil {
 		return "", errBadRequest
 	}
 	key := token.CleanLicenseKey(object.LicenseKey)

@@ -197,7 +197,8 @@ func licenseKey(c conformanceCase) string {
 	return key
 }
 
-// TestShortSecretOfTheBinary: its keys are good, and the function says once that it has one, where CloudWatch counts it.
+// TestShortSecretOfTheBinary: its keys are good, and the function says once that it has one, where CloudWatch counts
+// it.
 func TestShortSecretOfTheBinary(t *testing.T) {
 	const secret = "9 bytes !"
 	a := newAccount(t)
@@ -448,8 +449,8 @@ func (a account) sharing() {
 	})
 }
 
-// TestReuse: a token that one instance has had signed serves again, from its memory and in another instance, at the price of one
-// call to AWS.
+// TestReuse: a token that one instance has had signed serves again, from its memory and in another instance, at the
+// price of one call to AWS.
 func TestReuse(t *testing.T) {
 	a := newAccount(t)
 	a.sharing()
@@ -572,8 +573,8 @@ func TestStartWithoutAWS(t *testing.T) {
 	wantJSON(t, f)
 }
 
-// TestReadAhead: while the secret is on its way at a start, the license of the first verification is read already, and what was
-// read for a forged key is not given away. After the start a forged key costs no read.
+// TestReadAhead: while the secret is on its way at a start, the license of the first verification is read already, and
+// what was read for a forged key is not given away. After the start a forged key costs no read.
 func TestReadAhead(t *testing.T) {
 	binary := lambdatest.Build(t, ".")
 	for name, test := range map[string]struct {
@@ -628,7 +629,8 @@ func TestReadAhead(t *testing.T) {
 	}
 }
 
-// TestProvisionedConcurrency: a process that starts before there are events is ready for them when it asks for the first.
+// TestProvisionedConcurrency: a process that starts before there are events is ready for them when it asks for the
+// first.
 func TestProvisionedConcurrency(t *testing.T) {
 	a := newAccount(t)
 	var secretIsThere, isReadAhead atomic.Bool

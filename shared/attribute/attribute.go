@@ -1,6 +1,6 @@
-// Package attribute holds the attributes of a stored item in the types that DynamoDB knows. With it the domain reads whatever
-// other tools wrote, and each adapter means the same by a value. The package knows neither the AWS SDK nor Lambda's events: their
-// adapters convert with an Encoder, DecodeMap and DecodeList.
+// Package attribute holds the attributes of a stored item in the types that DynamoDB knows. With it the domain reads
+// whatever other tools wrote, and each adapter means the same by a value. The package knows neither the AWS SDK nor
+// Lambda's events: their adapters convert with an Encoder, DecodeMap and DecodeList.
 //
 // A value is one of these Go types
 // (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html):

@@ -2,8 +2,8 @@ package attribute
 
 import "fmt"
 
-// Encoder converts values to another representation V, which has one constructor for each of DynamoDB's types. An N and the
-// elements of an NS are decimal texts.
+// Encoder converts values to another representation V, which has one constructor for each of DynamoDB's types. An N and
+// the elements of an NS are decimal texts.
 type Encoder[V any] struct {
 	S    func(string) V
 	N    func(string) V

@@ -28,8 +28,8 @@ func tagged[T any](tag string) func(T) map[string]any {
 	return func(value T) map[string]any { return map[string]any{tag: value} }
 }
 
-// MarshalJSON writes DynamoDB JSON with sorted names. A value of a type that the package comment does not list is an error. A nil
-// Map is null.
+// MarshalJSON writes DynamoDB JSON with sorted names. A value of a type that the package comment does not list is an
+// error. A nil Map is null.
 func (m Map) MarshalJSON() ([]byte, error) {
 	if m == nil {
 		return []byte("null"), nil
@@ -41,8 +41,8 @@ func (m Map) MarshalJSON() ([]byte, error) {
 	return plainjson.Marshal(encoded)
 }
 
-// UnmarshalJSON reads DynamoDB JSON. It refuses an unknown type tag, a value that does not fit its tag, and a name that stands
-// twice.
+// UnmarshalJSON reads DynamoDB JSON. It refuses an unknown type tag, a value that does not fit its tag, and a name that
+// stands twice.
 func (m *Map) UnmarshalJSON(data []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(data))
 	if d.PeekKind() == 'n' {

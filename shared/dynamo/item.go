@@ -11,8 +11,8 @@ import (
 // item is what the SDK calls an item.
 type item = map[string]types.AttributeValue
 
-// License records are converted here and not by package attributevalue. That package matches names without regard to case and takes
-// one type for another, and both decide here whether a license may be used.
+// License records are converted here and not by package attributevalue. That package matches names without regard to
+// case and takes one type for another, and both decide here whether a license may be used.
 
 // encoder converts attributes to the SDK's values.
 var encoder = attribute.Encoder[types.AttributeValue]{

@@ -1,5 +1,6 @@
-// Package streamimage converts between records and their images: what a DynamoDB stream event tells a Lambda function of an item
-// before and after a change. It knows the types of the event and of package attribute, and nothing of what a record means.
+// Package streamimage converts between records and their images: what a DynamoDB stream event tells a Lambda function
+// of an item before and after a change. It knows the types of the event and of package attribute, and nothing of what a
+// record means.
 package streamimage
 
 import (
@@ -35,7 +36,8 @@ func Of(record attribute.Map) (Image, error) {
 	return encoder.Map(record)
 }
 
-// Record returns the record of an image. It returns nil for an image without attributes, because every item has its key.
+// Record returns the record of an image. It returns nil for an image without attributes, because every item has its
+// key.
 func Record(image Image) (attribute.Map, error) {
 	if len(image) == 0 {
 		return nil, nil

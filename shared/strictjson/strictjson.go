@@ -1,5 +1,5 @@
-// Package strictjson reads JSON in which two readers cannot find two meanings, as I-JSON (RFC 7493) asks for. It knows nothing of
-// what it reads.
+// Package strictjson reads JSON in which two readers cannot find two meanings, as I-JSON (RFC 7493) asks for. It knows
+// nothing of what it reads.
 package strictjson
 
 import (
@@ -20,8 +20,8 @@ var ErrNull = errors.New("null in place of a value")
 //   - ends with its value, but for white space,
 //   - is not null: that would leave nothing in v, without a word.
 //
-// An error of the text is a *jsontext.SyntacticError, one of a value that does not fit v a *json.SemanticError. They can quote
-// the text, so for a secret or an unknown sender say something else.
+// An error of the text is a *jsontext.SyntacticError, one of a value that does not fit v a *json.SemanticError. They
+// can quote the text, so for a secret or an unknown sender say something else.
 func Unmarshal(text []byte, v any, options ...json.Options) error {
 	err := json.Unmarshal(text, v, options...)
 	if err == nil && jsontext.Value(text).Kind() == 'n' {

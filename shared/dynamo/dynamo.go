@@ -1,8 +1,7 @@
-// Package dynamo keeps in DynamoDB what the service stores: licenses, their audit trail and the hashes of their
-// records, idempotency records, and the signatures of tokens. It implements license.Store, audit.Store,
-// audit.HeadLister, checkpoint.RecordHashes, idempotency.Store and token.Signatures. Callers see the domain's types,
-// and the AWS SDK stays inside. Credentials, retries and tracing are the business of the client that it is given. Its
-// errors name the operation and never quote a record.
+// Package dynamo keeps in DynamoDB what the service stores in tables: licenses, the audit trail, idempotency records
+// and the signatures of tokens. It implements the ports to them that packages license, audit, checkpoint, idempotency
+// and token own. Callers see the types of those packages, and the AWS SDK stays inside. Credentials, retries and
+// tracing are the business of the client that it is given. Its errors name the operation and never quote a record.
 package dynamo
 
 import (

@@ -60,7 +60,8 @@ func (s *Signatures) Get(ctx context.Context, id string) (license.License, token
 	out, err := s.batch(ctx, id)
 	if err != nil {
 		slog.WarnContext(ctx,
-			"a license and the signature of its token could not be read together; the license is read alone", "error", err)
+			"a license and the signature of its token could not be read together; the license is read alone",
+			"error", err)
 		l, err := s.licenses.Get(ctx, id)
 		return l, token.Signature{}, err
 	}

@@ -32,8 +32,10 @@ var unsaid = map[string]string{
 	"capacity of another":   `{"ConsumedCapacity":{"CapacityUnits":1,"TableName":"other"}}`,
 	"another ARN":           `{"ConsumedCapacity":{"CapacityUnits":1,"TableName":"` + tableARN + `other-licenses"}}`,
 	"an item that is empty": `{"Item":{},"ConsumedCapacity":{"CapacityUnits":1,"TableName":"licenses"}}`,
-	"an item of another id": `{"Item":{"licenseid":{"S":"another"},"sequence":{"N":"0"},"expirationdate":{"S":"2030-01-01"}}}`,
-	"a list with another":   `{"Responses":{"licenses":[{"licenseid":{"S":"another"},"expirationdate":{"S":"2030-01-01"}}]}}`,
+	"an item of another id": `{"Item":{
+		"licenseid":{"S":"another"},"sequence":{"N":"0"},"expirationdate":{"S":"2030-01-01"}}}`,
+	"a list with another": `{"Responses":{"licenses":[
+		{"licenseid":{"S":"another"},"expirationdate":{"S":"2030-01-01"}}]}}`,
 }
 
 // TestAbsenceHasToBeSaid: what does not say that there is nothing is a fault, and no answer about a license or a chain.
@@ -86,8 +88,8 @@ func TestAbsenceHasToBeSaid(t *testing.T) {
 // is followed by a read of the license alone, which meets the same here.
 func TestAbsenceHasToBeSaidOfBoth(t *testing.T) {
 	for name, calls := range map[string]int{
-		"empty body": 1, "empty object": 1, "no tables": 1, "another table's list": 1, "null for a list": 1, "a list with another": 1,
-		"null": 2, "cut off": 2, "page of HTML": 2,
+		"empty body": 1, "empty object": 1, "no tables": 1, "another table's list": 1, "null for a list": 1,
+		"a list with another": 1, "null": 2, "cut off": 2, "page of HTML": 2,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, s := signatures(t, slices.Repeat([]answer{ok(unsaid[name])}, calls)...)
@@ -161,7 +163,8 @@ func TestIdempotencyRecordOfAnother(t *testing.T) {
 	for name, members := range map[string]string{"not told": ``, "another's": `,"Item":{"key":{"S":"another"}}`} {
 		t.Run(name, func(t *testing.T) {
 			_, client := serve(t, fault(400, "ConditionalCheckFailedException", members))
-			if existing, err := dynamo.NewIdempotency(client, "t").Put(t.Context(), idempotencyRecord, time.Now()); err == nil {
+			existing, err := dynamo.NewIdempotency(client, "t").Put(t.Context(), idempotencyRecord, time.Now())
+			if err == nil {
 				t.Errorf("got %+v", existing)
 			}
 		})

@@ -12,8 +12,10 @@ import (
 func TestItemRoundTrips(t *testing.T) {
 	want := attribute.Map{
 		"b": []byte{1, 2}, "bs": attribute.BinarySet{{1}, {2}}, "flag": true, "Flag": false,
-		"l": []any{"x", attribute.Map{"deep": nil}, []any{}}, "n": attribute.Number("12345678901234567890123456789012345678"),
-		"none": nil, "ns": attribute.NumberSet{"1", "2.5"}, "s": "<&>é", "ss": attribute.StringSet{"a", "b"}, "m": attribute.Map{},
+		"l":    []any{"x", attribute.Map{"deep": nil}, []any{}},
+		"n":    attribute.Number("12345678901234567890123456789012345678"),
+		"none": nil, "ns": attribute.NumberSet{"1", "2.5"}, "s": "<&>é", "ss": attribute.StringSet{"a", "b"},
+		"m": attribute.Map{},
 	}
 	values, err := encoder.Map(want)
 	if err != nil {

@@ -73,7 +73,9 @@ func TestReusedToken(t *testing.T) {
 		remembering := instance(v, shared)
 		verify(remembering, 0)
 		kept := shared.kept
-		for name, v := range map[string]verification.Verifier{"remembering": remembering, "started since": instance(v, shared)} {
+		for name, v := range map[string]verification.Verifier{
+			"remembering": remembering, "started since": instance(v, shared),
+		} {
 			shared.kept = map[string]token.Signature{}
 			for id, signature := range kept {
 				shared.kept[id] = signature

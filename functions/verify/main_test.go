@@ -545,7 +545,7 @@ func TestReuse(t *testing.T) {
 	wantRecord(never, 2, telemetry.SignaturesKey, 2)
 }
 
-// TestLostSignatureTable: losing it costs signatures, and never an answer.
+// TestLostSignatureTable: losing it costs signatures, and never a token.
 func TestLostSignatureTable(t *testing.T) {
 	hang := func(map[string]any) (int, any) {
 		time.Sleep(4 * time.Second)

@@ -18,7 +18,7 @@ import (
 
 const tableARN = "arn:aws:dynamodb:eu-central-1:123456789012:table/"
 
-// unsaid are answers with status 200 that do not say that there is nothing.
+// unsaid are responses with status 200 that do not say that there is nothing.
 var unsaid = map[string]string{
 	"empty body":            ``,
 	"empty object":          `{}`,
@@ -84,7 +84,7 @@ func TestAbsenceHasToBeSaid(t *testing.T) {
 	}
 }
 
-// TestAbsenceHasToBeSaidOfBoth: an answer that says nothing of the license is a fault at once. One that cannot be read
+// TestAbsenceHasToBeSaidOfBoth: a response that says nothing of the license is a fault at once. One that cannot be read
 // is followed by a read of the license alone, which meets the same here.
 func TestAbsenceHasToBeSaidOfBoth(t *testing.T) {
 	for name, calls := range map[string]int{
@@ -131,7 +131,7 @@ func TestAbsenceByARN(t *testing.T) {
 	})
 }
 
-// TestNothingIsSaid: what DynamoDB itself answers where there is nothing.
+// TestNothingIsSaid: what DynamoDB itself responds where there is nothing.
 func TestNothingIsSaid(t *testing.T) {
 	none := func(err error, got any, want any) {
 		t.Helper()

@@ -12,7 +12,7 @@ import (
 	"openlicenser/shared/testing/licensetest"
 )
 
-// oneItem answers every GetItem with the same item.
+// oneItem returns the same item for every GetItem.
 type oneItem struct {
 	dynamo.LicenseAPI
 	item map[string]types.AttributeValue

@@ -124,7 +124,7 @@ func dynamoJSON(t *testing.T, record attribute.Map) string {
 	return string(text)
 }
 
-// with answers a copy of the record with one attribute more.
+// with returns a copy of the record with one attribute more.
 func with(record attribute.Map, name string, value any) attribute.Map {
 	more := attribute.Map{name: value}
 	for n, v := range record {

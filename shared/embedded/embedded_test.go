@@ -636,7 +636,7 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-// fill creates licenses that expired, or will, within two years from now, a hundred for each customer, and answers the
+// fill creates licenses that expired, or will, within two years from now, a hundred for each customer, and returns the
 // last one.
 func fill(b *testing.B, folder *embedded.Folder, licenses int) (last license.License) {
 	b.Helper()

@@ -88,7 +88,7 @@ func TestReusedToken(t *testing.T) {
 	}
 	shared.kept = map[string]token.Signature{}
 	shared.err = errors.New("no such table")
-	verify(instance(v, shared), time.Hour) // an answer all the same
+	verify(instance(v, shared), time.Hour) // a token all the same
 }
 
 // TestNoReuseOfRefused: each verification sees the license as it is, reused token or not.

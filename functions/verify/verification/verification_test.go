@@ -52,7 +52,7 @@ type conformance struct {
 			Status int
 			Error  string
 			Claims map[string]any
-			// IssuedBack says that the claim iat lies two to sixty minutes before the answer.
+			// IssuedBack says that the claim iat lies two to sixty minutes before the response.
 			IssuedBack bool `json:"iat_back"`
 		}
 	}
@@ -83,7 +83,7 @@ func (s fixedSecret) Ring(context.Context) (token.Ring, error) {
 }
 func (s fixedSecret) Refresh(ctx context.Context) (token.Ring, error) { return s.Ring(ctx) }
 
-// newVerifier answers a verifier over a store that holds the conformance file's items.
+// newVerifier returns a verifier over a store that holds the conformance file's items.
 func newVerifier(t testing.TB, c conformance) verification.Verifier {
 	t.Helper()
 	folder, err := embedded.Open(t.TempDir())
@@ -105,7 +105,8 @@ func newVerifier(t testing.TB, c conformance) verification.Verifier {
 	}
 }
 
-// answer holds every answer to openapi.yaml. What is no documented route is a verification.
+// answer returns the response to an event, which it holds to openapi.yaml. What is no documented route is a
+// verification.
 func answer(t testing.TB, v verification.Verifier, event events.APIGatewayProxyRequest) events.APIGatewayProxyResponse {
 	t.Helper()
 	router := v.Router()
@@ -380,7 +381,7 @@ func (r faultyReader) Get(context.Context, string) (license.License, error) {
 	return license.License{}, r.err
 }
 
-// changingSecrets answers one secret from memory, and another one or an error when asked anew.
+// changingSecrets returns one secret from memory, and another one or an error when it is asked anew.
 type changingSecrets struct {
 	cached, current token.Secret
 	err             error
@@ -697,7 +698,7 @@ func TestHugeKey(t *testing.T) {
 	}
 }
 
-// FuzzBody: whatever the body, one of the table's answers for callers, and the store is not asked in vain.
+// FuzzBody: whatever the body, the response is one of those for callers, and the store is not asked in vain.
 func FuzzBody(f *testing.F) {
 	c := readConformance(f)
 	v := newVerifier(f, c)

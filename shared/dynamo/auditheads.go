@@ -12,12 +12,12 @@ import (
 	"openlicenser/shared/audit"
 )
 
-// HeadsIndex is the index of the audit table that holds the heads. Its partition key is collection (S), which entries
+// headsIndex is the index of the audit table that holds the heads. Its partition key is collection (S), which entries
 // do not have. Its sort key is licenseid (S), and its projection ALL. All heads are in one partition, which takes some
 // 1,000 writes a second. The trail is no faster than the vendor's changes.
-const HeadsIndex = "heads"
+const headsIndex = "heads"
 
-// heads is the value of HeadsIndex's partition key.
+// heads is the value of headsIndex's partition key.
 const heads = "heads"
 
 var _ audit.HeadLister = (*AuditTrail)(nil)
@@ -28,7 +28,7 @@ func (s *AuditTrail) Heads(ctx context.Context) iter.Seq2[audit.ChainHead, error
 	return func(yield func(audit.ChainHead, error) bool) {
 		pages := dynamodb.NewQueryPaginator(s.client, &dynamodb.QueryInput{
 			TableName:                 &s.table,
-			IndexName:                 aws.String(HeadsIndex),
+			IndexName:                 aws.String(headsIndex),
 			KeyConditionExpression:    aws.String("#collection = :collection"),
 			ExpressionAttributeNames:  map[string]string{"#collection": attrCollection},
 			ExpressionAttributeValues: item{":collection": text(heads)},

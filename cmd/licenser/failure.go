@@ -13,8 +13,9 @@ import (
 	"openlicenser/shared/embedded"
 )
 
-// failure is what an event source mapping writes to its failure destination, a bucket: a batch of changes that the audit function
-// could not record (https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html).
+// failure is what an event source mapping writes to the bucket that is its failure destination: a batch of changes that
+// the audit function could not record.
+// (https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html)
 type failure struct {
 	RequestContext struct {
 		Condition string `json:"condition"`
@@ -24,7 +25,8 @@ type failure struct {
 	Payload   json.RawMessage `json:"payload"` // the event, or a string that holds its JSON
 }
 
-// writeFailure leaves the file whole or not at all, and on disk: the change is nowhere else then.
+// writeFailure writes a batch to a file. The file is whole or not there at all, and on disk when writeFailure returns:
+// the change is nowhere else afterwards.
 func writeFailure(file string, batch events.DynamoDBEvent, now time.Time) error {
 	payload, err := json.Marshal(batch)
 	if err != nil {
@@ -42,7 +44,7 @@ func writeFailure(file string, batch events.DynamoDBEvent, now time.Time) error 
 	return embedded.WriteFile(file, text)
 }
 
-// readFailure answers the batch in a file of the failure destination.
+// readFailure returns the batch in a file of the failure destination.
 func readFailure(file string) (batch events.DynamoDBEvent, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -66,4 +68,5 @@ func readFailure(file string) (batch events.DynamoDBEvent, err error) {
 	return batch, nil
 }
 
-var errNoRecords = errors.New("there are no changes in it; it must be a file of the audit function's failure destination")
+var errNoRecords = errors.New(
+	"there are no changes in it; it must be a file of the audit function's failure destination")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -12,23 +11,23 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"openlicenser/shared/attribute"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/streamimage"
 )
 
-// stream stands in for the license table's stream and its event source mapping: it hands changes to the audit function
-// in order, and again from the first that failed. A change leaves the feed when it is recorded, or when its license has
-// failed maxAttempts times in a row: it then goes to the failures, whole, and holds up the others no longer.
+// stream stands in for the license table's stream and its event source mapping. It hands changes to the audit function
+// in order, and again from the first that failed. A change leaves the feed when it is recorded. It also leaves the feed
+// when its license has failed maxAttempts times in a row: it then goes to the failures, whole, and holds up no others.
 type stream struct {
 	changes  *embedded.Changes
 	handle   func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error)
-	failures string // the folder for changes that could not be recorded; made when the first comes
+	failures string // the folder for changes that could not be recorded; made with the first
 	log      *slog.Logger
 
-	maxBehind uint64 // changes that may wait to be recorded: as many make writes of licenses wait; zero is without a bound
+	maxBehind uint64 // how many changes may wait to be recorded before writes of licenses wait too; zero: no bound
 
-	attempts  map[string]int // by license that fails, how often in a row
-	lagLogged time.Time      // when the trail was said to be far behind
+	attempts  map[string]int // failures in a row, by license
+	lagLogged time.Time      // when logLag last logged
 }
 
 const (
@@ -36,15 +35,16 @@ const (
 	maxAttempts  = 25  // as the event source mapping's MaximumRetryAttempts in the template
 	firstBackoff = 100 * time.Millisecond
 
-	// maxBackoff makes maxAttempts take some 22 seconds. A write that waits for the feed waits longer than that, see
-	// integrationTimeout, so one license that cannot be recorded delays writes and does not refuse them.
+	// maxBackoff makes maxAttempts take some 22 seconds. A write that waits for the feed can wait longer than that: see
+	// integrationTimeout. So one license that cannot be recorded delays writes, and they are not refused.
 	maxBackoff = time.Second
 
-	maxBehind   = 10_000 // some seconds' work
+	maxBehind   = 10_000 // a few seconds' work
 	lagLogEvery = 10 * time.Second
 )
 
-// run delivers changes until the context ends, and finishes a batch that has begun. It bounds how many may wait.
+// run delivers changes until the context ends. It finishes a batch that has begun. It also bounds how many changes may
+// wait.
 func (s *stream) run(ctx context.Context) {
 	s.changes.Limit(s.maxBehind)
 	backoff := firstBackoff
@@ -70,7 +70,7 @@ func (s *stream) run(ctx context.Context) {
 	}
 }
 
-// deliver hands one batch over. It tells whether there was one, and no failure of it is left.
+// deliver hands one batch over. It reports progress when there was a batch and no failure of it is left in the feed.
 func (s *stream) deliver(ctx context.Context) (progress bool, err error) {
 	changes, err := s.changes.Oldest(ctx, batchSize)
 	if err != nil || len(changes) == 0 {
@@ -106,7 +106,7 @@ func (s *stream) deliver(ctx context.Context) (progress bool, err error) {
 	return true, nil
 }
 
-// logLag says now and then that the trail is far behind, once half of what may wait does.
+// logLag logs now and then that the trail is far behind: when half as many changes wait as may.
 func (s *stream) logLag(oldest embedded.Change) {
 	behind, err := s.changes.Length()
 	if err != nil || s.maxBehind == 0 || behind < s.maxBehind/2 || time.Since(s.lagLogged) < lagLogEvery {
@@ -117,6 +117,7 @@ func (s *stream) logLag(oldest embedded.Change) {
 		"changes", behind, "limit", s.maxBehind, "seconds", int(time.Since(oldest.Time).Seconds()))
 }
 
+// sequenceNumbers returns the sequence numbers of the changes that failed.
 func sequenceNumbers(failures []events.DynamoDBBatchItemFailure) (map[uint64]bool, error) {
 	numbers := map[uint64]bool{}
 	for _, failure := range failures {
@@ -129,7 +130,7 @@ func sequenceNumbers(failures []events.DynamoDBBatchItemFailure) (map[uint64]boo
 	return numbers, nil
 }
 
-// beforeFailures returns the changes before the first that failed. Those behind it come again, as from a DynamoDB
+// beforeFailures returns the changes before the first that failed. Those after it come again, as from a DynamoDB
 // stream.
 func beforeFailures(changes []embedded.Change, failed map[uint64]bool) []embedded.Change {
 	first := slices.IndexFunc(changes, func(c embedded.Change) bool { return failed[c.SequenceNumber] })
@@ -139,8 +140,8 @@ func beforeFailures(changes []embedded.Change, failed map[uint64]bool) []embedde
 	return changes[:first]
 }
 
-// countAttempts counts by license, and begins anew when all changes of the license were recorded. So where a license is
-// hopeless, the next of its changes does not hold up the others as long as the first did.
+// countAttempts counts failed attempts by license. It begins anew when all changes of the license were recorded. So the
+// next change of a hopeless license does not hold up the others for as long as the first did.
 func (s *stream) countAttempts(changes []embedded.Change, failed map[uint64]bool) {
 	if s.attempts == nil {
 		s.attempts = map[string]int{}
@@ -158,8 +159,8 @@ func (s *stream) countAttempts(changes []embedded.Change, failed map[uint64]bool
 	}
 }
 
-// setAside writes each change down as Lambda writes it to a bucket, and takes them out of the feed. After a crash
-// between the two they are written down again.
+// setAside writes each change to a file, as Lambda writes it to a bucket, and then removes the changes from the feed.
+// After a crash between the two they are written again.
 func (s *stream) setAside(ctx context.Context, changes []embedded.Change) error {
 	for _, change := range changes {
 		batch, err := newBatch([]embedded.Change{change})
@@ -170,7 +171,8 @@ func (s *stream) setAside(ctx context.Context, changes []embedded.Change) error 
 		if err := writeFailure(file, batch, time.Now()); err != nil {
 			return err
 		}
-		s.log.Error("a change could not be recorded in the audit trail and was set aside; see licenser audit replay --help",
+		s.log.Error(
+			"a change could not be recorded in the audit trail and was set aside; see licenser audit replay --help",
 			"licenseid", change.LicenseID, "sequencenumber", change.SequenceNumber, "file", file)
 	}
 	return s.changes.Remove(ctx, changes)
@@ -178,6 +180,7 @@ func (s *stream) setAside(ctx context.Context, changes []embedded.Change) error 
 
 var errNotRecorded = errors.New("changes could not be recorded")
 
+// newBatch returns the event in which Lambda would hand over the changes.
 func newBatch(changes []embedded.Change) (events.DynamoDBEvent, error) {
 	batch := events.DynamoDBEvent{Records: make([]events.DynamoDBEventRecord, len(changes))}
 	for i, change := range changes {
@@ -188,13 +191,13 @@ func newBatch(changes []embedded.Change) (events.DynamoDBEvent, error) {
 		record.EventName = string(eventName(change))
 		record.Change.StreamViewType = string(events.DynamoDBStreamViewTypeNewAndOldImages)
 		record.Change.SequenceNumber = sequenceNumber
-		record.Change.ApproximateCreationDateTime = events.SecondsEpochTime{Time: change.Time.UTC().Truncate(time.Second)}
-		record.Change.Keys = map[string]events.DynamoDBAttributeValue{"licenseid": events.NewStringAttribute(change.LicenseID)}
+		record.Change.ApproximateCreationDateTime.Time = change.Time.UTC().Truncate(time.Second)
+		record.Change.Keys = streamimage.Image{"licenseid": events.NewStringAttribute(change.LicenseID)}
 		var err error
-		if record.Change.OldImage, err = toImage(change.Old); err != nil {
+		if record.Change.OldImage, err = streamimage.Of(change.Old); err != nil {
 			return events.DynamoDBEvent{}, err
 		}
-		if record.Change.NewImage, err = toImage(change.New); err != nil {
+		if record.Change.NewImage, err = streamimage.Of(change.New); err != nil {
 			return events.DynamoDBEvent{}, err
 		}
 	}
@@ -210,16 +213,4 @@ func eventName(change embedded.Change) events.DynamoDBOperationType {
 	default:
 		return events.DynamoDBOperationTypeModify
 	}
-}
-
-// toImage goes through DynamoDB JSON, which both types speak.
-func toImage(record attribute.Map) (image map[string]events.DynamoDBAttributeValue, err error) {
-	if record == nil {
-		return nil, nil
-	}
-	text, err := json.Marshal(record)
-	if err != nil {
-		return nil, err
-	}
-	return image, json.Unmarshal(text, &image)
 }

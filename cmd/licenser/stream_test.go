@@ -45,25 +45,33 @@ func TestDeliver(t *testing.T) {
 	}
 	var delivered []string
 	failing := "2"
-	s := stream{changes: folder.Changes, handle: func(_ context.Context, batch events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
-		delivered = nil
-		for _, record := range batch.Records {
-			delivered = append(delivered, record.Change.SequenceNumber)
-			if record.Change.SequenceNumber == failing {
-				response.BatchItemFailures = append(response.BatchItemFailures, events.DynamoDBBatchItemFailure{ItemIdentifier: failing})
+	s := stream{
+		changes: folder.Changes,
+		handle: func(_ context.Context, batch events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
+			delivered = nil
+			for _, record := range batch.Records {
+				delivered = append(delivered, record.Change.SequenceNumber)
+				if record.Change.SequenceNumber == failing {
+					response.BatchItemFailures = append(
+						response.BatchItemFailures, events.DynamoDBBatchItemFailure{ItemIdentifier: failing},
+					)
+				}
+				if record.EventName != "INSERT" || record.Change.OldImage != nil ||
+					record.Change.NewImage["isrevoked"].Boolean() {
+					t.Errorf("record %+v", record)
+				}
 			}
-			if record.EventName != "INSERT" || record.Change.OldImage != nil || record.Change.NewImage["isrevoked"].Boolean() {
-				t.Errorf("record %+v", record)
-			}
-		}
-		return response, nil
-	}}
+			return response, nil
+		},
+	}
 
-	if progress, err := s.deliver(t.Context()); progress || err == nil || !slices.Equal(delivered, []string{"1", "2", "3"}) {
+	if progress, err := s.deliver(t.Context()); progress || err == nil ||
+		!slices.Equal(delivered, []string{"1", "2", "3"}) {
 		t.Errorf("first: %v, %v, %v", delivered, progress, err)
 	}
 	failing = ""
-	if progress, err := s.deliver(t.Context()); !progress || err != nil || !slices.Equal(delivered, []string{"2", "3"}) {
+	if progress, err := s.deliver(t.Context()); !progress || err != nil ||
+		!slices.Equal(delivered, []string{"2", "3"}) {
 		t.Errorf("second: %v, %v, %v", delivered, progress, err)
 	}
 	if progress, err := s.deliver(t.Context()); progress || err != nil {
@@ -71,7 +79,8 @@ func TestDeliver(t *testing.T) {
 	}
 }
 
-// TestStreamGivesUp: a change that can never be recorded goes to the failures, whole, and holds up the others no longer.
+// TestStreamGivesUp: a change that can never be recorded goes to the failures, whole, and holds up the others no
+// longer.
 func TestStreamGivesUp(t *testing.T) {
 	folder := openFolder(t)
 	var licenses []license.License
@@ -84,12 +93,17 @@ func TestStreamGivesUp(t *testing.T) {
 	}
 	var recorded []string
 	attempts := 0
-	s := stream{changes: folder.Changes, failures: filepath.Join(t.TempDir(), "failures"), log: telemetry.NewLogger(io.Discard)}
+	s := stream{
+		changes: folder.Changes, failures: filepath.Join(t.TempDir(), "failures"), log: telemetry.NewLogger(io.Discard),
+	}
 	s.handle = func(_ context.Context, batch events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
 		for _, record := range batch.Records {
 			if id := record.Change.Keys["licenseid"].String(); id == licenses[1].ID {
 				attempts++
-				response.BatchItemFailures = append(response.BatchItemFailures, events.DynamoDBBatchItemFailure{ItemIdentifier: record.Change.SequenceNumber})
+				response.BatchItemFailures = append(
+					response.BatchItemFailures,
+					events.DynamoDBBatchItemFailure{ItemIdentifier: record.Change.SequenceNumber},
+				)
 			} else {
 				recorded = append(recorded, id)
 			}
@@ -109,13 +123,15 @@ func TestStreamGivesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	image := batch.Records[0].Change.NewImage
-	if len(batch.Records) != 1 || image["licenseid"].String() != licenses[1].ID || image["customername"].String() != licenses[1].CustomerName {
+	if len(batch.Records) != 1 || image["licenseid"].String() != licenses[1].ID ||
+		image["customername"].String() != licenses[1].CustomerName {
 		t.Errorf("set aside: %+v", batch)
 	}
 	if _, err := s.deliver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := folder.Changes.Oldest(t.Context(), 10); err != nil || len(left) != 0 || attempts != maxAttempts || !slices.Contains(recorded, licenses[2].ID) {
+	if left, err := folder.Changes.Oldest(t.Context(), 10); err != nil || len(left) != 0 || attempts != maxAttempts ||
+		!slices.Contains(recorded, licenses[2].ID) {
 		t.Errorf("%d changes left, %v; %d attempts; recorded %v", len(left), err, attempts, recorded)
 	}
 }
@@ -181,11 +197,16 @@ type failingLicenses struct {
 	batches  int
 }
 
-func (f *failingLicenses) handle(_ context.Context, batch events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
+func (f *failingLicenses) handle(
+	_ context.Context, batch events.DynamoDBEvent,
+) (response events.DynamoDBEventResponse, err error) {
 	f.batches++
 	for _, record := range batch.Records {
 		if id := record.Change.Keys["licenseid"].String(); f.ids[id] {
-			response.BatchItemFailures = append(response.BatchItemFailures, events.DynamoDBBatchItemFailure{ItemIdentifier: record.Change.SequenceNumber})
+			response.BatchItemFailures = append(
+				response.BatchItemFailures,
+				events.DynamoDBBatchItemFailure{ItemIdentifier: record.Change.SequenceNumber},
+			)
 		} else {
 			f.recorded = append(f.recorded, id)
 		}
@@ -222,7 +243,10 @@ func TestHopelessLicense(t *testing.T) {
 	hopeless = change(t, folder, hopeless)
 	other = change(t, folder, other)
 	handler := failingLicenses{ids: map[string]bool{hopeless.ID: true}}
-	s := stream{changes: folder.Changes, failures: filepath.Join(t.TempDir(), "failures"), log: telemetry.NewLogger(io.Discard), handle: handler.handle}
+	s := stream{
+		changes: folder.Changes, failures: filepath.Join(t.TempDir(), "failures"), log: telemetry.NewLogger(io.Discard),
+		handle: handler.handle,
+	}
 	deliver := func(want bool) {
 		t.Helper()
 		if progress, err := s.deliver(t.Context()); progress != want || want != (err == nil) {
@@ -236,7 +260,8 @@ func TestHopelessLicense(t *testing.T) {
 		for _, entry := range entries {
 			got = append(got, entry.Name())
 		}
-		if left, err := folder.Changes.Oldest(t.Context(), 10); !slices.Equal(got, want) || len(left) > 0 || err != nil {
+		if left, err := folder.Changes.Oldest(t.Context(), 10); !slices.Equal(got, want) || len(left) > 0 ||
+			err != nil {
 			t.Fatalf("set aside %v, want %v; %d changes left, %v", got, want, len(left), err)
 		}
 	}
@@ -331,7 +356,8 @@ func TestKilledUnderLoad(t *testing.T) {
 						close(enough)
 					}
 					mu.Unlock()
-					if response, err = http.Post(s.url+"/licenses/"+l.LicenseID+"/revoke", "application/json", nil); err == nil {
+					response, err = http.Post(s.url+"/licenses/"+l.LicenseID+"/revoke", "application/json", nil)
+					if err == nil {
 						response.Body.Close()
 					}
 				}
@@ -364,7 +390,8 @@ func TestKilledUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 		entries, err := folder.AuditTrail.Entries(t.Context(), id, 0, 10)
-		if _, broken := audit.Verify(id, audit.Head{}, entries); err != nil || broken != nil || int64(len(entries)) != l.Version {
+		if _, broken := audit.Verify(id, audit.Head{}, entries); err != nil || broken != nil ||
+			int64(len(entries)) != l.Version {
 			t.Errorf("%d entries of a license of version %d, %v, %v", len(entries), l.Version, err, broken)
 		}
 		for _, e := range entries {

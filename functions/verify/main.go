@@ -1,4 +1,4 @@
-// The verify function answers products: POST /verify-license, and the public keys.
+// The verify function serves products: POST /verify-license, and the public keys.
 package main
 
 import (
@@ -30,22 +30,22 @@ type environment struct {
 	LicenseKeySecret string `env:"JWT_SECRETS_NAME,required,notEmpty"`
 	// TokenKey is the id, ARN or alias of the KMS key that signs authorization tokens.
 	TokenKey string `env:"KMS_KEY_ID,required,notEmpty"`
-	// NextTokenKey is the alias of its successor, which is published before it signs: else products that keep the
-	// published keys would refuse its first tokens. The alias need not exist.
+	// NextTokenKey is the alias of the token key's successor. It is published before it signs, because products that
+	// cache the published keys would refuse its first tokens. The alias need not exist.
 	NextTokenKey string `env:"KMS_NEXT_KEY_ID"`
-	// PreviousTokenKey is the alias of its predecessor, which is published until its last token has expired, and signs
-	// for licenses that are pinned to it. The alias need not exist.
+	// PreviousTokenKey is the alias of the token key's predecessor. It is published until its last token has expired,
+	// and signs for the licenses that are pinned to it. The alias need not exist.
 	PreviousTokenKey string `env:"KMS_PREVIOUS_KEY_ID"`
 	// Issuer is the claim iss of authorization tokens.
 	Issuer string `env:"LICENSER_ISSUER" envDefault:"Open Licenser"`
 	// TokenLifetimeDays is how long an authorization token is valid. A product that cannot reach the
 	// server goes on for as long.
 	TokenLifetimeDays int `env:"TOKEN_LIFETIME_DAYS" envDefault:"90"`
-	// TokenReuseDays is how long a token is given again after it was signed, as long as it would say the same; 0 turns that
-	// off, and nothing means a tenth of the lifetime. A product then goes on without the server for as much less.
+	// TokenReuseDays is for how many days after its signing a token is given again while it would say the same. The
+	// default is a tenth of the lifetime, and 0 turns it off. A reused token has as much less of its lifetime left.
 	TokenReuseDays string `env:"TOKEN_REUSE_DAYS"`
-	// SignatureTable is the name of the table in which all instances share the signatures of these tokens. Without one each
-	// instance only knows its own, and nearly every token costs a signature.
+	// SignatureTable is the name of the table in which all instances share the signatures of tokens. Without it an
+	// instance only knows its own signatures, and nearly every token costs a new one.
 	SignatureTable string `env:"SIGNATURE_TABLE"`
 }
 
@@ -63,7 +63,8 @@ func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.AP
 	return router.Invoke, nil
 }
 
-// startsBeforeEvents tells that no event waits for the process, which Lambda then stops until one comes
+// startsBeforeEvents reports whether the process starts before there is an event for it. Lambda then freezes it between
+// start and event, so the prefetch has to be over
 // (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
 func startsBeforeEvents() bool {
 	return os.Getenv("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency"

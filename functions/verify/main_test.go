@@ -84,7 +84,9 @@ func newAccount(t *testing.T) account {
 	operations := map[string]lambdatest.Operation{
 		"GetItem": func(input map[string]any) (int, any) {
 			id := input["Key"].(map[string]any)["licenseid"].(map[string]any)["S"]
-			i := slices.IndexFunc(file.Items, func(item map[string]map[string]any) bool { return item["licenseid"]["S"] == id })
+			i := slices.IndexFunc(
+				file.Items, func(item map[string]map[string]any) bool { return item["licenseid"]["S"] == id },
+			)
 			if i < 0 {
 				return lambdatest.Item(input, nil)
 			}
@@ -111,11 +113,15 @@ func newAccount(t *testing.T) account {
 			return http.StatusOK, map[string]any{"KeyId": keyARN, "Signature": signature}
 		},
 	}
-	return account{AWS: lambdatest.NewAWS(t, maps.Clone(operations)), operations: operations, key: key, cases: file.Cases}
+	return account{
+		AWS: lambdatest.NewAWS(t, maps.Clone(operations)), operations: operations, key: key, cases: file.Cases,
+	}
 }
 
 func (a account) environment(more ...string) []string {
-	return append([]string{"LICENSER_DB=licenses", "JWT_SECRETS_NAME=secret", "KMS_KEY_ID=alias/token", "AWS_ENDPOINT_URL=" + a.URL}, more...)
+	return append([]string{
+		"LICENSER_DB=licenses", "JWT_SECRETS_NAME=secret", "KMS_KEY_ID=alias/token", "AWS_ENDPOINT_URL=" + a.URL,
+	}, more...)
 }
 
 func verifyEvent(c conformanceCase) events.APIGatewayProxyRequest {
@@ -173,8 +179,10 @@ func TestConformanceOfTheBinary(t *testing.T) {
 			AWSCalls int
 			AWS      struct{ CloudWatchMetrics []struct{ Namespace string } } `json:"_aws"`
 		}
-		if err := json.Unmarshal([]byte(line), &record); err != nil || record.Msg != "request" || record.Function != lambdatest.FunctionName ||
-			len(record.AWS.CloudWatchMetrics) != 1 || record.AWS.CloudWatchMetrics[0].Namespace != telemetry.Namespace {
+		if err := json.Unmarshal([]byte(line), &record); err != nil || record.Msg != "request" ||
+			record.Function != lambdatest.FunctionName ||
+			len(record.AWS.CloudWatchMetrics) != 1 ||
+			record.AWS.CloudWatchMetrics[0].Namespace != telemetry.Namespace {
 			t.Errorf("logged %s", line)
 		}
 		for _, c := range a.cases {
@@ -197,7 +205,8 @@ func licenseKey(c conformanceCase) string {
 	return key
 }
 
-// TestShortSecretOfTheBinary: its keys are good, and the function says once that it has one, where CloudWatch counts it.
+// TestShortSecretOfTheBinary: its keys are good, and the function says once that it has one, where CloudWatch counts
+// it.
 func TestShortSecretOfTheBinary(t *testing.T) {
 	const secret = "9 bytes !"
 	a := newAccount(t)
@@ -212,7 +221,10 @@ func TestShortSecretOfTheBinary(t *testing.T) {
 	f := lambdatest.Start(t, ".", a.environment()...)
 	for range 3 {
 		var response events.APIGatewayProxyResponse
-		f.Invoke(verifyEvent(conformanceCase{Body: `{"licensekey":"` + signed + "." + encode(mac.Sum(nil)) + `"}`}), "", &response)
+		f.Invoke(
+			verifyEvent(conformanceCase{Body: `{"licensekey":"` + signed + "." + encode(mac.Sum(nil)) + `"}`}), "",
+			&response,
+		)
 		if response.StatusCode != http.StatusOK {
 			t.Fatalf("got %d %s", response.StatusCode, response.Body)
 		}
@@ -228,7 +240,9 @@ func TestShortSecretOfTheBinary(t *testing.T) {
 func TestTraces(t *testing.T) {
 	a := newAccount(t)
 	daemon := lambdatest.NewDaemon(t)
-	f := lambdatest.Start(t, ".", a.environment("AWS_XRAY_DAEMON_ADDRESS="+daemon.Address, "_X_AMZN_TRACE_ID=", "LAMBDA_TASK_ROOT="+t.TempDir())...)
+	f := lambdatest.Start(t, ".", a.environment(
+		"AWS_XRAY_DAEMON_ADDRESS="+daemon.Address, "_X_AMZN_TRACE_ID=", "LAMBDA_TASK_ROOT="+t.TempDir(),
+	)...)
 	const trace = "1-67340000-0123456789abcdef01234567"
 	var response events.APIGatewayProxyResponse
 	f.Invoke(verifyEvent(a.cases[0]), "Root="+trace+";Parent=0123456789abcdef;Sampled=1", &response)
@@ -243,7 +257,8 @@ func TestTraces(t *testing.T) {
 	if segment.Name != "verify" || segment.TraceID != trace || segment.ParentID != "0123456789abcdef" {
 		t.Errorf("segment %s", text)
 	}
-	if segment.Annotations["code"] != "OK" || segment.Annotations["licenseid"] != "00000000-0000-4000-8000-000000000001" {
+	if segment.Annotations["code"] != "OK" ||
+		segment.Annotations["licenseid"] != "00000000-0000-4000-8000-000000000001" {
 		t.Errorf("annotations %v", segment.Annotations)
 	}
 	slices.Sort(operations)
@@ -264,10 +279,15 @@ func TestTraces(t *testing.T) {
 // TestTracesWithoutDaemon: nobody listens for segments, and nobody notices.
 func TestTracesWithoutDaemon(t *testing.T) {
 	a := newAccount(t)
-	f := lambdatest.Start(t, ".", a.environment("AWS_XRAY_DAEMON_ADDRESS=127.0.0.1:1", "LAMBDA_TASK_ROOT="+t.TempDir())...)
+	f := lambdatest.Start(t, ".", a.environment(
+		"AWS_XRAY_DAEMON_ADDRESS=127.0.0.1:1", "LAMBDA_TASK_ROOT="+t.TempDir(),
+	)...)
 	for range 3 {
 		var response events.APIGatewayProxyResponse
-		f.Invoke(verifyEvent(a.cases[0]), "Root=1-67340000-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1", &response)
+		f.Invoke(
+			verifyEvent(a.cases[0]), "Root=1-67340000-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1",
+			&response,
+		)
 		if response.StatusCode != http.StatusOK {
 			t.Errorf("got %d %s", response.StatusCode, response.Body)
 		}
@@ -310,6 +330,10 @@ func wantJSON(t *testing.T, f *lambdatest.Function) {
 	}
 }
 
+func secretAnswer(member, value string) func(map[string]any) (int, any) {
+	return func(map[string]any) (int, any) { return http.StatusOK, map[string]any{member: value} }
+}
+
 // TestFaults drives every fault of AWS through the adapters. Each ends in the documented 500, in bounded time.
 func TestFaults(t *testing.T) {
 	hang := func(map[string]any) (int, any) {
@@ -330,20 +354,26 @@ func TestFaults(t *testing.T) {
 		"table cuts connections": {"GetItem", cut, 3},
 		"table hangs":            {"GetItem", hang, 0},
 		"table answers garbage":  {"GetItem", garbage, 0},
-		"table says nothing":     {"GetItem", func(map[string]any) (int, any) { return http.StatusOK, map[string]any{} }, 1},
+		"table says nothing": {
+			"GetItem", func(map[string]any) (int, any) { return http.StatusOK, map[string]any{} }, 1,
+		},
 		"table gives another's": {"GetItem", func(input map[string]any) (int, any) {
-			return lambdatest.Item(input, map[string]any{"licenseid": map[string]string{"S": "another"}, "expirationdate": map[string]string{"S": "2099-01-01"}})
+			return lambdatest.Item(input, map[string]any{
+				"licenseid":      map[string]string{"S": "another"},
+				"expirationdate": map[string]string{"S": "2099-01-01"},
+			})
 		}, 1},
 		"record cannot be read": {"GetItem", func(map[string]any) (int, any) {
-			return 200, json.RawMessage(`{"Item":{"licenseid":{"S":"00000000-0000-4000-8000-000000000001"},"isrevoked":{"S":"true"}}}`)
+			return 200, json.RawMessage(`{"Item":{
+				"licenseid":{"S":"00000000-0000-4000-8000-000000000001"},"isrevoked":{"S":"true"}}}`)
 		}, 1},
 		"secret throttled":           {"GetSecretValue", lambdatest.Fault(400, "ThrottlingException"), 3},
 		"secret missing":             {"GetSecretValue", lambdatest.Fault(400, "ResourceNotFoundException"), 1},
 		"secret denied":              {"GetSecretValue", lambdatest.Fault(400, "AccessDeniedException"), 1},
 		"secret cannot be decrypted": {"GetSecretValue", lambdatest.Fault(400, "DecryptionFailure"), 1},
-		"secret is binary":           {"GetSecretValue", func(map[string]any) (int, any) { return 200, map[string]any{"SecretBinary": "AAAA"} }, 1},
-		"secret is empty":            {"GetSecretValue", func(map[string]any) (int, any) { return 200, map[string]any{"SecretString": `{"key":""}`} }, 1},
-		"secret has no key":          {"GetSecretValue", func(map[string]any) (int, any) { return 200, map[string]any{"SecretString": `{}`} }, 1},
+		"secret is binary":           {"GetSecretValue", secretAnswer("SecretBinary", "AAAA"), 1},
+		"secret is empty":            {"GetSecretValue", secretAnswer("SecretString", `{"key":""}`), 1},
+		"secret has no key":          {"GetSecretValue", secretAnswer("SecretString", `{}`), 1},
 		"secret hangs":               {"GetSecretValue", hang, 0},
 		"key throttled":              {"Sign", lambdatest.Fault(400, "ThrottlingException"), 3},
 		"key disabled":               {"Sign", lambdatest.Fault(400, "DisabledException"), 1},
@@ -374,7 +404,8 @@ func TestFaults(t *testing.T) {
 				t.Fatalf("not answered in the function's time: %v, %v", err, ctx.Err())
 			}
 			apitest.CheckEvent(t, verifyEvent(a.cases[0]), response)
-			if response.StatusCode != http.StatusInternalServerError || response.Body != `{"error":"INTERNAL_LICENSE_SERVER_ERROR"}` ||
+			if response.StatusCode != http.StatusInternalServerError ||
+				response.Body != `{"error":"INTERNAL_LICENSE_SERVER_ERROR"}` ||
 				response.Headers["Retry-After"] == "" {
 				t.Errorf("got %d %s %v", response.StatusCode, response.Body, response.Headers)
 			}
@@ -388,13 +419,21 @@ func TestFaults(t *testing.T) {
 // TestSharedTablesSayNothing: with a signature table too, what names no table is no definite no, and costs no further
 // call.
 func TestSharedTablesSayNothing(t *testing.T) {
-	for name, answer := range map[string]string{"nothing": `{}`, "no tables": `{"Responses":{}}`, "the other table": `{"Responses":{"signatures":[]}}`} {
+	for name, answer := range map[string]string{
+		"nothing":         `{}`,
+		"no tables":       `{"Responses":{}}`,
+		"the other table": `{"Responses":{"signatures":[]}}`,
+	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAccount(t)
 			a.Set("BatchGetItem", func(map[string]any) (int, any) { return http.StatusOK, json.RawMessage(answer) })
 			response, err := a.router(t, "signatures").Handle(t.Context(), verifyEvent(a.cases[0]))
-			if err != nil || response.StatusCode != http.StatusInternalServerError || a.Calls("BatchGetItem") != 1 || a.Calls("GetItem") != 0 {
-				t.Errorf("got %d %s, %v after %d and %d reads", response.StatusCode, response.Body, err, a.Calls("BatchGetItem"), a.Calls("GetItem"))
+			if err != nil || response.StatusCode != http.StatusInternalServerError || a.Calls("BatchGetItem") != 1 ||
+				a.Calls("GetItem") != 0 {
+				t.Errorf(
+					"got %d %s, %v after %d and %d reads", response.StatusCode, response.Body, err,
+					a.Calls("BatchGetItem"), a.Calls("GetItem"),
+				)
 			}
 		})
 	}
@@ -409,8 +448,8 @@ func (a account) router(t *testing.T, signatureTable string) api.Router {
 		t.Fatal(err)
 	}
 	verifier, err := newVerifier(environment{
-		LicenseTable: "licenses", LicenseKeySecret: "secret", TokenKey: "alias/token", Issuer: "Test", TokenLifetimeDays: 90,
-		SignatureTable: signatureTable,
+		LicenseTable: "licenses", LicenseKeySecret: "secret", TokenKey: "alias/token", Issuer: "Test",
+		TokenLifetimeDays: 90, SignatureTable: signatureTable,
 	}, cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -448,8 +487,8 @@ func (a account) sharing() {
 	})
 }
 
-// TestReuse: a token that one instance has had signed serves again, from its memory and in another instance, at the price of one
-// call to AWS.
+// TestReuse: a token that one instance has had signed serves again, from its memory and in another instance, at the
+// price of one call to AWS.
 func TestReuse(t *testing.T) {
 	a := newAccount(t)
 	a.sharing()
@@ -477,7 +516,8 @@ func TestReuse(t *testing.T) {
 		if err := json.Unmarshal([]byte(lines[n-1]), &record); err != nil {
 			t.Fatal(err)
 		}
-		if record[metric] != 1.0 || record["awscalls"] != float64(calls) || !strings.Contains(fmt.Sprint(record["_aws"]), metric) {
+		if record[metric] != 1.0 || record["awscalls"] != float64(calls) ||
+			!strings.Contains(fmt.Sprint(record["_aws"]), metric) {
 			t.Errorf("logged %v, want %s and %d calls", record, metric, calls)
 		}
 	}
@@ -505,7 +545,7 @@ func TestReuse(t *testing.T) {
 	wantRecord(never, 2, telemetry.SignaturesKey, 2)
 }
 
-// TestLostSignatureTable: losing it costs signatures, and never an answer.
+// TestLostSignatureTable: losing it costs signatures, and never a token.
 func TestLostSignatureTable(t *testing.T) {
 	hang := func(map[string]any) (int, any) {
 		time.Sleep(4 * time.Second)
@@ -572,8 +612,8 @@ func TestStartWithoutAWS(t *testing.T) {
 	wantJSON(t, f)
 }
 
-// TestReadAhead: while the secret is on its way at a start, the license of the first verification is read already, and what was
-// read for a forged key is not given away. After the start a forged key costs no read.
+// TestReadAhead: while the secret is on its way at a start, the license of the first verification is read already, and
+// what was read for a forged key is not given away. After the start a forged key costs no read.
 func TestReadAhead(t *testing.T) {
 	binary := lambdatest.Build(t, ".")
 	for name, test := range map[string]struct {
@@ -628,7 +668,8 @@ func TestReadAhead(t *testing.T) {
 	}
 }
 
-// TestProvisionedConcurrency: a process that starts before there are events is ready for them when it asks for the first.
+// TestProvisionedConcurrency: a process that starts before there are events is ready for them when it asks for the
+// first.
 func TestProvisionedConcurrency(t *testing.T) {
 	a := newAccount(t)
 	var secretIsThere, isReadAhead atomic.Bool
@@ -655,7 +696,8 @@ func TestProvisionedConcurrency(t *testing.T) {
 // TestWrongReuse: a configuration that would give expired tokens ends the process.
 func TestWrongReuse(t *testing.T) {
 	for _, days := range []string{"90", "-1", "nine", "1.5", "99999999999999999999"} {
-		if _, err := newVerifier(environment{TokenLifetimeDays: 90, TokenReuseDays: days}, aws.Config{}); err == nil || !strings.Contains(err.Error(), "TOKEN_REUSE_DAYS") {
+		if _, err := newVerifier(environment{TokenLifetimeDays: 90, TokenReuseDays: days}, aws.Config{}); err == nil ||
+			!strings.Contains(err.Error(), "TOKEN_REUSE_DAYS") {
 			t.Errorf("%q: %v", days, err)
 		}
 	}

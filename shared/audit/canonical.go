@@ -55,7 +55,7 @@ func appendValue(dst []byte, value any) ([]byte, error) {
 	case attribute.StringSet:
 		dst = appendSet(append(dst, `{"SS":`...), v, func(s string) string { return s })
 	case attribute.NumberSet:
-		dst = appendSet(append(dst, `{"NS":`...), v, func(n attribute.Number) string { return string(n) })
+		dst = appendSet(append(dst, `{"NS":`...), v, func(s string) string { return s })
 	case attribute.BinarySet:
 		dst = appendSet(append(dst, `{"BS":`...), v, base64.StdEncoding.EncodeToString)
 	case []any:

@@ -11,20 +11,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// Absence has to be said. An empty body, or {} from something between us and DynamoDB, reads like an answer about no
-// item; taken for one it would be a definite no to a customer, or the end of an audit chain. So the functions below
-// believe only what names the table or lists items, and all else is a fault.
+// Absence has to be said. An empty body, or {} from something between us and DynamoDB, reads like a response without an
+// item. Taken for one it would be a definite no to a customer, or the end of an audit chain. So the functions below
+// believe only a response that names the table or lists items. Any other is a fault.
 var (
-	errUnsaid    = errors.New("the answer does not say whether there is something: it is not one of DynamoDB, or not a whole one")
-	errOtherItem = errors.New("the answer holds another item than the one that was asked for")
+	errUnsaid = errors.New(
+		"the response does not say whether there is something: it is not one of DynamoDB, or not a whole one")
+	errOtherItem = errors.New("the response holds another item than the one that was asked for")
 )
 
 type itemGetter interface {
-	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	GetItem(context.Context, *dynamodb.GetItemInput, ...option) (*dynamodb.GetItemOutput, error)
 }
 
-// getItem reads an item with strong consistency. It returns nil where DynamoDB says that there is none: its answer then
-// holds the consumed capacity, which names the table, and nothing else.
+// getItem reads an item with strong consistency. It returns nil where DynamoDB says that there is none: the response
+// then holds the consumed capacity, which names the table, and nothing else.
 func getItem(ctx context.Context, client itemGetter, table string, key item) (item, error) {
 	out, err := client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName:              &table,
@@ -53,8 +54,8 @@ func holds(values, key item) error {
 	return nil
 }
 
-// listed returns errUnsaid for an answer to a Query or a Scan without a list of items. DynamoDB lists them always, and
-// be it none.
+// listed returns errUnsaid for the response to a Query or a Scan that has no list of items. DynamoDB sends one even
+// where it is empty.
 func listed(items []item) error {
 	if items == nil {
 		return errUnsaid
@@ -62,7 +63,7 @@ func listed(items []item) error {
 	return nil
 }
 
-// ofTable returns what a part of an answer says of a table.
+// ofTable returns what a part of a response says of a table, and whether it names the table at all.
 func ofTable[V any](byTable map[string]V, table string) (value V, said bool) {
 	if value, said = byTable[table]; said {
 		return value, true
@@ -75,8 +76,8 @@ func ofTable[V any](byTable map[string]V, table string) (value V, said bool) {
 	return value, false
 }
 
-// sameTable compares tables by their names. Requests and answers name a table by its name or by its ARN, and not always
-// alike.
+// sameTable reports whether two names are the same table's. Either may be a name or an ARN: a response need not name a
+// table as its request did.
 func sameTable(a, b string) bool { return a == b || tableName(a) == tableName(b) }
 
 func tableName(nameOrARN string) string {

@@ -18,7 +18,7 @@ import (
 
 const tableARN = "arn:aws:dynamodb:eu-central-1:123456789012:table/"
 
-// unsaid are answers with status 200 that do not say that there is nothing.
+// unsaid are responses with status 200 that do not say that there is nothing.
 var unsaid = map[string]string{
 	"empty body":            ``,
 	"empty object":          `{}`,
@@ -32,8 +32,10 @@ var unsaid = map[string]string{
 	"capacity of another":   `{"ConsumedCapacity":{"CapacityUnits":1,"TableName":"other"}}`,
 	"another ARN":           `{"ConsumedCapacity":{"CapacityUnits":1,"TableName":"` + tableARN + `other-licenses"}}`,
 	"an item that is empty": `{"Item":{},"ConsumedCapacity":{"CapacityUnits":1,"TableName":"licenses"}}`,
-	"an item of another id": `{"Item":{"licenseid":{"S":"another"},"sequence":{"N":"0"},"expirationdate":{"S":"2030-01-01"}}}`,
-	"a list with another":   `{"Responses":{"licenses":[{"licenseid":{"S":"another"},"expirationdate":{"S":"2030-01-01"}}]}}`,
+	"an item of another id": `{"Item":{
+		"licenseid":{"S":"another"},"sequence":{"N":"0"},"expirationdate":{"S":"2030-01-01"}}}`,
+	"a list with another": `{"Responses":{"licenses":[
+		{"licenseid":{"S":"another"},"expirationdate":{"S":"2030-01-01"}}]}}`,
 }
 
 // TestAbsenceHasToBeSaid: what does not say that there is nothing is a fault, and no answer about a license or a chain.
@@ -82,12 +84,12 @@ func TestAbsenceHasToBeSaid(t *testing.T) {
 	}
 }
 
-// TestAbsenceHasToBeSaidOfBoth: an answer that says nothing of the license is a fault at once. One that cannot be read
+// TestAbsenceHasToBeSaidOfBoth: a response that says nothing of the license is a fault at once. One that cannot be read
 // is followed by a read of the license alone, which meets the same here.
 func TestAbsenceHasToBeSaidOfBoth(t *testing.T) {
 	for name, calls := range map[string]int{
-		"empty body": 1, "empty object": 1, "no tables": 1, "another table's list": 1, "null for a list": 1, "a list with another": 1,
-		"null": 2, "cut off": 2, "page of HTML": 2,
+		"empty body": 1, "empty object": 1, "no tables": 1, "another table's list": 1, "null for a list": 1,
+		"a list with another": 1, "null": 2, "cut off": 2, "page of HTML": 2,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, s := signatures(t, slices.Repeat([]answer{ok(unsaid[name])}, calls)...)
@@ -129,7 +131,7 @@ func TestAbsenceByARN(t *testing.T) {
 	})
 }
 
-// TestNothingIsSaid: what DynamoDB itself answers where there is nothing.
+// TestNothingIsSaid: what DynamoDB itself responds where there is nothing.
 func TestNothingIsSaid(t *testing.T) {
 	none := func(err error, got any, want any) {
 		t.Helper()
@@ -161,7 +163,8 @@ func TestIdempotencyRecordOfAnother(t *testing.T) {
 	for name, members := range map[string]string{"not told": ``, "another's": `,"Item":{"key":{"S":"another"}}`} {
 		t.Run(name, func(t *testing.T) {
 			_, client := serve(t, fault(400, "ConditionalCheckFailedException", members))
-			if existing, err := dynamo.NewIdempotency(client, "t").Put(t.Context(), idempotencyRecord, time.Now()); err == nil {
+			existing, err := dynamo.NewIdempotency(client, "t").Put(t.Context(), idempotencyRecord, time.Now())
+			if err == nil {
 				t.Errorf("got %+v", existing)
 			}
 		})

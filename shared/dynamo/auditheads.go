@@ -12,22 +12,23 @@ import (
 	"openlicenser/shared/audit"
 )
 
-// HeadsIndex is the index of the audit table that holds the heads, and no entries: of all items only they have its
-// partition key, collection (S). Its sort key is licenseid (S), its projection ALL. All heads stand in one partition
-// of it, which takes some 1,000 writes a second; the trail's pace is that of the vendor's changes.
-const HeadsIndex = "heads"
+// headsIndex is the index of the audit table that holds the heads. Its partition key is collection (S), which entries
+// do not have. Its sort key is licenseid (S), and its projection ALL. All heads are in one partition, which takes some
+// 1,000 writes a second. The trail is no faster than the vendor's changes.
+const headsIndex = "heads"
 
-// heads is the value of HeadsIndex's partition key.
+// heads is the value of headsIndex's partition key.
 const heads = "heads"
 
 var _ audit.HeadLister = (*AuditTrail)(nil)
 
-// Heads implements audit.HeadLister. The index lags behind the table by moments.
+// Heads implements audit.HeadLister. It reads an index, which lags behind the table by moments. A head that cannot be
+// read comes as a head of nothing and is not left out, so that whoever lists finds it.
 func (s *AuditTrail) Heads(ctx context.Context) iter.Seq2[audit.ChainHead, error] {
 	return func(yield func(audit.ChainHead, error) bool) {
 		pages := dynamodb.NewQueryPaginator(s.client, &dynamodb.QueryInput{
 			TableName:                 &s.table,
-			IndexName:                 aws.String(HeadsIndex),
+			IndexName:                 aws.String(headsIndex),
 			KeyConditionExpression:    aws.String("#collection = :collection"),
 			ExpressionAttributeNames:  map[string]string{"#collection": attrCollection},
 			ExpressionAttributeValues: item{":collection": text(heads)},
@@ -42,16 +43,11 @@ func (s *AuditTrail) Heads(ctx context.Context) iter.Seq2[audit.ChainHead, error
 				return
 			}
 			for _, values := range page.Items {
-				// A head that cannot be read is one of nothing, and not left out: whoever lists finds fault with it.
 				var head headItem
 				if attributevalue.UnmarshalMap(values, &head) != nil {
 					head = headItem{}
 				}
-				listed := audit.ChainHead{
-					LicenseID: textOf(values, attrLicenseID),
-					Head:      audit.Head{Sequence: head.HeadSequence, Hash: head.Hash, SequenceNumber: head.SequenceNumber, RecordHash: head.RecordHash},
-				}
-				if !yield(listed, nil) {
+				if !yield(audit.ChainHead{LicenseID: textOf(values, attrLicenseID), Head: head.head()}, nil) {
 					return
 				}
 			}

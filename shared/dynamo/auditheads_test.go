@@ -26,12 +26,15 @@ func TestHeads(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		query := `"TableName":"audit-table","IndexName":"heads","KeyConditionExpression":"#collection = :collection",
-			"ExpressionAttributeNames":{"#collection":"collection"},"ExpressionAttributeValues":{":collection":{"S":"heads"}}`
+			"ExpressionAttributeNames":{"#collection":"collection"},
+			"ExpressionAttributeValues":{":collection":{"S":"heads"}}`
 		w.wantRequest(t, 0, "Query", `{`+query+`}`)
 		w.wantRequest(t, 1, "Query", `{`+query+`,"ExclusiveStartKey":{"licenseid":{"S":"an-id"}}}`)
 	})
 	t.Run("UnreadableIsNotLeftOut", func(t *testing.T) {
-		_, client := serve(t, ok(`{"Items":[{"licenseid":{"S":"an-id"},"headsequence":{"S":"many"}},`+sampleHeadItem(t)+`]}`))
+		_, client := serve(
+			t, ok(`{"Items":[{"licenseid":{"S":"an-id"},"headsequence":{"S":"many"}},`+sampleHeadItem(t)+`]}`),
+		)
 		var got []audit.ChainHead
 		for head, err := range dynamo.NewAuditTrail(client, "t").Heads(t.Context()) {
 			if err != nil {

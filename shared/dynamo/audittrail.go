@@ -19,14 +19,16 @@ import (
 
 // AuditAPI is what AuditTrail uses of a *dynamodb.Client.
 type AuditAPI interface {
-	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
-	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
-	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
+	GetItem(context.Context, *dynamodb.GetItemInput, ...option) (*dynamodb.GetItemOutput, error)
+	Query(context.Context, *dynamodb.QueryInput, ...option) (*dynamodb.QueryOutput, error)
+	TransactWriteItems(
+		context.Context, *dynamodb.TransactWriteItemsInput, ...option,
+	) (*dynamodb.TransactWriteItemsOutput, error)
 }
 
-// AuditTrail keeps audit chains in a table with the partition key licenseid (S) and the sort key sequence (N).
-// The item of sequence 0 is the chain's head, the items from 1 on are its entries. It never updates and never
-// deletes: its writes need dynamodb:PutItem and nothing else.
+// AuditTrail keeps audit chains in a table with the partition key licenseid (S) and the sort key sequence (N). The item
+// of sequence 0 is the chain's head, and the items from 1 on are its entries. It never updates or deletes: its writes
+// need dynamodb:PutItem and nothing else.
 type AuditTrail struct {
 	client AuditAPI
 	table  string
@@ -34,7 +36,7 @@ type AuditTrail struct {
 
 var _ audit.Store = (*AuditTrail)(nil)
 
-// NewAuditTrail makes a store over a table, named by its name or ARN.
+// NewAuditTrail returns a store in the table with the name or ARN.
 func NewAuditTrail(client AuditAPI, table string) *AuditTrail {
 	return &AuditTrail{client: client, table: table}
 }
@@ -48,7 +50,8 @@ type itemKey struct {
 // headSequence is the sort key of a chain's head.
 const headSequence = 0
 
-// headItem is a chain's head. SequenceNumber is an S: the stream's numbers have up to 40 digits, an N has 38.
+// headItem is a chain's head. SequenceNumber is an S, because the stream's numbers have up to 40 digits and an N has
+// 38.
 type headItem struct {
 	itemKey
 	HeadSequence   int64  `dynamodbav:"headsequence"`
@@ -57,15 +60,21 @@ type headItem struct {
 	RecordHash     string `dynamodbav:"recordhash"`
 }
 
-// entryItem is an entry. Entry is its canonical JSON, a line of the exported chain, which decides; the rest is for whoever
-// looks at the table.
+func (h headItem) head() audit.Head {
+	return audit.Head{
+		Sequence: h.HeadSequence, Hash: h.Hash, SequenceNumber: h.SequenceNumber, RecordHash: h.RecordHash,
+	}
+}
+
+// entryItem is an entry. Entry is its canonical JSON, a line of the exported chain. Readers go by it alone; Hash is for
+// people who look at the table.
 type entryItem struct {
 	itemKey
 	Entry string `dynamodbav:"entry"`
 	Hash  string `dynamodbav:"hash"`
 }
 
-// Head reads the head with strong consistency.
+// Head implements audit.Store. It reads with strong consistency.
 func (s *AuditTrail) Head(ctx context.Context, licenseID string) (audit.Head, error) {
 	key, err := attributevalue.MarshalMap(itemKey{licenseID, headSequence})
 	if err != nil {
@@ -79,13 +88,11 @@ func (s *AuditTrail) Head(ctx context.Context, licenseID string) (audit.Head, er
 	if err := attributevalue.UnmarshalMap(values, &head); err != nil {
 		return audit.Head{}, fmt.Errorf("audit head: %w", err)
 	}
-	return audit.Head{
-		Sequence: head.HeadSequence, Hash: head.Hash, SequenceNumber: head.SequenceNumber, RecordHash: head.RecordHash,
-	}, nil
+	return head.head(), nil
 }
 
-// Append puts the entry and the head in one transaction. The SDK sends the same ClientRequestToken with every
-// repetition of it, so for ten minutes a repetition of an append whose reply was lost succeeds without effect
+// Append implements audit.Store. It puts the entry and the head in one transaction. The SDK repeats a request whose
+// response was lost with the same ClientRequestToken, so that for ten minutes the repetition succeeds without effect
 // (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html).
 func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
 	if e.Sequence < 1 { // 0 is the head
@@ -112,7 +119,7 @@ func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry)
 	}
 }
 
-// putEntry never replaces an entry.
+// putEntry returns the put of an entry. It replaces none.
 func (s *AuditTrail) putEntry(e audit.Entry) (*types.Put, error) {
 	text, err := plainjson.Marshal(e)
 	if err != nil {
@@ -127,7 +134,7 @@ func (s *AuditTrail) putEntry(e audit.Entry) (*types.Put, error) {
 	}, err
 }
 
-// putHead replaces no head other than from.
+// putHead returns the put of the head after an entry. It replaces no head other than from.
 func (s *AuditTrail) putHead(from audit.Head, e audit.Entry) (*types.Put, error) {
 	to := from.After(e)
 	values, err := attributevalue.MarshalMap(headItem{
@@ -136,7 +143,7 @@ func (s *AuditTrail) putHead(from audit.Head, e audit.Entry) (*types.Put, error)
 	if err != nil {
 		return nil, err
 	}
-	values[attrCollection] = text(heads) // see HeadsIndex
+	values[attrCollection] = text(heads) // see headsIndex
 	put := &types.Put{TableName: &s.table, Item: values}
 	if from == (audit.Head{}) {
 		put.ConditionExpression = aws.String("attribute_not_exists(#licenseid)")
@@ -144,7 +151,8 @@ func (s *AuditTrail) putHead(from audit.Head, e audit.Entry) (*types.Put, error)
 		return put, nil
 	}
 	put.ConditionExpression = aws.String(
-		"#headsequence = :headsequence AND #hash = :hash AND #sequencenumber = :sequencenumber AND #recordhash = :recordhash")
+		"#headsequence = :headsequence AND #hash = :hash AND " +
+			"#sequencenumber = :sequencenumber AND #recordhash = :recordhash")
 	put.ExpressionAttributeNames = map[string]string{
 		"#headsequence": "headsequence", "#hash": "hash", "#sequencenumber": "sequencenumber",
 		"#recordhash": "recordhash",
@@ -156,8 +164,8 @@ func (s *AuditTrail) putHead(from audit.Head, e audit.Entry) (*types.Put, error)
 	return put, err
 }
 
-// isConflict tells whether the transaction met a chain that has moved on, or that another transaction is just
-// moving. Other reasons, as throttling, are faults.
+// isConflict reports whether the transaction met a chain that has moved on, or one that another transaction is moving.
+// Other reasons, such as throttling, are faults.
 func isConflict(err error) bool {
 	var canceled *types.TransactionCanceledException
 	return errors.As(err, &canceled) &&
@@ -167,7 +175,7 @@ func isConflict(err error) bool {
 		})
 }
 
-// Entries reads with strong consistency, and goes on where DynamoDB ends a page at 1 MB.
+// Entries implements audit.Store. It reads with strong consistency, and goes on where DynamoDB ends a page at 1 MB.
 func (s *AuditTrail) Entries(ctx context.Context, licenseID string, after int64, limit int) ([]audit.Entry, error) {
 	values, err := attributevalue.MarshalMap(map[string]any{
 		":licenseid": licenseID,
@@ -203,8 +211,8 @@ func (s *AuditTrail) Entries(ctx context.Context, licenseID string, after int64,
 	return entries, nil
 }
 
-// appendEntries names an item that holds no entry by its sequence: a chain with a hole proves nothing, so it
-// is not left out.
+// appendEntries appends the entries of items. An item that holds none is an error with its sequence: left out, it would
+// be a hole, and a chain with a hole proves nothing.
 func appendEntries(entries []audit.Entry, licenseID string, items []item) ([]audit.Entry, error) {
 	for _, values := range items {
 		if err := holds(values, licenseKey(licenseID)); err != nil {

@@ -27,8 +27,8 @@ func sampleEntry() audit.Entry {
 }
 
 const sampleEntryJSON = `{"action":"CHANGED","actor":"vendor","changes":{"notes":{"new":{"S":"<&>"}}},"eventid":"",` +
-	`"format":1,"hash":"5555","licenseid":"an-id","previous":"4444","reason":"<why> & é","recordhash":"rrrr","sequence":5,` +
-	`"sequencenumber":"1234567890123456789012345678901234567890","time":""}`
+	`"format":1,"hash":"5555","licenseid":"an-id","previous":"4444","reason":"<why> & é","recordhash":"rrrr",` +
+	`"sequence":5,"sequencenumber":"1234567890123456789012345678901234567890","time":""}`
 
 func sampleEntryItem(t *testing.T) string {
 	return dynamoJSON(t, attribute.Map{
@@ -54,7 +54,8 @@ func TestHead(t *testing.T) {
 		if diff := cmp.Diff(audit.Head{}.After(sampleEntry()), got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		w.wantRequest(t, 0, "GetItem", `{"TableName":"audit-table","ConsistentRead":true,"ReturnConsumedCapacity":"TOTAL",
+		w.wantRequest(t, 0, "GetItem",
+			`{"TableName":"audit-table","ConsistentRead":true,"ReturnConsumedCapacity":"TOTAL",
 			"Key":{"licenseid":{"S":"an-id"},"sequence":{"N":"0"}}}`)
 	})
 	t.Run("NoChain", func(t *testing.T) {
@@ -65,7 +66,9 @@ func TestHead(t *testing.T) {
 		}
 	})
 	t.Run("Unreadable", func(t *testing.T) {
-		_, client := serve(t, ok(`{"Item":{"licenseid":{"S":"an-id"},"sequence":{"N":"0"},"headsequence":{"S":"many"}}}`))
+		_, client := serve(
+			t, ok(`{"Item":{"licenseid":{"S":"an-id"},"sequence":{"N":"0"},"headsequence":{"S":"many"}}}`),
+		)
 		_, err := dynamo.NewAuditTrail(client, "t").Head(t.Context(), "an-id")
 		wantFault(t, err, "audit head", "many")
 	})
@@ -73,7 +76,8 @@ func TestHead(t *testing.T) {
 
 func TestAppend(t *testing.T) {
 	putEntry := `{"Put":{"TableName":"audit-table","Item":` + sampleEntryItem(t) + `,
-		"ConditionExpression":"attribute_not_exists(#licenseid)","ExpressionAttributeNames":{"#licenseid":"licenseid"}}}`
+		"ConditionExpression":"attribute_not_exists(#licenseid)",
+		"ExpressionAttributeNames":{"#licenseid":"licenseid"}}}`
 	tests := map[string]struct {
 		from    audit.Head
 		putHead string
@@ -81,20 +85,24 @@ func TestAppend(t *testing.T) {
 		"FirstEntry": {
 			from: audit.Head{},
 			putHead: `{"Put":{"TableName":"audit-table","Item":` + sampleHeadItem(t) + `,
-				"ConditionExpression":"attribute_not_exists(#licenseid)","ExpressionAttributeNames":{"#licenseid":"licenseid"}}}`,
+				"ConditionExpression":"attribute_not_exists(#licenseid)",
+				"ExpressionAttributeNames":{"#licenseid":"licenseid"}}}`,
 		},
 		"NextEntry": {
 			from: audit.Head{Sequence: 4, Hash: "4444", SequenceNumber: "44", RecordHash: "qqqq"},
 			putHead: `{"Put":{"TableName":"audit-table","Item":` + sampleHeadItem(t) + `,
 				"ConditionExpression":"#headsequence = :headsequence AND #hash = :hash AND #sequencenumber = :sequencenumber AND #recordhash = :recordhash",
-				"ExpressionAttributeNames":{"#headsequence":"headsequence","#hash":"hash","#sequencenumber":"sequencenumber","#recordhash":"recordhash"},
-				"ExpressionAttributeValues":{":headsequence":{"N":"4"},":hash":{"S":"4444"},":sequencenumber":{"S":"44"},":recordhash":{"S":"qqqq"}}}}`,
+				"ExpressionAttributeNames":{"#headsequence":"headsequence","#hash":"hash",
+				"#sequencenumber":"sequencenumber","#recordhash":"recordhash"},
+				"ExpressionAttributeValues":{":headsequence":{"N":"4"},":hash":{"S":"4444"},
+				":sequencenumber":{"S":"44"},":recordhash":{"S":"qqqq"}}}}`,
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			w, client := serve(t, ok(`{}`))
-			if err := dynamo.NewAuditTrail(client, "audit-table").Append(t.Context(), test.from, sampleEntry()); err != nil {
+			err := dynamo.NewAuditTrail(client, "audit-table").Append(t.Context(), test.from, sampleEntry())
+			if err != nil {
 				t.Fatal(err)
 			}
 			if token, _ := w.calls[0].body["ClientRequestToken"].(string); token == "" {

@@ -12,13 +12,15 @@ import (
 	"openlicenser/shared/testing/licensetest"
 )
 
-// oneItem answers every GetItem with the same item.
+// oneItem returns the same item for every GetItem.
 type oneItem struct {
 	dynamo.LicenseAPI
 	item map[string]types.AttributeValue
 }
 
-func (o oneItem) GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
+func (o oneItem) GetItem(
+	context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options),
+) (*dynamodb.GetItemOutput, error) {
 	return &dynamodb.GetItemOutput{Item: o.item}, nil
 }
 

@@ -131,7 +131,8 @@ func TestIdempotencyContract(t *testing.T) {
 	})
 }
 
-// createTable makes a table as the template declares it, without its time to live: the contracts' clocks stand in the past.
+// createTable makes a table as the template declares it, without its time to live: the contracts' clocks stand in the
+// past.
 func createTable(t *testing.T, client *dynamodb.Client, id string) string {
 	t.Helper()
 	return aws.ToString(awstest.NewTable(t, client, id).TableName)
@@ -171,7 +172,9 @@ func (o otherTool) call(ctx context.Context, operation string, input any) ([]byt
 	request.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
 	hash := sha256.Sum256(body)
 	credentials := aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"} // those of newClient
-	err = v4.NewSigner().SignHTTP(ctx, credentials, request, hex.EncodeToString(hash[:]), "dynamodb", "us-east-1", time.Now())
+	err = v4.NewSigner().SignHTTP(
+		ctx, credentials, request, hex.EncodeToString(hash[:]), "dynamodb", "us-east-1", time.Now(),
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +217,8 @@ func TestSignatures(t *testing.T) {
 	}
 	for _, want := range []string{"", "signed", "signed anew"} {
 		if want != "" {
-			if err := s.Keep(t.Context(), l.ID, token.Signature{SignedAt: issued, Bytes: []byte(want)}, issued.AddDate(0, 0, 9)); err != nil {
+			signature := token.Signature{SignedAt: issued, Bytes: []byte(want)}
+			if err := s.Keep(t.Context(), l.ID, signature, issued.AddDate(0, 0, 9)); err != nil {
 				t.Fatal(err)
 			}
 		}

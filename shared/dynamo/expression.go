@@ -8,16 +8,17 @@ import (
 	"openlicenser/shared/attribute"
 )
 
-// expressions is the changing part of an UpdateItem request
-// (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html). Every attribute x is
-// written as #x, because many names are reserved words; :x is its new value and :was_x the expected one.
+// expressions are those of an UpdateItem or a DeleteItem request
+// (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html).
+// An attribute x is written as #x, because many names are reserved words. Its new value is :x, and the expected one
+// :was_x.
 type expressions struct {
 	update, condition string
 	names             map[string]string
 	values            item
 }
 
-// updateExpressions writes, for set {version: 2}, remove [changereason] and expected {version: 1, notes: nil}:
+// updateExpressions returns, for set {version: 2}, remove [changereason] and expected {version: 1, notes: nil}:
 //
 //	SET #version = :version REMOVE #changereason
 //	attribute_exists(#licenseid) AND (attribute_not_exists(#notes) OR attribute_type(#notes, :NULL))
@@ -63,7 +64,8 @@ func (e expressions) expectation(expected attribute.Map) (string, error) {
 	return strings.Join(conditions, " AND "), nil
 }
 
-// equals takes absent and NULL for the same, as license.License.Expectation does.
+// equals returns the condition that an attribute has the expected value. Where nil is expected, the attribute is absent
+// or NULL, as license.License.Expectation means it.
 func (e expressions) equals(attr, name string, expected any) (string, error) {
 	if expected == nil {
 		e.values[":NULL"] = text("NULL")
@@ -79,7 +81,7 @@ func (e expressions) name(name string) string {
 }
 
 func (e expressions) value(name string, value any) (string, error) {
-	v, err := toValue(value)
+	v, err := encoder.Value(value)
 	e.values[":"+name] = v
 	return ":" + name, err
 }

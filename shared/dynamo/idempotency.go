@@ -17,14 +17,15 @@ import (
 
 // IdempotencyAPI is what Idempotency uses of a *dynamodb.Client.
 type IdempotencyAPI interface {
-	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
-	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
-	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
+	PutItem(context.Context, *dynamodb.PutItemInput, ...option) (*dynamodb.PutItemOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...option) (*dynamodb.UpdateItemOutput, error)
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...option) (*dynamodb.DeleteItemOutput, error)
 }
 
-// Idempotency keeps records of requests in a table with the partition key key (S) and the TTL attribute expires. DynamoDB
-// deletes expired items within days (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html), so
-// one that has expired counts as absent. Answers hold license keys: the table is encrypted and read by no one else.
+// Idempotency keeps records of requests in a table with the partition key key (S) and the TTL attribute expires.
+// DynamoDB deletes an expired item within days, so one that is still there counts as absent
+// (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html).
+// Answers hold license keys, so the table is encrypted and nobody else reads it.
 type Idempotency struct {
 	client IdempotencyAPI
 	table  string
@@ -32,12 +33,12 @@ type Idempotency struct {
 
 var _ idempotency.Store = (*Idempotency)(nil)
 
-// NewIdempotency makes a store over a table, named by its name or ARN.
+// NewIdempotency returns a store in the table with the name or ARN.
 func NewIdempotency(client IdempotencyAPI, table string) *Idempotency {
 	return &Idempotency{client: client, table: table}
 }
 
-// idempotencyItem is a record. Instants but expires are Unix milliseconds.
+// idempotencyItem is a record. Its instants are Unix milliseconds, except Expires.
 type idempotencyItem struct {
 	Key         string `dynamodbav:"key"`
 	Fingerprint string `dynamodbav:"fingerprint"`
@@ -49,8 +50,9 @@ type idempotencyItem struct {
 	Answer      string `dynamodbav:"answer,omitempty"` // JSON
 }
 
-// Put implements idempotency.Store. Where the SDK repeats a put whose reply was lost, it meets its own record, and
-// recognizes it by NewID as well as the request's id: clients can choose that one, and SAM's local gateway gives the same to all.
+// Put implements idempotency.Store. Where the SDK repeats a put whose response was lost, the repetition meets its own
+// record. Put recognizes it by NewID and the request's id. The request's id alone would not do: clients can choose it,
+// and SAM's local gateway gives the same to all requests.
 func (s *Idempotency) Put(ctx context.Context, r idempotency.Record, now time.Time) (*idempotency.Record, error) {
 	values, err := attributevalue.MarshalMap(idempotencyItem{
 		Key: r.Key, Fingerprint: r.Fingerprint, RequestID: r.ID, At: r.At.UnixMilli(), NewID: r.NewID,
@@ -132,7 +134,9 @@ func (s *Idempotency) Complete(ctx context.Context, key string, a idempotency.Re
 		map[string]string{"#answer": "answer", "#key": "key"}, map[string]any{":answer": string(text)})
 }
 
-func (s *Idempotency) update(ctx context.Context, key, update, condition string, names map[string]string, values map[string]any) error {
+func (s *Idempotency) update(
+	ctx context.Context, key, update, condition string, names map[string]string, values map[string]any,
+) error {
 	marshalled, err := attributevalue.MarshalMap(values)
 	if err != nil {
 		return fmt.Errorf("update idempotency record: %w", err)

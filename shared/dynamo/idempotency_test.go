@@ -11,14 +11,15 @@ import (
 
 var idempotencyRecord = idempotency.Record{
 	Request: idempotency.Request{
-		Key: "key-1", Fingerprint: "print-1", ID: "request-1", At: time.UnixMilli(1793534400123).UTC(), NewID: "license-1",
+		Key: "key-1", Fingerprint: "print-1", ID: "request-1", NewID: "license-1",
+		At: time.UnixMilli(1793534400123).UTC(),
 	},
 	LeaseEnds: time.UnixMilli(1793534415123).UTC(),
 	Expires:   time.Unix(1793620800, 0).UTC(),
 }
 
-const storedIdempotency = `{"key":{"S":"key-1"},"fingerprint":{"S":"print-1"},"requestid":{"S":"request-1"},"at":{"N":"1793534400123"},` +
-	`"newid":{"S":"license-1"},"leaseends":{"N":"1793534415123"},"expires":{"N":"1793620800"}}`
+const storedIdempotency = `{"key":{"S":"key-1"},"fingerprint":{"S":"print-1"},"requestid":{"S":"request-1"},` +
+	`"at":{"N":"1793534400123"},"newid":{"S":"license-1"},"leaseends":{"N":"1793534415123"},"expires":{"N":"1793620800"}}`
 
 func TestIdempotencyPut(t *testing.T) {
 	w, client := serve(t, ok(`{}`))
@@ -33,7 +34,8 @@ func TestIdempotencyPut(t *testing.T) {
 		"ReturnValuesOnConditionCheckFailure":"ALL_OLD"}`)
 }
 
-// TestIdempotencyPutFinds: another request's record is answered, and its own, which a repetition of the SDK meets, is not.
+// TestIdempotencyPutFinds: another request's record is answered, and its own, which a repetition of the SDK meets, is
+// not.
 func TestIdempotencyPutFinds(t *testing.T) {
 	found := fault(400, "ConditionalCheckFailedException", `,"Item":`+storedIdempotency)
 	for name, test := range map[string]struct {
@@ -58,10 +60,12 @@ func TestIdempotencyTakeOver(t *testing.T) {
 	if err := store.TakeOver(t.Context(), "key-1", time.UnixMilli(1), time.UnixMilli(2)); err != nil {
 		t.Error(err)
 	}
-	if err := store.TakeOver(t.Context(), "key-1", time.UnixMilli(1), time.UnixMilli(2)); !errors.Is(err, idempotency.ErrInFlight) {
+	err := store.TakeOver(t.Context(), "key-1", time.UnixMilli(1), time.UnixMilli(2))
+	if !errors.Is(err, idempotency.ErrInFlight) {
 		t.Errorf("got %v, want ErrInFlight", err)
 	}
-	w.wantRequest(t, 0, "UpdateItem", `{"TableName":"t","Key":{"key":{"S":"key-1"}},"UpdateExpression":"SET #leaseends = :to",
+	w.wantRequest(t, 0, "UpdateItem",
+		`{"TableName":"t","Key":{"key":{"S":"key-1"}},"UpdateExpression":"SET #leaseends = :to",
 		"ConditionExpression":"#leaseends = :from AND attribute_not_exists(#answer)",
 		"ExpressionAttributeNames":{"#leaseends":"leaseends","#answer":"answer"},
 		"ExpressionAttributeValues":{":from":{"N":"1"},":to":{"N":"2"}}}`)
@@ -76,7 +80,8 @@ func TestIdempotencyCompleteAndRelease(t *testing.T) {
 	if err := store.Release(t.Context(), "key-1"); err != nil {
 		t.Error(err)
 	}
-	w.wantRequest(t, 0, "UpdateItem", `{"TableName":"t","Key":{"key":{"S":"key-1"}},"UpdateExpression":"SET #answer = :answer",
+	w.wantRequest(t, 0, "UpdateItem",
+		`{"TableName":"t","Key":{"key":{"S":"key-1"}},"UpdateExpression":"SET #answer = :answer",
 		"ConditionExpression":"attribute_exists(#key)","ExpressionAttributeNames":{"#answer":"answer","#key":"key"},
 		"ExpressionAttributeValues":{":answer":{"S":"{\"status\":201,\"header\":null,\"body\":\"b\"}"}}}`)
 	w.wantRequest(t, 1, "DeleteItem", `{"TableName":"t","Key":{"key":{"S":"key-1"}}}`)
@@ -96,7 +101,8 @@ func TestIdempotencyFaults(t *testing.T) {
 		} {
 			t.Run(operation+"/"+name, func(t *testing.T) {
 				_, client := serve(t, answers...)
-				if err := do(dynamo.NewIdempotency(client, "t")); err == nil || errors.Is(err, idempotency.ErrInFlight) {
+				if err := do(dynamo.NewIdempotency(client, "t")); err == nil ||
+					errors.Is(err, idempotency.ErrInFlight) {
 					t.Errorf("got %v", err)
 				}
 			})

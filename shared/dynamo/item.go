@@ -11,77 +11,28 @@ import (
 // item is what the SDK calls an item.
 type item = map[string]types.AttributeValue
 
-// toItem writes license records for the SDK. It is explicit, where attributevalue guesses: that package
-// matches names without regard to case and takes one type for another, and both decide here whether a
-// license may be used.
-func toItem(m attribute.Map) (item, error) {
-	values := make(item, len(m))
-	for name, value := range m {
-		v, err := toValue(value)
-		if err != nil {
-			return nil, fmt.Errorf("attribute %q: %w", name, err)
-		}
-		values[name] = v
-	}
-	return values, nil
+// License records are converted here and not by package attributevalue. That package matches names without regard to
+// case and takes one type for another, and both decide here whether a license may be used.
+
+// encoder converts attributes to the SDK's values.
+var encoder = attribute.Encoder[types.AttributeValue]{
+	S:    func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} },
+	N:    func(v string) types.AttributeValue { return &types.AttributeValueMemberN{Value: v} },
+	B:    func(v []byte) types.AttributeValue { return &types.AttributeValueMemberB{Value: v} },
+	BOOL: func(v bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: v} },
+	NULL: func() types.AttributeValue { return &types.AttributeValueMemberNULL{Value: true} },
+	SS:   func(v []string) types.AttributeValue { return &types.AttributeValueMemberSS{Value: v} },
+	NS:   func(v []string) types.AttributeValue { return &types.AttributeValueMemberNS{Value: v} },
+	BS:   func(v [][]byte) types.AttributeValue { return &types.AttributeValueMemberBS{Value: v} },
+	L:    func(v []types.AttributeValue) types.AttributeValue { return &types.AttributeValueMemberL{Value: v} },
+	M:    func(v item) types.AttributeValue { return &types.AttributeValueMemberM{Value: v} },
 }
 
-// toValue fails for a Go type that package attribute does not list.
-func toValue(value any) (types.AttributeValue, error) {
-	switch v := value.(type) {
-	case string:
-		return &types.AttributeValueMemberS{Value: v}, nil
-	case attribute.Number:
-		return &types.AttributeValueMemberN{Value: string(v)}, nil
-	case []byte:
-		return &types.AttributeValueMemberB{Value: v}, nil
-	case bool:
-		return &types.AttributeValueMemberBOOL{Value: v}, nil
-	case nil:
-		return &types.AttributeValueMemberNULL{Value: true}, nil
-	case attribute.StringSet:
-		return &types.AttributeValueMemberSS{Value: v}, nil
-	case attribute.NumberSet:
-		return &types.AttributeValueMemberNS{Value: convert[string](v)}, nil
-	case attribute.BinarySet:
-		return &types.AttributeValueMemberBS{Value: v}, nil
-	case []any:
-		return toList(v)
-	case attribute.Map:
-		members, err := toItem(v)
-		return &types.AttributeValueMemberM{Value: members}, err
-	default:
-		return nil, fmt.Errorf("no attribute holds a Go %T", value)
-	}
-}
+// decodeItem converts an item that anybody may have written.
+func decodeItem(values item) (attribute.Map, error) { return attribute.DecodeMap(values, decodeValue) }
 
-func toList(elements []any) (types.AttributeValue, error) {
-	list := make([]types.AttributeValue, len(elements))
-	for i, element := range elements {
-		v, err := toValue(element)
-		if err != nil {
-			return nil, err
-		}
-		list[i] = v
-	}
-	return &types.AttributeValueMemberL{Value: list}, nil
-}
-
-// fromItem reads an item that anybody may have written.
-func fromItem(values item) (attribute.Map, error) {
-	m := make(attribute.Map, len(values))
-	for name, value := range values {
-		v, err := fromValue(value)
-		if err != nil {
-			return nil, fmt.Errorf("attribute %q: %w", name, err)
-		}
-		m[name] = v
-	}
-	return m, nil
-}
-
-// fromValue fails for a type that DynamoDB did not know when this was written.
-func fromValue(value types.AttributeValue) (any, error) {
+// decodeValue refuses a type that DynamoDB did not know when this was written.
+func decodeValue(value types.AttributeValue) (any, error) {
 	switch v := value.(type) {
 	case *types.AttributeValueMemberS:
 		return v.Value, nil
@@ -96,34 +47,14 @@ func fromValue(value types.AttributeValue) (any, error) {
 	case *types.AttributeValueMemberSS:
 		return attribute.StringSet(v.Value), nil
 	case *types.AttributeValueMemberNS:
-		return attribute.NumberSet(convert[attribute.Number](v.Value)), nil
+		return attribute.NumberSet(v.Value), nil
 	case *types.AttributeValueMemberBS:
 		return attribute.BinarySet(v.Value), nil
 	case *types.AttributeValueMemberL:
-		return fromList(v.Value)
+		return attribute.DecodeList(v.Value, decodeValue)
 	case *types.AttributeValueMemberM:
-		return fromItem(v.Value)
+		return decodeItem(v.Value)
 	default:
 		return nil, fmt.Errorf("an attribute of unknown type (%T)", value)
 	}
-}
-
-func fromList(values []types.AttributeValue) (any, error) {
-	list := make([]any, len(values))
-	for i, value := range values {
-		v, err := fromValue(value)
-		if err != nil {
-			return nil, err
-		}
-		list[i] = v
-	}
-	return list, nil
-}
-
-func convert[To, From ~string](texts []From) []To {
-	converted := make([]To, len(texts))
-	for i, text := range texts {
-		converted[i] = To(text)
-	}
-	return converted
 }

@@ -12,14 +12,16 @@ import (
 func TestItemRoundTrips(t *testing.T) {
 	want := attribute.Map{
 		"b": []byte{1, 2}, "bs": attribute.BinarySet{{1}, {2}}, "flag": true, "Flag": false,
-		"l": []any{"x", attribute.Map{"deep": nil}, []any{}}, "n": attribute.Number("12345678901234567890123456789012345678"),
-		"none": nil, "ns": attribute.NumberSet{"1", "2.5"}, "s": "<&>é", "ss": attribute.StringSet{"a", "b"}, "m": attribute.Map{},
+		"l":    []any{"x", attribute.Map{"deep": nil}, []any{}},
+		"n":    attribute.Number("12345678901234567890123456789012345678"),
+		"none": nil, "ns": attribute.NumberSet{"1", "2.5"}, "s": "<&>é", "ss": attribute.StringSet{"a", "b"},
+		"m": attribute.Map{},
 	}
-	values, err := toItem(want)
+	values, err := encoder.Map(want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := fromItem(values)
+	got, err := decodeItem(values)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,19 +30,19 @@ func TestItemRoundTrips(t *testing.T) {
 	}
 }
 
-func TestToItemRefusesOtherGoTypes(t *testing.T) {
+func TestEncoderRefusesOtherGoTypes(t *testing.T) {
 	for name, value := range map[string]any{
 		"int": 1, "deep in a list": []any{1}, "deep in a map": attribute.Map{"a": []any{attribute.Map{"b": 1}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if values, err := toItem(attribute.Map{"a": value}); err == nil {
+			if values, err := encoder.Map(attribute.Map{"a": value}); err == nil {
 				t.Errorf("written as %v", values)
 			}
 		})
 	}
 }
 
-func TestFromItemRefusesUnknownTypes(t *testing.T) {
+func TestDecodeItemRefusesUnknownTypes(t *testing.T) {
 	unknown := &types.UnknownUnionMember{Tag: "X"}
 	for name, value := range map[string]types.AttributeValue{
 		"unknown":        unknown,
@@ -49,7 +51,7 @@ func TestFromItemRefusesUnknownTypes(t *testing.T) {
 		"deep in a map":  &types.AttributeValueMemberM{Value: item{"b": unknown}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if m, err := fromItem(item{"a": value}); err == nil {
+			if m, err := decodeItem(item{"a": value}); err == nil {
 				t.Errorf("read as %v", m)
 			}
 		})

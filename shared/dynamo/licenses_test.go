@@ -30,7 +30,10 @@ func TestGet(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		w.wantRequest(t, 0, "GetItem", fmt.Sprintf(
-			`{"TableName":"licenses-table","Key":{"licenseid":{"S":%q}},"ConsistentRead":true,"ReturnConsumedCapacity":"TOTAL"}`, want.ID))
+			`{"TableName":"licenses-table","Key":{"licenseid":{"S":%q}},"ConsistentRead":true,
+			"ReturnConsumedCapacity":"TOTAL"}`,
+			want.ID,
+		))
 	})
 	t.Run("ErrNotFound", func(t *testing.T) {
 		_, client := serve(t, noItem("t"))
@@ -71,7 +74,9 @@ func TestGetUnreadable(t *testing.T) {
 		})
 	}
 	t.Run("type that DynamoDB has not yet", func(t *testing.T) {
-		text := strings.Replace(dynamoJSON(t, with(record, "isrevoked", "?")), `"isrevoked":{"S"`, `"isrevoked":{"X"`, 1)
+		text := strings.Replace(
+			dynamoJSON(t, with(record, "isrevoked", "?")), `"isrevoked":{"S"`, `"isrevoked":{"X"`, 1,
+		)
 		_, client := serve(t, ok(`{"Item":`+text+`}`))
 		// The SDK leaves in such an attribute what it has read before it.
 		l, err := dynamo.NewLicenses(client, "t").Get(t.Context(), record["licenseid"].(string))
@@ -171,7 +176,8 @@ func TestUpdate(t *testing.T) {
 			t.Fatal(err)
 		}
 		w, client := serve(t, ok(`{}`))
-		if err := dynamo.NewLicenses(client, "t").Update(t.Context(), foreign, licensetest.Revoke(t, foreign, "why")); err != nil {
+		revoked := licensetest.Revoke(t, foreign, "why")
+		if err := dynamo.NewLicenses(client, "t").Update(t.Context(), foreign, revoked); err != nil {
 			t.Fatal(err)
 		}
 		const want = "attribute_exists(#licenseid) AND #changedtimestamp = :was_changedtimestamp AND " +
@@ -276,7 +282,8 @@ func TestList(t *testing.T) {
 			t.Fatal(err)
 		}
 		w, client := serve(t, ok(`{"Items":[]}`))
-		if _, err := dynamo.NewLicenses(client, "t").List(t.Context(), license.Query{Limit: 7, Position: first.Next}); err != nil {
+		q := license.Query{Limit: 7, Position: first.Next}
+		if _, err := dynamo.NewLicenses(client, "t").List(t.Context(), q); err != nil {
 			t.Fatal(err)
 		}
 		want := map[string]any{"collection": map[string]any{"S": "licenses"}, "licenseid": map[string]any{"S": "an-id"}}
@@ -301,10 +308,11 @@ func TestList(t *testing.T) {
 			"ExclusiveStartKey":{"customerid":{"S":"`+first.CustomerID+`"},"licenseid":{"S":"an-id"}}}`)
 	})
 	t.Run("Status", func(t *testing.T) {
-		w, client := serve(t,
-			ok(page+`,"LastEvaluatedKey":{"standing":{"S":"active"},"expirationdate":{"S":"2026-10-30"},"licenseid":{"S":"an-id"}}}`),
-			ok(`{"Items":[]}`))
-		q := license.Query{Status: license.Grace, ExpiringBefore: licensetest.Now.AddDate(0, 0, -1), Now: licensetest.Now, Limit: 3}
+		w, client := serve(t, ok(page+`,"LastEvaluatedKey":{"standing":{"S":"active"},
+			"expirationdate":{"S":"2026-10-30"},"licenseid":{"S":"an-id"}}}`), ok(`{"Items":[]}`))
+		q := license.Query{
+			Status: license.Grace, ExpiringBefore: licensetest.Now.AddDate(0, 0, -1), Now: licensetest.Now, Limit: 3,
+		}
 		got, err := dynamo.NewLicenses(client, "licenses-table").List(t.Context(), q)
 		if err != nil {
 			t.Fatal(err)
@@ -313,13 +321,15 @@ func TestList(t *testing.T) {
 			t.Errorf("got %+v, of licenses that are active", got)
 		}
 		request := `{"TableName":"licenses-table","IndexName":"standing",
-			"KeyConditionExpression":"#partition = :partition AND #date BETWEEN :from AND :to","ScanIndexForward":false,"Limit":3,
+			"KeyConditionExpression":"#partition = :partition AND #date BETWEEN :from AND :to",
+			"ScanIndexForward":false,"Limit":3,
 			"ExpressionAttributeNames":{"#partition":"standing","#date":"expirationdate"},
 			"ExpressionAttributeValues":{":partition":{"S":"active"},
 				":from":{"S":"2025-10-31T12:00:00.000Z"},":to":{"S":"2026-11-01T12:00:00.000Z"}}`
 		w.wantRequest(t, 0, "Query", request+`}`)
 		w.wantRequest(t, 1, "Query", request+`,
-			"ExclusiveStartKey":{"standing":{"S":"active"},"expirationdate":{"S":"2026-10-30"},"licenseid":{"S":"an-id"}}}`)
+			"ExclusiveStartKey":{"standing":{"S":"active"},"expirationdate":{"S":"2026-10-30"},
+			"licenseid":{"S":"an-id"}}}`)
 	})
 	t.Run("ExpiringBefore", func(t *testing.T) {
 		w, client := serve(t, ok(`{"Items":[]}`))
@@ -328,16 +338,22 @@ func TestList(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.wantRequest(t, 0, "Query", `{"TableName":"licenses-table","IndexName":"expiry",
-			"KeyConditionExpression":"#partition = :partition AND #date BETWEEN :from AND :to","ScanIndexForward":false,"Limit":3,
+			"KeyConditionExpression":"#partition = :partition AND #date BETWEEN :from AND :to",
+			"ScanIndexForward":false,"Limit":3,
 			"ExpressionAttributeNames":{"#partition":"collection","#date":"expirationdate"},
 			"ExpressionAttributeValues":{":partition":{"S":"licenses"},
 				":from":{"S":"0"},":to":{"S":"2026-11-02T12:00:00.000Z"}},
-			"ExclusiveStartKey":{"collection":{"S":"licenses"},"expirationdate":{"S":"2026-10-30"},"licenseid":{"S":"an-id"}}}`)
+			"ExclusiveStartKey":{"collection":{"S":"licenses"},"expirationdate":{"S":"2026-10-30"},
+			"licenseid":{"S":"an-id"}}}`)
 	})
 	t.Run("Bounded", func(t *testing.T) { // a page that nothing fills costs MaxReads queries, and leads on
-		more := ok(`{"Items":[],"LastEvaluatedKey":{"standing":{"S":"active"},"expirationdate":{"S":"2026-10-30"},"licenseid":{"S":"an-id"}}}`)
+		more := ok(
+			`{"Items":[],"LastEvaluatedKey":{"standing":{"S":"active"},"expirationdate":{"S":"2026-10-30"},
+			"licenseid":{"S":"an-id"}}}`,
+		)
 		w, client := serve(t, slices.Repeat([]answer{more}, license.MaxReads)...)
-		got, err := dynamo.NewLicenses(client, "t").List(t.Context(), license.Query{Status: license.Grace, Now: licensetest.Now, Limit: 3})
+		q := license.Query{Status: license.Grace, Now: licensetest.Now, Limit: 3}
+		got, err := dynamo.NewLicenses(client, "t").List(t.Context(), q)
 		if err != nil || got.Next != `["2026-10-30","an-id"]` || len(w.calls) != license.MaxReads {
 			t.Errorf("got %+v, %v after %d queries", got, err, len(w.calls))
 		}
@@ -357,7 +373,8 @@ func TestListOddRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(page.Licenses) != 2 || page.Licenses[0].ID != good.ID || page.Licenses[1].Status(licensetest.Now) != license.Unreadable {
+	if len(page.Licenses) != 2 || page.Licenses[0].ID != good.ID ||
+		page.Licenses[1].Status(licensetest.Now) != license.Unreadable {
 		t.Errorf("got %+v", page)
 	}
 	if next := w.calls[1].body; next["Limit"] != 1.0 {

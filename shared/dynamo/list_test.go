@@ -54,25 +54,34 @@ func TestListContract(t *testing.T) {
 	}
 	wantIDs("it joins the list of all with our first change", license.Query{Limit: 10}, "foreign", ours.ID)
 	wantIDs("and the lists of its status and of its date", license.Query{Status: license.Revoked, Limit: 10}, "foreign")
-	wantIDs("and the lists of its status and of its date", license.Query{ExpiringBefore: before.ExpirationDate.AddDate(0, 0, 1), Limit: 10}, "foreign", ours.ID)
+	wantIDs(
+		"and the lists of its status and of its date",
+		license.Query{ExpiringBefore: before.ExpirationDate.AddDate(0, 0, 1), Limit: 10}, "foreign", ours.ID,
+	)
 	wantIDs("a page may begin after an id that is not there", license.Query{Limit: 10, Position: `["f","f"]`}, ours.ID)
 }
 
 // TestListNothing: bounds that leave no date between them are no query, which DynamoDB would refuse.
 func TestListNothing(t *testing.T) {
 	_, client := serve(t)
-	q := license.Query{Status: license.Active, ExpiringBefore: licensetest.Now.AddDate(-1, 0, 0), Now: licensetest.Now, Limit: 7}
-	if page, err := dynamo.NewLicenses(client, "t").List(t.Context(), q); err != nil || len(page.Licenses) != 0 || page.Next != "" {
+	q := license.Query{
+		Status: license.Active, ExpiringBefore: licensetest.Now.AddDate(-1, 0, 0), Now: licensetest.Now, Limit: 7,
+	}
+	if page, err := dynamo.NewLicenses(client, "t").List(t.Context(), q); err != nil || len(page.Licenses) != 0 ||
+		page.Next != "" {
 		t.Errorf("got %+v, %v", page, err)
 	}
 }
 
-// TestListPastItsEnd: a cursor that the lower bound of the dates has passed leads to nothing, and to no query that DynamoDB would
-// refuse.
+// TestListPastItsEnd: a cursor that the lower bound of the dates has passed leads to nothing, and to no query that
+// DynamoDB would refuse.
 func TestListPastItsEnd(t *testing.T) {
 	_, client := serve(t)
-	q := license.Query{Status: license.Active, Now: licensetest.Now, Limit: 7, Position: `["2026-10-01T00:00:00.000Z","an-id"]`}
-	if page, err := dynamo.NewLicenses(client, "t").List(t.Context(), q); err != nil || len(page.Licenses) != 0 || page.Next != "" {
+	q := license.Query{
+		Status: license.Active, Now: licensetest.Now, Limit: 7, Position: `["2026-10-01T00:00:00.000Z","an-id"]`,
+	}
+	if page, err := dynamo.NewLicenses(client, "t").List(t.Context(), q); err != nil || len(page.Licenses) != 0 ||
+		page.Next != "" {
 		t.Errorf("got %+v, %v", page, err)
 	}
 }

@@ -14,12 +14,12 @@ import (
 
 // ScanAPI is what RecordHashes uses of a *dynamodb.Client.
 type ScanAPI interface {
-	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
-	Scan(context.Context, *dynamodb.ScanInput, ...func(*dynamodb.Options)) (*dynamodb.ScanOutput, error)
+	GetItem(context.Context, *dynamodb.GetItemInput, ...option) (*dynamodb.GetItemOutput, error)
+	Scan(context.Context, *dynamodb.ScanInput, ...option) (*dynamodb.ScanOutput, error)
 }
 
-// RecordHashes are the hashes of the license table's records, as they stand: with every attribute, also those that the
-// domain does not know.
+// RecordHashes are the hashes of the records in the license table as they are now. A hash is over every attribute, also
+// those that the domain does not know.
 type RecordHashes struct {
 	client ScanAPI
 	table  string
@@ -27,10 +27,10 @@ type RecordHashes struct {
 
 var _ checkpoint.RecordHashes = (*RecordHashes)(nil)
 
-// NewRecordHashes makes one side of a reconciliation of a license table, named by its name or ARN.
+// NewRecordHashes returns the hashes of the license table with the name or ARN.
 func NewRecordHashes(client ScanAPI, table string) *RecordHashes { return &RecordHashes{client, table} }
 
-// All scans the table: half a read unit for each 4 KB.
+// All implements checkpoint.RecordHashes. It scans the table, which costs half a read unit for each 4 KB.
 func (s *RecordHashes) All(ctx context.Context) iter.Seq2[checkpoint.RecordHash, error] {
 	return func(yield func(checkpoint.RecordHash, error) bool) {
 		pages := dynamodb.NewScanPaginator(s.client, &dynamodb.ScanInput{TableName: &s.table})
@@ -53,7 +53,7 @@ func (s *RecordHashes) All(ctx context.Context) iter.Seq2[checkpoint.RecordHash,
 	}
 }
 
-// Of reads with strong consistency.
+// Of implements checkpoint.RecordHashes. It reads with strong consistency.
 func (s *RecordHashes) Of(ctx context.Context, licenseID string) (checkpoint.RecordHash, error) {
 	values, err := getItem(ctx, s.client, s.table, licenseKey(licenseID))
 	switch {
@@ -67,7 +67,7 @@ func (s *RecordHashes) Of(ctx context.Context, licenseID string) (checkpoint.Rec
 
 func hashOf(values item) (checkpoint.RecordHash, error) {
 	id := textOf(values, attrLicenseID)
-	record, err := fromItem(values)
+	record, err := decodeItem(values)
 	if err != nil {
 		return checkpoint.RecordHash{}, fmt.Errorf("record of license %s: %w", id, err)
 	}

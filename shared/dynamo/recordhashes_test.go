@@ -60,7 +60,9 @@ func TestRecordHashes(t *testing.T) {
 		if hash.Hash != ours || hash.Foreign || none.Hash != "" || errors.Join(err, errNone) != nil {
 			t.Errorf("got %v, %v, %v, %v", hash, none, err, errNone)
 		}
-		w.wantRequest(t, 0, "GetItem", `{"TableName":"licenses","ConsistentRead":true,"ReturnConsumedCapacity":"TOTAL","Key":{"licenseid":{"S":"a"}}}`)
+		w.wantRequest(t, 0, "GetItem",
+			`{"TableName":"licenses","ConsistentRead":true,"ReturnConsumedCapacity":"TOTAL",
+			"Key":{"licenseid":{"S":"a"}}}`)
 	})
 	for name, answers := range faults {
 		t.Run(name, func(t *testing.T) {

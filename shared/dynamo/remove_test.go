@@ -21,7 +21,8 @@ func TestRemove(t *testing.T) {
 	}
 	w.wantRequest(t, 0, "DeleteItem", `{"TableName":"t","Key":{"licenseid":{"S":"`+l.ID+`"}},
 		"ConditionExpression":"attribute_exists(#licenseid) AND #changedtimestamp = :was_changedtimestamp AND #version = :was_version",
-		"ExpressionAttributeNames":{"#licenseid":"licenseid","#changedtimestamp":"changedtimestamp","#version":"version"},
+		"ExpressionAttributeNames":{"#licenseid":"licenseid","#changedtimestamp":"changedtimestamp",
+		"#version":"version"},
 		"ExpressionAttributeValues":{":was_changedtimestamp":{"N":"1793534400000"},":was_version":{"N":"1"}}}`)
 }
 
@@ -29,7 +30,8 @@ func TestRemoveFaults(t *testing.T) {
 	for name, answers := range faults {
 		t.Run(name, func(t *testing.T) {
 			_, client := serve(t, answers...)
-			if err := dynamo.NewLicenses(client, "t").Remove(t.Context(), licensetest.Issue(t)); err == nil || errors.Is(err, license.ErrConflict) {
+			if err := dynamo.NewLicenses(client, "t").Remove(t.Context(), licensetest.Issue(t)); err == nil ||
+				errors.Is(err, license.ErrConflict) {
 				t.Errorf("got %v", err)
 			}
 		})

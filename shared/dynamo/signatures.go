@@ -25,12 +25,12 @@ const (
 
 // SignatureAPI is what Signatures uses of a *dynamodb.Client.
 type SignatureAPI interface {
-	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
-	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...option) (*dynamodb.BatchGetItemOutput, error)
+	PutItem(context.Context, *dynamodb.PutItemInput, ...option) (*dynamodb.PutItemOutput, error)
 }
 
-// Signatures keeps the signatures of authorization tokens in a table of their own with the partition key licenseid (S). An item has
-// some 400 bytes: half a read unit, and one write unit.
+// Signatures keeps the signatures of authorization tokens in a table of their own with the partition key licenseid (S).
+// An item has some 400 bytes, and so costs half a read unit and one write unit.
 type Signatures struct {
 	client   SignatureAPI
 	table    string
@@ -39,26 +39,29 @@ type Signatures struct {
 
 var _ token.Signatures = (*Signatures)(nil)
 
-// NewSignatures keeps signatures in a table, named as the one of the licenses that it reads.
+// NewSignatures returns a store in the table with the name or ARN, which also reads licenses.
 func NewSignatures(client SignatureAPI, table string, licenses *Licenses) *Signatures {
 	return &Signatures{client: client, table: table, licenses: licenses}
 }
 
-// Reading both must leave time for reading the license alone.
+// The bounds of reading both. They leave time to read the license alone afterwards.
 const (
 	batchAttempts = 2
 	batchTimeout  = 3 * time.Second
 )
 
-// Get reads the license with strong consistency and its signature with eventual consistency, in one BatchGetItem. Where that fails,
-// or DynamoDB leaves the license out (UnprocessedKeys), the license is read alone.
+// Get implements token.Signatures. It reads the license with strong consistency and its signature with eventual
+// consistency, in one BatchGetItem. Where that fails, or DynamoDB leaves the license out (UnprocessedKeys), it reads
+// the license alone.
 func (s *Signatures) Get(ctx context.Context, id string) (license.License, token.Signature, error) {
 	if !isKey(id) {
 		return license.License{}, token.Signature{}, license.ErrNotFound
 	}
 	out, err := s.batch(ctx, id)
 	if err != nil {
-		slog.WarnContext(ctx, "a license and the signature of its token could not be read together; the license is read alone", "error", err)
+		slog.WarnContext(ctx,
+			"a license and the signature of its token could not be read together; the license is read alone",
+			"error", err)
 		l, err := s.licenses.Get(ctx, id)
 		return l, token.Signature{}, err
 	}
@@ -71,7 +74,8 @@ func (s *Signatures) Get(ctx context.Context, id string) (license.License, token
 	return l, signature, err
 }
 
-// licenseOf reads the license. It returns ErrNotFound only where the answer lists nothing under the table's name.
+// licenseOf returns the license in a response. It returns license.ErrNotFound only where the response lists nothing
+// under the table's name.
 func (s *Signatures) licenseOf(id string, out *dynamodb.BatchGetItemOutput) (license.License, error) {
 	found, _ := ofTable(out.Responses, s.licenses.table)
 	err := listed(found)
@@ -96,8 +100,8 @@ func (s *Signatures) batch(ctx context.Context, id string) (*dynamodb.BatchGetIt
 	}}, func(o *dynamodb.Options) { o.RetryMaxAttempts = batchAttempts })
 }
 
-// signatureOf answers none for one that cannot be read, or is another license's: then a new one is made, and takes its
-// place.
+// signatureOf returns the signature in a response. One that cannot be read, or is another license's, is logged and
+// counts as none. Then another is made and takes its place.
 func (s *Signatures) signatureOf(ctx context.Context, id string, out *dynamodb.BatchGetItemOutput) token.Signature {
 	items, _ := ofTable(out.Responses, s.table)
 	if len(items) == 0 {
@@ -112,6 +116,7 @@ func (s *Signatures) signatureOf(ctx context.Context, id string, out *dynamodb.B
 	return token.Signature{SignedAt: issued, Bytes: signature.Value}
 }
 
+// unixSeconds returns the instant of an N that seconds wrote.
 func unixSeconds(value types.AttributeValue) (time.Time, error) {
 	n, isNumber := value.(*types.AttributeValueMemberN)
 	if !isNumber {
@@ -125,7 +130,7 @@ func seconds(t time.Time) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(t.Unix(), 10)}
 }
 
-// Keep puts the signature; of two that are put at once, either stays.
+// Keep implements token.Signatures. Of two signatures that are kept at once, either stays.
 func (s *Signatures) Keep(ctx context.Context, id string, signature token.Signature, expires time.Time) error {
 	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.table, Item: item{
 		attrLicenseID: text(id),

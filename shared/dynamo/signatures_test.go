@@ -14,19 +14,27 @@ import (
 
 var issued = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 
-// signatures has the real client speak to a wire; batch is the body of an answer to BatchGetItem.
+// signatures has the real client speak to a wire; batch is the body of a response to BatchGetItem.
 func signatures(t *testing.T, answers ...answer) (*wire, *dynamo.Signatures) {
 	w, client := serve(t, answers...)
 	return w, dynamo.NewSignatures(client, "signatures", dynamo.NewLicenses(client, "licenses"))
 }
 
 func batch(licenses, signatures, unprocessed string) answer {
-	return ok(fmt.Sprintf(`{"Responses":{"licenses":[%s],"signatures":[%s]},"UnprocessedKeys":{%s}}`, licenses, signatures, unprocessed))
+	return ok(
+		fmt.Sprintf(
+			`{"Responses":{"licenses":[%s],"signatures":[%s]},"UnprocessedKeys":{%s}}`, licenses, signatures,
+			unprocessed,
+		),
+	)
 }
 
 // kept is the signature's item of a license.
 func kept(id string) string {
-	return fmt.Sprintf(`{"licenseid":{"S":%q},"signed":{"N":"1795168800"},"signature":{"B":"c2lnbmVk"},"expires":{"N":"1795946400"}}`, id)
+	return fmt.Sprintf(
+		`{"licenseid":{"S":%q},"signed":{"N":"1795168800"},"signature":{"B":"c2lnbmVk"},"expires":{"N":"1795946400"}}`,
+		id,
+	)
 }
 
 func wantSignature(t *testing.T, got token.Signature, want string) {
@@ -44,17 +52,36 @@ func TestSignaturesGet(t *testing.T) {
 		calls   []string
 		want    string
 	}{
-		"both":                   {[]answer{batch(stored, keptSignature, "")}, []string{"BatchGetItem"}, "signed"},
-		"none kept":              {[]answer{batch(stored, "", "")}, []string{"BatchGetItem"}, ""},
-		"signature left out":     {[]answer{batch(stored, "", `"signatures":{"Keys":[]}`)}, []string{"BatchGetItem"}, ""},
-		"license left out":       {[]answer{batch("", keptSignature, `"licenses":{"Keys":[]}`), ok(`{"Item":` + stored + `}`)}, []string{"BatchGetItem", "GetItem"}, "signed"},
-		"signature without time": {[]answer{batch(stored, strings.Replace(keptSignature, `"signed":{`, `"other":{`, 1), "")}, []string{"BatchGetItem"}, ""},
-		"iat no whole number":    {[]answer{batch(stored, strings.Replace(keptSignature, `"1795168800"`, `"1.5"`, 1), "")}, []string{"BatchGetItem"}, ""},
-		"signature as text":      {[]answer{batch(stored, strings.Replace(keptSignature, `"B"`, `"S"`, 1), "")}, []string{"BatchGetItem"}, ""},
-		"another license's":      {[]answer{batch(stored, kept("x"), "")}, []string{"BatchGetItem"}, ""},
-		"no table":               {[]answer{fault(400, "ResourceNotFoundException", ""), ok(`{"Item":` + stored + `}`)}, []string{"BatchGetItem", "GetItem"}, ""},
+		"both":      {[]answer{batch(stored, keptSignature, "")}, []string{"BatchGetItem"}, "signed"},
+		"none kept": {[]answer{batch(stored, "", "")}, []string{"BatchGetItem"}, ""},
+		"signature left out": {
+			[]answer{batch(stored, "", `"signatures":{"Keys":[]}`)}, []string{"BatchGetItem"}, "",
+		},
+		"license left out": {
+			[]answer{batch("", keptSignature, `"licenses":{"Keys":[]}`), ok(`{"Item":` + stored + `}`)},
+			[]string{"BatchGetItem", "GetItem"}, "signed",
+		},
+		"signature without time": {
+			[]answer{batch(stored, strings.Replace(keptSignature, `"signed":{`, `"other":{`, 1), "")},
+			[]string{"BatchGetItem"}, "",
+		},
+		"iat no whole number": {
+			[]answer{batch(stored, strings.Replace(keptSignature, `"1795168800"`, `"1.5"`, 1), "")},
+			[]string{"BatchGetItem"}, "",
+		},
+		"signature as text": {
+			[]answer{batch(stored, strings.Replace(keptSignature, `"B"`, `"S"`, 1), "")}, []string{"BatchGetItem"}, "",
+		},
+		"another license's": {[]answer{batch(stored, kept("x"), "")}, []string{"BatchGetItem"}, ""},
+		"no table": {
+			[]answer{fault(400, "ResourceNotFoundException", ""), ok(`{"Item":` + stored + `}`)},
+			[]string{"BatchGetItem", "GetItem"}, "",
+		},
 		"fails": {
-			[]answer{fault(500, "InternalServerError", ""), fault(500, "InternalServerError", ""), ok(`{"Item":` + stored + `}`)},
+			[]answer{
+				fault(500, "InternalServerError", ""), fault(500, "InternalServerError", ""),
+				ok(`{"Item":` + stored + `}`),
+			},
 			[]string{"BatchGetItem", "BatchGetItem", "GetItem"}, "",
 		},
 	} {
@@ -113,7 +140,9 @@ func TestSignaturesGetErrors(t *testing.T) {
 func TestSignaturesKeep(t *testing.T) {
 	w, s := signatures(t, ok(`{}`), fault(400, "AccessDeniedException", ""))
 	keep := func() error {
-		return s.Keep(t.Context(), "x", token.Signature{SignedAt: issued, Bytes: []byte("signed")}, issued.AddDate(0, 0, 9))
+		return s.Keep(
+			t.Context(), "x", token.Signature{SignedAt: issued, Bytes: []byte("signed")}, issued.AddDate(0, 0, 9),
+		)
 	}
 	if err := keep(); err != nil {
 		t.Error(err)

@@ -124,7 +124,7 @@ func dynamoJSON(t *testing.T, record attribute.Map) string {
 	return string(text)
 }
 
-// with answers a copy of the record with one attribute more.
+// with returns a copy of the record with one attribute more.
 func with(record attribute.Map, name string, value any) attribute.Map {
 	more := attribute.Map{name: value}
 	for n, v := range record {
@@ -138,8 +138,11 @@ func with(record attribute.Map, name string, value any) attribute.Map {
 // faults are errors of DynamoDB that say nothing about a license or a chain. Those that the SDK repeats come
 // twice.
 var faults = map[string][]answer{
-	"Throttled":     {fault(400, "ThrottlingException", ""), fault(400, "ThrottlingException", "")},
-	"NoThroughput":  {fault(400, "ProvisionedThroughputExceededException", ""), fault(400, "ProvisionedThroughputExceededException", "")},
+	"Throttled": {fault(400, "ThrottlingException", ""), fault(400, "ThrottlingException", "")},
+	"NoThroughput": {
+		fault(400, "ProvisionedThroughputExceededException", ""),
+		fault(400, "ProvisionedThroughputExceededException", ""),
+	},
 	"InternalError": {fault(500, "InternalServerError", ""), fault(500, "InternalServerError", "")},
 	"NoSuchTable":   {fault(400, "ResourceNotFoundException", "")},
 	"AccessDenied":  {fault(400, "AccessDeniedException", "")},

@@ -11,7 +11,8 @@ import (
 
 var _ audit.HeadLister = (*AuditTrail)(nil)
 
-// headsPage is how many heads are read in one transaction: one that stays open keeps the file from reusing space.
+// headsPage is how many heads are read in one transaction. A transaction that stays open would keep the file from
+// reusing space.
 const headsPage = 1000
 
 // Heads implements audit.HeadLister.

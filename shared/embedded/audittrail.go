@@ -48,7 +48,9 @@ func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry)
 }
 
 // Entries implements audit.Store.
-func (s *AuditTrail) Entries(ctx context.Context, licenseID string, after int64, limit int) (entries []audit.Entry, err error) {
+func (s *AuditTrail) Entries(
+	ctx context.Context, licenseID string, after int64, limit int,
+) (entries []audit.Entry, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -14,12 +14,12 @@ import (
 	"openlicenser/shared/license"
 )
 
-// Changes is the feed of changes to licenses, in order: what a DynamoDB stream is on AWS. A change stays in it
-// until it is removed, also across a restart.
+// Changes is the feed of changes to licenses, in order, as a DynamoDB stream is on AWS. A change stays in it until it
+// is removed, also across a restart.
 type Changes struct {
 	db    *bbolt.DB
 	added chan struct{}
-	limit atomic.Uint64 // zero is none
+	limit atomic.Uint64 // zero: no limit
 
 	mu      sync.Mutex
 	removed chan struct{} // closed with the next removal
@@ -38,17 +38,17 @@ type Change struct {
 	New            attribute.Map `json:"new"` // null where it no longer exists
 }
 
-// Added receives after changes were added, at least once for all of them together.
+// Added returns a channel that receives after changes were added, once or more for all of them together.
 func (c *Changes) Added() <-chan struct{} { return c.added }
 
 func (c *Changes) signal() {
 	select {
 	case c.added <- struct{}{}:
-	default: // the receiver has not come for the last signal yet, and will see this change too
+	default: // the last signal still waits for its receiver, who will see this change too
 	}
 }
 
-// Oldest answers up to limit changes, from the oldest on.
+// Oldest returns up to limit changes, from the oldest on.
 func (c *Changes) Oldest(ctx context.Context, limit int) (changes []Change, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (c *Changes) Oldest(ctx context.Context, limit int) (changes []Change, err 
 	return changes, err
 }
 
-// Remove removes changes, those that are there.
+// Remove removes changes. Those that are not there do not matter.
 func (c *Changes) Remove(ctx context.Context, changes []Change) error {
 	err := write(ctx, c.db, func(tx *bbolt.Tx) (refusal, err error) {
 		for _, change := range changes {
@@ -87,8 +87,7 @@ func (c *Changes) Remove(ctx context.Context, changes []Change) error {
 	return nil
 }
 
-// Length returns how far the feed reaches, from its oldest change to its newest. That is the number of its changes,
-// unless some were removed between others.
+// Length returns the number of changes in the feed. Where some were removed between others, they still count.
 func (c *Changes) Length() (length uint64, err error) {
 	err = c.db.View(func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket(changesBucket).Cursor()
@@ -101,16 +100,15 @@ func (c *Changes) Length() (length uint64, err error) {
 	return length, err
 }
 
-// Limit makes writes of licenses wait while the feed has that length, so that it grows no longer than that and the
-// number of writes at once. It is for whoever reads the feed: where nobody does, writes would wait in vain. Reads never
-// wait.
+// Limit makes writes of licenses wait while the feed has that length. It can exceed it by the number of writes at once.
+// Only whoever reads the feed may set a limit: without a reader writes would wait in vain. Reads never wait.
 func (c *Changes) Limit(length uint64) { c.limit.Store(length) }
 
-// busyReserve is kept back of a write's time, to tell that it waited in vain.
+// busyReserve is the part of a write's time that is kept to report that it waited in vain.
 const busyReserve = time.Second
 
-// waitForRoom returns when the feed is shorter than its limit, or license.ErrBusy when the context's time is almost
-// over.
+// waitForRoom waits until the feed is shorter than its limit. It returns license.ErrBusy when the context's time is
+// almost over.
 func (c *Changes) waitForRoom(ctx context.Context) error {
 	limit := c.limit.Load()
 	if limit == 0 {
@@ -118,7 +116,7 @@ func (c *Changes) waitForRoom(ctx context.Context) error {
 	}
 	var timeIsOver <-chan time.Time
 	for {
-		removed := c.nextRemoval() // before the look, so that none is missed
+		removed := c.nextRemoval() // before Length, so that no removal is missed
 		length, err := c.Length()
 		if err != nil || length < limit {
 			return err
@@ -138,6 +136,7 @@ func (c *Changes) waitForRoom(ctx context.Context) error {
 	}
 }
 
+// nextRemoval returns a channel that is closed with the next removal.
 func (c *Changes) nextRemoval() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -67,7 +67,8 @@ func TestFullFeed(t *testing.T) {
 				defer cancel()
 				begun := time.Now()
 				err := write(folder, ctx, l)
-				if waited := time.Since(begun); !errors.Is(err, license.ErrBusy) || ctx.Err() != nil || waited < timeout-2*time.Second {
+				if waited := time.Since(begun); !errors.Is(err, license.ErrBusy) || ctx.Err() != nil ||
+					waited < timeout-2*time.Second {
 					t.Errorf("got %v after %v", err, waited)
 				}
 				if length, err := folder.Changes.Length(); length != 3 || err != nil {
@@ -106,7 +107,8 @@ func TestFullFeedWithoutTime(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Hour, cancel)
 		begun := time.Now()
-		if err := folder.Licenses.Create(ctx, licensetest.Issue(t)); !errors.Is(err, license.ErrBusy) || time.Since(begun) != time.Hour {
+		if err := folder.Licenses.Create(ctx, licensetest.Issue(t)); !errors.Is(err, license.ErrBusy) ||
+			time.Since(begun) != time.Hour {
 			t.Errorf("got %v after %v", err, time.Since(begun))
 		}
 	})

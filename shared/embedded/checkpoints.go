@@ -18,14 +18,13 @@ import (
 	"openlicenser/shared/checkpoint"
 )
 
-// Checkpoints is the checkpoint.Archive in a data folder: files in its folder checkpoints, by the names that objects
-// have on AWS. Nothing locks them but the system's permissions: who may write to the folder can remove them, so who
-// relies on them keeps copies elsewhere.
+// Checkpoints is the checkpoint.Archive in a data folder: files in its folder checkpoints, with the names that the
+// objects have on AWS. Whoever may write to the folder can remove them, so copies elsewhere are for who relies on them.
 type Checkpoints struct{ folder string }
 
 var _ checkpoint.Archive = Checkpoints{}
 
-// OpenCheckpoints opens the archive in a data folder, and makes it where there is none.
+// OpenCheckpoints opens the archive in a data folder. Where there is none it makes one.
 func OpenCheckpoints(dataFolder string) (Checkpoints, error) {
 	c := Checkpoints{filepath.Join(dataFolder, "checkpoints")}
 	for _, name := range []string{"checkpoints", "heads"} {
@@ -72,7 +71,8 @@ func readKept(ctx context.Context, path string) ([]byte, error) {
 	return content, err
 }
 
-// Create implements checkpoint.Archive. Link, unlike Rename, lets the first of two win.
+// Create implements checkpoint.Archive. It links the file into place: of two at once the first wins, as with a rename
+// it would not.
 func (c Checkpoints) Create(ctx context.Context, number int64, signed []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -115,14 +115,14 @@ func (k CheckpointKey) Sign(_ context.Context, message []byte) ([]byte, error) {
 	return ed25519.Sign(k.key, message), nil
 }
 
-// OpenCheckpointKey opens the key in a data folder. It is made before the first checkpoint only: another key could not
-// go on from the checkpoints that are there, so one that is missing beside them is an error.
+// OpenCheckpointKey opens the key in a data folder. Where there are no checkpoints yet it makes one. A key that is
+// missing beside checkpoints is an error, because another key could not go on from them.
 func OpenCheckpointKey(dataFolder string) (CheckpointKey, error) {
 	path := filepath.Join(dataFolder, "checkpoint-key.pem")
 	first := Checkpoints{filepath.Join(dataFolder, "checkpoints")}.checkpointPath(1)
 	if isEmpty(path) && !isEmpty(first) {
-		return CheckpointKey{}, fmt.Errorf("file %s is missing or empty, and the checkpoints in the folder are signed with it: "+
-			"restore it from a copy, or move the folder %s away to begin anew", path, filepath.Dir(filepath.Dir(first)))
+		return CheckpointKey{}, fmt.Errorf("file %s is missing or empty, and the checkpoints in the folder are signed with "+
+			"it: restore it from a copy, or move the folder %s away to begin anew", path, filepath.Dir(filepath.Dir(first)))
 	}
 	text, err := readOrMake(path, true, makeCheckpointKey)
 	if err != nil {

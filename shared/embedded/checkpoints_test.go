@@ -44,7 +44,9 @@ func TestMakeCheckpoints(t *testing.T) {
 			t.Fatal(err)
 		}
 		archive := openCheckpoints(t, path)
-		maker := checkpoint.Maker{Trail: folder.AuditTrail, Archive: archive, Signer: key, Origin: "openlicenser/test/audit"}
+		maker := checkpoint.Maker{
+			Trail: folder.AuditTrail, Archive: archive, Signer: key, Origin: "openlicenser/test/audit",
+		}
 		result, err := maker.Make(t.Context(), time.Now())
 		if err != nil || result.Checkpoint.Number != int64(number+1) || len(result.Findings) != 0 {
 			t.Fatalf("got %+v, %v", result, err)
@@ -106,7 +108,8 @@ func TestHeadsOfManyChains(t *testing.T) {
 	errs := make(chan error)
 	for i := range chains {
 		go func() {
-			errs <- trail.Append(t.Context(), audit.Head{}, audit.Entry{LicenseID: fmt.Sprint("license ", i), Sequence: 1, Hash: "h"})
+			e := audit.Entry{LicenseID: fmt.Sprint("license ", i), Sequence: 1, Hash: "h"}
+			errs <- trail.Append(t.Context(), audit.Head{}, e)
 		}()
 	}
 	for range chains {

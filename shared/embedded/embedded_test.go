@@ -86,7 +86,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestSecretChanges: a secret that was changed in the file is noticed, and a file that cannot be read costs nothing that works.
+// TestSecretChanges: a secret that was changed in the file is noticed, and a file that cannot be read costs nothing
+// that works.
 func TestSecretChanges(t *testing.T) {
 	path := t.TempDir()
 	folder, file := open(t, path), filepath.Join(path, "license-key-secret.json")
@@ -111,7 +112,8 @@ func TestSecretChanges(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := folder.Secrets.Ring(t.Context()); err != nil || got.Current != rotated.Current || len(got.Earlier) != 1 {
+		if got, err := folder.Secrets.Ring(t.Context()); err != nil || got.Current != rotated.Current ||
+			len(got.Earlier) != 1 {
 			t.Errorf("after %q: %d earlier secrets, %v", content, len(got.Earlier), err)
 		}
 	}
@@ -185,7 +187,8 @@ func TestKeysThatCannotBeRead(t *testing.T) {
 						time.Sleep(12*time.Hour - 1)
 						log.Reset()
 						err := test.ask(t.Context(), folder)
-						if err != nil || !strings.Contains(log.String(), "could not be read anew, the last one serves on") {
+						if err != nil ||
+							!strings.Contains(log.String(), "could not be read anew, the last one serves on") {
 							t.Errorf("%v, logged %s", err, log)
 						}
 					}
@@ -220,7 +223,8 @@ func TestShortSecretIsReported(t *testing.T) {
 	}{
 		{`{"key":"9 bytes !"}`, "secrets=1"},
 		{`{"key":"0123456789abcdef0123456789abcdef","earlier":[{"key":"9 bytes !"}, {"key":"x"}]}`, "secrets=2"},
-		{`{"key":"0123456789abcdef0123456789abcdef","earlier":[{"key":"9 bytes !","refusedfrom":"2020-01-01T00:00:00Z"}]}`, ""},
+		{`{"key":"0123456789abcdef0123456789abcdef",
+			"earlier":[{"key":"9 bytes !","refusedfrom":"2020-01-01T00:00:00Z"}]}`, ""},
 	} {
 		log.Reset()
 		if err := os.WriteFile(file, []byte(step.stored), 0o600); err != nil {
@@ -384,8 +388,8 @@ func TestKeysOfNewFolder(t *testing.T) {
 	open(t, path)
 }
 
-// TestEveryFlip: whatever byte of the file is damaged, it is found at the start. Without the digest of the whole file, as
-// after a crash, a value is never read as another: it is found at the start, or it was nothing that is read.
+// TestEveryFlip: whatever byte of the file is damaged, it is found at the start. Without the digest of the whole file,
+// as after a crash, a value is never read as another: it is found at the start, or it was nothing that is read.
 func TestEveryFlip(t *testing.T) {
 	path := t.TempDir()
 	folder := open(t, path)
@@ -414,7 +418,8 @@ func TestEveryFlip(t *testing.T) {
 		at := i * len(good) / 200
 		damaged := bytes.Clone(good)
 		damaged[at+i%16] ^= 1 << (i % 8)
-		if err := errors.Join(os.WriteFile(file, damaged, 0o600), os.WriteFile(file+".sha256", digest, 0o600)); err != nil {
+		errFile, errDigest := os.WriteFile(file, damaged, 0o600), os.WriteFile(file+".sha256", digest, 0o600)
+		if err := errors.Join(errFile, errDigest); err != nil {
 			t.Fatal(err)
 		}
 		if again, err := embedded.Open(path); err == nil {
@@ -438,7 +443,8 @@ func TestEveryFlip(t *testing.T) {
 				break
 			}
 		}
-		if page, err := again.Licenses.List(t.Context(), license.Query{Limit: 100}); err != nil || len(page.Licenses) != len(issued) {
+		if page, err := again.Licenses.List(t.Context(), license.Query{Limit: 100}); err != nil ||
+			len(page.Licenses) != len(issued) {
 			t.Errorf("byte %d: a list of %d, %v", at, len(page.Licenses), err)
 		}
 		again.Close()
@@ -510,10 +516,12 @@ func TestOpenRefuses(t *testing.T) {
 		damage func(t *testing.T, path string)
 		want   string
 	}{
-		"secret is no JSON":     {write("license-key-secret.json", "hello"), "license-key-secret.json"},
-		"secret is empty":       {write("license-key-secret.json", `{"key":""}`), "license-key-secret.json"},
-		"token key is no PEM":   {write("token-key.pem", "hello"), "token-key.pem: not a PEM file"},
-		"token key is cut":      {write("token-key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), "token-key.pem"},
+		"secret is no JSON":   {write("license-key-secret.json", "hello"), "license-key-secret.json"},
+		"secret is empty":     {write("license-key-secret.json", `{"key":""}`), "license-key-secret.json"},
+		"token key is no PEM": {write("token-key.pem", "hello"), "token-key.pem: not a PEM file"},
+		"token key is cut": {
+			write("token-key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), "token-key.pem",
+		},
 		"data file is text":     {write("licenser.db", strings.Repeat("hello", 10000)), "licenser.db is damaged"},
 		"data file is cut":      {edit(func(b []byte) []byte { return b[:len(b)/2] }), "licenser.db is damaged"},
 		"data file is cut more": {edit(func(b []byte) []byte { return b[:9000] }), "licenser.db is damaged"},
@@ -592,14 +600,15 @@ func TestOpenEarlierVersion(t *testing.T) {
 	if err := errors.Join(err, db.Close(), os.Remove(filepath.Join(path, "licenser.db.sha256"))); err != nil {
 		t.Fatal(err)
 	}
-	page, err := open(t, path).Licenses.List(t.Context(), license.Query{Status: license.Active, Now: licensetest.Now, Limit: 1})
+	q := license.Query{Status: license.Active, Now: licensetest.Now, Limit: 1}
+	page, err := open(t, path).Licenses.List(t.Context(), q)
 	if err != nil || len(page.Licenses) != 1 || page.Licenses[0].ID != l.ID {
 		t.Errorf("got %+v, %v", page, err)
 	}
 }
 
-// BenchmarkList reads pages of 20 in stores of 1,000 and of 100,000 licenses, half of which have expired: what a page costs does
-// not depend on the number of licenses.
+// BenchmarkList reads pages of 20 in stores of 1,000 and of 100,000 licenses, half of which have expired: what a page
+// costs does not depend on the number of licenses.
 func BenchmarkList(b *testing.B) {
 	for _, licenses := range []int{1_000, 100_000} {
 		folder := open(b, b.TempDir())
@@ -627,7 +636,8 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-// fill creates licenses that expired, or will, within two years from now, a hundred for each customer, and answers the last one.
+// fill creates licenses that expired, or will, within two years from now, a hundred for each customer, and returns the
+// last one.
 func fill(b *testing.B, folder *embedded.Folder, licenses int) (last license.License) {
 	b.Helper()
 	var customer string
@@ -639,7 +649,9 @@ func fill(b *testing.B, folder *embedded.Folder, licenses int) (last license.Lic
 			customer = last.CustomerID
 		}
 		last.CustomerID, last.GraceDays, last.Revoked = customer, i%30, i%10 == 0
-		last.ExpirationDate = licensetest.Now.Add(time.Duration(i-licenses/2) * 4 * 365 * 24 * time.Hour / time.Duration(licenses))
+		last.ExpirationDate = licensetest.Now.Add(
+			time.Duration(i-licenses/2) * 4 * 365 * 24 * time.Hour / time.Duration(licenses),
+		)
 		l := last
 		writers <- struct{}{}
 		group.Go(func() {

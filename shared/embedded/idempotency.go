@@ -16,8 +16,10 @@ type Idempotency struct{ db *bbolt.DB }
 
 var _ idempotency.Store = (*Idempotency)(nil)
 
-// Put implements idempotency.Store. Each put also removes some records that have expired.
-func (s *Idempotency) Put(ctx context.Context, r idempotency.Record, now time.Time) (existing *idempotency.Record, err error) {
+// Put implements idempotency.Store. Each put also removes a few expired records.
+func (s *Idempotency) Put(
+	ctx context.Context, r idempotency.Record, now time.Time,
+) (existing *idempotency.Record, err error) {
 	err = write(ctx, s.db, func(tx *bbolt.Tx) (refusal, err error) {
 		if err := removeExpired(tx, now); err != nil {
 			return nil, err
@@ -71,7 +73,8 @@ func (s *Idempotency) Release(ctx context.Context, key string) error {
 	})
 }
 
-// maxRemoved bounds what one put removes: more than it adds, so that the bucket does not grow without end.
+// maxRemoved bounds how many records one put removes. It is more than a put adds, so that the bucket does not grow
+// without end.
 const maxRemoved = 10
 
 func removeExpired(tx *bbolt.Tx, now time.Time) error {

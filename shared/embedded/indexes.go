@@ -13,8 +13,8 @@ import (
 
 var indexBuckets = [][]byte{customersBucket, expiriesBucket, standingsBucket}
 
-// indexKeys answers, for each bucket that is an index of the licenses, the key under which it holds a record: what it is sorted
-// by, and the license id. A record that an index cannot hold has none there.
+// indexKeys returns a record's key in each index bucket: what the index is sorted by, then the license id. A record
+// that an index cannot hold has no key in it.
 func indexKeys(id string, record attribute.Map) map[string][]byte {
 	keys := map[string][]byte{}
 	if customer, isText := record["customerid"].(string); isText {
@@ -30,10 +30,10 @@ func indexKeys(id string, record attribute.Map) map[string][]byte {
 
 func indexKey(parts ...string) []byte { return []byte(strings.Join(parts, "\x00")) }
 
-// licenseIDOf answers the last part of an index key.
+// licenseIDOf returns the last part of an index key.
 func licenseIDOf(key []byte) string { return string(key[bytes.LastIndexByte(key, 0)+1:]) }
 
-// reindex moves a license in the indexes. A nil stands for a record that is not there.
+// reindex moves a license in the indexes. A nil stands for no record.
 func reindex(tx *bbolt.Tx, id string, old, updated attribute.Map) error {
 	for bucket, key := range indexKeys(id, old) {
 		if err := tx.Bucket([]byte(bucket)).Delete(key); err != nil {
@@ -48,7 +48,7 @@ func reindex(tx *bbolt.Tx, id string, old, updated attribute.Map) error {
 	return nil
 }
 
-// openIndexes makes the indexes that a file of an earlier version lacks.
+// openIndexes makes the indexes that the file of an earlier version lacks.
 func openIndexes(tx *bbolt.Tx) error {
 	complete := true
 	for _, name := range indexBuckets {
@@ -69,7 +69,7 @@ func openIndexes(tx *bbolt.Tx) error {
 	})
 }
 
-// checkIndexes wants the indexes and the licenses to name each other.
+// checkIndexes returns an error unless the indexes name all licenses and nothing else.
 func checkIndexes(tx *bbolt.Tx) error {
 	licenses := tx.Bucket(licensesBucket)
 	if licenses == nil {

@@ -16,7 +16,7 @@ import (
 	"openlicenser/shared/license"
 )
 
-// Licenses is the license.Store in a data folder. Each write adds to the folder's feed of changes, in the same
+// Licenses is the license.Store in a data folder. Each write adds to the folder's feed of changes in the same
 // transaction.
 type Licenses struct {
 	db      *bbolt.DB
@@ -34,7 +34,7 @@ func (s *Licenses) Get(ctx context.Context, id string) (license.License, error) 
 	return license.FromRecord(record)
 }
 
-// Record answers the record as it is stored, or license.ErrNotFound.
+// Record returns the record as it is stored, or license.ErrNotFound.
 func (s *Licenses) Record(ctx context.Context, id string) (record attribute.Map, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (s *Licenses) Record(ctx context.Context, id string) (record attribute.Map,
 	return record, err
 }
 
-// PutRecord writes a record as another tool would: whole, and without a look at what was there.
+// PutRecord writes a record as another tool would: whole, whatever was there.
 func (s *Licenses) PutRecord(ctx context.Context, record attribute.Map) error {
 	id, isText := record["licenseid"].(string)
 	if !isText || id == "" {
@@ -99,7 +99,7 @@ func (s *Licenses) Remove(ctx context.Context, l license.License) error {
 	})
 }
 
-// readExpected answers the record as it is stored, or nil where it is not the one that was read as l.
+// readExpected returns the record as it is stored, or nil where that is not the record which l was read from.
 func readExpected(tx *bbolt.Tx, l license.License) (attribute.Map, error) {
 	stored, err := readRecord(tx, l.ID)
 	if errors.Is(err, license.ErrNotFound) {
@@ -133,7 +133,8 @@ func (s *Licenses) List(ctx context.Context, q license.Query) (page license.Page
 			l, err := readLicense(tx, licenseIDOf(key))
 			switch {
 			case errors.Is(err, license.ErrUnreadable):
-				slog.WarnContext(ctx, "a license that cannot be understood is left out of the list", "licenseid", licenseIDOf(key), "error", err)
+				slog.WarnContext(ctx, "a license that cannot be understood is left out of the list",
+					"licenseid", licenseIDOf(key), "error", err)
 			case err != nil:
 				return err
 			case q.Matches(l):
@@ -149,7 +150,7 @@ func (s *Licenses) List(ctx context.Context, q license.Query) (page license.Page
 	return page, err
 }
 
-// bounds answers the bucket that serves the query, and between which keys: from inclusive, to exclusive.
+// bounds returns the bucket that serves the query, and the range of keys in it: from inclusive, to exclusive.
 func bounds(q license.Query) (bucket, from, to []byte) {
 	first, last := q.Dates()
 	switch q.Index() {
@@ -158,15 +159,17 @@ func bounds(q license.Query) (bucket, from, to []byte) {
 	case license.ByExpiry:
 		return expiriesBucket, indexKey(first, ""), indexKey(last, afterAll)
 	case license.ByStanding:
-		return standingsBucket, indexKey(string(q.Standing()), first, ""), indexKey(string(q.Standing()), last, afterAll)
+		standing := string(q.Standing())
+		return standingsBucket, indexKey(standing, first, ""), indexKey(standing, last, afterAll)
 	default:
 		return licensesBucket, []byte{0}, []byte(afterAll)
 	}
 }
 
-// afterAll sorts behind every id: this byte never stands in UTF-8.
+// afterAll sorts behind every id, because UTF-8 never has this byte.
 const afterAll = "\xFF"
 
+// lastBefore returns the last key that is less than bound, and nil where there is none.
 func lastBefore(cursor *bbolt.Cursor, bound []byte) []byte {
 	if key, _ := cursor.Seek(bound); key == nil {
 		key, _ = cursor.Last()
@@ -176,6 +179,7 @@ func lastBefore(cursor *bbolt.Cursor, bound []byte) []byte {
 	return key
 }
 
+// write waits for room in the feed, writes, and tells the feed's reader of the change.
 func (s *Licenses) write(ctx context.Context, change func(tx *bbolt.Tx) (refusal, err error)) error {
 	if err := s.changes.waitForRoom(ctx); err != nil {
 		return err
@@ -187,7 +191,8 @@ func (s *Licenses) write(ctx context.Context, change func(tx *bbolt.Tx) (refusal
 	return nil
 }
 
-// put writes the record, or removes it where updated is nil, with its index and its change.
+// put writes the record, or removes it where updated is nil. Its index keys and the feed follow in the same
+// transaction.
 func (s *Licenses) put(tx *bbolt.Tx, id string, old, updated attribute.Map) (err error) {
 	if licenses := tx.Bucket(licensesBucket); updated == nil {
 		err = licenses.Delete([]byte(id))

@@ -12,7 +12,7 @@ import (
 	"openlicenser/shared/license"
 )
 
-// RecordHashes are the hashes of the folder's license records, as they stand.
+// RecordHashes are the hashes of the folder's license records as they are now.
 type RecordHashes struct{ Licenses *Licenses }
 
 var _ checkpoint.RecordHashes = RecordHashes{}

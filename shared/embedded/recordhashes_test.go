@@ -23,7 +23,9 @@ func TestRecordHashes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want = append(want, checkpoint.RecordHash{LicenseID: record["licenseid"].(string), Hash: hash, Foreign: record["version"] == nil})
+		want = append(want, checkpoint.RecordHash{
+			LicenseID: record["licenseid"].(string), Hash: hash, Foreign: record["version"] == nil,
+		})
 	}
 	var got []checkpoint.RecordHash
 	for hash, err := range hashes.All(t.Context()) {

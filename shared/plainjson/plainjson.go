@@ -1,5 +1,6 @@
-// Package plainjson writes JSON whose text stays as it is: encoding/json escapes <, > and & for the sake of HTML, which
-// nothing here is, and a text six times as long may not fit where it is stored.
+// Package plainjson writes JSON whose text stays as it is. By default encoding/json escapes <, > and & for the sake of
+// HTML. Nothing here is HTML, and a text of such characters would be six times as long and might not fit where it is
+// stored.
 package plainjson
 
 import (

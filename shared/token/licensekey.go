@@ -14,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"openlicenser/shared/license"
+	"openlicenser/shared/strictjson"
 )
 
 // MaxLicenseKey is the length in bytes from which on a license key is refused unread.
@@ -226,9 +227,9 @@ func decodeObject(segment string) (map[string]any, error) {
 	if err != nil {
 		return nil, invalid("a segment is not strict base64url")
 	}
-	object, err := strictObject(text)
-	if err != nil {
-		return nil, invalid("a segment is no JSON object: %v", err)
+	var object map[string]any
+	if strictjson.Unmarshal(text, &object) != nil { // the error's own text would quote what was sent
+		return nil, invalid("a segment is not an object of strict JSON")
 	}
 	return object, nil
 }

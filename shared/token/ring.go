@@ -12,10 +12,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"openlicenser/shared/plainjson"
+	"openlicenser/shared/strictjson"
 )
 
 // Secret signs license keys with HS256. Its bytes are the key, as they are: nothing is decoded.
@@ -107,7 +107,7 @@ func (e EarlierSecret) isRefused(now time.Time) bool {
 // secret is an error, because anyone could sign with it. A short one is none, see IsShort.
 func ParseRing(stored []byte) (Ring, error) {
 	var r Ring
-	if json.Unmarshal(stored, &r, jsontext.AllowDuplicateNames(true)) != nil {
+	if strictjson.Unmarshal(stored, &r, jsontext.AllowDuplicateNames(true)) != nil {
 		return Ring{}, errors.New(`the license-key secret is not a JSON object with the string "key" and, where it was changed, the list "earlier"`)
 	}
 	if len(r.Earlier) > maxEarlier {

@@ -13,8 +13,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
+	"openlicenser/shared/streamimage"
 	"openlicenser/shared/telemetry"
 )
 
@@ -172,10 +172,10 @@ func toEvent(licenseID string, record events.DynamoDBEventRecord) (event audit.E
 		LicenseID:      licenseID,
 		TimeToLive:     isTimeToLive(record),
 	}
-	if event.Old, err = toMap(record.Change.OldImage); err != nil {
+	if event.Old, err = streamimage.Record(record.Change.OldImage); err != nil {
 		return event, fmt.Errorf("old image: %w", err)
 	}
-	if event.New, err = toMap(record.Change.NewImage); err != nil {
+	if event.New, err = streamimage.Record(record.Change.NewImage); err != nil {
 		return event, fmt.Errorf("new image: %w", err)
 	}
 	if event.Old == nil && event.New == nil {
@@ -189,68 +189,4 @@ func toEvent(licenseID string, record events.DynamoDBEventRecord) (event audit.E
 func isTimeToLive(record events.DynamoDBEventRecord) bool {
 	return record.EventName == string(events.DynamoDBOperationTypeRemove) && record.UserIdentity != nil &&
 		record.UserIdentity.Type == "Service" && record.UserIdentity.PrincipalID == audit.TimeToLiveActor
-}
-
-// toMap answers nil for an image that is absent.
-func toMap(image map[string]events.DynamoDBAttributeValue) (attribute.Map, error) {
-	if len(image) == 0 {
-		return nil, nil
-	}
-	converted := make(attribute.Map, len(image))
-	for name, value := range image {
-		v, err := toValue(value)
-		if err != nil {
-			return nil, fmt.Errorf("attribute %q: %w", name, err)
-		}
-		converted[name] = v
-	}
-	return converted, nil
-}
-
-// toValue asks for the type first: the accessors of events.DynamoDBAttributeValue panic on another.
-func toValue(value events.DynamoDBAttributeValue) (any, error) {
-	switch value.DataType() {
-	case events.DataTypeString:
-		return value.String(), nil
-	case events.DataTypeNumber:
-		return attribute.Number(value.Number()), nil
-	case events.DataTypeBinary:
-		return value.Binary(), nil
-	case events.DataTypeBoolean:
-		return value.Boolean(), nil
-	case events.DataTypeNull:
-		return nil, nil
-	case events.DataTypeStringSet:
-		return attribute.StringSet(value.StringSet()), nil
-	case events.DataTypeNumberSet:
-		return toNumberSet(value.NumberSet()), nil
-	case events.DataTypeBinarySet:
-		return attribute.BinarySet(value.BinarySet()), nil
-	case events.DataTypeMap:
-		m, err := toMap(value.Map())
-		if m == nil {
-			m = attribute.Map{}
-		}
-		return m, err
-	case events.DataTypeList:
-		list := make([]any, len(value.List()))
-		for i, element := range value.List() {
-			v, err := toValue(element)
-			if err != nil {
-				return nil, err
-			}
-			list[i] = v
-		}
-		return list, nil
-	default:
-		return nil, fmt.Errorf("unknown type %d", value.DataType())
-	}
-}
-
-func toNumberSet(texts []string) attribute.NumberSet {
-	set := make(attribute.NumberSet, len(texts))
-	for i, text := range texts {
-		set[i] = attribute.Number(text)
-	}
-	return set
 }

@@ -14,6 +14,7 @@ import (
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/license"
+	"openlicenser/shared/streamimage"
 	"openlicenser/shared/testing/licensetest"
 )
 
@@ -189,13 +190,14 @@ func eventName(old, record attribute.Map) string {
 	}
 }
 
-func (h *history) image(record attribute.Map) map[string]events.DynamoDBAttributeValue {
-	if record == nil {
-		return nil
+func (h *history) image(record attribute.Map) streamimage.Image {
+	var sets attribute.Map
+	if record != nil {
+		sets = shuffleSets(h.t, record).(attribute.Map)
 	}
-	image := map[string]events.DynamoDBAttributeValue{}
-	for _, name := range slices.Sorted(maps.Keys(record)) { // the same draws in the same order, for rapid
-		image[name] = toEventValue(h.t, record[name])
+	image, err := streamimage.Of(sets)
+	if err != nil {
+		h.t.Fatal(err)
 	}
 	return image
 }
@@ -209,42 +211,26 @@ func drawValue(t *rapid.T) any {
 	}).Draw(t, "value")
 }
 
-func toEventValue(t *rapid.T, value any) events.DynamoDBAttributeValue {
+// shuffleSets returns a value with the elements of its sets in any order.
+func shuffleSets(t *rapid.T, value any) any {
 	switch v := value.(type) {
-	case string:
-		return events.NewStringAttribute(v)
-	case attribute.Number:
-		return events.NewNumberAttribute(string(v))
-	case bool:
-		return events.NewBooleanAttribute(v)
-	case nil:
-		return events.NewNullAttribute()
-	case []byte:
-		return events.NewBinaryAttribute(v)
 	case attribute.StringSet:
-		return events.NewStringSetAttribute(rapid.Permutation(v).Draw(t, "order"))
+		return attribute.StringSet(rapid.Permutation(v).Draw(t, "order"))
 	case attribute.NumberSet:
-		texts := make([]string, len(v))
-		for i, n := range v {
-			texts[i] = string(n)
-		}
-		return events.NewNumberSetAttribute(rapid.Permutation(texts).Draw(t, "order"))
-	case attribute.BinarySet:
-		return events.NewBinarySetAttribute(v)
+		return attribute.NumberSet(rapid.Permutation(v).Draw(t, "order"))
 	case []any:
-		list := make([]events.DynamoDBAttributeValue, len(v))
+		list := make([]any, len(v))
 		for i, element := range v {
-			list[i] = toEventValue(t, element)
+			list[i] = shuffleSets(t, element)
 		}
-		return events.NewListAttribute(list)
+		return list
 	case attribute.Map:
-		members := map[string]events.DynamoDBAttributeValue{}
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			members[name] = toEventValue(t, v[name])
+		members := attribute.Map{}
+		for _, name := range slices.Sorted(maps.Keys(v)) { // the same draws in the same order, for rapid
+			members[name] = shuffleSets(t, v[name])
 		}
-		return events.NewMapAttribute(members)
+		return members
 	default:
-		t.Fatalf("no event holds a %T", value)
-		return events.DynamoDBAttributeValue{}
+		return value
 	}
 }

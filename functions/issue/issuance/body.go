@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"openlicenser/shared/strictjson"
 )
 
 // bodyError says why a body is not a JSON object as RFC 7493 asks for. It quotes nothing of the body.
@@ -30,7 +31,7 @@ func parseObject(body []byte) (object map[string]jsontext.Value, err error) {
 	case !utf8.Valid(body):
 		return nil, errBodyNotUTF8
 	}
-	err = json.Unmarshal(body, &object)
+	err = strictjson.Unmarshal(body, &object)
 	var broken *jsontext.SyntacticError
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
@@ -40,7 +41,7 @@ func parseObject(body []byte) (object map[string]jsontext.Value, err error) {
 	case errors.As(err, &broken):
 		const detail = "The body is broken JSON, at byte %d; send one JSON object."
 		return nil, &bodyError{fmt.Sprintf(detail, broken.ByteOffset+1)}
-	case err != nil || object == nil:
+	case err != nil:
 		return nil, errBodyNotObject
 	}
 	return object, nil

@@ -13,6 +13,7 @@ import (
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/license"
+	"openlicenser/shared/strictjson"
 	"openlicenser/shared/unicodetext"
 )
 
@@ -189,11 +190,8 @@ func decodeMembers(object map[string]jsontext.Value, fields map[string]field) er
 func isNull(value jsontext.Value) bool { return string(value) == "null" }
 
 func decodeStrictly(raw jsontext.Value, target any) error {
-	if isNull(raw) {
-		return errors.New("null")
-	}
 	whole := json.WithUnmarshalers(json.UnmarshalFunc(readWhole))
-	return json.Unmarshal(raw, target, json.RejectUnknownMembers(true), whole)
+	return strictjson.Unmarshal(raw, target, json.RejectUnknownMembers(true), whole)
 }
 
 // readWhole reads an integer as JSON Schema understands it: 14.0 and 1.4e1 are 14.

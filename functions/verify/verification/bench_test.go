@@ -9,7 +9,7 @@ import (
 	"openlicenser/shared/telemetry"
 )
 
-// BenchmarkVerify is a whole verification on the embedded store, from event to answer, with its log record.
+// BenchmarkVerify is a whole verification on the embedded store, from event to response, with its log record.
 func BenchmarkVerify(b *testing.B) {
 	for name, reuse := range map[string]verification.Reuse{
 		"reused": verification.NewReuse(reusePeriod, nil),

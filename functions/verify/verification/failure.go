@@ -10,8 +10,8 @@ import (
 	"openlicenser/shared/token"
 )
 
-// refusals are the definite answers: the original Java client shows a 400's error to its user and drops the
-// license. A wrong signature and an unknown license answer alike.
+// refusals are the errors that are the caller's, each a 400: the original Java client shows its code to the user and
+// drops the license. A wrong signature and an unknown license have the same code.
 var refusals = []struct {
 	err  error
 	code string
@@ -25,11 +25,12 @@ var refusals = []struct {
 	{errExpired, "LICENSE_EXPIRED"},
 }
 
-// internal answers everything that is not the caller's fault: on it the original Java client tries again, and
+// internal is the failure for every error that is not the caller's. On it the original Java client tries again, and
 // then goes on with the token that it has.
 var internal = api.Failure{Status: http.StatusInternalServerError, Code: "INTERNAL_LICENSE_SERVER_ERROR"}
 
-// unknownKey answers developers, who ask for a key by its kid. No product asks for one, so it need not be a 400.
+// unknownKey is the failure for a kid that no published key has. Only developers ask for a key by its kid and no
+// product does, so it need not be a 400.
 var unknownKey = api.Failure{Status: http.StatusNotFound, Code: "UNKNOWN_KEY_ID"}
 
 func failure(err error) api.Failure {
@@ -44,10 +45,10 @@ func failure(err error) api.Failure {
 	return internal
 }
 
-// retryAfterSeconds asks a product that honors it to come back when a short fault will have passed.
+// retryAfterSeconds is how long a product should wait after a fault. A short fault has passed by then.
 const retryAfterSeconds = "30"
 
-// render writes the one body that the products in the field know.
+// render returns the response to a failure, with the body that products in the field know.
 func render(f api.Failure) api.Response {
 	body, err := json.Marshal(map[string]string{"error": f.Code})
 	if err != nil {

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// The media types of a key as PEM: the one that it has unless asked for another, and the one that generated clients can read.
+// The media types of a key as PEM.
 const (
-	pemFile   = "application/x-pem-file"
-	plainText = "text/plain"
+	pemFile   = "application/x-pem-file" // unless the request asks for another
+	plainText = "text/plain"             // generated clients can read it
 )
 
-// pemType returns the media type that a header Accept (RFC 9110 section 12.5.1) asks for. It is text where text is named and
-// wanted no less than a PEM file. It is text too where the header has no place for a PEM file: many generated clients ask for
+// pemType returns the media type of a PEM file for a header Accept (RFC 9110 section 12.5.1). It is text where the
+// header wants text no less than a PEM file. That includes a header that accepts neither: many generated clients accept
 // application/json alone, the type of the route's errors, and would refuse the file.
 func pemType(accept string) string {
 	accepted := acceptedTypes(accept)
@@ -25,7 +25,8 @@ func pemType(accept string) string {
 	return pemFile
 }
 
-// acceptedTypes returns the weights from 0 to 1 of the media ranges in a header Accept. It leaves out what is no media range.
+// acceptedTypes returns the media ranges of a header Accept with their weights, from 0 to 1. It skips what is no media
+// range.
 func acceptedTypes(accept string) map[string]float64 {
 	accepted := map[string]float64{}
 	for mediaRange := range strings.SplitSeq(accept, ",") {
@@ -41,7 +42,7 @@ func acceptedTypes(accept string) map[string]float64 {
 	return accepted
 }
 
-// weight returns the weight of the first of the names that is accepted, or 0.
+// weight returns the weight of the first name that is accepted, or 0.
 func weight(accepted map[string]float64, names ...string) float64 {
 	for _, name := range names {
 		if w, named := accepted[name]; named {

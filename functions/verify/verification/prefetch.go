@@ -11,15 +11,15 @@ import (
 	"openlicenser/shared/token"
 )
 
-// prefetchTimeout bounds what is asked for at a start.
+// prefetchTimeout bounds how long a prefetch takes.
 const prefetchTimeout = 3 * time.Second
 
 // noLicense is an id that no license has.
 const noLicense = "00000000-0000-0000-0000-000000000000"
 
-// Prefetch asks for what the first verification needs, side by side, and so opens the connections to all that it calls. It does not
-// wait for the answers: the first verification does, and its event is fetched meanwhile. So it returns the router that knows
-// what is on its way, in place of Router. The channel is closed when all have come. What fails is logged, and the first
+// Prefetch starts to fetch what the first verification needs: the secret, the token key, and a connection to the
+// table. It returns at once, and closes done when all fetches have ended. The returned router takes the place of
+// Router: its first verification waits for the fetch that it needs. A fetch that fails is logged, and the first
 // verification tries again.
 func (v Verifier) Prefetch(ctx context.Context) (router api.Router, done <-chan struct{}) {
 	prefetchedSecret := make(chan struct{})
@@ -59,21 +59,21 @@ func (v Verifier) Prefetch(ctx context.Context) (router api.Router, done <-chan 
 	return v.Router(), ended
 }
 
-// readAhead reads the license that a key names while the secret that proves the key is still on its way, so that the first
-// verification waits for the longer of the two and not for both. Afterwards it reads nothing: a forged key costs no read. What it
-// answers counts only when the key has proved to be of that license.
-func (v Verifier) readAhead(ctx context.Context, key string, now time.Time) reading {
+// readAhead reads the license that a key names while the secret that proves the key is still being fetched. So the
+// first verification waits for the longer of the two, and not for their sum. The result counts only once the key has
+// proved to be of that license. After the prefetch readAhead reads nothing, so that a forged key costs no read.
+func (v Verifier) readAhead(ctx context.Context, key string, now time.Time) lookup {
 	if v.prefetchedSecret == nil {
-		return reading{}
+		return lookup{}
 	}
 	select {
 	case <-v.prefetchedSecret:
-		return reading{}
+		return lookup{}
 	default:
 	}
 	id := token.UnverifiedLicenseID(key)
 	if id == "" {
-		return reading{}
+		return lookup{}
 	}
 	return v.read(ctx, id, now)
 }

@@ -13,19 +13,19 @@ import (
 	"openlicenser/shared/token"
 )
 
-// Reuse gives authorization tokens again instead of signing new ones. The zero Reuse gives none. The license is read for every
-// one of them: a revocation made a moment ago is seen.
+// Reuse gives authorization tokens again instead of signing new ones. Each time the license is read anew, so that a
+// revocation made a moment ago is seen. The zero Reuse gives no token again.
 type Reuse struct {
 	period time.Duration // from the moment of signing, exclusive
 	memory *lru.Cache[string, token.Signature]
 	shared token.Signatures // nil: memory alone
 }
 
-// inMemory bounds the signatures in memory, the least recently used ones go: half a kilobyte for each.
+// inMemory bounds how many signatures are in memory. Each takes half a kilobyte, and the least recently used ones go.
 const inMemory = 10_000
 
-// NewReuse makes what gives a token again for a period from its signing on; zero turns it off. The signatures that the
-// instances share may be nil.
+// NewReuse returns a Reuse that gives a token again for a period after its signing. A period of zero turns it off.
+// The signatures that all instances share may be nil.
 func NewReuse(period time.Duration, shared token.Signatures) Reuse {
 	if period <= 0 {
 		return Reuse{}
@@ -39,60 +39,71 @@ func NewReuse(period time.Duration, shared token.Signatures) Reuse {
 
 func (r Reuse) isOn() bool { return r.memory != nil }
 
-// earlier is the signature of a token that was given before; zero for none.
-type earlier struct {
+// reusable is the signature of a token that may be given again. It is zero where there is none.
+type reusable struct {
 	token.Signature
-	metric string // what it counts as where it serves again
+	metric string // counts a token that was given again, by where its signature was found
 }
 
-// read answers a license as licenses does, and what there is of an earlier token that is recent enough. Where the memory has one,
-// the shared ones are not asked.
-func (r Reuse) read(ctx context.Context, licenses license.Reader, id string, now time.Time) (license.License, earlier, error) {
-	var e earlier
-	if r.isOn() {
-		if signature, has := r.memory.Get(id); has && r.isRecent(signature, now) {
-			e = earlier{signature, telemetry.ReusedFromMemoryKey}
-		}
-	}
-	if !r.isOn() || e.metric != "" || r.shared == nil {
+// read returns a license as licenses does, and its reusable signature. It asks the shared signatures only where memory
+// has none.
+func (r Reuse) read(
+	ctx context.Context, licenses license.Reader, id string, now time.Time,
+) (license.License, reusable, error) {
+	remembered := r.remembered(id, now)
+	if !r.isOn() || r.shared == nil || remembered.metric != "" {
 		l, err := licenses.Get(ctx, id)
-		return l, e, err
+		return l, remembered, err
 	}
 	l, signature, err := r.shared.Get(ctx, id)
-	if err == nil && r.isRecent(signature, now) {
-		e = earlier{signature, telemetry.ReusedFromTableKey}
+	if err != nil || !r.isRecent(signature, now) {
+		return l, reusable{}, err
 	}
-	return l, e, err
+	return l, reusable{signature, telemetry.ReusedFromTableKey}, nil
 }
 
-// isRecent is false for a time to come, which another clock has made.
+func (r Reuse) remembered(id string, now time.Time) reusable {
+	if !r.isOn() {
+		return reusable{}
+	}
+	signature, has := r.memory.Get(id)
+	if !has || !r.isRecent(signature, now) {
+		return reusable{}
+	}
+	return reusable{signature, telemetry.ReusedFromMemoryKey}
+}
+
+// isRecent reports whether the period of a signature runs. One from the future was made by another clock, and is not
+// recent.
 func (r Reuse) isRecent(s token.Signature, now time.Time) bool {
 	age := now.Sub(s.SignedAt)
 	return age >= 0 && age < r.period
 }
 
-// keepTimeout bounds what an answer waits for the sake of the next ones. Lambda stops a process once it has answered, so that
-// nothing can be kept afterwards.
+// keepTimeout bounds how long a response waits for its signature to be kept. It cannot be kept afterwards: Lambda
+// freezes a process that has responded.
 const keepTimeout = time.Second
 
-// keep remembers the signature of a token that is about to leave. A failure is logged and costs a signature later.
-func (r Reuse) keep(ctx context.Context, id string, e earlier, s token.Signature) {
-	if bytes.Equal(s.Bytes, e.Bytes) {
-		telemetry.Count(ctx, e.metric)
-		r.memory.Add(id, s)
+// keep remembers the signature of a token that is about to be sent. A failure is logged, and costs another signature
+// later.
+func (r Reuse) keep(ctx context.Context, id string, found reusable, used token.Signature) {
+	if bytes.Equal(used.Bytes, found.Bytes) {
+		telemetry.Count(ctx, found.metric)
+		r.memory.Add(id, used)
 		return
 	}
 	telemetry.Count(ctx, telemetry.SignaturesKey)
 	if !r.isOn() {
 		return
 	}
-	r.memory.Add(id, s)
+	r.memory.Add(id, used)
 	if r.shared == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	if err := r.shared.Keep(ctx, id, s, s.SignedAt.Add(r.period)); err != nil {
-		slog.WarnContext(ctx, "the signature of a token could not be kept, another one will be made", "licenseid", id, "error", err)
+	if err := r.shared.Keep(ctx, id, used, used.SignedAt.Add(r.period)); err != nil {
+		slog.WarnContext(ctx, "the signature of a token could not be kept, another one will be made",
+			"licenseid", id, "error", err)
 	}
 }

@@ -73,7 +73,9 @@ func TestReusedToken(t *testing.T) {
 		remembering := instance(v, shared)
 		verify(remembering, 0)
 		kept := shared.kept
-		for name, v := range map[string]verification.Verifier{"remembering": remembering, "started since": instance(v, shared)} {
+		for name, v := range map[string]verification.Verifier{
+			"remembering": remembering, "started since": instance(v, shared),
+		} {
 			shared.kept = map[string]token.Signature{}
 			for id, signature := range kept {
 				shared.kept[id] = signature
@@ -86,7 +88,7 @@ func TestReusedToken(t *testing.T) {
 	}
 	shared.kept = map[string]token.Signature{}
 	shared.err = errors.New("no such table")
-	verify(instance(v, shared), time.Hour) // an answer all the same
+	verify(instance(v, shared), time.Hour) // a token all the same
 }
 
 // TestNoReuseOfRefused: each verification sees the license as it is, reused token or not.

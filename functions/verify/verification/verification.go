@@ -1,5 +1,6 @@
-// Package verification answers products: it trades a license key for an authorization token, and publishes
-// the key that tokens are checked with. It only reads, and it knows no AWS but API Gateway's events.
+// Package verification serves products: it exchanges a license key for an authorization token, and publishes the keys
+// that tokens are checked with. It reads licenses and changes none; all that it writes are the signatures of tokens,
+// so that a token can be given again. It knows no AWS: requests, licenses, keys and signatures come through ports.
 package verification
 
 import (
@@ -11,11 +12,11 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/license"
+	"openlicenser/shared/strictjson"
 	"openlicenser/shared/telemetry"
 	"openlicenser/shared/token"
 )
@@ -23,7 +24,7 @@ import (
 // maxBody is the longest body in bytes that is read.
 const maxBody = 64 << 10
 
-// What a product is told besides the errors of licenses and keys.
+// The errors that products are told of, besides those of packages license and token.
 var (
 	errBadRequest        = errors.New("the body is not a JSON object with the string licensekey")
 	errMissingLicenseKey = errors.New("no licensekey")
@@ -33,7 +34,7 @@ var (
 	errUnknownKeyID      = errors.New("no published key has this kid")
 )
 
-// Verifier answers verification requests.
+// Verifier serves the routes of products.
 type Verifier struct {
 	Licenses   license.Reader
 	Secrets    token.Secrets
@@ -42,11 +43,12 @@ type Verifier struct {
 	Now        func() time.Time
 	Log        *slog.Logger
 
-	prefetchedSecret <-chan struct{} // closed when Prefetch has the secret, or has failed to get it; nil without a Prefetch
+	// prefetchedSecret is closed when Prefetch has the secret, or has failed to get it. It is nil without a Prefetch.
+	prefetchedSecret <-chan struct{}
 }
 
-// Router routes requests to the verifier. What is neither of the public keys is a verification, whatever its
-// path: deployments of the original Open Licenser chose their own.
+// Router returns the routes of the verifier. Whatever asks for no public key is a verification, because deployments of
+// the original Open Licenser chose their own paths.
 func (v Verifier) Router() api.Router {
 	return api.Router{
 		Function: "verify",
@@ -70,7 +72,7 @@ func (v Verifier) verify(ctx context.Context, r api.Request) (api.Response, erro
 		return api.Response{}, err
 	}
 	now := v.Now()
-	found := v.readAhead(ctx, key, now)
+	found := v.readAhead(ctx, key, now) // before the key is proved; only the id that it proves counts
 	id, err := v.licenseID(ctx, key, now)
 	if err != nil {
 		return api.Response{}, err
@@ -86,32 +88,32 @@ func (v Verifier) verify(ctx context.Context, r api.Request) (api.Response, erro
 	if err := usable(found.license, now); err != nil {
 		return api.Response{}, err
 	}
-	authorization, signature, err := v.Authorizer.Authorize(ctx, found.license, now, found.earlier.Signature)
+	authorization, signature, err := v.Authorizer.Authorize(ctx, found.license, now, found.signature.Signature)
 	if err != nil {
 		return api.Response{}, err
 	}
-	v.Reuse.keep(ctx, id, found.earlier, signature)
+	v.Reuse.keep(ctx, id, found.signature, signature)
 	response, err := api.JSON(http.StatusOK, struct {
 		Message string `json:"message"`
 	}{authorization})
 	return withCaching(response, "no-store"), err
 }
 
-// reading is what a read of a license has come to.
-type reading struct {
-	id      string
-	license license.License
-	earlier earlier
-	err     error
+// lookup is the result of reading a license and the signature of a token that it may be given again.
+type lookup struct {
+	id        string
+	license   license.License
+	signature reusable
+	err       error
 }
 
-func (v Verifier) read(ctx context.Context, id string, now time.Time) reading {
-	l, earlier, err := v.Reuse.read(ctx, v.Licenses, id, now)
-	return reading{id, l, earlier, err}
+func (v Verifier) read(ctx context.Context, id string, now time.Time) lookup {
+	l, signature, err := v.Reuse.read(ctx, v.Licenses, id, now)
+	return lookup{id, l, signature, err}
 }
 
-// licenseID reads the key. Where its signature matches no secret, it may be one that was made after the secret was
-// changed: then the secret is asked for anew, before a definite no.
+// licenseID returns the id of the license that the key proves. Where the key's signature matches no secret, the secret
+// may have been changed since it was read. So it is read anew before the key is refused.
 func (v Verifier) licenseID(ctx context.Context, key string, now time.Time) (string, error) {
 	ring, err := v.Secrets.Ring(ctx)
 	if err != nil {
@@ -127,17 +129,17 @@ func (v Verifier) licenseID(ctx context.Context, key string, now time.Time) (str
 	return token.ReadLicenseKey(ring, key, now)
 }
 
-// licenseKey reads the body. Names are matched to the letter, and of one that stands twice the last counts,
-// as the original did. A key of which nothing is left once it is clean is as good as empty.
+// licenseKey returns the license key in the body, clean. As for the original, the last of two members licensekey
+// counts, and bytes that are not UTF-8 do not matter elsewhere. A key of which cleaning leaves nothing is missing.
 func licenseKey(r api.Request) (string, error) {
 	body, err := r.Body(maxBody)
 	if err != nil {
 		return "", errBadRequest
 	}
-	var object *struct {
+	var object struct {
 		LicenseKey string `json:"licensekey"`
 	}
-	if json.Unmarshal(body, &object, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil || object == nil {
+	if strictjson.Unmarshal(body, &object, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil {
 		return "", errBadRequest
 	}
 	key := token.CleanLicenseKey(object.LicenseKey)
@@ -147,6 +149,7 @@ func licenseKey(r api.Request) (string, error) {
 	return key, nil
 }
 
+// usable returns why no token is given for a license, or nil.
 func usable(l license.License, now time.Time) error {
 	switch status := l.Status(now); status {
 	case license.Active, license.Grace:
@@ -175,7 +178,7 @@ func (v Verifier) keySet(ctx context.Context, _ api.Request) (api.Response, erro
 	return withCaching(response, publicKeyCaching), err
 }
 
-// chosenKey is the published key with the kid of the query, or the one that signs now.
+// chosenKey returns the published key that the query names by its kid, or else the one that signs now.
 func (v Verifier) chosenKey(ctx context.Context, r api.Request) (*rsa.PublicKey, error) {
 	kid, chosen := r.QueryParameters()["kid"]
 	if !chosen {
@@ -210,7 +213,8 @@ func (v Verifier) publicKeyPEM(ctx context.Context, r api.Request) (api.Response
 	return withCaching(response, publicKeyCaching), nil
 }
 
-// publicKeyCaching lets a key be kept for an hour: a successor is published for a day before it signs, see token.DefaultLead.
+// publicKeyCaching lets a key be cached for an hour. Its successor is published for longer than that before it signs:
+// see token.DefaultLead.
 const publicKeyCaching = "public, max-age=3600"
 
 func withCaching(r api.Response, caching string) api.Response {

@@ -52,7 +52,7 @@ type conformance struct {
 			Status int
 			Error  string
 			Claims map[string]any
-			// IssuedBack says that the claim iat lies two to sixty minutes before the answer.
+			// IssuedBack says that the claim iat lies two to sixty minutes before the response.
 			IssuedBack bool `json:"iat_back"`
 		}
 	}
@@ -83,7 +83,7 @@ func (s fixedSecret) Ring(context.Context) (token.Ring, error) {
 }
 func (s fixedSecret) Refresh(ctx context.Context) (token.Ring, error) { return s.Ring(ctx) }
 
-// newVerifier answers a verifier over a store that holds the conformance file's items.
+// newVerifier returns a verifier over a store that holds the conformance file's items.
 func newVerifier(t testing.TB, c conformance) verification.Verifier {
 	t.Helper()
 	folder, err := embedded.Open(t.TempDir())
@@ -105,7 +105,8 @@ func newVerifier(t testing.TB, c conformance) verification.Verifier {
 	}
 }
 
-// answer holds every answer to openapi.yaml. What is no documented route is a verification.
+// answer returns the response to an event, which it holds to openapi.yaml. What is no documented route is a
+// verification.
 func answer(t testing.TB, v verification.Verifier, event events.APIGatewayProxyRequest) events.APIGatewayProxyResponse {
 	t.Helper()
 	router := v.Router()
@@ -120,7 +121,9 @@ func answer(t testing.TB, v verification.Verifier, event events.APIGatewayProxyR
 	return response
 }
 
-func handle(t testing.TB, v verification.Verifier, event events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, map[string]string) {
+func handle(
+	t testing.TB, v verification.Verifier, event events.APIGatewayProxyRequest,
+) (events.APIGatewayProxyResponse, map[string]string) {
 	t.Helper()
 	response := answer(t, v, event)
 	var body map[string]string
@@ -141,7 +144,9 @@ func verifyEvent(body string, isBase64Encoded bool) events.APIGatewayProxyReques
 // readToken checks a token with an independent library against the key set as the product gets it.
 func readToken(t testing.TB, v verification.Verifier, text string) map[string]any {
 	t.Helper()
-	response, _ := handle(t, v, events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Resource: "/.well-known/jwks.json"})
+	response, _ := handle(
+		t, v, events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Resource: "/.well-known/jwks.json"},
+	)
 	var set jose.JSONWebKeySet
 	if err := json.Unmarshal([]byte(response.Body), &set); err != nil {
 		t.Fatal(err)
@@ -170,7 +175,9 @@ func TestConformance(t *testing.T) {
 			t.Run(test.Name, func(t *testing.T) {
 				response, body := handle(t, v, verifyEvent(test.Body, test.IsBase64Encoded))
 				if response.StatusCode != test.Want.Status || body["error"] != test.Want.Error {
-					t.Fatalf("got %d %s, want %d %s", response.StatusCode, response.Body, test.Want.Status, test.Want.Error)
+					t.Fatalf(
+						"got %d %s, want %d %s", response.StatusCode, response.Body, test.Want.Status, test.Want.Error,
+					)
 				}
 				if test.Want.Status != http.StatusOK {
 					return
@@ -299,6 +306,10 @@ func invoke(t *testing.T, v verification.Verifier, text []byte) events.APIGatewa
 	return response
 }
 
+func twoDaysOfGrace(expires time.Time) attribute.Map {
+	return attribute.Map{"expirationdate": expires.Format(time.RFC3339), "gracedays": attribute.Number("2")}
+}
+
 // TestStatuses: every status of a license, and what the product is told.
 func TestStatuses(t *testing.T) {
 	c := readConformance(t)
@@ -307,12 +318,14 @@ func TestStatuses(t *testing.T) {
 		record attribute.Map
 		want   string // the error, empty for a token
 	}{
-		"active":                  {attribute.Map{}, ""},
-		"suspended":               {attribute.Map{"issuspended": true}, "LICENSE_SUSPENDED"},
-		"suspended and expired":   {attribute.Map{"issuspended": true, "expirationdate": "2020-01-01"}, "LICENSE_SUSPENDED"},
+		"active":    {attribute.Map{}, ""},
+		"suspended": {attribute.Map{"issuspended": true}, "LICENSE_SUSPENDED"},
+		"suspended and expired": {
+			attribute.Map{"issuspended": true, "expirationdate": "2020-01-01"}, "LICENSE_SUSPENDED",
+		},
 		"revoked and suspended":   {attribute.Map{"issuspended": true, "isrevoked": true}, "LICENSE_REVOKED"},
-		"in its days of grace":    {attribute.Map{"expirationdate": now.AddDate(0, 0, -1).Format(time.RFC3339), "gracedays": attribute.Number("2")}, ""},
-		"after its days of grace": {attribute.Map{"expirationdate": now.AddDate(0, 0, -3).Format(time.RFC3339), "gracedays": attribute.Number("2")}, "LICENSE_EXPIRED"},
+		"in its days of grace":    {twoDaysOfGrace(now.AddDate(0, 0, -1)), ""},
+		"after its days of grace": {twoDaysOfGrace(now.AddDate(0, 0, -3)), "LICENSE_EXPIRED"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := c
@@ -334,9 +347,13 @@ func TestOtherPath(t *testing.T) {
 	c := readConformance(t)
 	v := newVerifier(t, c)
 	for name, event := range map[string]events.APIGatewayProxyRequest{
-		"another resource": {HTTPMethod: http.MethodPost, Resource: "/licenser", Path: "/licenser", Body: c.Cases[0].Body},
-		"catch-all":        {HTTPMethod: http.MethodPost, Resource: "/{proxy+}", Path: "/licenser", Body: c.Cases[0].Body},
-		"only a body":      {Body: c.Cases[0].Body},
+		"another resource": {
+			HTTPMethod: http.MethodPost, Resource: "/licenser", Path: "/licenser", Body: c.Cases[0].Body,
+		},
+		"catch-all": {
+			HTTPMethod: http.MethodPost, Resource: "/{proxy+}", Path: "/licenser", Body: c.Cases[0].Body,
+		},
+		"only a body": {Body: c.Cases[0].Body},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if response := answer(t, v, event); response.StatusCode != http.StatusOK {
@@ -345,7 +362,9 @@ func TestOtherPath(t *testing.T) {
 		})
 	}
 	t.Run("GET", func(t *testing.T) {
-		response := answer(t, v, events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Resource: "/{proxy+}", Path: "/licenser"})
+		response := answer(
+			t, v, events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Resource: "/{proxy+}", Path: "/licenser"},
+		)
 		if response.StatusCode != http.StatusBadRequest || response.Body != `{"error":"BAD_LICENSE_SERVER_REQUEST"}` {
 			t.Errorf("got %d %s", response.StatusCode, response.Body)
 		}
@@ -362,7 +381,7 @@ func (r faultyReader) Get(context.Context, string) (license.License, error) {
 	return license.License{}, r.err
 }
 
-// changingSecrets answers one secret from memory, and another one or an error when asked anew.
+// changingSecrets returns one secret from memory, and another one or an error when it is asked anew.
 type changingSecrets struct {
 	cached, current token.Secret
 	err             error
@@ -392,11 +411,21 @@ func TestSecretChanged(t *testing.T) {
 		status  int
 		body    string
 	}{
-		"changed":            {changingSecrets{cached: old, current: token.Secret(c.Secret)}, http.StatusOK, `{"message":`},
-		"not changed":        {changingSecrets{cached: old, current: old}, http.StatusBadRequest, `{"error":"INVALID_LICENSE"}`},
-		"changed to another": {changingSecrets{cached: old, current: old + "2"}, http.StatusBadRequest, `{"error":"INVALID_LICENSE"}`},
-		"cannot be asked":    {changingSecrets{cached: old, err: errDenied}, http.StatusInternalServerError, `{"error":"INTERNAL`},
-		"not needed":         {changingSecrets{cached: token.Secret(c.Secret), err: errDenied}, http.StatusOK, `{"message":`},
+		"changed": {
+			changingSecrets{cached: old, current: token.Secret(c.Secret)}, http.StatusOK, `{"message":`,
+		},
+		"not changed": {
+			changingSecrets{cached: old, current: old}, http.StatusBadRequest, `{"error":"INVALID_LICENSE"}`,
+		},
+		"changed to another": {
+			changingSecrets{cached: old, current: old + "2"}, http.StatusBadRequest, `{"error":"INVALID_LICENSE"}`,
+		},
+		"cannot be asked": {
+			changingSecrets{cached: old, err: errDenied}, http.StatusInternalServerError, `{"error":"INTERNAL`,
+		},
+		"not needed": {
+			changingSecrets{cached: token.Secret(c.Secret), err: errDenied}, http.StatusOK, `{"message":`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := v
@@ -439,7 +468,9 @@ func TestFaults(t *testing.T) {
 	healthy := newVerifier(t, c)
 	other := newVerifier(t, c)
 	for name, breakIt := range map[string]func(v *verification.Verifier){
-		"table unavailable":  func(v *verification.Verifier) { v.Licenses = faultyReader{errors.New("throttled, a secret in it")} },
+		"table unavailable": func(v *verification.Verifier) {
+			v.Licenses = faultyReader{errors.New("throttled, a secret in it")}
+		},
 		"record unreadable":  func(v *verification.Verifier) { v.Licenses = faultyReader{license.ErrUnreadable} },
 		"panic":              func(v *verification.Verifier) { v.Licenses = faultyReader{} },
 		"secret unavailable": func(v *verification.Verifier) { v.Secrets = changingSecrets{err: errDenied} },
@@ -454,7 +485,8 @@ func TestFaults(t *testing.T) {
 			v.Log = telemetry.NewLogger(&log)
 			breakIt(&v)
 			response, _ := handle(t, v, verifyEvent(c.Cases[0].Body, false))
-			if response.StatusCode != http.StatusInternalServerError || response.Body != `{"error":"INTERNAL_LICENSE_SERVER_ERROR"}` {
+			if response.StatusCode != http.StatusInternalServerError ||
+				response.Body != `{"error":"INTERNAL_LICENSE_SERVER_ERROR"}` {
 				t.Errorf("got %d %s", response.StatusCode, response.Body)
 			}
 			if response.Headers["Retry-After"] == "" {
@@ -507,7 +539,10 @@ func TestPublishedKeys(t *testing.T) {
 	v.Authorizer.Key = neighbors{v.Authorizer.Key}
 	get := func(resource string, query map[string]string) events.APIGatewayProxyResponse {
 		t.Helper()
-		return answer(t, v, events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Resource: resource, QueryStringParameters: query})
+		return answer(
+			t, v,
+			events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Resource: resource, QueryStringParameters: query},
+		)
 	}
 	var set jose.JSONWebKeySet
 	if err := json.Unmarshal([]byte(get("/.well-known/jwks.json", nil).Body), &set); err != nil {
@@ -522,7 +557,8 @@ func TestPublishedKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := get("/public-key.pem", map[string]string{"kid": key.KeyID}); got.StatusCode != http.StatusOK || got.Body != string(pem) {
+		if got := get("/public-key.pem", map[string]string{"kid": key.KeyID}); got.StatusCode != http.StatusOK ||
+			got.Body != string(pem) {
 			t.Errorf("%s: got %d %s", key.KeyID, got.StatusCode, got.Body)
 		}
 		isCurrent := current.Equal(key.Key)
@@ -560,9 +596,13 @@ func TestPublicKeyMediaType(t *testing.T) {
 		{"neither, as generated clients ask", "application/json", "text/plain"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			event := events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Resource: "/public-key.pem", Headers: map[string]string{"accept": test.accept}}
+			event := events.APIGatewayProxyRequest{
+				HTTPMethod: http.MethodGet, Resource: "/public-key.pem",
+				Headers: map[string]string{"accept": test.accept},
+			}
 			got := answer(t, v, event)
-			if got.StatusCode != http.StatusOK || got.Headers["Content-Type"] != test.want || got.Headers["Vary"] != "Accept" ||
+			if got.StatusCode != http.StatusOK || got.Headers["Content-Type"] != test.want ||
+				got.Headers["Vary"] != "Accept" ||
 				!strings.HasPrefix(got.Body, "-----BEGIN PUBLIC KEY-----\n") {
 				t.Errorf("got %d %v %s, want %s", got.StatusCode, got.Headers, got.Body, test.want)
 			}
@@ -587,7 +627,8 @@ func TestOneLogRecord(t *testing.T) {
 		t.Fatalf("not one record: %v: %s", err, log.Bytes())
 	}
 	for name, want := range map[string]any{
-		"level": "INFO", "msg": "request", "function": "verify", "requests": 1.0, "signatures": 1.0, "requestid": "request-1", "route": "POST /verify-license", "status": 200.0, "code": "OK",
+		"level": "INFO", "msg": "request", "function": "verify", "requests": 1.0, "signatures": 1.0,
+		"requestid": "request-1", "route": "POST /verify-license", "status": 200.0, "code": "OK",
 		"licenseid": "00000000-0000-4000-8000-000000000001", "customerid": "10000000-0000-4000-8000-000000000001",
 	} {
 		if record[name] != want {
@@ -610,7 +651,9 @@ func TestBounds(t *testing.T) {
 	v := newVerifier(t, c)
 	v.Licenses = faultyReader{errors.New("the store was asked")}
 	for name, test := range map[string]struct{ body, want string }{
-		"body over 64 KiB":       {`{"licensekey":"` + strings.Repeat("a", 64<<10) + `"}`, "BAD_LICENSE_SERVER_REQUEST"},
+		"body over 64 KiB": {
+			`{"licensekey":"` + strings.Repeat("a", 64<<10) + `"}`, "BAD_LICENSE_SERVER_REQUEST",
+		},
 		"license key over 8 KiB": {`{"licensekey":"` + strings.Repeat("a", 8<<10+1) + `"}`, "INVALID_LICENSE"},
 		"deep nesting":           {strings.Repeat(`{"a":`, 12000), "BAD_LICENSE_SERVER_REQUEST"},
 		"name in another case":   {`{"LicenseKey":"a.b.c"}`, "MISSING_LICENSE_KEY"},
@@ -655,7 +698,7 @@ func TestHugeKey(t *testing.T) {
 	}
 }
 
-// FuzzBody: whatever the body, one of the table's answers for callers, and the store is not asked in vain.
+// FuzzBody: whatever the body, the response is one of those for callers, and the store is not asked in vain.
 func FuzzBody(f *testing.F) {
 	c := readConformance(f)
 	v := newVerifier(f, c)
@@ -663,7 +706,8 @@ func FuzzBody(f *testing.F) {
 		f.Add(test.Body, test.IsBase64Encoded)
 	}
 	f.Add(`{"licensekey":"\ud800","licensekey":"a.b.c"}`, false)
-	definite := regexp.MustCompile(`^{"error":"(BAD_LICENSE_SERVER_REQUEST|MISSING_LICENSE_KEY|INVALID_LICENSE|LICENSE_REVOKED|LICENSE_SUSPENDED|LICENSE_EXPIRED)"}$`)
+	definite := regexp.MustCompile(`^{"error":"(BAD_LICENSE_SERVER_REQUEST|MISSING_LICENSE_KEY|INVALID_LICENSE|` +
+		`LICENSE_REVOKED|LICENSE_SUSPENDED|LICENSE_EXPIRED)"}$`)
 	f.Fuzz(func(t *testing.T, body string, isBase64Encoded bool) {
 		response := answer(t, v, verifyEvent(body, isBase64Encoded))
 		isToken := response.StatusCode == http.StatusOK && strings.HasPrefix(response.Body, `{"message":"eyJ`)

@@ -6,9 +6,42 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"openlicenser/shared/plainjson"
 )
 
-// UnmarshalJSON reads DynamoDB JSON. An unknown type tag, or a value that does not fit its tag, is an error, and so is a name that
+// dynamoJSON encodes a value as an object whose only name is the type's, as {"S":"…"}.
+var dynamoJSON = Encoder[map[string]any]{
+	S:    tagged[string]("S"),
+	N:    tagged[string]("N"),
+	B:    tagged[[]byte]("B"),
+	BOOL: tagged[bool]("BOOL"),
+	NULL: func() map[string]any { return map[string]any{"NULL": true} },
+	SS:   tagged[[]string]("SS"),
+	NS:   tagged[[]string]("NS"),
+	BS:   tagged[[][]byte]("BS"),
+	L:    tagged[[]map[string]any]("L"),
+	M:    tagged[map[string]map[string]any]("M"),
+}
+
+func tagged[T any](tag string) func(T) map[string]any {
+	return func(value T) map[string]any { return map[string]any{tag: value} }
+}
+
+// MarshalJSON writes DynamoDB JSON with sorted names. A value of a type that the package comment does not list is an
+// error. A nil Map is null.
+func (m Map) MarshalJSON() ([]byte, error) {
+	if m == nil {
+		return []byte("null"), nil
+	}
+	encoded, err := dynamoJSON.Map(m)
+	if err != nil {
+		return nil, err
+	}
+	return plainjson.Marshal(encoded)
+}
+
+// UnmarshalJSON reads DynamoDB JSON. It refuses an unknown type tag, a value that does not fit its tag, and a name that
 // stands twice.
 func (m *Map) UnmarshalJSON(data []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(data))

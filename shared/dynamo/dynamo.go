@@ -1,0 +1,40 @@
+// Package dynamo keeps in DynamoDB what the service stores in tables: licenses, the audit trail, idempotency records
+// and the signatures of tokens. It implements the ports to them that packages license, audit, checkpoint, idempotency
+// and token own. Callers see the types of those packages, and the AWS SDK stays inside. Credentials, retries and
+// tracing are the business of the client that it is given. Its errors name the operation and never quote a record.
+package dynamo
+
+import (
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// option changes how the SDK does one call.
+type option = func(*dynamodb.Options)
+
+// The attributes of a license's record that this package uses itself.
+const (
+	attrLicenseID      = "licenseid"
+	attrCustomerID     = "customerid"
+	attrExpirationDate = "expirationdate"
+	attrRequestID      = "requestid"
+)
+
+// maxKey is the longest partition key in bytes that DynamoDB takes
+// (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html).
+const maxKey = 2048
+
+// isKey reports whether a record can have the id.
+func isKey(id string) bool { return id != "" && len(id) <= maxKey }
+
+func licenseKey(id string) item { return item{attrLicenseID: text(id)} }
+
+func text(value string) types.AttributeValue { return &types.AttributeValueMemberS{Value: value} }
+
+// textOf returns the value of an S, or "" for what is none.
+func textOf(values item, name string) string {
+	if s, isText := values[name].(*types.AttributeValueMemberS); isText {
+		return s.Value
+	}
+	return ""
+}

@@ -51,11 +51,11 @@ func TestTokenKey(t *testing.T) {
 	s := newAuditedServer(t)
 	later := time.Duration(0)
 	var out bytes.Buffer
-	place := tokenKeyPlace{Data: s.serve.Data, out: &out, now: func() time.Time { return time.Now().Add(later) }}
+	place := keyStoreFlags{Data: s.serve.Data, out: &out, now: func() time.Time { return time.Now().Add(later) }}
 	retire := func() error {
-		return retireTokenKeyCommand{TokenLifetimeDays: 90, vendorAPI: vendorAPI{API: s.URL}, tokenKeyPlace: place}.Run(t.Context())
+		return retireTokenKeyCommand{TokenLifetimeDays: 90, vendorAPI: vendorAPI{API: s.URL}, keyStoreFlags: place}.Run(t.Context())
 	}
-	promote := promoteTokenKeyCommand{Lead: token.DefaultLead, tokenKeyPlace: place}
+	promote := promoteTokenKeyCommand{Lead: token.DefaultLead, keyStoreFlags: place}
 	wantKids := func(want ...string) {
 		t.Helper()
 		if got := publishedKids(t, s.URL); strings.Join(got, " ") != strings.Join(want, " ") {
@@ -158,17 +158,17 @@ func TestTokenKeyLocalCrash(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer folder.Close()
-			keys := embedded.KeySlots{Folder: path}
-			if err := keys.Create(t.Context()); err != nil {
+			store := embedded.KeyStore{Folder: path}
+			if err := store.Create(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			before, err := keys.Slots(t.Context())
+			before, err := store.Keys(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			puts := []func() error{
-				func() error { return keys.Put(t.Context(), token.Previous, before[token.Current]) },
-				func() error { return keys.Put(t.Context(), token.Current, before[token.Next]) },
+				func() error { return store.Put(t.Context(), token.Previous, before[token.Current]) },
+				func() error { return store.Put(t.Context(), token.Current, before[token.Next]) },
 			}
 			for _, put := range puts[:done] {
 				if err := put(); err != nil {
@@ -178,11 +178,11 @@ func TestTokenKeyLocalCrash(t *testing.T) {
 			if published, err := folder.SigningKey.Published(t.Context()); err != nil || len(published) != 2 {
 				t.Errorf("%d keys are published, %v", len(published), err)
 			}
-			place := tokenKeyPlace{Data: path, out: io.Discard, now: func() time.Time { return time.Now().Add(token.DefaultLead) }}
-			if err := (promoteTokenKeyCommand{Lead: token.DefaultLead, tokenKeyPlace: place}).Run(t.Context()); err != nil {
+			place := keyStoreFlags{Data: path, out: io.Discard, now: func() time.Time { return time.Now().Add(token.DefaultLead) }}
+			if err := (promoteTokenKeyCommand{Lead: token.DefaultLead, keyStoreFlags: place}).Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			after, err := keys.Slots(t.Context())
+			after, err := store.Keys(t.Context())
 			if err != nil || len(after) != 2 || after[token.Current].KeyID != before[token.Next].KeyID || after[token.Previous].KeyID != before[token.Current].KeyID {
 				t.Errorf("came from %v to %v, %v", before, after, err)
 			}
@@ -202,7 +202,7 @@ func TestTokenKeyOnAWS(t *testing.T) {
 	})
 	setAWS(t, endpoint.URL)
 	for name, key := range map[string]string{"there is no alias/licenser": "alias/licenser", "is not an alias": "1234"} {
-		err := showTokenKeysCommand{tokenKeyPlace{Key: key, out: io.Discard}}.Run(context.Background())
+		err := showTokenKeysCommand{keyStoreFlags{Key: key, out: io.Discard}}.Run(context.Background())
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want one that says %q", err, name)
 		}

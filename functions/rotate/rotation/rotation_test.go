@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -60,16 +59,28 @@ func (v *versions) call(secret string, do func() error) error {
 	}
 }
 
-func (v *versions) Stages(_ context.Context, secret string) (stages map[string][]string, err error) {
-	err = v.call(secret, func() error { stages = maps.Clone(v.stages); return nil })
-	return stages, err
+func (v *versions) Find(_ context.Context, secret string) (current, pending string, err error) {
+	err = v.call(secret, func() error {
+		current, pending = v.versionIn("AWSCURRENT"), v.versionIn("AWSPENDING")
+		return nil
+	})
+	return current, pending, err
+}
+
+func (v *versions) versionIn(stage string) string {
+	for version, stages := range v.stages {
+		if slices.Contains(stages, stage) {
+			return version
+		}
+	}
+	return ""
 }
 
 func (v *versions) Get(_ context.Context, secret, version string) (r token.Ring, err error) {
 	err = v.call(secret, func() error {
 		ring, present := v.rings[version]
 		if !present {
-			return token.ErrNoSecretValue
+			return token.ErrNoRing
 		}
 		r = ring
 		return nil
@@ -105,13 +116,11 @@ func (v *versions) MakeCurrent(_ context.Context, secret, from, to string) error
 }
 
 func (v *versions) current() token.Ring {
-	for name, stages := range v.stages {
-		if slices.Contains(stages, "AWSCURRENT") {
-			return v.rings[name]
-		}
+	current := v.versionIn("AWSCURRENT")
+	if current == "" {
+		v.t.Fatal("no version is current")
 	}
-	v.t.Fatal("no version is current")
-	return token.Ring{}
+	return v.rings[current]
 }
 
 func newRotator(v *versions) (rotation.Rotator, *bytes.Buffer) {

@@ -17,7 +17,7 @@ import (
 
 var (
 	_ KeyAPI      = (*kmstest.KMS)(nil)
-	_ KeySlotsAPI = (*kmstest.KMS)(nil)
+	_ KeyStoreAPI = (*kmstest.KMS)(nil)
 )
 
 const tokenLifetime = 90 * 24 * time.Hour
@@ -38,11 +38,11 @@ func newSuccession(t *testing.T) *succession {
 	if err := s.kms.AddKey(alias); err != nil {
 		t.Fatal(err)
 	}
-	slots, err := NewKeySlots(s.kms, alias)
+	store, err := NewKeyStore(s.kms, alias)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Succession = token.Succession{Keys: slots.WithClock(clock), Now: clock}
+	s.Succession = token.Succession{Store: store.WithClock(clock), Now: clock}
 	return s
 }
 
@@ -121,7 +121,7 @@ func TestSuccession(t *testing.T) {
 // TestRetirePinned: a license that is pinned, or was while its tokens are valid, keeps the key.
 func TestRetirePinned(t *testing.T) {
 	s := newSuccession(t)
-	old, err := s.Keys.Slots(t.Context())
+	old, err := s.Store.Keys(t.Context())
 	s.ok(err)
 	s.ok(s.prepare())
 	s.now = s.now.Add(token.DefaultLead)
@@ -146,9 +146,9 @@ func TestPromotionDate(t *testing.T) {
 	s := newSuccession(t)
 	s.ok(s.prepare())
 	s.now = s.now.Add(token.DefaultLead)
-	slots, err := s.Keys.Slots(t.Context())
+	keys, err := s.Store.Keys(t.Context())
 	s.ok(err)
-	s.ok(s.Keys.Put(t.Context(), token.Previous, slots[token.Current]))
+	s.ok(s.Store.Put(t.Context(), token.Previous, keys[token.Current]))
 	s.wantRefused(s.retire(), "was cut off")
 	s.now = s.now.Add(30 * 24 * time.Hour)
 	s.ok(s.promote())
@@ -217,13 +217,13 @@ func TestRetiredKeyStaysAway(t *testing.T) {
 }
 
 func TestNoAlias(t *testing.T) {
-	if _, err := NewKeySlots(nil, "arn:aws:kms:eu-central-1:123456789012:key/1"); err == nil {
+	if _, err := NewKeyStore(nil, "arn:aws:kms:eu-central-1:123456789012:key/1"); err == nil {
 		t.Error("a key that is behind no alias was taken")
 	}
 	s := newSuccession(t)
-	slots, err := NewKeySlots(s.kms, "alias/other")
+	store, err := NewKeyStore(s.kms, "alias/other")
 	s.ok(err)
-	if _, err := slots.Slots(t.Context()); err == nil {
+	if _, err := store.Keys(t.Context()); err == nil {
 		t.Error("an alias that does not exist was taken")
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"openlicenser/shared/token"
 )
 
-// KeySlotsAPI is what KeySlots uses of a *kms.Client.
-type KeySlotsAPI interface {
+// KeyStoreAPI is what KeyStore uses of a *kms.Client.
+type KeyStoreAPI interface {
 	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
 	ListAliases(context.Context, *kms.ListAliasesInput, ...func(*kms.Options)) (*kms.ListAliasesOutput, error)
 	CreateAlias(context.Context, *kms.CreateAliasInput, ...func(*kms.Options)) (*kms.CreateAliasOutput, error)
@@ -24,70 +24,73 @@ type KeySlotsAPI interface {
 	ListKeys(context.Context, *kms.ListKeysInput, ...func(*kms.Options)) (*kms.ListKeysOutput, error)
 	DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error)
 	GetKeyPolicy(context.Context, *kms.GetKeyPolicyInput, ...func(*kms.Options)) (*kms.GetKeyPolicyOutput, error)
-	ListResourceTags(context.Context, *kms.ListResourceTagsInput, ...func(*kms.Options)) (*kms.ListResourceTagsOutput, error)
+	ListResourceTags(
+		context.Context, *kms.ListResourceTagsInput, ...func(*kms.Options),
+	) (*kms.ListResourceTagsOutput, error)
 	CreateKey(context.Context, *kms.CreateKeyInput, ...func(*kms.Options)) (*kms.CreateKeyOutput, error)
 }
 
-// KeySlots is the token.KeySlots in KMS: three aliases. Since when a key stands in a slot is what KMS says of the alias, so that
-// nobody has to write it down, and it cannot be forgotten.
-type KeySlots struct {
-	client KeySlotsAPI
+// KeyStore implements token.KeyStore on KMS. A state is an alias of the key. KMS keeps the date of each alias, so it
+// knows since when the key is in its state.
+type KeyStore struct {
+	client KeyStoreAPI
 	alias  string
 	now    func() time.Time
 }
 
-var _ token.KeySlots = KeySlots{}
+var _ token.KeyStore = KeyStore{}
 
-// NewKeySlots takes the alias of the current key, as alias/licenser. The others are called alias/licenser-next and
-// alias/licenser-previous.
-func NewKeySlots(client KeySlotsAPI, alias string) (KeySlots, error) {
+// NewKeyStore returns the store whose current key has an alias, as alias/licenser. The other aliases are derived from it:
+// alias/licenser-next and alias/licenser-previous. It calls nothing yet.
+func NewKeyStore(client KeyStoreAPI, alias string) (KeyStore, error) {
 	if !strings.HasPrefix(alias, "alias/") {
-		return KeySlots{}, fmt.Errorf("%q is not an alias, as alias/licenser; the token key must stand behind one to be replaced", alias)
+		const text = "%q is not an alias, as alias/licenser; the token key must stand behind one to be replaced"
+		return KeyStore{}, fmt.Errorf(text, alias)
 	}
-	return KeySlots{client: client, alias: alias, now: time.Now}, nil
+	return KeyStore{client: client, alias: alias, now: time.Now}, nil
 }
 
 // WithClock sets the clock, time.Now unless set.
-func (s KeySlots) WithClock(now func() time.Time) KeySlots { s.now = now; return s }
+func (s KeyStore) WithClock(now func() time.Time) KeyStore { s.now = now; return s }
 
-func (s KeySlots) aliasOf(slot token.Slot) string {
-	if slot == token.Current {
+func (s KeyStore) aliasOf(state token.KeyState) string {
+	if state == token.Current {
 		return s.alias
 	}
-	return s.alias + "-" + string(slot)
+	return s.alias + "-" + string(state)
 }
 
-// Slots implements token.KeySlots.
-func (s KeySlots) Slots(ctx context.Context) (token.Slots, error) {
+// Keys implements token.KeyStore.
+func (s KeyStore) Keys(ctx context.Context) (token.StoredKeys, error) {
 	aliases, err := s.aliases(ctx)
 	if err != nil {
 		return nil, err
 	}
-	slots := token.Slots{}
-	for _, slot := range []token.Slot{token.Current, token.Next, token.Previous} {
-		alias, exists := aliases[s.aliasOf(slot)]
+	keys := token.StoredKeys{}
+	for _, state := range []token.KeyState{token.Current, token.Next, token.Previous} {
+		alias, exists := aliases[s.aliasOf(state)]
 		if !exists {
 			continue
 		}
 		name := aws.ToString(alias.TargetKeyId)
 		public, err := fetchPublicKey(ctx, s.client, name)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.aliasOf(slot), err)
+			return nil, fmt.Errorf("%s: %w", s.aliasOf(state), err)
 		}
 		since := aws.ToTime(alias.CreationDate)
 		if updated := aws.ToTime(alias.LastUpdatedDate); updated.After(since) {
 			since = updated
 		}
-		slots[slot] = token.SlotKey{Name: name, KeyID: token.KeyID(public.key), Since: since}
+		keys[state] = token.StoredKey{Name: name, KeyID: token.KeyID(public.key), Since: since}
 	}
-	if _, exists := slots[token.Current]; !exists {
+	if _, exists := keys[token.Current]; !exists {
 		return nil, fmt.Errorf("there is no %s", s.alias)
 	}
-	return slots, nil
+	return keys, nil
 }
 
-// aliases answers all aliases of the account and region, by name.
-func (s KeySlots) aliases(ctx context.Context) (map[string]types.AliasListEntry, error) {
+// aliases returns all aliases of the account and region, by name.
+func (s KeyStore) aliases(ctx context.Context) (map[string]types.AliasListEntry, error) {
 	aliases := map[string]types.AliasListEntry{}
 	pages := kms.NewListAliasesPaginator(s.client, &kms.ListAliasesInput{})
 	for pages.HasMorePages() {
@@ -102,8 +105,8 @@ func (s KeySlots) aliases(ctx context.Context) (map[string]types.AliasListEntry,
 	return aliases, nil
 }
 
-// Create implements token.KeySlots. The new key may be used and administrated as the current one, whose policy and tags it gets.
-func (s KeySlots) Create(ctx context.Context) error {
+// Create implements token.KeyStore. The new key gets the policy and the tags of the current one.
+func (s KeyStore) Create(ctx context.Context) error {
 	name, err := s.orphan(ctx)
 	if err == nil && name == "" {
 		name, err = s.createKey(ctx)
@@ -112,20 +115,22 @@ func (s KeySlots) Create(ctx context.Context) error {
 		return err
 	}
 	// A crash here leaves a key that costs something and serves nothing. The next try finds it.
-	return s.Put(ctx, token.Next, token.SlotKey{Name: name})
+	return s.Put(ctx, token.Next, token.StoredKey{Name: name})
 }
 
-// description tells people, and orphan, what the key is for.
-func (s KeySlots) description() string {
-	return "Signs authorization tokens, in its turn as " + s.alias + ". Products in the field trust it: without it none of them can be verified."
+// description is what KMS says of a key that createKey makes. It tells people what the key is for, and orphan that it is
+// one of ours.
+func (s KeyStore) description() string {
+	return "Signs authorization tokens, in its turn as " + s.alias +
+		". Products in the field trust it: without it none of them can be verified."
 }
 
-// orphanAge is how old a key without an alias may be to be taken for one that was just made. A key that was retired is much
-// older, and must never come back.
+// orphanAge is the age, exclusive, up to which a key without an alias is one that Create made and was cut off from. A
+// key that was retired is much older, and must never come back.
 const orphanAge = time.Hour
 
-// orphan answers the key that a call before this one has made and not given an alias, or nothing.
-func (s KeySlots) orphan(ctx context.Context) (name string, err error) {
+// orphan returns the key that an earlier Create has made and not given an alias, or "".
+func (s KeyStore) orphan(ctx context.Context) (name string, err error) {
 	aliases, err := s.aliases(ctx)
 	if err != nil {
 		return "", err
@@ -157,7 +162,7 @@ func (s KeySlots) orphan(ctx context.Context) (name string, err error) {
 	return "", nil
 }
 
-func (s KeySlots) createKey(ctx context.Context) (name string, err error) {
+func (s KeyStore) createKey(ctx context.Context) (name string, err error) {
 	aliases, err := s.aliases(ctx)
 	if err != nil {
 		return "", err
@@ -185,7 +190,7 @@ func (s KeySlots) createKey(ctx context.Context) (name string, err error) {
 }
 
 // tags answers the tags of a key that are not AWS's own, such as those of CloudFormation: nobody else may set these.
-func (s KeySlots) tags(ctx context.Context, key *string) (tags []types.Tag, err error) {
+func (s KeyStore) tags(ctx context.Context, key *string) (tags []types.Tag, err error) {
 	pages := kms.NewListResourceTagsPaginator(s.client, &kms.ListResourceTagsInput{KeyId: key})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -201,28 +206,30 @@ func (s KeySlots) tags(ctx context.Context, key *string) (tags []types.Tag, err 
 	return tags, nil
 }
 
-// Put implements token.KeySlots.
-func (s KeySlots) Put(ctx context.Context, slot token.Slot, key token.SlotKey) error {
+// Put implements token.KeyStore.
+func (s KeyStore) Put(ctx context.Context, state token.KeyState, key token.StoredKey) error {
 	aliases, err := s.aliases(ctx)
 	if err != nil {
 		return err
 	}
-	alias := aws.String(s.aliasOf(slot))
-	if _, exists := aliases[*alias]; exists {
-		if _, err := s.client.UpdateAlias(ctx, &kms.UpdateAliasInput{AliasName: alias, TargetKeyId: &key.Name}); err != nil {
-			return fmt.Errorf("update %s: %w", *alias, err)
+	alias := s.aliasOf(state)
+	if _, exists := aliases[alias]; exists {
+		_, err := s.client.UpdateAlias(ctx, &kms.UpdateAliasInput{AliasName: &alias, TargetKeyId: &key.Name})
+		if err != nil {
+			return fmt.Errorf("update %s: %w", alias, err)
 		}
 		return nil
 	}
-	if _, err := s.client.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: alias, TargetKeyId: &key.Name}); err != nil {
-		return fmt.Errorf("create %s for key %s: %w", *alias, key.Name, err)
+	_, err = s.client.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &alias, TargetKeyId: &key.Name})
+	if err != nil {
+		return fmt.Errorf("create %s for key %s: %w", alias, key.Name, err)
 	}
 	return nil
 }
 
-// Clear implements token.KeySlots.
-func (s KeySlots) Clear(ctx context.Context, slot token.Slot) error {
-	alias := s.aliasOf(slot)
+// Clear implements token.KeyStore.
+func (s KeyStore) Clear(ctx context.Context, state token.KeyState) error {
+	alias := s.aliasOf(state)
 	_, err := s.client.DeleteAlias(ctx, &kms.DeleteAliasInput{AliasName: &alias})
 	var notFound *types.NotFoundException
 	if err != nil && !errors.As(err, &notFound) {

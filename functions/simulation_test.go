@@ -192,7 +192,7 @@ func simulate(t *testing.T, seed uint64, skipped sabotage) (*simulation, error) 
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := &simulation{t: t, random: rand.New(rand.NewPCG(seed, 0)), skipped: skipped, now: begin, end: begin.Add(simulatedTime), keptSignatures: map[string]token.Signature{}}
 	s.kms = kmstest.New(s.clock)
-	if err := s.kms.AddKey(simAlias); err != nil {
+	if _, err := s.kms.AddRSA(simAlias); err != nil {
 		t.Fatal(err)
 	}
 	s.secrets = newSecretsManager(token.Ring{Current: token.NewSecret(), Created: begin.Add(-day)})

@@ -40,7 +40,7 @@ type KeyStore struct {
 
 var _ token.KeyStore = KeyStore{}
 
-// NewKeyStore returns the store whose current key has an alias, as alias/licenser. The other aliases are derived from it:
+// NewKeyStore returns the store whose current key has an alias, as alias/licenser. The others are derived from that:
 // alias/licenser-next and alias/licenser-previous. It calls nothing yet.
 func NewKeyStore(client KeyStoreAPI, alias string) (KeyStore, error) {
 	if !strings.HasPrefix(alias, "alias/") {
@@ -118,8 +118,8 @@ func (s KeyStore) Create(ctx context.Context) error {
 	return s.Put(ctx, token.Next, token.StoredKey{Name: name})
 }
 
-// description is what KMS says of a key that createKey makes. It tells people what the key is for, and orphan that it is
-// one of ours.
+// description is what KMS says of a key that createKey makes. It tells people what the key is for, and orphan that it
+// is one of ours.
 func (s KeyStore) description() string {
 	return "Signs authorization tokens, in its turn as " + s.alias +
 		". Products in the field trust it: without it none of them can be verified."
@@ -153,8 +153,9 @@ func (s KeyStore) orphan(ctx context.Context) (name string, err error) {
 			if err != nil {
 				continue // a key that we may not see is none of ours
 			}
-			if d := out.KeyMetadata; aws.ToString(d.Description) == s.description() && d.KeyState == types.KeyStateEnabled &&
-				s.now().Sub(aws.ToTime(d.CreationDate)) < orphanAge {
+			d := out.KeyMetadata
+			isOurs := aws.ToString(d.Description) == s.description() && d.KeyState == types.KeyStateEnabled
+			if isOurs && s.now().Sub(aws.ToTime(d.CreationDate)) < orphanAge {
 				return aws.ToString(key.KeyId), nil
 			}
 		}

@@ -35,7 +35,7 @@ func newSuccession(t *testing.T) *succession {
 	s := &succession{t: t, now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return s.now }
 	s.kms = kmstest.New(clock)
-	if err := s.kms.AddKey(alias); err != nil {
+	if _, err := s.kms.AddRSA(alias); err != nil {
 		t.Fatal(err)
 	}
 	store, err := NewKeyStore(s.kms, alias)

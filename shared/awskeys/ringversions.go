@@ -38,8 +38,8 @@ type stageMover interface {
 	) (*secretsmanager.UpdateSecretVersionStageOutput, error)
 }
 
-// RingVersions implements token.RingVersions on the versions of a secret in Secrets Manager, as the rotate function uses
-// them. The current version has the stage AWSCURRENT, the pending one AWSPENDING.
+// RingVersions implements token.RingVersions on the versions of a secret in Secrets Manager, for the rotate function.
+// The current version has the stage AWSCURRENT, the pending one AWSPENDING.
 type RingVersions struct{ client RingVersionsAPI }
 
 var _ token.RingVersions = RingVersions{}
@@ -48,27 +48,25 @@ var _ token.RingVersions = RingVersions{}
 func NewRingVersions(client RingVersionsAPI) RingVersions { return RingVersions{client} }
 
 // Find implements token.RingVersions.
-func (v RingVersions) Find(ctx context.Context, secretID string) (current, pending string, err error) {
+func (v RingVersions) Find(
+	ctx context.Context, secretID, version string,
+) (current string, isPending bool, err error) {
 	out, err := v.client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &secretID})
 	if err != nil {
-		return "", "", fmt.Errorf("describe secret: %w", err)
+		return "", false, fmt.Errorf("describe secret: %w", err)
 	}
-	return versionIn(out.VersionIdsToStages, currentStage), versionIn(out.VersionIdsToStages, pendingStage), nil
-}
-
-// versionIn returns the version that has a stage, or "". No two versions of a secret have the same one.
-func versionIn(stages map[string][]string, stage string) string {
-	for version, has := range stages {
-		if slices.Contains(has, stage) {
-			return version
+	for id, stages := range out.VersionIdsToStages {
+		if slices.Contains(stages, currentStage) {
+			current = id
 		}
 	}
-	return ""
+	return current, slices.Contains(out.VersionIdsToStages[version], pendingStage), nil
 }
 
 // Get implements token.RingVersions.
 func (v RingVersions) Get(ctx context.Context, secretID, version string) (token.Ring, error) {
-	ring, _, err := fetchRing(ctx, v.client, &secretsmanager.GetSecretValueInput{SecretId: &secretID, VersionId: &version})
+	in := &secretsmanager.GetSecretValueInput{SecretId: &secretID, VersionId: &version}
+	ring, _, err := fetchRing(ctx, v.client, in)
 	var notFound *types.ResourceNotFoundException
 	if errors.As(err, &notFound) {
 		return token.Ring{}, token.ErrNoRing
@@ -98,7 +96,8 @@ func (v RingVersions) DropPending(ctx context.Context, secretID, version string)
 	return moveStage(ctx, v.client, secretID, pendingStage, version, "")
 }
 
-// MakeCurrent implements token.RingVersions. Secrets Manager gives the stage AWSPREVIOUS to the version that was current.
+// MakeCurrent implements token.RingVersions. Secrets Manager gives the stage AWSPREVIOUS to the version that was
+// current.
 func (v RingVersions) MakeCurrent(ctx context.Context, secretID, from, to string) error {
 	return moveStage(ctx, v.client, secretID, currentStage, from, to)
 }

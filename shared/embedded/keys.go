@@ -228,7 +228,8 @@ func readOrMake(path string, isNew bool, content func() ([]byte, error)) ([]byte
 	case !errors.Is(err, fs.ErrNotExist):
 		return text, err
 	case !isNew:
-		return nil, fmt.Errorf("file %s is missing, and the licenses in the folder depend on it: restore it from a copy", path)
+		const text = "file %s is missing, and the licenses in the folder depend on it: restore it from a copy"
+		return nil, fmt.Errorf(text, path)
 	}
 	if text, err = content(); err != nil {
 		return nil, err

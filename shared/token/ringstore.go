@@ -33,8 +33,8 @@ type RingStore interface {
 // current at the end of the rotation. Each call takes effect wholly or not at all, and an error but ErrNoRing leaves
 // open which.
 type RingVersions interface {
-	// Find returns which version is current and which is pending, each empty for none. They may be the same one.
-	Find(ctx context.Context, secretID string) (current, pending string, err error)
+	// Find returns which version is current, empty for none, and whether another one is pending. A version may be both.
+	Find(ctx context.Context, secretID, version string) (current string, isPending bool, err error)
 	// Get returns the ring of a version, or ErrNoRing.
 	Get(ctx context.Context, secretID, version string) (Ring, error)
 	// PutPending stores the ring of the pending version, which is never replaced: put again, it must be the same.

@@ -46,7 +46,7 @@ func (r Rotator) step(ctx context.Context, e Event) error {
 	if step == nil || e.SecretID == "" || e.Version == "" {
 		return fmt.Errorf("not an event of a rotation: step %q, secret %q, version %q", e.Step, e.SecretID, e.Version)
 	}
-	current, pending, err := r.Versions.Find(ctx, e.SecretID)
+	current, isPending, err := r.Versions.Find(ctx, e.SecretID, e.Version)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (r Rotator) step(ctx context.Context, e Event) error {
 		return nil // the rotation is finished, and the event is a repetition
 	case current == "":
 		return errors.New("the secret has no current version; give it a value first")
-	case pending != e.Version:
+	case !isPending:
 		return fmt.Errorf("version %s is not AWSPENDING; start the rotation through Secrets Manager", e.Version)
 	}
 	return step(ctx, e, current)
@@ -76,9 +76,9 @@ func (r Rotator) steps() map[string]func(ctx context.Context, e Event, current s
 // made. By then every process must have read it, and a process keeps an old ring for five minutes after finishSecret.
 const maxDuration = 2 * time.Minute
 
-// create makes the ring with a new secret. After a crash behind the put, the next try finds the ring and leaves it as it
-// is. A ring that cannot be finished any more is dropped, because a version cannot be given another one. Then the next
-// rotation begins anew.
+// create makes the ring with a new secret. After a crash behind the put, the next try finds the ring and leaves it as
+// it is. A ring that cannot be finished any more is dropped, because a version cannot be given another one. Then the
+// next rotation begins anew.
 func (r Rotator) create(ctx context.Context, e Event, current string) error {
 	ring, err := r.Versions.Get(ctx, e.SecretID, current)
 	if err != nil {
@@ -115,9 +115,9 @@ func (r Rotator) check(next, current token.Ring) error {
 	return nil
 }
 
-// testAlone is testSecret, which also comes without the other steps: where a schedule is set that does not begin with a
-// rotation, Secrets Manager takes this step to see whether the function works. The pending version then has no value, or
-// a copy of the current one
+// testAlone is testSecret, which also comes without the other steps: where a schedule is set that does not begin with
+// a rotation, Secrets Manager takes this step to see whether the function works. The pending version then has no value,
+// or a copy of the current one
 // (https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RotateSecret.html, RotateImmediately).
 func (r Rotator) testAlone(ctx context.Context, e Event, current string) error {
 	ring, err := r.Versions.Get(ctx, e.SecretID, current)

@@ -59,17 +59,17 @@ func (v *versions) call(secret string, do func() error) error {
 	}
 }
 
-func (v *versions) Find(_ context.Context, secret string) (current, pending string, err error) {
+func (v *versions) Find(_ context.Context, secret, version string) (current string, isPending bool, err error) {
 	err = v.call(secret, func() error {
-		current, pending = v.versionIn("AWSCURRENT"), v.versionIn("AWSPENDING")
+		current, isPending = v.currentVersion(), slices.Contains(v.stages[version], "AWSPENDING")
 		return nil
 	})
-	return current, pending, err
+	return current, isPending, err
 }
 
-func (v *versions) versionIn(stage string) string {
+func (v *versions) currentVersion() string {
 	for version, stages := range v.stages {
-		if slices.Contains(stages, stage) {
+		if slices.Contains(stages, "AWSCURRENT") {
 			return version
 		}
 	}
@@ -116,7 +116,7 @@ func (v *versions) MakeCurrent(_ context.Context, secret, from, to string) error
 }
 
 func (v *versions) current() token.Ring {
-	current := v.versionIn("AWSCURRENT")
+	current := v.currentVersion()
 	if current == "" {
 		v.t.Fatal("no version is current")
 	}

@@ -5,17 +5,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"openlicenser/shared/testing/kmstest"
 )
 
 // Cloud is where a template can be deployed to.
 type Cloud struct {
 	DynamoDB       *dynamodb.Client
 	SecretsManager *secretsmanager.Client
-	KMS            *KMS
+	KMS            *kmstest.KMS
 }
 
 // NewCloud reaches DynamoDB Local and moto by their URLs, and has no keys yet.
@@ -23,7 +26,7 @@ func NewCloud(dynamoDB, moto string) Cloud {
 	return Cloud{
 		DynamoDB:       dynamodb.NewFromConfig(Config(dynamoDB)),
 		SecretsManager: secretsmanager.NewFromConfig(Config(moto)),
-		KMS:            NewKMS(),
+		KMS:            kmstest.New(time.Now),
 	}
 }
 
@@ -124,7 +127,8 @@ func (t *Template) deployKey(_ context.Context, cloud Cloud, id, name string) er
 	if add == nil {
 		return fmt.Errorf("no key can be made of the spec %v", spec)
 	}
-	arn, err := add(fmt.Sprint(alias), name, fmt.Sprint(key))
+	keyID, err := add(fmt.Sprint(alias), name, fmt.Sprint(key))
+	arn := kmstest.ARN(keyID)
 	t.values[id] = alias
 	t.values[fmt.Sprint(key)] = arn
 	t.values[fmt.Sprint(key)+".Arn"] = arn

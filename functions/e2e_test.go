@@ -24,6 +24,7 @@ import (
 	"openlicenser/shared/testing/awstest"
 	"openlicenser/shared/testing/lambdatest"
 	"openlicenser/shared/testing/lifetest"
+	"openlicenser/shared/testing/samtemplate"
 )
 
 // TestBuiltFunctions starts what sam build has built, behind the Lambda Runtime API, with the environment that the template
@@ -34,11 +35,8 @@ func TestBuiltFunctions(t *testing.T) {
 	cloud := awstest.NewCloud(dynamoDB, moto)
 	kms := httptest.NewServer(cloud.KMS)
 	t.Cleanup(kms.Close)
-	template, err := awstest.ReadTemplate(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template, err = template.Deploy(t.Context(), cloud, func(id string) string { return id + "-" + uuid.NewString() })
+	name := func(id string) string { return id + "-" + uuid.NewString() }
+	template, err := awstest.Deploy(t.Context(), readTemplate(t), cloud, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +85,7 @@ func deliver(t *testing.T, stream awstest.Stream, changes int, invoke func(event
 var pathParameter = regexp.MustCompile(`{([^}]+)}`)
 
 // serveGateway stands in for API Gateway: it turns requests into events for the function that the template names.
-func serveGateway(t *testing.T, template *awstest.Template, run func(function string) *lambdatest.Function) (url string) {
+func serveGateway(t *testing.T, template *samtemplate.Template, run func(function string) *lambdatest.Function) (url string) {
 	t.Helper()
 	routes, err := template.Routes()
 	if err != nil {
@@ -167,7 +165,7 @@ func samInvoke(t *testing.T, function string, event, answer any) {
 	}
 	args := append(strings.Fields(os.Getenv(awstest.SAMInvokeVariable)), function, "--event", "-")
 	command := exec.CommandContext(t.Context(), args[0], args[1:]...)
-	command.Dir, _ = awstest.Root()
+	command.Dir, _ = samtemplate.Root()
 	command.Stdin, command.Stderr = strings.NewReader(string(text)), os.Stderr
 	output, err := command.Output()
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -18,75 +17,29 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/google/go-cmp/cmp"
-	"gopkg.in/yaml.v3"
 
 	"openlicenser/functions/checkpoint/checkpointing"
 	"openlicenser/shared/api"
 	"openlicenser/shared/telemetry"
-	"openlicenser/shared/testing/awstest"
+	"openlicenser/shared/testing/samtemplate"
 )
 
-// tree is a part of the template with its functions written out: !Ref X is tree{"Ref": "X"}, !Sub X is tree{"Fn::Sub": "X"}.
-type tree = map[string]any
+// tree is a part of the template with CloudFormation's functions written out.
+type tree = samtemplate.Tree
 
 func readTree(t *testing.T) tree {
 	t.Helper()
-	text, err := os.ReadFile("../template.yaml")
+	whole, err := readTemplate(t).Tree()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		t.Fatal(err)
-	}
-	return written(t, document.Content[0]).(tree)
+	return whole
 }
 
-func written(t *testing.T, node *yaml.Node) (value any) {
-	switch node.Kind {
-	case yaml.MappingNode:
-		m := tree{}
-		for i := 0; i < len(node.Content); i += 2 {
-			m[node.Content[i].Value] = written(t, node.Content[i+1])
-		}
-		value = m
-	case yaml.SequenceNode:
-		list := []any{}
-		for _, element := range node.Content {
-			list = append(list, written(t, element))
-		}
-		value = list
-	case yaml.ScalarNode:
-		if strings.HasPrefix(node.Tag, "!!") {
-			if err := node.Decode(&value); err != nil {
-				t.Fatal(err)
-			}
-		} else {
-			value = node.Value
-		}
-	default:
-		t.Fatalf("line %d: CloudFormation knows no anchors", node.Line)
-	}
-	switch function, isFunction := strings.CutPrefix(node.Tag, "!"); {
-	case !isFunction || strings.HasPrefix(function, "!"):
-		return value
-	case function == "Ref" || function == "Condition":
-		return tree{function: value}
-	default:
-		return tree{"Fn::" + function: value}
-	}
-}
+// at returns what is below the names, or nil.
+func at(value any, names ...string) any { return samtemplate.At(value, names...) }
 
-// at answers what stands below the names, or nil.
-func at(value any, names ...string) any {
-	for _, name := range names {
-		m, _ := value.(tree)
-		value = m[name]
-	}
-	return value
-}
-
-// ofType answers the template's resources of a type; there has to be one.
+// ofType returns the template's resources of a type, by logical id. There has to be one.
 func ofType(t *testing.T, template tree, name string) map[string]any {
 	t.Helper()
 	found := map[string]any{}
@@ -99,21 +52,6 @@ func ofType(t *testing.T, template tree, name string) map[string]any {
 		t.Fatalf("no %s", name)
 	}
 	return found
-}
-
-// walk shows each value in the tree, and where it stands.
-func walk(value any, path []string, show func(path []string, value any)) {
-	show(path, value)
-	switch v := value.(type) {
-	case tree:
-		for name, element := range v {
-			walk(element, append(slices.Clone(path), name), show)
-		}
-	case []any:
-		for _, element := range v {
-			walk(element, path, show)
-		}
-	}
 }
 
 // TestParameters: a person who deploys is told what each is for, can leave it as it is, and gets no further with nonsense.
@@ -168,7 +106,7 @@ func TestParameters(t *testing.T) {
 // TestNoStar: no permission is for all actions of a service, and none for all resources where AWS lets it be narrower.
 func TestNoStar(t *testing.T) {
 	statements := 0
-	walk(readTree(t)["Resources"], nil, func(path []string, value any) {
+	samtemplate.Walk(readTree(t)["Resources"], func(path []string, value any) {
 		effect, isStatement := at(value, "Effect").(string)
 		if !isStatement || effect == "Deny" { // denying everything is narrow
 			return
@@ -261,7 +199,7 @@ func TestAlarms(t *testing.T) {
 		if !strings.Contains(dashboard, `"${`+id+`.Arn}"`) {
 			t.Errorf("%s is not on the dashboard", id)
 		}
-		walk(properties, nil, func(_ []string, value any) {
+		samtemplate.Walk(properties, func(_ []string, value any) {
 			metric, _ := at(value, "MetricName").(string)
 			if at(value, "Namespace") == telemetry.Namespace {
 				dimension, _ := at(value, "Dimensions").([]any)
@@ -342,7 +280,7 @@ func TestFirstCheckpoint(t *testing.T) {
 // TestExisting: what an earlier stack left, each by itself, takes the place of what the stack would make: in the
 // functions' environment and in their permissions.
 func TestExisting(t *testing.T) {
-	const account = "eu-central-1:" + awstest.Account
+	const account = "eu-central-1:" + samtemplate.Account
 	const key, table = "arn:aws:kms:" + account + ":key/7d6f", "arn:aws:dynamodb:" + account + ":table/trail"
 	for _, test := range []struct {
 		parameter, value string
@@ -359,10 +297,7 @@ func TestExisting(t *testing.T) {
 		{"CheckpointOrigin", "openlicenser/earlier/audit", "CHECKPOINT_ORIGIN", nil, nil},
 	} {
 		t.Run(test.parameter, func(t *testing.T) {
-			template, err := awstest.ReadTemplate(map[string]any{test.parameter: test.value})
-			if err != nil {
-				t.Fatal(err)
-			}
+			template := readTemplate(t).With(map[string]any{test.parameter: test.value})
 			resources := readTree(t)["Resources"].(tree)
 			for _, id := range test.gone {
 				if made, err := template.Of(at(resources[id], "Type").(string)); err != nil || slices.Contains(made, id) {
@@ -388,7 +323,7 @@ func TestExisting(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				walk(value, nil, func(_ []string, value any) {
+				samtemplate.Walk(value, func(_ []string, value any) {
 					permitted[id] = append(permitted[id], list(at(value, "Resource"))...)
 				})
 				for _, gone := range test.gone {
@@ -410,10 +345,7 @@ func TestExisting(t *testing.T) {
 // else is named by CloudFormation, which cuts names itself.
 func TestNames(t *testing.T) {
 	long := strings.Repeat("n", 128)
-	template, err := awstest.ReadTemplate(map[string]any{"AWS::StackName": long, "AuditFunctionLicenseChanges": "mapping"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	template := readTemplate(t).With(map[string]any{"AWS::StackName": long, "AuditFunctionLicenseChanges": "mapping"})
 	limits := map[string]int{
 		"Api Name": 128, "Api DefinitionBody": 1024,
 		"ApiErrors Dimensions": 1024, "ApiLatency Dimensions": 1024,
@@ -428,7 +360,7 @@ func TestNames(t *testing.T) {
 		"CheckpointFunction Environment": 1024, "IssueFunction Environment": 1024,
 	}
 	named := map[string]bool{}
-	walk(readTree(t)["Resources"], nil, func(path []string, value any) {
+	samtemplate.Walk(readTree(t)["Resources"], func(path []string, value any) {
 		if at(value, "Ref") == "AWS::StackName" || strings.Contains(text(at(value, "Fn::Sub")), "${AWS::StackName}") {
 			named[path[0]+" "+path[2]] = true
 		}
@@ -442,7 +374,7 @@ func TestNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		walk(value, nil, func(_ []string, value any) {
+		samtemplate.Walk(value, func(_ []string, value any) {
 			if name := text(value); strings.Contains(name, long) && len(name) > limits[where] {
 				t.Errorf("%s: %d characters, where %d fit", where, len(name), limits[where])
 			}
@@ -450,7 +382,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// text answers the empty one for what is none.
+// text returns a value that is a text, or "".
 func text(value any) string {
 	s, _ := value.(string)
 	return s
@@ -513,7 +445,7 @@ func TestAccessLog(t *testing.T) {
 	if !slices.Equal(variables, logged) {
 		t.Errorf("logs %v", variables)
 	}
-	walk(api, nil, func(path []string, value any) {
+	samtemplate.Walk(api, func(path []string, value any) {
 		if at(value, "DataTraceEnabled") != nil || at(value, "LoggingLevel") != nil {
 			t.Errorf("%v logs whole requests", path)
 		}

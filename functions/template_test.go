@@ -10,9 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
+	"openlicenser/shared/testing/samtemplate"
 )
 
+// resource is what these tests read of a resource.
 type resource struct {
 	Type                string `yaml:"Type"`
 	DeletionPolicy      string `yaml:"DeletionPolicy"`
@@ -39,19 +40,24 @@ type policyDocument struct {
 	} `yaml:"Statement"`
 }
 
-func readResources(t *testing.T) map[string]resource {
+func readTemplate(t *testing.T) *samtemplate.Template {
 	t.Helper()
-	text, err := os.ReadFile("../template.yaml")
+	template, err := samtemplate.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var template struct {
+	return template
+}
+
+func readResources(t *testing.T) map[string]resource {
+	t.Helper()
+	var sections struct {
 		Resources map[string]resource `yaml:"Resources"`
 	}
-	if err := yaml.Unmarshal(text, &template); err != nil {
+	if err := readTemplate(t).Decode(&sections); err != nil {
 		t.Fatal(err)
 	}
-	return template.Resources
+	return sections.Resources
 }
 
 // variable finds the environment variables in a struct of a main.go.
@@ -278,7 +284,7 @@ func TestRetained(t *testing.T) {
 	}
 }
 
-// list answers one text or a list of them.
+// list returns the texts of a value that is one text or a list of them.
 func list(value any) []string {
 	switch v := value.(type) {
 	case string:

@@ -3,24 +3,21 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"gopkg.in/yaml.v3"
 
 	"openlicenser/functions/issue/issuance"
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/api"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/samtemplate"
 )
 
 // TestRoutesAreTheTemplates: the local server serves what the template declares, no more and no less, and the same
@@ -41,12 +38,11 @@ func TestRoutesAreTheTemplates(t *testing.T) {
 	}
 }
 
-// templateRoutes answers the template's routes and how each is authorized.
+// templateRoutes returns the template's routes and how each is authorized.
 func templateRoutes(t *testing.T) map[string]string {
 	t.Helper()
 	routes := map[string]string{}
-	for path, methods := range readTemplate(t).Resources.Api.Properties.DefinitionBody.Paths {
-		delete(methods, "options") // TestPreflights in functions holds them to the public routes
+	for path, methods := range readAPI(t).Paths {
 		for method, operation := range methods {
 			authorization := "NONE"
 			if len(operation.Security) > 0 {
@@ -58,55 +54,37 @@ func templateRoutes(t *testing.T) map[string]string {
 	return routes
 }
 
-// samTemplate is what these tests read of template.yaml.
-type samTemplate struct {
-	Resources struct {
-		Api struct {
-			Properties struct {
-				DefinitionBody struct {
-					Paths map[string]map[string]struct {
-						Security []any
-					}
-					GatewayResponses map[string]struct {
-						StatusCode        any               `yaml:"statusCode"`
-						ResponseTemplates map[string]string `yaml:"responseTemplates"`
-						Parameters        map[string]string `yaml:"responseParameters"`
-					} `yaml:"x-amazon-apigateway-gateway-responses"`
-				} `yaml:"DefinitionBody"`
-			} `yaml:"Properties"`
-		} `yaml:"Api"`
-	} `yaml:"Resources"`
-}
-
-func readTemplate(t *testing.T) (read samTemplate) {
+// readAPI returns the API as the template declares it.
+func readAPI(t *testing.T) samtemplate.API {
 	t.Helper()
-	text, err := os.ReadFile("../../template.yaml")
+	template, err := samtemplate.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := yaml.Unmarshal(text, &read); err != nil {
+	api, err := template.API()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return read
+	return api
 }
 
 // TestGatewayResponsesAreTheTemplates: what API Gateway answers by itself carries what products read, and the local
 // server says the same.
 func TestGatewayResponsesAreTheTemplates(t *testing.T) {
-	declared := readTemplate(t).Resources.Api.Properties.DefinitionBody.GatewayResponses
+	declared := readAPI(t).GatewayResponses
 	if len(declared) == 0 {
 		t.Fatal("the template declares none")
 	}
 	for name, response := range declared {
 		var body struct{ Error, Code string }
-		if err := json.Unmarshal([]byte(response.ResponseTemplates["application/json"]), &body); err != nil {
+		if err := json.Unmarshal([]byte(response.Templates["application/json"]), &body); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		status := fmt.Sprint(response.StatusCode)
-		if body.Error == "" || body.Code != body.Error || (status == "400") && body.Error != "BAD_LICENSE_SERVER_REQUEST" {
-			t.Errorf("%s answers %s %+v", name, status, body)
+		code := response.Status
+		isBadRequest := code == http.StatusBadRequest
+		if body.Error == "" || body.Code != body.Error || isBadRequest && body.Error != "BAD_LICENSE_SERVER_REQUEST" {
+			t.Errorf("%s answers %d %+v", name, code, body)
 		}
-		code, _ := strconv.Atoi(status)
 		if strings.HasPrefix(name, "DEFAULT_5") {
 			code = http.StatusInternalServerError
 		}
@@ -129,9 +107,10 @@ func TestGatewayResponsesAreTheTemplates(t *testing.T) {
 	} {
 		recorder := httptest.NewRecorder()
 		gatewayResponse(recorder, local)
-		want := declared[name]
-		if recorder.Body.String() != want.ResponseTemplates["application/json"] || fmt.Sprint(recorder.Code) != fmt.Sprint(want.StatusCode) {
-			t.Errorf("%s: the local server answers %d %s, API Gateway %v %s", name, recorder.Code, recorder.Body, want.StatusCode, want.ResponseTemplates["application/json"])
+		status, body := declared[name].Status, declared[name].Templates["application/json"]
+		if recorder.Body.String() != body || recorder.Code != status {
+			t.Errorf("%s: the local server answers %d %s, API Gateway %d %s",
+				name, recorder.Code, recorder.Body, status, body)
 		}
 	}
 }

@@ -190,7 +190,7 @@ func (s KeyStore) createKey(ctx context.Context) (name string, err error) {
 	return aws.ToString(out.KeyMetadata.KeyId), nil
 }
 
-// tags answers the tags of a key that are not AWS's own, such as those of CloudFormation: nobody else may set these.
+// tags returns the tags of a key but for those of AWS's own, as CloudFormation's, which nobody else may set.
 func (s KeyStore) tags(ctx context.Context, key *string) (tags []types.Tag, err error) {
 	pages := kms.NewListResourceTagsPaginator(s.client, &kms.ListResourceTagsInput{KeyId: key})
 	for pages.HasMorePages() {

@@ -54,7 +54,8 @@ func ofType(t *testing.T, template tree, name string) map[string]any {
 	return found
 }
 
-// TestParameters: a person who deploys is told what each is for, can leave it as it is, and gets no further with nonsense.
+// TestParameters: a person who deploys is told what each is for, can leave it as it is, and gets no further with
+// nonsense.
 func TestParameters(t *testing.T) {
 	template := readTree(t)
 	grouped := map[any]bool{}
@@ -82,7 +83,8 @@ func TestParameters(t *testing.T) {
 			if text, _ := value.(string); !regexp.MustCompile(pattern).MatchString(text) {
 				t.Errorf("the pattern of %s does not allow its default", name)
 			}
-			if !strings.HasPrefix(pattern, "^") || !strings.HasSuffix(pattern, "$") || at(parameter, "ConstraintDescription") == nil {
+			if !strings.HasPrefix(pattern, "^") || !strings.HasSuffix(pattern, "$") ||
+				at(parameter, "ConstraintDescription") == nil {
 				t.Errorf("the pattern of %s is not anchored, or does not say what it asks for", name)
 			}
 		case allowed != nil:
@@ -118,13 +120,15 @@ func TestNoStar(t *testing.T) {
 				t.Errorf("%s: %s", path[0], action)
 			}
 		}
-		if len(actions) == 0 || at(value, "NotAction") != nil || at(value, "NotResource") != nil || at(value, "NotPrincipal") != nil {
+		if len(actions) == 0 || at(value, "NotAction") != nil || at(value, "NotResource") != nil ||
+			at(value, "NotPrincipal") != nil {
 			t.Errorf("%s has a statement that does not say what it allows", path[0])
 		}
 		if at(value, "Principal") == "*" || at(value, "Principal", "AWS") == "*" {
 			t.Errorf("%s lets everyone", path[0])
 		}
-		if slices.Contains(list(at(value, "Resource")), "*") && !slices.Contains(path, "KeyPolicy") && !strings.HasPrefix(actions[0], "xray:") {
+		if slices.Contains(list(at(value, "Resource")), "*") && !slices.Contains(path, "KeyPolicy") &&
+			!strings.HasPrefix(actions[0], "xray:") {
 			t.Errorf("%s: %v on every resource", path[0], actions)
 		}
 	})
@@ -151,7 +155,8 @@ func TestFunctions(t *testing.T) {
 		}
 		roleARN, _ := at(properties, "Role", "Fn::GetAtt").(string)
 		role, isARN := strings.CutSuffix(roleARN, ".Arn")
-		if !isARN || at(template, "Resources", role, "Type") != "AWS::IAM::Role" || at(template, "Resources", role, "Properties", "ManagedPolicyArns") != nil {
+		if !isARN || at(template, "Resources", role, "Type") != "AWS::IAM::Role" ||
+			at(template, "Resources", role, "Properties", "ManagedPolicyArns") != nil {
 			t.Errorf("%s has the role %q", id, roleARN)
 		}
 		logs, _ := at(properties, "LoggingConfig", "LogGroup", "Ref").(string)
@@ -172,12 +177,13 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-// TestAlarms: every alarm tells someone, says what to do, is on the dashboard, and is quiet where nothing happens. Every
-// function is watched for errors and throttles.
+// TestAlarms: every alarm tells someone, says what to do, is on the dashboard, and is quiet where nothing happens.
+// Every function is watched for errors and throttles.
 func TestAlarms(t *testing.T) {
 	template := readTree(t)
 	dashboard, _ := at(template, "Resources", "Dashboard", "Properties", "DashboardBody", "Fn::Sub").(string)
 	topic := []any{tree{"Fn::If": []any{"NewAlarmTopic", tree{"Ref": "AlarmTopic"}, tree{"Ref": "AlarmTopicArn"}}}}
+	functions := ofType(t, template, "AWS::Serverless::Function")
 	watched := map[any][]string{}
 	var own []string
 	for id, alarm := range ofType(t, template, "AWS::CloudWatch::Alarm") {
@@ -203,12 +209,14 @@ func TestAlarms(t *testing.T) {
 			metric, _ := at(value, "MetricName").(string)
 			if at(value, "Namespace") == telemetry.Namespace {
 				dimension, _ := at(value, "Dimensions").([]any)
-				if len(dimension) != 1 || at(dimension[0], "Name") != telemetry.FunctionKey || at(template, "Resources", text(at(dimension[0], "Value", "Ref")), "Type") != "AWS::Serverless::Function" {
+				if len(dimension) != 1 || at(dimension[0], "Name") != telemetry.FunctionKey ||
+					functions[text(at(dimension[0], "Value", "Ref"))] == nil {
 					t.Errorf("%s is not on the metric of a function of this stack", id)
 				}
 				own = append(own, metric)
 			}
-			if dimensions, _ := at(value, "Dimensions").([]any); len(dimensions) == 1 && at(dimensions[0], "Name") == "FunctionName" {
+			if dimensions, _ := at(value, "Dimensions").([]any); len(dimensions) == 1 &&
+				at(dimensions[0], "Name") == "FunctionName" {
 				watched[at(dimensions[0], "Value", "Ref")] = append(watched[at(dimensions[0], "Value", "Ref")], metric)
 			}
 		})
@@ -221,7 +229,7 @@ func TestAlarms(t *testing.T) {
 			t.Errorf("no alarm watches %s", metric)
 		}
 	}
-	for id := range ofType(t, template, "AWS::Serverless::Function") {
+	for id := range functions {
 		for _, metric := range []string{"Errors", "Throttles"} {
 			if !slices.Contains(watched[id], metric) {
 				t.Errorf("no alarm watches the %s of %s", metric, id)
@@ -300,7 +308,8 @@ func TestExisting(t *testing.T) {
 			template := readTemplate(t).With(map[string]any{test.parameter: test.value})
 			resources := readTree(t)["Resources"].(tree)
 			for _, id := range test.gone {
-				if made, err := template.Of(at(resources[id], "Type").(string)); err != nil || slices.Contains(made, id) {
+				if made, err := template.Of(at(resources[id], "Type").(string)); err != nil ||
+					slices.Contains(made, id) {
 					t.Errorf("%s is made: %v", id, err)
 				}
 			}
@@ -423,14 +432,17 @@ func TestDashboard(t *testing.T) {
 
 // logged are the variables of API Gateway that may stand in its access log: none holds a license key, a credential, or
 // what a caller may have put in a place where it does not belong.
-var logged = []string{"error.responseType", "httpMethod", "identity.sourceIp", "identity.userArn", "integration.status", "requestId",
-	"requestTime", "resourcePath", "responseLatency", "responseLength", "status", "wafResponseCode", "xrayTraceId"}
+var logged = []string{
+	"error.responseType", "httpMethod", "identity.sourceIp", "identity.userArn", "integration.status", "requestId",
+	"requestTime", "resourcePath", "responseLatency", "responseLength", "status", "wafResponseCode", "xrayTraceId",
+}
 
 // TestAccessLog: JSON without secrets, and no execution logs, which hold whole requests.
 func TestAccessLog(t *testing.T) {
 	api := at(readTree(t), "Resources", "Api", "Properties")
 	setting := at(api, "AccessLogSetting", "Fn::If").([]any)
-	if setting[0] != "AccessLogged" || !reflect.DeepEqual(at(setting[1], "DestinationArn"), tree{"Fn::GetAtt": "AccessLogs.Arn"}) {
+	if setting[0] != "AccessLogged" ||
+		!reflect.DeepEqual(at(setting[1], "DestinationArn"), tree{"Fn::GetAtt": "AccessLogs.Arn"}) {
 		t.Errorf("logs to %v", setting)
 	}
 	var format map[string]string
@@ -506,8 +518,10 @@ func TestPreflights(t *testing.T) {
 				t.Errorf("%s: the header %s is not declared, so that API Gateway refuses to map it", path, name)
 			}
 		}
-		if diff := cmp.Diff(parameters, at(mock, "responses", "default", "responseParameters")); diff != "" || at(mock, "type") != "mock" ||
-			status != "204" || at(mock, "requestTemplates", "application/json") != `{"statusCode": 204}` {
+		if diff := cmp.Diff(parameters, at(mock, "responses", "default", "responseParameters")); diff != "" ||
+			at(mock, "type") != "mock" ||
+			status != "204" ||
+			at(mock, "requestTemplates", "application/json") != `{"statusCode": 204}` {
 			t.Errorf("%s answers %v, headers (-functions +template):\n%s", path, mock, diff)
 		}
 	}
@@ -529,7 +543,10 @@ func TestThrottledSignature(t *testing.T) {
 		_, err := kms.New(kms.Options{
 			BaseEndpoint: &server.URL, Region: "us-east-1", Retryer: aws.NopRetryer{},
 			Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-		}).Sign(t.Context(), &kms.SignInput{KeyId: aws.String("key"), Message: []byte("digest"), SigningAlgorithm: types.SigningAlgorithmSpecRsassaPkcs1V15Sha256})
+		}).Sign(t.Context(), &kms.SignInput{
+			KeyId: aws.String("key"), Message: []byte("digest"),
+			SigningAlgorithm: types.SigningAlgorithmSpecRsassaPkcs1V15Sha256,
+		})
 		found := err != nil && len(parts) == 2
 		for _, part := range parts {
 			found = found && strings.Contains(err.Error(), part[1])

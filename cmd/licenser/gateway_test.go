@@ -128,7 +128,8 @@ func newTestGateway(t *testing.T, principal string) *httptest.Server {
 			return api.Response{}, err
 		}
 		return api.JSON(http.StatusOK, map[string]any{
-			"id": r.PathParameter("licenseid"), "query": r.QueryParameters(), "queryvalues": values, "principal": r.Principal(), "body": body,
+			"id": r.PathParameter("licenseid"), "query": r.QueryParameters(), "queryvalues": values,
+			"principal": r.Principal(), "body": body,
 		})
 	}
 	router := api.Router{
@@ -143,7 +144,8 @@ func newTestGateway(t *testing.T, principal string) *httptest.Server {
 
 func TestGatewayMakesEvents(t *testing.T) {
 	server := newTestGateway(t, "someone")
-	response, err := server.Client().Post(server.URL+"/things/a%2Fb?x=1&x=2&y=%20", "", strings.NewReader("\xff\x00binary"))
+	url := server.URL + "/things/a%2Fb?x=1&x=2&y=%20"
+	response, err := server.Client().Post(url, "", strings.NewReader("\xff\x00binary"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +159,8 @@ func TestGatewayMakesEvents(t *testing.T) {
 	if err := json.NewDecoder(response.Body).Decode(&got); err != nil {
 		t.Fatal(err)
 	}
-	if got.ID != "a/b" || got.Principal != "someone" || got.Query["x"] != "2" || got.Query["y"] != " " || string(got.Body) != "\xff\x00binary" {
+	if got.ID != "a/b" || got.Principal != "someone" || got.Query["x"] != "2" || got.Query["y"] != " " ||
+		string(got.Body) != "\xff\x00binary" {
 		t.Errorf("got %+v", got)
 	}
 	if x := got.QueryValues["x"]; !slices.Equal(x, []string{"1", "2"}) {
@@ -171,7 +174,11 @@ func TestGatewayMakesEvents(t *testing.T) {
 // TestGatewayIsOpenToWebPages: on the public routes alone a preflight is answered, and every answer can be read by
 // pages of any origin.
 func TestGatewayIsOpenToWebPages(t *testing.T) {
-	verifier, issuer := verification.Verifier{Log: telemetry.NewLogger(io.Discard)}.Router(), issuance.Issuer{Log: telemetry.NewLogger(io.Discard)}.Router()
+	verifier, issuer := verification.Verifier{
+		Log: telemetry.NewLogger(io.Discard),
+	}.Router(), issuance.Issuer{
+		Log: telemetry.NewLogger(io.Discard),
+	}.Router()
 	server := httptest.NewServer(newGateway(lambdaFunction{router: verifier}, lambdaFunction{router: issuer}))
 	defer server.Close()
 	for route, authorization := range templateRoutes(t) {
@@ -188,7 +195,8 @@ func TestGatewayIsOpenToWebPages(t *testing.T) {
 				t.Fatal(err)
 			}
 			response.Body.Close()
-			allowed := response.Header.Get("Access-Control-Allow-Methods") == method && response.StatusCode == http.StatusNoContent
+			allowed := response.Header.Get("Access-Control-Allow-Methods") == method &&
+				response.StatusCode == http.StatusNoContent
 			if allowed != (authorization == "NONE") {
 				t.Errorf("got %d %v", response.StatusCode, response.Header)
 			}
@@ -235,7 +243,9 @@ func TestGatewayAnswers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+			client := http.Client{
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			}
 			response, err := client.Do(request)
 			if err != nil {
 				t.Fatal(err)

@@ -23,7 +23,8 @@ import (
 	"openlicenser/shared/token"
 )
 
-// TestKeys goes the way of a secret that leaked, beside a server that is running: rotate, list, send other keys, retire.
+// TestKeys goes the way of a secret that leaked, beside a server that is running: rotate, list, send other keys,
+// retire.
 func TestKeys(t *testing.T) {
 	path := t.TempDir()
 	folder, err := embedded.Open(path)
@@ -43,7 +44,9 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", telemetry.NewLogger(io.Discard)))
+	log := telemetry.NewLogger(io.Discard)
+	server := httptest.NewServer(
+		serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", log))
 	defer server.Close()
 
 	var out bytes.Buffer
@@ -51,18 +54,24 @@ func TestKeys(t *testing.T) {
 	if err := (rotateKeysCommand{ringStoreFlags: place}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 || !strings.Contains(lines[1], "accepted, signs from") ||
-		!strings.HasPrefix(lines[2], leaked.Current.KeyID()+"  signs ") || strings.Contains(out.String(), string(leaked.Current)) {
+	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 ||
+		!strings.Contains(lines[1], "accepted, signs from") ||
+		!strings.HasPrefix(lines[2], leaked.Current.KeyID()+"  signs ") ||
+		strings.Contains(out.String(), string(leaked.Current)) {
 		t.Errorf("printed\n%s", &out)
 	}
 
-	affected := affectedKeysCommand{KeyID: leaked.Current.KeyID(), LicenseKeys: true, vendorAPI: vendorAPI{API: server.URL}, ringStoreFlags: place}
-	if err := affected.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "still signs") || strings.Contains(out.String(), oldKey) {
+	affected := affectedKeysCommand{
+		KeyID: leaked.Current.KeyID(), LicenseKeys: true, vendorAPI: vendorAPI{API: server.URL}, ringStoreFlags: place,
+	}
+	if err := affected.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "still signs") ||
+		strings.Contains(out.String(), oldKey) {
 		t.Errorf("keys of the secret that leaked, before another one signs: %v", err)
 	}
 
 	date := time.Now().UTC().Add(time.Hour).Truncate(time.Millisecond)
-	if err := (retireKeyCommand{KeyID: leaked.Current.KeyID(), From: date.Format(time.RFC3339Nano), ringStoreFlags: place}).Run(t.Context()); err != nil {
+	retire := retireKeyCommand{leaked.Current.KeyID(), date.Format(time.RFC3339Nano), place}
+	if err := retire.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	out.Reset()
@@ -117,7 +126,8 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := telemetry.NewLogger(io.Discard)
-	server := httptest.NewServer(serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", log))
+	server := httptest.NewServer(
+		serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", log))
 	defer server.Close()
 	verify := func() int {
 		body := strings.NewReader(`{"licensekey":"` + oldKey + `"}`)
@@ -166,7 +176,8 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 		lines := strings.Split(strings.TrimSpace(printed), "\n")[1:]
 		for i, want := range step.want {
 			isMarked := strings.Contains(want, "too short")
-			if len(lines) <= i || !strings.Contains(lines[i], want) || strings.Contains(lines[i], "too short") != isMarked {
+			if len(lines) <= i || !strings.Contains(lines[i], want) ||
+				strings.Contains(lines[i], "too short") != isMarked {
 				t.Errorf("%s: %q is not in line %d of\n%s", step.name, want, i+1, printed)
 			}
 		}
@@ -176,7 +187,11 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 		if got := verify(); got != step.status {
 			t.Errorf("%s: the old key is answered %d, want %d", step.name, got, step.status)
 		}
-		affected := affectedKeysCommand{KeyID: short.KeyID(), vendorAPI: vendorAPI{API: server.URL}, ringStoreFlags: place}
+		affected := affectedKeysCommand{
+			KeyID:          short.KeyID(),
+			vendorAPI:      vendorAPI{API: server.URL},
+			ringStoreFlags: place,
+		}
 		if printed := run(affected); !strings.Contains(printed, l.ID) {
 			t.Errorf("%s: affected prints\n%s", step.name, printed)
 		}
@@ -220,10 +235,12 @@ func TestKeysRefused(t *testing.T) {
 			return retireKeyCommand{KeyID: before.Current.KeyID(), From: "soon", ringStoreFlags: place}.Run(t.Context())
 		},
 		"licenses of an unknown secret": func(t *testing.T) error {
-			return affectedKeysCommand{KeyID: "x", vendorAPI: vendorAPI{API: "http://127.0.0.1:1"}, ringStoreFlags: place}.Run(t.Context())
+			api := vendorAPI{API: "http://127.0.0.1:1"}
+			return affectedKeysCommand{KeyID: "x", vendorAPI: api, ringStoreFlags: place}.Run(t.Context())
 		},
 		"no API": func(t *testing.T) error {
-			return affectedKeysCommand{KeyID: before.Current.KeyID(), vendorAPI: vendorAPI{API: "localhost"}, ringStoreFlags: place}.Run(t.Context())
+			kid, api := before.Current.KeyID(), vendorAPI{API: "localhost"}
+			return affectedKeysCommand{KeyID: kid, vendorAPI: api, ringStoreFlags: place}.Run(t.Context())
 		},
 		"another folder": func(t *testing.T) error {
 			return rotateKeysCommand{ringStoreFlags: ringStoreFlags{Data: t.TempDir(), out: io.Discard}}.Run(t.Context())
@@ -233,7 +250,9 @@ func TestKeysRefused(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if after, err := (embedded.RingStore{Folder: path}).Read(t.Context()); err != nil || after.Current != before.Current || len(after.Earlier) != 0 {
+	if after, err := (embedded.RingStore{Folder: path}).Read(t.Context()); err != nil ||
+		after.Current != before.Current ||
+		len(after.Earlier) != 0 {
 		t.Errorf("the secret was changed, %v", err)
 	}
 }
@@ -313,8 +332,8 @@ func (v *secretVersions) operations() map[string]lambdatest.Operation {
 	}
 }
 
-// newSecretVersions is a secret that was rotated, and the ring in it. As Secrets Manager documents it, a rotation may leave both stages
-// on its version.
+// newSecretVersions returns a secret that was rotated, and the ring in it. As Secrets Manager documents it, a rotation
+// may leave both stages on its version.
 func newSecretVersions(t *testing.T) (*secretVersions, token.Ring) {
 	t.Helper()
 	ring, err := token.Ring{Current: token.NewSecret()}.Rotate(token.NewSecret(), time.Now())
@@ -333,8 +352,8 @@ func newSecretVersions(t *testing.T) (*secretVersions, token.Ring) {
 	return v, ring
 }
 
-// TestRetireOnAWS: the version with the retired secret takes the place of the one that was read, once, and leaves the secret so that
-// it can be rotated.
+// TestRetireOnAWS: the version with the retired secret takes the place of the one that was read, once, and leaves the
+// secret so that it can be rotated.
 func TestRetireOnAWS(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(*secretVersions)
@@ -359,9 +378,14 @@ func TestRetireOnAWS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v, ring := newSecretVersions(t)
 			test.prepare(v)
-			retire := retireKeyCommand{KeyID: ring.Earlier[0].Secret.KeyID(), From: "2030-01-01", ringStoreFlags: ringStoreFlags{Secret: "licenser", out: io.Discard}}
+			retire := retireKeyCommand{
+				KeyID:          ring.Earlier[0].Secret.KeyID(),
+				From:           "2030-01-01",
+				ringStoreFlags: ringStoreFlags{Secret: "licenser", out: io.Discard},
+			}
 			err := retire.Run(t.Context())
-			if test.wantErr == "" && err != nil || test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)) {
+			if test.wantErr == "" && err != nil ||
+				test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)) {
 				t.Errorf("got %v, want %q", err, test.wantErr)
 			}
 			if diff := cmp.Diff(test.stages, v.stages); diff != "" {
@@ -384,7 +408,10 @@ func TestRetireLosesToRotation(t *testing.T) {
 	}
 	_, err = store.Change(t.Context(), func(token.Ring) (token.Ring, error) {
 		v.values["version-9"] = v.values["version-1"]
-		v.stages = map[string]string{"AWSCURRENT": "version-9", "AWSPREVIOUS": "version-1"} // the rotation ends meanwhile
+		v.stages = map[string]string{
+			"AWSCURRENT":  "version-9",
+			"AWSPREVIOUS": "version-1",
+		} // the rotation ends meanwhile
 		return ring.Retire(ring.Earlier[0].Secret.KeyID(), time.Now())
 	})
 	if err == nil || !strings.Contains(err.Error(), "nothing is changed") || v.stages["AWSCURRENT"] != "version-9" {
@@ -395,7 +422,8 @@ func TestRetireLosesToRotation(t *testing.T) {
 // TestRotateOnAWS: there the rotate function rotates.
 func TestRotateOnAWS(t *testing.T) {
 	v, _ := newSecretVersions(t)
-	if err := (rotateKeysCommand{Function: "arn:of:rotate", ringStoreFlags: ringStoreFlags{Secret: "licenser", out: io.Discard}}).Run(t.Context()); err != nil {
+	place := ringStoreFlags{Secret: "licenser", out: io.Discard}
+	if err := (rotateKeysCommand{Function: "arn:of:rotate", ringStoreFlags: place}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if v.rotated["SecretId"] != "licenser" || v.rotated["RotationLambdaARN"] != "arn:of:rotate" {
@@ -414,7 +442,8 @@ func TestRequestsAreSigned(t *testing.T) {
 	if err := c.authorize(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
-	if got := request.Header.Get("Authorization"); !strings.Contains(got, "/eu-west-1/execute-api/aws4_request") || request.URL.Path != "/prod/licenses" {
+	if got := request.Header.Get("Authorization"); !strings.Contains(got, "/eu-west-1/execute-api/aws4_request") ||
+		request.URL.Path != "/prod/licenses" {
 		t.Errorf("signed %s with %q", request.URL, got)
 	}
 	local, err := vendorAPI{API: "http://127.0.0.1:3000"}.client(t.Context())

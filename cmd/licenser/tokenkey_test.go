@@ -53,7 +53,8 @@ func TestTokenKey(t *testing.T) {
 	var out bytes.Buffer
 	place := keyStoreFlags{Data: s.serve.Data, out: &out, now: func() time.Time { return time.Now().Add(later) }}
 	retire := func() error {
-		return retireTokenKeyCommand{TokenLifetimeDays: 90, vendorAPI: vendorAPI{API: s.URL}, keyStoreFlags: place}.Run(t.Context())
+		api := vendorAPI{API: s.URL}
+		return retireTokenKeyCommand{TokenLifetimeDays: 90, vendorAPI: api, keyStoreFlags: place}.Run(t.Context())
 	}
 	promote := promoteTokenKeyCommand{Lead: token.DefaultLead, keyStoreFlags: place}
 	wantKids := func(want ...string) {
@@ -71,7 +72,8 @@ func TestTokenKey(t *testing.T) {
 		t.Fatalf("published are %v", kids)
 	}
 	second := kids[1]
-	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 || !strings.HasPrefix(lines[1], first+"  signs ") || !strings.HasPrefix(lines[2], second+"  published, does not sign") {
+	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 || !strings.HasPrefix(lines[1], first+"  signs ") ||
+		!strings.HasPrefix(lines[2], second+"  published, does not sign") {
 		t.Errorf("printed\n%s", &out)
 	}
 	wantRefused(t, promote.Run(t.Context()), "products may not know the successor yet")
@@ -94,7 +96,8 @@ func TestTokenKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := api.pins(t.Context(), first, time.Now().Add(since)); err != nil || strings.Join(got, " ") != strings.Join(want, " ") {
+		if got, err := api.pins(t.Context(), first, time.Now().Add(since)); err != nil ||
+			strings.Join(got, " ") != strings.Join(want, " ") {
 			t.Errorf("pinned are %v, %v; want %v", got, err, want)
 		}
 	}
@@ -178,12 +181,17 @@ func TestTokenKeyLocalCrash(t *testing.T) {
 			if published, err := folder.SigningKey.Published(t.Context()); err != nil || len(published) != 2 {
 				t.Errorf("%d keys are published, %v", len(published), err)
 			}
-			place := keyStoreFlags{Data: path, out: io.Discard, now: func() time.Time { return time.Now().Add(token.DefaultLead) }}
+			place := keyStoreFlags{
+				Data: path,
+				out:  io.Discard,
+				now:  func() time.Time { return time.Now().Add(token.DefaultLead) },
+			}
 			if err := (promoteTokenKeyCommand{Lead: token.DefaultLead, keyStoreFlags: place}).Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			after, err := store.Keys(t.Context())
-			if err != nil || len(after) != 2 || after[token.Current].KeyID != before[token.Next].KeyID || after[token.Previous].KeyID != before[token.Current].KeyID {
+			if err != nil || len(after) != 2 || after[token.Current].KeyID != before[token.Next].KeyID ||
+				after[token.Previous].KeyID != before[token.Current].KeyID {
 				t.Errorf("came from %v to %v, %v", before, after, err)
 			}
 			if info, err := os.Stat(filepath.Join(path, "token-key.pem")); err != nil || info.Mode().Perm() != 0o600 {
@@ -197,7 +205,9 @@ func TestTokenKeyLocalCrash(t *testing.T) {
 func TestTokenKeyOnAWS(t *testing.T) {
 	endpoint := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
 		"ListAliases": func(map[string]any) (int, any) {
-			return http.StatusOK, map[string]any{"Aliases": []any{map[string]any{"AliasName": "alias/other", "TargetKeyId": "x", "CreationDate": 1.7e9}}}
+			return http.StatusOK, map[string]any{
+				"Aliases": []any{map[string]any{"AliasName": "alias/other", "TargetKeyId": "x", "CreationDate": 1.7e9}},
+			}
 		},
 	})
 	setAWS(t, endpoint.URL)

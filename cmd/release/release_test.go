@@ -74,11 +74,13 @@ func in(tree samtemplate.Tree, names ...string) samtemplate.Tree {
 }
 
 func TestPackageTemplateErrors(t *testing.T) {
+	const withoutResources = "Parameters: {Architecture: {Default: a, AllowedValues: [a]}}\n" +
+		"Globals: {Function: {CodeUri: .}}\n"
 	for name, source := range map[string]string{
 		"no YAML":      "a: [",
 		"nothing":      "",
-		"no functions": "Parameters: {Architecture: {Default: a, AllowedValues: [a]}}\nGlobals: {Function: {CodeUri: .}}\nResources: {}",
-		"no resources": "Parameters: {Architecture: {Default: a, AllowedValues: [a]}}\nGlobals: {Function: {CodeUri: .}}",
+		"no functions": withoutResources + "Resources: {}",
+		"no resources": withoutResources,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, err := packageTemplate([]byte(source), "arm64"); err == nil {
@@ -115,7 +117,8 @@ func TestArchives(t *testing.T) {
 			}
 		})
 	}
-	if err := writeZip(filepath.Join(folder, "c.zip"), []entry{{name: "c", from: filepath.Join(folder, "absent")}}); err == nil {
+	absent := []entry{{name: "c", from: filepath.Join(folder, "absent")}}
+	if err := writeZip(filepath.Join(folder, "c.zip"), absent); err == nil {
 		t.Error("no error for a file that is not there")
 	}
 }

@@ -104,8 +104,8 @@ func (c *cached[T]) serving() *T {
 // age returns the time since the value was last fetched. c.mu is held.
 func (c *cached[T]) age() time.Duration { return c.clock().Sub(c.since) }
 
-// refresh returns a recent value or an error, never an old value. After a failed fetch it returns that failure until the
-// next fetch is due.
+// refresh returns a recent value or an error, never an old value. After a failed fetch it returns that failure until
+// the next fetch is due.
 func (c *cached[T]) refresh(ctx context.Context) (T, error) {
 	c.mu.Lock()
 	f := c.flight
@@ -172,8 +172,8 @@ func (c *cached[T]) land(ctx context.Context, f *flight[T], value T, err error) 
 	close(f.done)
 }
 
-// report logs that the value could not be read anew. From the age staleAfter on it counts that too. It returns the error
-// for callers whom the value no longer serves. c.mu is held.
+// report logs that the value could not be read anew. From the age staleAfter on it counts that too. It returns the
+// error for callers whom the value no longer serves. c.mu is held.
 func (c *cached[T]) report(ctx context.Context, err error) error {
 	level, text := slog.LevelWarn, c.what+" could not be read anew, the cached one serves on"
 	attrs := []slog.Attr{slog.Any("error", err), slog.Time("lastread", c.since)}

@@ -87,8 +87,10 @@ func TestSuccession(t *testing.T) {
 	s.ok(s.prepare())
 	s.want("key-1", "key-2", "")
 	in := s.kms.Created()
-	if in.KeySpec != types.KeySpecRsa2048 || in.KeyUsage != types.KeyUsageTypeSignVerify || *in.Policy != kmstest.Policy ||
-		len(in.Tags) != 1 || aws.ToString(in.Tags[0].TagKey) != "owner" {
+	if in.KeySpec != types.KeySpecRsa2048 || in.KeyUsage != types.KeyUsageTypeSignVerify ||
+		*in.Policy != kmstest.Policy ||
+		len(in.Tags) != 1 ||
+		aws.ToString(in.Tags[0].TagKey) != "owner" {
 		t.Errorf("made a key of %+v", in)
 	}
 	s.ok(s.prepare())
@@ -135,7 +137,8 @@ func TestRetirePinned(t *testing.T) {
 	})
 	s.wantRefused(err, "license-1, license-2")
 	fault := errors.New("the API is away")
-	if _, err = s.Retire(t.Context(), tokenLifetime, func(context.Context, string, time.Time) ([]string, error) { return nil, fault }); !errors.Is(err, fault) {
+	failing := func(context.Context, string, time.Time) ([]string, error) { return nil, fault }
+	if _, err = s.Retire(t.Context(), tokenLifetime, failing); !errors.Is(err, fault) {
 		t.Errorf("got %v", err)
 	}
 	s.want("key-2", "", "key-1")
@@ -158,10 +161,13 @@ func TestPromotionDate(t *testing.T) {
 	s.ok(s.retire())
 }
 
-// TestSuccessionCutOff cuts each step off at every call, before and after it takes effect. Each key that has signed stays
-// published, and the step is completed by taking it again.
+// TestSuccessionCutOff cuts each step off at every call, before and after it takes effect. Each key that has signed
+// stays published, and the step is completed by taking it again.
 func TestSuccessionCutOff(t *testing.T) {
-	cut := func(t *testing.T, name string, before func(*succession), step func(*succession) error, published []string, after [3]string) {
+	cut := func(
+		t *testing.T, name string, before func(*succession), step func(*succession) error,
+		published []string, after [3]string,
+	) {
 		whole := newSuccession(t)
 		before(whole)
 		begun := whole.kms.Calls

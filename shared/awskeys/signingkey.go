@@ -65,8 +65,8 @@ func (k *SigningKey) PublicKey(ctx context.Context) (*rsa.PublicKey, error) {
 	return public.key, err
 }
 
-// Published implements token.SigningKey. The keys are at most five minutes old unless KMS fails, and never a day old. An
-// alias that does not exist publishes nothing. Any other failure is an error, because products would keep a set that
+// Published implements token.SigningKey. The keys are at most five minutes old unless KMS fails, and never a day old.
+// An alias that does not exist publishes nothing. Any other failure is an error, because products would keep a set that
 // lacks a key.
 func (k *SigningKey) Published(ctx context.Context) ([]token.PublishedKey, error) {
 	keys, err := k.published.get(ctx)
@@ -145,8 +145,8 @@ func fetchPublicKey(ctx context.Context, client publicKeyAPI, name string) (publ
 }
 
 // SignDigest implements token.SigningKey: KMS signs the digest (RS256 of RFC 7518 section 3.3). Its response names the
-// key that has signed. Where the alias has moved to another key, the error is token.ErrKeyMoved, and the cached keys are
-// dropped.
+// key that has signed. Where the alias has moved to another key, the error is token.ErrKeyMoved, and the cached keys
+// are dropped.
 func (k *SigningKey) SignDigest(ctx context.Context, by *rsa.PublicKey, digest [sha256.Size]byte) ([]byte, error) {
 	public, known := k.find(by)
 	if !known {

@@ -151,8 +151,7 @@ func TestAliasMoves(t *testing.T) {
 	kms.wantRequests(t, "Sign GetPublicKey Sign")
 }
 
-// TestAliasFlaps: while KMS answers now the one key and now the other, the request ends in an error and not in a token of
-// neither.
+// TestAliasFlaps: while the alias moves between two keys, the request ends in an error and not in a token of neither.
 func TestAliasFlaps(t *testing.T) {
 	kms := newStandIn(t)
 	key := kms.key()
@@ -284,7 +283,8 @@ func TestNoPartOfTheSet(t *testing.T) {
 
 func (s *standIn) kidOf(id string) string { return token.KeyID(s.public(id)) }
 
-// TestPinned: the license's tokens are of its key while that is published, also where the request finds out about the move.
+// TestPinned: the license's tokens are of its key while that is published, also where the request finds out about the
+// move.
 func TestPinned(t *testing.T) {
 	kms := newStandIn(t)
 	key := kms.key()
@@ -429,7 +429,8 @@ func TestKeyFaults(t *testing.T) {
 				!strings.HasPrefix(err.Error(), "get public key: ") {
 				t.Errorf("public key: got %v, %v", public, err)
 			}
-			if signature, err := known.SignDigest(t.Context(), kms.public(alias), [32]byte{}); err == nil || signature != nil ||
+			if signature, err := known.SignDigest(t.Context(), kms.public(alias), [32]byte{}); err == nil ||
+				signature != nil ||
 				!strings.HasPrefix(err.Error(), "sign: ") {
 				t.Errorf("signature: got %v, %v", signature, err)
 			}

@@ -17,8 +17,8 @@ type Stream struct {
 	ARN    string
 }
 
-// FromTheStart returns the records of all shards, from the first that the stream still has (TRIM_HORIZON). It waits until
-// there are n.
+// FromTheStart returns the records of all shards, from the first that the stream still has (TRIM_HORIZON). It waits
+// until there are n.
 func (s Stream) FromTheStart(ctx context.Context, n int) ([]events.DynamoDBEventRecord, error) {
 	for {
 		records, err := s.readAll(ctx)

@@ -25,9 +25,9 @@ var tableProperty = map[string]bool{
 	"TimeToLiveSpecification": false, // see enableTimeToLive
 
 	// Of no account for a table in memory.
-	"ContributorInsightsSpecification": false, "DeletionProtectionEnabled": false, "PointInTimeRecoverySpecification": false,
-	"Replicas": false, "SSESpecification": false, "TableClass": false, "TableName": false, "Tags": false,
-	"WriteProvisionedThroughputSettings": false,
+	"ContributorInsightsSpecification": false, "DeletionProtectionEnabled": false,
+	"PointInTimeRecoverySpecification": false, "Replicas": false, "SSESpecification": false, "TableClass": false,
+	"TableName": false, "Tags": false, "WriteProvisionedThroughputSettings": false,
 }
 
 // Table returns the request that makes a table as the template declares it, without a name. Its capacity is on demand,

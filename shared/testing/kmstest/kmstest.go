@@ -272,7 +272,11 @@ func (k *KMS) Sign(_ context.Context, in *kms.SignInput, _ ...func(*kms.Options)
 			}
 		}
 		signature, err := key.signer.Sign(rand.Reader, message, hash)
-		return &kms.SignOutput{KeyId: aws.String(ARN(key.id)), Signature: signature, SigningAlgorithm: key.algorithm()}, err
+		return &kms.SignOutput{
+			KeyId:            aws.String(ARN(key.id)),
+			Signature:        signature,
+			SigningAlgorithm: key.algorithm(),
+		}, err
 	})
 }
 

@@ -83,7 +83,8 @@ func TestTemplateWithOtherValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(environment, " "); !strings.Contains(got, "CHOSEN=no EITHER=1 NONE=x REF=name TEXT=x/name/Table.Arn/") {
+	const want = "CHOSEN=no EITHER=1 NONE=x REF=name TEXT=x/name/Table.Arn/"
+	if got := strings.Join(environment, " "); !strings.Contains(got, want) {
 		t.Errorf("environment %s", got)
 	}
 	if tables, err := template.Of("AWS::DynamoDB::Table"); err != nil || len(tables) != 1 || tables[0] != "Other" {

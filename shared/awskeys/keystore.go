@@ -16,18 +16,16 @@ import (
 
 // KeyStoreAPI is what KeyStore uses of a *kms.Client.
 type KeyStoreAPI interface {
-	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
-	ListAliases(context.Context, *kms.ListAliasesInput, ...func(*kms.Options)) (*kms.ListAliasesOutput, error)
-	CreateAlias(context.Context, *kms.CreateAliasInput, ...func(*kms.Options)) (*kms.CreateAliasOutput, error)
-	UpdateAlias(context.Context, *kms.UpdateAliasInput, ...func(*kms.Options)) (*kms.UpdateAliasOutput, error)
-	DeleteAlias(context.Context, *kms.DeleteAliasInput, ...func(*kms.Options)) (*kms.DeleteAliasOutput, error)
-	ListKeys(context.Context, *kms.ListKeysInput, ...func(*kms.Options)) (*kms.ListKeysOutput, error)
-	DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error)
-	GetKeyPolicy(context.Context, *kms.GetKeyPolicyInput, ...func(*kms.Options)) (*kms.GetKeyPolicyOutput, error)
-	ListResourceTags(
-		context.Context, *kms.ListResourceTagsInput, ...func(*kms.Options),
-	) (*kms.ListResourceTagsOutput, error)
-	CreateKey(context.Context, *kms.CreateKeyInput, ...func(*kms.Options)) (*kms.CreateKeyOutput, error)
+	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...kmsOption) (*kms.GetPublicKeyOutput, error)
+	ListAliases(context.Context, *kms.ListAliasesInput, ...kmsOption) (*kms.ListAliasesOutput, error)
+	CreateAlias(context.Context, *kms.CreateAliasInput, ...kmsOption) (*kms.CreateAliasOutput, error)
+	UpdateAlias(context.Context, *kms.UpdateAliasInput, ...kmsOption) (*kms.UpdateAliasOutput, error)
+	DeleteAlias(context.Context, *kms.DeleteAliasInput, ...kmsOption) (*kms.DeleteAliasOutput, error)
+	ListKeys(context.Context, *kms.ListKeysInput, ...kmsOption) (*kms.ListKeysOutput, error)
+	DescribeKey(context.Context, *kms.DescribeKeyInput, ...kmsOption) (*kms.DescribeKeyOutput, error)
+	GetKeyPolicy(context.Context, *kms.GetKeyPolicyInput, ...kmsOption) (*kms.GetKeyPolicyOutput, error)
+	ListResourceTags(context.Context, *kms.ListResourceTagsInput, ...kmsOption) (*kms.ListResourceTagsOutput, error)
+	CreateKey(context.Context, *kms.CreateKeyInput, ...kmsOption) (*kms.CreateKeyOutput, error)
 }
 
 // KeyStore implements token.KeyStore on KMS. A state is an alias of the key. KMS keeps the date of each alias, so it

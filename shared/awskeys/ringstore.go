@@ -120,7 +120,8 @@ func (s RingStore) makeCurrent(ctx context.Context, read *secretsmanager.GetSecr
 	_, now, errRead := s.read(ctx)
 	switch {
 	case errRead != nil:
-		return fmt.Errorf("nobody knows whether the secret is changed; read it to find out: %w", errors.Join(err, errRead))
+		return fmt.Errorf("nobody knows whether the secret is changed; read it to find out: %w",
+			errors.Join(err, errRead))
 	case aws.ToString(now.VersionId) == version:
 		return nil
 	default:

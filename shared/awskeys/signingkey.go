@@ -16,10 +16,12 @@ import (
 	"openlicenser/shared/token"
 )
 
+type kmsOption = func(*kms.Options)
+
 // KeyAPI is what SigningKey uses of a *kms.Client.
 type KeyAPI interface {
-	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
-	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
+	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...kmsOption) (*kms.GetPublicKeyOutput, error)
+	Sign(context.Context, *kms.SignInput, ...kmsOption) (*kms.SignOutput, error)
 }
 
 // KeyNames are ids, ARNs, or aliases (as alias/licenser) of the token keys. Next and Previous may be empty, or aliases
@@ -122,7 +124,7 @@ func (k *SigningKey) fetchOptional(ctx context.Context, name string) ([]publicKe
 
 // publicKeyAPI is what fetchPublicKey uses of a *kms.Client.
 type publicKeyAPI interface {
-	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
+	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...kmsOption) (*kms.GetPublicKeyOutput, error)
 }
 
 func fetchPublicKey(ctx context.Context, client publicKeyAPI, name string) (publicKey, error) {

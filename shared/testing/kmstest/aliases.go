@@ -9,9 +9,7 @@ import (
 )
 
 // ListAliases implements awskeys.KeyStoreAPI. A page has one alias.
-func (k *KMS) ListAliases(
-	_ context.Context, in *kms.ListAliasesInput, _ ...func(*kms.Options),
-) (*kms.ListAliasesOutput, error) {
+func (k *KMS) ListAliases(_ context.Context, in *kms.ListAliasesInput, _ ...option) (*kms.ListAliasesOutput, error) {
 	return call(k, "ListAliases", nil, func() (*kms.ListAliasesOutput, error) {
 		var first string
 		for name := range k.aliases {
@@ -28,9 +26,7 @@ func (k *KMS) ListAliases(
 }
 
 // CreateAlias implements awskeys.KeyStoreAPI.
-func (k *KMS) CreateAlias(
-	_ context.Context, in *kms.CreateAliasInput, _ ...func(*kms.Options),
-) (*kms.CreateAliasOutput, error) {
+func (k *KMS) CreateAlias(_ context.Context, in *kms.CreateAliasInput, _ ...option) (*kms.CreateAliasOutput, error) {
 	return call(k, "CreateAlias", in.TargetKeyId, func() (*kms.CreateAliasOutput, error) {
 		if _, exists := k.aliases[*in.AliasName]; exists {
 			return nil, &types.AlreadyExistsException{Message: in.AliasName}
@@ -41,9 +37,7 @@ func (k *KMS) CreateAlias(
 }
 
 // UpdateAlias implements awskeys.KeyStoreAPI.
-func (k *KMS) UpdateAlias(
-	_ context.Context, in *kms.UpdateAliasInput, _ ...func(*kms.Options),
-) (*kms.UpdateAliasOutput, error) {
+func (k *KMS) UpdateAlias(_ context.Context, in *kms.UpdateAliasInput, _ ...option) (*kms.UpdateAliasOutput, error) {
 	return call(k, "UpdateAlias", in.TargetKeyId, func() (*kms.UpdateAliasOutput, error) {
 		if _, exists := k.aliases[*in.AliasName]; !exists {
 			return nil, notFound(*in.AliasName)
@@ -54,9 +48,7 @@ func (k *KMS) UpdateAlias(
 }
 
 // DeleteAlias implements awskeys.KeyStoreAPI.
-func (k *KMS) DeleteAlias(
-	_ context.Context, in *kms.DeleteAliasInput, _ ...func(*kms.Options),
-) (*kms.DeleteAliasOutput, error) {
+func (k *KMS) DeleteAlias(_ context.Context, in *kms.DeleteAliasInput, _ ...option) (*kms.DeleteAliasOutput, error) {
 	return call(k, "DeleteAlias", nil, func() (*kms.DeleteAliasOutput, error) {
 		if _, exists := k.aliases[*in.AliasName]; !exists {
 			return nil, notFound(*in.AliasName)
@@ -67,7 +59,7 @@ func (k *KMS) DeleteAlias(
 }
 
 // ListKeys implements awskeys.KeyStoreAPI.
-func (k *KMS) ListKeys(context.Context, *kms.ListKeysInput, ...func(*kms.Options)) (*kms.ListKeysOutput, error) {
+func (k *KMS) ListKeys(context.Context, *kms.ListKeysInput, ...option) (*kms.ListKeysOutput, error) {
 	return call(k, "ListKeys", nil, func() (*kms.ListKeysOutput, error) {
 		out := &kms.ListKeysOutput{}
 		for _, key := range k.keys {
@@ -78,9 +70,7 @@ func (k *KMS) ListKeys(context.Context, *kms.ListKeysInput, ...func(*kms.Options
 }
 
 // DescribeKey implements awskeys.KeyStoreAPI.
-func (k *KMS) DescribeKey(
-	_ context.Context, in *kms.DescribeKeyInput, _ ...func(*kms.Options),
-) (*kms.DescribeKeyOutput, error) {
+func (k *KMS) DescribeKey(_ context.Context, in *kms.DescribeKeyInput, _ ...option) (*kms.DescribeKeyOutput, error) {
 	return onKey(k, "DescribeKey", in.KeyId, func(key *key) (*kms.DescribeKeyOutput, error) {
 		return &kms.DescribeKeyOutput{KeyMetadata: &types.KeyMetadata{
 			KeyId: &key.id, Description: key.input.Description,
@@ -90,9 +80,7 @@ func (k *KMS) DescribeKey(
 }
 
 // GetKeyPolicy implements awskeys.KeyStoreAPI.
-func (k *KMS) GetKeyPolicy(
-	_ context.Context, in *kms.GetKeyPolicyInput, _ ...func(*kms.Options),
-) (*kms.GetKeyPolicyOutput, error) {
+func (k *KMS) GetKeyPolicy(_ context.Context, in *kms.GetKeyPolicyInput, _ ...option) (*kms.GetKeyPolicyOutput, error) {
 	return onKey(k, "GetKeyPolicy", in.KeyId, func(key *key) (*kms.GetKeyPolicyOutput, error) {
 		return &kms.GetKeyPolicyOutput{Policy: key.input.Policy}, nil
 	})
@@ -101,7 +89,7 @@ func (k *KMS) GetKeyPolicy(
 // ListResourceTags implements awskeys.KeyStoreAPI. The tags are those of a key of CloudFormation that a vendor has
 // tagged too.
 func (k *KMS) ListResourceTags(
-	_ context.Context, in *kms.ListResourceTagsInput, _ ...func(*kms.Options),
+	_ context.Context, in *kms.ListResourceTagsInput, _ ...option,
 ) (*kms.ListResourceTagsOutput, error) {
 	return call(k, "ListResourceTags", in.KeyId, func() (*kms.ListResourceTagsOutput, error) {
 		return &kms.ListResourceTagsOutput{Tags: []types.Tag{
@@ -112,9 +100,7 @@ func (k *KMS) ListResourceTags(
 }
 
 // CreateKey implements awskeys.KeyStoreAPI.
-func (k *KMS) CreateKey(
-	_ context.Context, in *kms.CreateKeyInput, _ ...func(*kms.Options),
-) (*kms.CreateKeyOutput, error) {
+func (k *KMS) CreateKey(_ context.Context, in *kms.CreateKeyInput, _ ...option) (*kms.CreateKeyOutput, error) {
 	return call(k, "CreateKey", nil, func() (*kms.CreateKeyOutput, error) {
 		made, err := k.newKey(in)
 		if err != nil {

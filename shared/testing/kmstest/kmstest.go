@@ -40,6 +40,8 @@ type KMS struct {
 	aliases map[string]types.AliasListEntry // by name, with the dates that KMS keeps
 }
 
+type option = func(*kms.Options) // none is used here
+
 // ErrCut is the error of a call that is cut off.
 var ErrCut = errors.New("cut off")
 
@@ -245,9 +247,7 @@ func (key *key) algorithm() types.SigningAlgorithmSpec {
 }
 
 // GetPublicKey implements awskeys.KeyAPI.
-func (k *KMS) GetPublicKey(
-	_ context.Context, in *kms.GetPublicKeyInput, _ ...func(*kms.Options),
-) (*kms.GetPublicKeyOutput, error) {
+func (k *KMS) GetPublicKey(_ context.Context, in *kms.GetPublicKeyInput, _ ...option) (*kms.GetPublicKeyOutput, error) {
 	return onKey(k, "GetPublicKey", in.KeyId, func(key *key) (*kms.GetPublicKeyOutput, error) {
 		der, err := x509.MarshalPKIXPublicKey(key.signer.Public())
 		return &kms.GetPublicKeyOutput{
@@ -258,7 +258,7 @@ func (k *KMS) GetPublicKey(
 }
 
 // Sign implements awskeys.KeyAPI. A digest is signed as what it is, which some emulators do not do.
-func (k *KMS) Sign(_ context.Context, in *kms.SignInput, _ ...func(*kms.Options)) (*kms.SignOutput, error) {
+func (k *KMS) Sign(_ context.Context, in *kms.SignInput, _ ...option) (*kms.SignOutput, error) {
 	return onKey(k, "Sign", in.KeyId, func(key *key) (*kms.SignOutput, error) {
 		if err := key.check(in); err != nil {
 			return nil, err

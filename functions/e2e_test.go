@@ -24,6 +24,7 @@ import (
 	"openlicenser/shared/testing/awstest"
 	"openlicenser/shared/testing/lambdatest"
 	"openlicenser/shared/testing/lifetest"
+	"openlicenser/shared/testing/samtemplate"
 )
 
 // TestBuiltFunctions starts what sam build has built, behind the Lambda Runtime API. The environment, the tables, the
@@ -34,11 +35,8 @@ func TestBuiltFunctions(t *testing.T) {
 	cloud := awstest.NewCloud(dynamoDB, moto)
 	kms := httptest.NewServer(cloud.KMS)
 	t.Cleanup(kms.Close)
-	template, err := awstest.ReadTemplate(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template, err = template.Deploy(t.Context(), cloud, func(id string) string { return id + "-" + uuid.NewString() })
+	name := func(id string) string { return id + "-" + uuid.NewString() }
+	template, err := awstest.Deploy(t.Context(), readTemplate(t), cloud, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +90,7 @@ var pathParameter = regexp.MustCompile(`{([^}]+)}`)
 
 // serveGateway stands in for API Gateway: it turns requests into events for the function that the template names.
 func serveGateway(
-	t *testing.T, template *awstest.Template, run func(function string) *lambdatest.Function,
+	t *testing.T, template *samtemplate.Template, run func(function string) *lambdatest.Function,
 ) (url string) {
 	t.Helper()
 	routes, err := template.Routes()
@@ -177,7 +175,7 @@ func samInvoke(t *testing.T, function string, event, answer any) {
 	}
 	args := append(strings.Fields(os.Getenv(awstest.SAMInvokeVariable)), function, "--event", "-")
 	command := exec.CommandContext(t.Context(), args[0], args[1:]...)
-	command.Dir, _ = awstest.Root()
+	command.Dir, _ = samtemplate.Root()
 	command.Stdin, command.Stderr = strings.NewReader(string(text)), os.Stderr
 	output, err := command.Output()
 	if err != nil {

@@ -3,61 +3,38 @@ package functions_test
 import (
 	"encoding/json"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"gopkg.in/yaml.v3"
 
 	"openlicenser/shared/testing/apitest"
+	"openlicenser/shared/testing/samtemplate"
 )
 
-// apiTemplate is what these tests read of the template's API.
-type apiTemplate struct {
-	Resources struct {
-		Api struct {
-			Properties struct {
-				DefinitionBody struct {
-					Paths map[string]map[string]struct {
-						OperationID string `yaml:"operationId"`
-						Security    []any
-					}
-					GatewayResponses map[string]struct {
-						StatusCode        int               `yaml:"statusCode"`
-						ResponseTemplates map[string]string `yaml:"responseTemplates"`
-					} `yaml:"x-amazon-apigateway-gateway-responses"`
-				} `yaml:"DefinitionBody"`
-			} `yaml:"Properties"`
-		} `yaml:"Api"`
-	} `yaml:"Resources"`
-}
-
-func readAPI(t *testing.T) (template apiTemplate, document *apitest.Document) {
+// readAPI returns the API as the template declares it, and as openapi.yaml does.
+func readAPI(t *testing.T) (declared samtemplate.API, document *apitest.Document) {
 	t.Helper()
-	text, err := os.ReadFile("../template.yaml")
+	declared, err := readTemplate(t).API()
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := yaml.Unmarshal(text, &template); err != nil {
 		t.Fatal(err)
 	}
 	document, err = apitest.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return template, document
+	return declared, document
 }
 
 // TestOpenAPIRoutes: openapi.yaml has the template's routes, by the same names, and the same ones are public.
 func TestOpenAPIRoutes(t *testing.T) {
-	template, document := readAPI(t)
+	declared, document := readAPI(t)
 	deployed := map[string]apitest.Operation{}
-	for path, methods := range template.Resources.Api.Properties.DefinitionBody.Paths {
-		delete(methods, "options") // see TestPreflights
+	for path, methods := range declared.Paths {
 		for method, operation := range methods {
-			deployed[strings.ToUpper(method)+" "+path] = apitest.Operation{ID: operation.OperationID, Public: len(operation.Security) == 0}
+			route := strings.ToUpper(method) + " " + path
+			deployed[route] = apitest.Operation{ID: operation.ID, Public: len(operation.Security) == 0}
 		}
 	}
 	if diff := cmp.Diff(deployed, document.Operations()); diff != "" {
@@ -67,22 +44,22 @@ func TestOpenAPIRoutes(t *testing.T) {
 
 // TestOpenAPIGatewayCodes: openapi.yaml has, for each status, the codes that API Gateway answers by itself.
 func TestOpenAPIGatewayCodes(t *testing.T) {
-	template, document := readAPI(t)
+	declared, document := readAPI(t)
 	deployed := map[int][]string{}
-	for name, response := range template.Resources.Api.Properties.DefinitionBody.GatewayResponses {
+	for name, response := range declared.GatewayResponses {
 		body := struct{ Code string }{}
-		if err := json.Unmarshal([]byte(response.ResponseTemplates["application/json"]), &body); err != nil {
+		if err := json.Unmarshal([]byte(response.Templates["application/json"]), &body); err != nil {
 			t.Fatal(err)
 		}
-		if response.StatusCode == 0 {
+		if response.Status == 0 {
 			if !strings.HasPrefix(name, "DEFAULT_") {
 				t.Errorf("%s has no status", name)
 			}
 			continue // any status, and a code that others have too
 		}
-		codes := append(deployed[response.StatusCode], body.Code)
+		codes := append(deployed[response.Status], body.Code)
 		slices.Sort(codes)
-		deployed[response.StatusCode] = slices.Compact(codes)
+		deployed[response.Status] = slices.Compact(codes)
 	}
 	var public, vendor []string
 	for route, operation := range document.Operations() {
@@ -97,8 +74,8 @@ func TestOpenAPIGatewayCodes(t *testing.T) {
 	if diff := cmp.Diff(deployed, got); diff != "" {
 		t.Errorf("vendor's routes (-template +openapi.yaml):\n%s", diff)
 	}
-	// The public routes share one schema with the function for 400 and 500. They have neither credentials nor a part of the
-	// path that can lead nowhere.
+	// The public routes share one schema with the function for 400 and 500. They have neither credentials nor a part of
+	// the path that can lead nowhere.
 	for _, status := range []int{400, 401, 404, 500} {
 		delete(deployed, status)
 	}

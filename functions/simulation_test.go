@@ -192,15 +192,15 @@ func simulate(t *testing.T, seed uint64, skipped sabotage) (*simulation, error) 
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := &simulation{t: t, random: rand.New(rand.NewPCG(seed, 0)), skipped: skipped, now: begin, end: begin.Add(simulatedTime), keptSignatures: map[string]token.Signature{}}
 	s.kms = kmstest.New(s.clock)
-	if err := s.kms.AddKey(simAlias); err != nil {
+	if _, err := s.kms.AddRSA(simAlias); err != nil {
 		t.Fatal(err)
 	}
 	s.secrets = newSecretsManager(token.Ring{Current: token.NewSecret(), Created: begin.Add(-day)})
-	slots, err := awskeys.NewKeySlots(s.kms, simAlias)
+	keys, err := awskeys.NewKeyStore(s.kms, simAlias)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.succession = token.Succession{Keys: slots.WithClock(s.clock), Now: s.clock}
+	s.succession = token.Succession{Store: keys.WithClock(s.clock), Now: s.clock}
 	if s.folder, err = embedded.Open(t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
@@ -501,11 +501,11 @@ func (s *simulation) pin(p *product, kid string) error {
 }
 
 func (s *simulation) currentKid() string {
-	slots, err := s.succession.Keys.Slots(context.Background())
+	keys, err := s.succession.Store.Keys(context.Background())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return slots[token.Current].KeyID
+	return keys[token.Current].KeyID
 }
 
 // The vendor replaces the token key, too eagerly: each step is tried again until it is not refused, and may be cut off.
@@ -525,12 +525,12 @@ func (s *simulation) promote() error {
 }
 
 func (s *simulation) promoteAtOnce(ctx context.Context) error {
-	keys := s.succession.Keys
-	slots, err := keys.Slots(ctx)
+	store := s.succession.Store
+	keys, err := store.Keys(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(keys.Put(ctx, token.Previous, slots[token.Current]), keys.Put(ctx, token.Current, slots[token.Next]), keys.Clear(ctx, token.Next))
+	return errors.Join(store.Put(ctx, token.Previous, keys[token.Current]), store.Put(ctx, token.Current, keys[token.Next]), store.Clear(ctx, token.Next))
 }
 
 // promoted: whoever embeds a key is updated in the next months.
@@ -549,7 +549,7 @@ func (s *simulation) promoted() error {
 	}
 	if s.skipped.previousRemoved {
 		s.after(s.between(0, 30*day), s.prepare)
-		return s.succession.Keys.Clear(context.Background(), token.Previous)
+		return s.succession.Store.Clear(context.Background(), token.Previous)
 	}
 	return s.retire()
 }
@@ -630,7 +630,7 @@ func (s *simulation) rotateSecret() error {
 		return nil
 	}
 	version := s.secrets.begin()
-	rotator := rotation.Rotator{Versions: awskeys.NewSecretVersions(s.secrets), Now: s.clock, Log: slog.New(slog.DiscardHandler)}
+	rotator := rotation.Rotator{Versions: awskeys.NewRingVersions(s.secrets), Now: s.clock, Log: slog.New(slog.DiscardHandler)}
 	step := func(name string) error {
 		_, err := rotator.Handle(context.Background(), rotation.Event{Step: name, SecretID: simSecret, Version: version})
 		return err

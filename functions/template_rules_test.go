@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -18,75 +17,29 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/google/go-cmp/cmp"
-	"gopkg.in/yaml.v3"
 
 	"openlicenser/functions/checkpoint/checkpointing"
 	"openlicenser/shared/api"
 	"openlicenser/shared/telemetry"
-	"openlicenser/shared/testing/awstest"
+	"openlicenser/shared/testing/samtemplate"
 )
 
-// tree is a part of the template with its functions written out: !Ref X is tree{"Ref": "X"}, !Sub X is tree{"Fn::Sub": "X"}.
-type tree = map[string]any
+// tree is a part of the template with CloudFormation's functions written out.
+type tree = samtemplate.Tree
 
 func readTree(t *testing.T) tree {
 	t.Helper()
-	text, err := os.ReadFile("../template.yaml")
+	whole, err := readTemplate(t).Tree()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		t.Fatal(err)
-	}
-	return written(t, document.Content[0]).(tree)
+	return whole
 }
 
-func written(t *testing.T, node *yaml.Node) (value any) {
-	switch node.Kind {
-	case yaml.MappingNode:
-		m := tree{}
-		for i := 0; i < len(node.Content); i += 2 {
-			m[node.Content[i].Value] = written(t, node.Content[i+1])
-		}
-		value = m
-	case yaml.SequenceNode:
-		list := []any{}
-		for _, element := range node.Content {
-			list = append(list, written(t, element))
-		}
-		value = list
-	case yaml.ScalarNode:
-		if strings.HasPrefix(node.Tag, "!!") {
-			if err := node.Decode(&value); err != nil {
-				t.Fatal(err)
-			}
-		} else {
-			value = node.Value
-		}
-	default:
-		t.Fatalf("line %d: CloudFormation knows no anchors", node.Line)
-	}
-	switch function, isFunction := strings.CutPrefix(node.Tag, "!"); {
-	case !isFunction || strings.HasPrefix(function, "!"):
-		return value
-	case function == "Ref" || function == "Condition":
-		return tree{function: value}
-	default:
-		return tree{"Fn::" + function: value}
-	}
-}
+// at returns what is below the names, or nil.
+func at(value any, names ...string) any { return samtemplate.At(value, names...) }
 
-// at answers what stands below the names, or nil.
-func at(value any, names ...string) any {
-	for _, name := range names {
-		m, _ := value.(tree)
-		value = m[name]
-	}
-	return value
-}
-
-// ofType answers the template's resources of a type; there has to be one.
+// ofType returns the template's resources of a type, by logical id. There has to be one.
 func ofType(t *testing.T, template tree, name string) map[string]any {
 	t.Helper()
 	found := map[string]any{}
@@ -101,22 +54,8 @@ func ofType(t *testing.T, template tree, name string) map[string]any {
 	return found
 }
 
-// walk shows each value in the tree, and where it stands.
-func walk(value any, path []string, show func(path []string, value any)) {
-	show(path, value)
-	switch v := value.(type) {
-	case tree:
-		for name, element := range v {
-			walk(element, append(slices.Clone(path), name), show)
-		}
-	case []any:
-		for _, element := range v {
-			walk(element, path, show)
-		}
-	}
-}
-
-// TestParameters: a person who deploys is told what each is for, can leave it as it is, and gets no further with nonsense.
+// TestParameters: a person who deploys is told what each is for, can leave it as it is, and gets no further with
+// nonsense.
 func TestParameters(t *testing.T) {
 	template := readTree(t)
 	grouped := map[any]bool{}
@@ -144,7 +83,8 @@ func TestParameters(t *testing.T) {
 			if text, _ := value.(string); !regexp.MustCompile(pattern).MatchString(text) {
 				t.Errorf("the pattern of %s does not allow its default", name)
 			}
-			if !strings.HasPrefix(pattern, "^") || !strings.HasSuffix(pattern, "$") || at(parameter, "ConstraintDescription") == nil {
+			if !strings.HasPrefix(pattern, "^") || !strings.HasSuffix(pattern, "$") ||
+				at(parameter, "ConstraintDescription") == nil {
 				t.Errorf("the pattern of %s is not anchored, or does not say what it asks for", name)
 			}
 		case allowed != nil:
@@ -168,7 +108,7 @@ func TestParameters(t *testing.T) {
 // TestNoStar: no permission is for all actions of a service, and none for all resources where AWS lets it be narrower.
 func TestNoStar(t *testing.T) {
 	statements := 0
-	walk(readTree(t)["Resources"], nil, func(path []string, value any) {
+	samtemplate.Walk(readTree(t)["Resources"], func(path []string, value any) {
 		effect, isStatement := at(value, "Effect").(string)
 		if !isStatement || effect == "Deny" { // denying everything is narrow
 			return
@@ -180,13 +120,15 @@ func TestNoStar(t *testing.T) {
 				t.Errorf("%s: %s", path[0], action)
 			}
 		}
-		if len(actions) == 0 || at(value, "NotAction") != nil || at(value, "NotResource") != nil || at(value, "NotPrincipal") != nil {
+		if len(actions) == 0 || at(value, "NotAction") != nil || at(value, "NotResource") != nil ||
+			at(value, "NotPrincipal") != nil {
 			t.Errorf("%s has a statement that does not say what it allows", path[0])
 		}
 		if at(value, "Principal") == "*" || at(value, "Principal", "AWS") == "*" {
 			t.Errorf("%s lets everyone", path[0])
 		}
-		if slices.Contains(list(at(value, "Resource")), "*") && !slices.Contains(path, "KeyPolicy") && !strings.HasPrefix(actions[0], "xray:") {
+		if slices.Contains(list(at(value, "Resource")), "*") && !slices.Contains(path, "KeyPolicy") &&
+			!strings.HasPrefix(actions[0], "xray:") {
 			t.Errorf("%s: %v on every resource", path[0], actions)
 		}
 	})
@@ -213,7 +155,8 @@ func TestFunctions(t *testing.T) {
 		}
 		roleARN, _ := at(properties, "Role", "Fn::GetAtt").(string)
 		role, isARN := strings.CutSuffix(roleARN, ".Arn")
-		if !isARN || at(template, "Resources", role, "Type") != "AWS::IAM::Role" || at(template, "Resources", role, "Properties", "ManagedPolicyArns") != nil {
+		if !isARN || at(template, "Resources", role, "Type") != "AWS::IAM::Role" ||
+			at(template, "Resources", role, "Properties", "ManagedPolicyArns") != nil {
 			t.Errorf("%s has the role %q", id, roleARN)
 		}
 		logs, _ := at(properties, "LoggingConfig", "LogGroup", "Ref").(string)
@@ -234,12 +177,13 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-// TestAlarms: every alarm tells someone, says what to do, is on the dashboard, and is quiet where nothing happens. Every
-// function is watched for errors and throttles.
+// TestAlarms: every alarm tells someone, says what to do, is on the dashboard, and is quiet where nothing happens.
+// Every function is watched for errors and throttles.
 func TestAlarms(t *testing.T) {
 	template := readTree(t)
 	dashboard, _ := at(template, "Resources", "Dashboard", "Properties", "DashboardBody", "Fn::Sub").(string)
 	topic := []any{tree{"Fn::If": []any{"NewAlarmTopic", tree{"Ref": "AlarmTopic"}, tree{"Ref": "AlarmTopicArn"}}}}
+	functions := ofType(t, template, "AWS::Serverless::Function")
 	watched := map[any][]string{}
 	var own []string
 	for id, alarm := range ofType(t, template, "AWS::CloudWatch::Alarm") {
@@ -261,16 +205,18 @@ func TestAlarms(t *testing.T) {
 		if !strings.Contains(dashboard, `"${`+id+`.Arn}"`) {
 			t.Errorf("%s is not on the dashboard", id)
 		}
-		walk(properties, nil, func(_ []string, value any) {
+		samtemplate.Walk(properties, func(_ []string, value any) {
 			metric, _ := at(value, "MetricName").(string)
 			if at(value, "Namespace") == telemetry.Namespace {
 				dimension, _ := at(value, "Dimensions").([]any)
-				if len(dimension) != 1 || at(dimension[0], "Name") != telemetry.FunctionKey || at(template, "Resources", text(at(dimension[0], "Value", "Ref")), "Type") != "AWS::Serverless::Function" {
+				if len(dimension) != 1 || at(dimension[0], "Name") != telemetry.FunctionKey ||
+					functions[text(at(dimension[0], "Value", "Ref"))] == nil {
 					t.Errorf("%s is not on the metric of a function of this stack", id)
 				}
 				own = append(own, metric)
 			}
-			if dimensions, _ := at(value, "Dimensions").([]any); len(dimensions) == 1 && at(dimensions[0], "Name") == "FunctionName" {
+			if dimensions, _ := at(value, "Dimensions").([]any); len(dimensions) == 1 &&
+				at(dimensions[0], "Name") == "FunctionName" {
 				watched[at(dimensions[0], "Value", "Ref")] = append(watched[at(dimensions[0], "Value", "Ref")], metric)
 			}
 		})
@@ -283,7 +229,7 @@ func TestAlarms(t *testing.T) {
 			t.Errorf("no alarm watches %s", metric)
 		}
 	}
-	for id := range ofType(t, template, "AWS::Serverless::Function") {
+	for id := range functions {
 		for _, metric := range []string{"Errors", "Throttles"} {
 			if !slices.Contains(watched[id], metric) {
 				t.Errorf("no alarm watches the %s of %s", metric, id)
@@ -342,7 +288,7 @@ func TestFirstCheckpoint(t *testing.T) {
 // TestExisting: what an earlier stack left, each by itself, takes the place of what the stack would make: in the
 // functions' environment and in their permissions.
 func TestExisting(t *testing.T) {
-	const account = "eu-central-1:" + awstest.Account
+	const account = "eu-central-1:" + samtemplate.Account
 	const key, table = "arn:aws:kms:" + account + ":key/7d6f", "arn:aws:dynamodb:" + account + ":table/trail"
 	for _, test := range []struct {
 		parameter, value string
@@ -359,13 +305,11 @@ func TestExisting(t *testing.T) {
 		{"CheckpointOrigin", "openlicenser/earlier/audit", "CHECKPOINT_ORIGIN", nil, nil},
 	} {
 		t.Run(test.parameter, func(t *testing.T) {
-			template, err := awstest.ReadTemplate(map[string]any{test.parameter: test.value})
-			if err != nil {
-				t.Fatal(err)
-			}
+			template := readTemplate(t).With(map[string]any{test.parameter: test.value})
 			resources := readTree(t)["Resources"].(tree)
 			for _, id := range test.gone {
-				if made, err := template.Of(at(resources[id], "Type").(string)); err != nil || slices.Contains(made, id) {
+				if made, err := template.Of(at(resources[id], "Type").(string)); err != nil ||
+					slices.Contains(made, id) {
 					t.Errorf("%s is made: %v", id, err)
 				}
 			}
@@ -388,7 +332,7 @@ func TestExisting(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				walk(value, nil, func(_ []string, value any) {
+				samtemplate.Walk(value, func(_ []string, value any) {
 					permitted[id] = append(permitted[id], list(at(value, "Resource"))...)
 				})
 				for _, gone := range test.gone {
@@ -410,10 +354,7 @@ func TestExisting(t *testing.T) {
 // else is named by CloudFormation, which cuts names itself.
 func TestNames(t *testing.T) {
 	long := strings.Repeat("n", 128)
-	template, err := awstest.ReadTemplate(map[string]any{"AWS::StackName": long, "AuditFunctionLicenseChanges": "mapping"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	template := readTemplate(t).With(map[string]any{"AWS::StackName": long, "AuditFunctionLicenseChanges": "mapping"})
 	limits := map[string]int{
 		"Api Name": 128, "Api DefinitionBody": 1024,
 		"ApiErrors Dimensions": 1024, "ApiLatency Dimensions": 1024,
@@ -428,7 +369,7 @@ func TestNames(t *testing.T) {
 		"CheckpointFunction Environment": 1024, "IssueFunction Environment": 1024,
 	}
 	named := map[string]bool{}
-	walk(readTree(t)["Resources"], nil, func(path []string, value any) {
+	samtemplate.Walk(readTree(t)["Resources"], func(path []string, value any) {
 		if at(value, "Ref") == "AWS::StackName" || strings.Contains(text(at(value, "Fn::Sub")), "${AWS::StackName}") {
 			named[path[0]+" "+path[2]] = true
 		}
@@ -442,7 +383,7 @@ func TestNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		walk(value, nil, func(_ []string, value any) {
+		samtemplate.Walk(value, func(_ []string, value any) {
 			if name := text(value); strings.Contains(name, long) && len(name) > limits[where] {
 				t.Errorf("%s: %d characters, where %d fit", where, len(name), limits[where])
 			}
@@ -450,7 +391,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// text answers the empty one for what is none.
+// text returns a value that is a text, or "".
 func text(value any) string {
 	s, _ := value.(string)
 	return s
@@ -491,14 +432,17 @@ func TestDashboard(t *testing.T) {
 
 // logged are the variables of API Gateway that may stand in its access log: none holds a license key, a credential, or
 // what a caller may have put in a place where it does not belong.
-var logged = []string{"error.responseType", "httpMethod", "identity.sourceIp", "identity.userArn", "integration.status", "requestId",
-	"requestTime", "resourcePath", "responseLatency", "responseLength", "status", "wafResponseCode", "xrayTraceId"}
+var logged = []string{
+	"error.responseType", "httpMethod", "identity.sourceIp", "identity.userArn", "integration.status", "requestId",
+	"requestTime", "resourcePath", "responseLatency", "responseLength", "status", "wafResponseCode", "xrayTraceId",
+}
 
 // TestAccessLog: JSON without secrets, and no execution logs, which hold whole requests.
 func TestAccessLog(t *testing.T) {
 	api := at(readTree(t), "Resources", "Api", "Properties")
 	setting := at(api, "AccessLogSetting", "Fn::If").([]any)
-	if setting[0] != "AccessLogged" || !reflect.DeepEqual(at(setting[1], "DestinationArn"), tree{"Fn::GetAtt": "AccessLogs.Arn"}) {
+	if setting[0] != "AccessLogged" ||
+		!reflect.DeepEqual(at(setting[1], "DestinationArn"), tree{"Fn::GetAtt": "AccessLogs.Arn"}) {
 		t.Errorf("logs to %v", setting)
 	}
 	var format map[string]string
@@ -513,7 +457,7 @@ func TestAccessLog(t *testing.T) {
 	if !slices.Equal(variables, logged) {
 		t.Errorf("logs %v", variables)
 	}
-	walk(api, nil, func(path []string, value any) {
+	samtemplate.Walk(api, func(path []string, value any) {
 		if at(value, "DataTraceEnabled") != nil || at(value, "LoggingLevel") != nil {
 			t.Errorf("%v logs whole requests", path)
 		}
@@ -574,8 +518,10 @@ func TestPreflights(t *testing.T) {
 				t.Errorf("%s: the header %s is not declared, so that API Gateway refuses to map it", path, name)
 			}
 		}
-		if diff := cmp.Diff(parameters, at(mock, "responses", "default", "responseParameters")); diff != "" || at(mock, "type") != "mock" ||
-			status != "204" || at(mock, "requestTemplates", "application/json") != `{"statusCode": 204}` {
+		if diff := cmp.Diff(parameters, at(mock, "responses", "default", "responseParameters")); diff != "" ||
+			at(mock, "type") != "mock" ||
+			status != "204" ||
+			at(mock, "requestTemplates", "application/json") != `{"statusCode": 204}` {
 			t.Errorf("%s answers %v, headers (-functions +template):\n%s", path, mock, diff)
 		}
 	}
@@ -597,7 +543,10 @@ func TestThrottledSignature(t *testing.T) {
 		_, err := kms.New(kms.Options{
 			BaseEndpoint: &server.URL, Region: "us-east-1", Retryer: aws.NopRetryer{},
 			Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-		}).Sign(t.Context(), &kms.SignInput{KeyId: aws.String("key"), Message: []byte("digest"), SigningAlgorithm: types.SigningAlgorithmSpecRsassaPkcs1V15Sha256})
+		}).Sign(t.Context(), &kms.SignInput{
+			KeyId: aws.String("key"), Message: []byte("digest"),
+			SigningAlgorithm: types.SigningAlgorithmSpecRsassaPkcs1V15Sha256,
+		})
 		found := err != nil && len(parts) == 2
 		for _, part := range parts {
 			found = found && strings.Contains(err.Error(), part[1])

@@ -10,9 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
+	"openlicenser/shared/testing/samtemplate"
 )
 
+// resource is what these tests read of a resource.
 type resource struct {
 	Type                string `yaml:"Type"`
 	DeletionPolicy      string `yaml:"DeletionPolicy"`
@@ -39,19 +40,24 @@ type policyDocument struct {
 	} `yaml:"Statement"`
 }
 
-func readResources(t *testing.T) map[string]resource {
+func readTemplate(t *testing.T) *samtemplate.Template {
 	t.Helper()
-	text, err := os.ReadFile("../template.yaml")
+	template, err := samtemplate.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var template struct {
+	return template
+}
+
+func readResources(t *testing.T) map[string]resource {
+	t.Helper()
+	var sections struct {
 		Resources map[string]resource `yaml:"Resources"`
 	}
-	if err := yaml.Unmarshal(text, &template); err != nil {
+	if err := readTemplate(t).Decode(&sections); err != nil {
 		t.Fatal(err)
 	}
-	return template.Resources
+	return sections.Resources
 }
 
 // variable finds the environment variables in a struct of a main.go.
@@ -83,24 +89,37 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestLeastPrivilege holds the roles to what the functions call. Adding a permission is a decision: it belongs here too.
+// TestLeastPrivilege holds the roles to what the functions call. Adding a permission is a decision: it belongs here
+// too.
 func TestLeastPrivilege(t *testing.T) {
 	common := []string{"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 	want := map[string][]string{
 		// Apart from the role stands CheckpointSigning.
-		"CheckpointRole": {"dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Query", "dynamodb:Scan", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
-		"VerifyRole":     {"dynamodb:BatchGetItem", "dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "kms:GetPublicKey", "kms:GetPublicKey", "kms:Sign", "kms:Sign", "secretsmanager:GetSecretValue"},
-		"IssueRole": {"dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Query",
+		"CheckpointRole": {
+			"dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Query", "dynamodb:Scan",
+			"s3:GetObject", "s3:ListBucket", "s3:PutObject",
+		},
+		"VerifyRole": {
+			"dynamodb:BatchGetItem", "dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem",
+			"kms:GetPublicKey", "kms:GetPublicKey", "kms:Sign", "kms:Sign", "secretsmanager:GetSecretValue",
+		},
+		"IssueRole": {
+			"dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:GetItem",
+			"dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Query",
 			"dynamodb:UpdateItem", "dynamodb:UpdateItem",
 			"kms:GetPublicKey", "s3:GetObject", "s3:ListBucket",
-			"secretsmanager:GetSecretValue"},
-		"RotateRole": {"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue",
-			"secretsmanager:UpdateSecretVersionStage"},
+			"secretsmanager:GetSecretValue",
+		},
+		"RotateRole": {
+			"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue",
+			"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage",
+		},
 		"AuditRole": {"dynamodb:DescribeStream", "dynamodb:GetItem", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
 			"dynamodb:ListStreams", "dynamodb:PutItem", "dynamodb:Query", "s3:ListBucket", "s3:PutObject"},
 	}
 	for name, resource := range readResources(t) {
-		if resource.Type != "AWS::IAM::Role" || name == "AccessLogRoleOfAccount" { // API Gateway demands AWS's own policy in that one
+		if resource.Type != "AWS::IAM::Role" ||
+			name == "AccessLogRoleOfAccount" { // API Gateway demands AWS's own policy in that one
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -141,18 +160,23 @@ func TestAppendOnly(t *testing.T) {
 				checked++
 				ofTrail := strings.Contains(fmt.Sprint(statement.Resource), "AuditTable")
 				for _, action := range list(statement.Action) {
-					for _, forbidden := range []string{"s3:Delete", "s3:Bypass", "s3:PutBucket", "s3:PutObjectRetention", "s3:*", "dynamodb:*", "dynamodb:Delete*"} {
+					for _, forbidden := range []string{
+						"s3:Delete", "s3:Bypass", "s3:PutBucket", "s3:PutObjectRetention", "s3:*",
+						"dynamodb:*", "dynamodb:Delete*",
+					} {
 						if strings.HasPrefix(action, forbidden) {
 							t.Errorf("%s may %s", name, action)
 						}
 					}
-					if ofTrail && !slices.Contains([]string{"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"}, action) {
+					if ofTrail &&
+						!slices.Contains([]string{"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"}, action) {
 						t.Errorf("%s may %s in the audit table", name, action)
 					}
 					if ofTrail && action == "dynamodb:PutItem" && name != "AuditRole" {
 						t.Errorf("%s may write to the audit table", name)
 					}
-					if action == "s3:PutObject" && strings.Contains(fmt.Sprint(statement.Resource), "Checkpoints") && name != "CheckpointRole" {
+					if action == "s3:PutObject" && strings.Contains(fmt.Sprint(statement.Resource), "Checkpoints") &&
+						name != "CheckpointRole" {
 						t.Errorf("%s may write checkpoints", name)
 					}
 				}
@@ -198,7 +222,8 @@ func TestCheckpointKey(t *testing.T) {
 					continue
 				}
 				signers = append(signers, name)
-				if condition := fmt.Sprint(statement.Condition); !strings.Contains(condition, "ED25519_SHA_512") || !strings.Contains(condition, "RAW") {
+				if condition := fmt.Sprint(statement.Condition); !strings.Contains(condition, "ED25519_SHA_512") ||
+					!strings.Contains(condition, "RAW") {
 					t.Errorf("%s may sign on condition of %s", name, condition)
 				}
 				if name == "CheckpointKey" && !strings.Contains(fmt.Sprint(statement.Condition), "CheckpointRole.Arn") {
@@ -213,12 +238,16 @@ func TestCheckpointKey(t *testing.T) {
 	}
 }
 
-// TestTokenKeys: every key of the account is within reach by the aliases of the token keys alone, and none signs but as tokens
-// are signed. The successor does not sign.
+// TestTokenKeys: every key of the account is within reach by the aliases of the token keys alone, and none signs but as
+// tokens are signed. The successor does not sign.
 func TestTokenKeys(t *testing.T) {
 	want := map[string][]string{
-		"kms:GetPublicKey": {"alias/${AWS::StackName}-token", "alias/${AWS::StackName}-token-next", "alias/${AWS::StackName}-token-previous"},
-		"kms:Sign":         {"alias/${AWS::StackName}-token", "alias/${AWS::StackName}-token-previous"},
+		"kms:GetPublicKey": {
+			"alias/${AWS::StackName}-token",
+			"alias/${AWS::StackName}-token-next",
+			"alias/${AWS::StackName}-token-previous",
+		},
+		"kms:Sign": {"alias/${AWS::StackName}-token", "alias/${AWS::StackName}-token-previous"},
 	}
 	for _, statement := range readResources(t)["VerifyRole"].Properties.Policies[0].PolicyDocument.Statement {
 		actions := list(statement.Action)
@@ -227,13 +256,15 @@ func TestTokenKeys(t *testing.T) {
 		}
 		condition, _ := statement.Condition.(map[string]any)
 		equals, _ := condition["StringEquals"].(map[string]any)
-		if signs := actions[0] == "kms:Sign"; signs && (equals["kms:SigningAlgorithm"] != "RSASSA_PKCS1_V1_5_SHA_256" || equals["kms:MessageType"] != "DIGEST") {
+		if signs := actions[0] == "kms:Sign"; signs &&
+			(equals["kms:SigningAlgorithm"] != "RSASSA_PKCS1_V1_5_SHA_256" || equals["kms:MessageType"] != "DIGEST") {
 			t.Errorf("%s on condition of %v", actions, equals)
 		}
 		if !strings.HasSuffix(fmt.Sprint(statement.Resource), ":key/*") {
 			continue // on the key of the template
 		}
-		if aliases := list(equals["kms:RequestAlias"]); len(condition) != 1 || !slices.Equal(aliases, want[actions[0]]) {
+		if aliases := list(equals["kms:RequestAlias"]); len(condition) != 1 ||
+			!slices.Equal(aliases, want[actions[0]]) {
 			t.Errorf("%s by %v", actions, aliases)
 		}
 		delete(want, actions[0])
@@ -278,7 +309,7 @@ func TestRetained(t *testing.T) {
 	}
 }
 
-// list answers one text or a list of them.
+// list returns the texts of a value that is one text or a list of them.
 func list(value any) []string {
 	switch v := value.(type) {
 	case string:
@@ -317,10 +348,12 @@ func TestSignaturesAreCredentials(t *testing.T) {
 		t.Error("nobody reaches the table")
 	}
 	table := resources["SignatureTable"].(tree)["Properties"].(tree)
-	if encryption := table["SSESpecification"].(tree); encryption["SSEEnabled"] != true || encryption["SSEType"] != "KMS" {
+	if encryption := table["SSESpecification"].(tree); encryption["SSEEnabled"] != true ||
+		encryption["SSEType"] != "KMS" {
 		t.Errorf("encrypted by %v", encryption)
 	}
-	if expiry := table["TimeToLiveSpecification"].(tree); expiry["Enabled"] != true || expiry["AttributeName"] != "expires" {
+	if expiry := table["TimeToLiveSpecification"].(tree); expiry["Enabled"] != true ||
+		expiry["AttributeName"] != "expires" {
 		t.Errorf("items expire by %v", expiry)
 	}
 }

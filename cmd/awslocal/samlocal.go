@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"openlicenser/shared/testing/awstest"
+	"openlicenser/shared/testing/samtemplate"
 )
 
 // What the Makefile says.
@@ -72,12 +73,12 @@ func dockerBridge(ctx context.Context) (address string, err error) {
 
 // deploy makes what the template declares, under the names that the functions get: sam local puts the logical id where the
 // template refers to a resource.
-func deploy(ctx context.Context, cloud awstest.Cloud) (*awstest.Template, error) {
-	template, err := awstest.ReadTemplate(nil)
+func deploy(ctx context.Context, cloud awstest.Cloud) (*samtemplate.Template, error) {
+	template, err := samtemplate.Read()
 	if err != nil {
 		return nil, err
 	}
-	return template.Deploy(ctx, cloud, func(id string) string { return id })
+	return awstest.Deploy(ctx, template, cloud, func(id string) string { return id })
 }
 
 // serveEndpoint is one endpoint for all of AWS, on the address of the Docker bridge only.

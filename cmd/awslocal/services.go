@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"openlicenser/shared/testing/awstest"
+	"openlicenser/shared/testing/samtemplate"
 )
 
 // services are the URLs of what withServices has started.
@@ -25,7 +25,7 @@ const (
 
 // withServices does something while DynamoDB Local and moto run.
 func withServices(ctx context.Context, do func(services) error) error {
-	root, err := awstest.Root()
+	root, err := samtemplate.Root()
 	if err != nil {
 		return err
 	}

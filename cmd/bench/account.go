@@ -3,10 +3,6 @@
 package main
 
 import (
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
@@ -18,36 +14,31 @@ import (
 	"github.com/google/uuid"
 
 	"openlicenser/shared/license"
+	"openlicenser/shared/testing/kmstest"
 	"openlicenser/shared/token"
 )
 
 const (
 	licenseTable   = "licenses"
 	signatureTable = "signatures"
-	keyARN         = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 )
 
 // account is as much of an AWS account as a verification calls: it speaks AWS JSON, and answers at once.
 type account struct {
 	secret token.Secret
-	key    *rsa.PrivateKey
-	public []byte
+	kms    *kmstest.KMS
 
 	mu     sync.Mutex
 	tables map[string]map[string]json.RawMessage // items by table and license id
 }
 
 func newAccount() (*account, error) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return nil, err
-	}
-	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
-	if err != nil {
+	kms := kmstest.New(time.Now)
+	if _, err := kms.AddRSA("alias/token"); err != nil {
 		return nil, err
 	}
 	return &account{
-		secret: token.NewSecret(), key: key, public: public,
+		secret: token.NewSecret(), kms: kms,
 		tables: map[string]map[string]json.RawMessage{licenseTable: {}, signatureTable: {}},
 	}, nil
 }
@@ -85,12 +76,15 @@ type itemKey struct {
 
 // ServeHTTP answers the operations by their names in X-Amz-Target.
 func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.Header.Get("X-Amz-Target"), "TrentService.") {
+		a.kms.ServeHTTP(w, r)
+		return
+	}
 	var input struct {
 		TableName    string
 		Key          itemKey
 		Item         json.RawMessage
 		RequestItems map[string]struct{ Keys []itemKey }
-		Message      []byte
 
 		ReturnConsumedCapacity string
 	}
@@ -130,15 +124,6 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		output = map[string]any{}
 	case "GetSecretValue":
 		output = map[string]string{"SecretString": fmt.Sprintf(`{"key":%q}`, string(a.secret))}
-	case "GetPublicKey":
-		output = map[string]any{"KeyId": keyARN, "KeyUsage": "SIGN_VERIFY", "PublicKey": a.public}
-	case "Sign":
-		signature, err := rsa.SignPKCS1v15(nil, a.key, crypto.SHA256, input.Message)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		output = map[string]any{"KeyId": keyARN, "Signature": signature}
 	default:
 		http.Error(w, "no such operation", http.StatusBadRequest)
 		return

@@ -17,7 +17,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"openlicenser/shared/testing/awstest"
+	"openlicenser/shared/testing/samtemplate"
 )
 
 type bench struct {
@@ -115,7 +115,7 @@ func (b *bench) functions() error {
 }
 
 func (b *bench) costs(floor, table, signed result) error {
-	template, err := awstest.ReadTemplate(nil)
+	template, err := samtemplate.Read()
 	if err != nil {
 		return err
 	}

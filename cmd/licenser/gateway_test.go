@@ -4,25 +4,22 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"gopkg.in/yaml.v3"
 
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/api"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/samtemplate"
 )
 
 // TestRoutesAreTheTemplates: the local server serves what the template declares, no more and no less, and the same
@@ -60,12 +57,11 @@ func vendorRouter(t *testing.T) api.Router {
 	return router
 }
 
-// templateRoutes answers the template's routes and how each is authorized.
+// templateRoutes returns the template's routes and how each is authorized.
 func templateRoutes(t *testing.T) map[string]string {
 	t.Helper()
 	routes := map[string]string{}
-	for path, methods := range readTemplate(t).Resources.Api.Properties.DefinitionBody.Paths {
-		delete(methods, "options") // TestPreflights in functions holds them to the public routes
+	for path, methods := range readAPI(t).Paths {
 		for method, operation := range methods {
 			authorization := "NONE"
 			if len(operation.Security) > 0 {
@@ -77,55 +73,37 @@ func templateRoutes(t *testing.T) map[string]string {
 	return routes
 }
 
-// samTemplate is what these tests read of template.yaml.
-type samTemplate struct {
-	Resources struct {
-		Api struct {
-			Properties struct {
-				DefinitionBody struct {
-					Paths map[string]map[string]struct {
-						Security []any
-					}
-					GatewayResponses map[string]struct {
-						StatusCode        any               `yaml:"statusCode"`
-						ResponseTemplates map[string]string `yaml:"responseTemplates"`
-						Parameters        map[string]string `yaml:"responseParameters"`
-					} `yaml:"x-amazon-apigateway-gateway-responses"`
-				} `yaml:"DefinitionBody"`
-			} `yaml:"Properties"`
-		} `yaml:"Api"`
-	} `yaml:"Resources"`
-}
-
-func readTemplate(t *testing.T) (read samTemplate) {
+// readAPI returns the API as the template declares it.
+func readAPI(t *testing.T) samtemplate.API {
 	t.Helper()
-	text, err := os.ReadFile("../../template.yaml")
+	template, err := samtemplate.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := yaml.Unmarshal(text, &read); err != nil {
+	api, err := template.API()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return read
+	return api
 }
 
 // TestGatewayResponsesAreTheTemplates: what API Gateway answers by itself carries what products read, and the local
 // server says the same.
 func TestGatewayResponsesAreTheTemplates(t *testing.T) {
-	declared := readTemplate(t).Resources.Api.Properties.DefinitionBody.GatewayResponses
+	declared := readAPI(t).GatewayResponses
 	if len(declared) == 0 {
 		t.Fatal("the template declares none")
 	}
 	for name, response := range declared {
 		var body struct{ Error, Code string }
-		if err := json.Unmarshal([]byte(response.ResponseTemplates["application/json"]), &body); err != nil {
+		if err := json.Unmarshal([]byte(response.Templates["application/json"]), &body); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		status := fmt.Sprint(response.StatusCode)
-		if body.Error == "" || body.Code != body.Error || (status == "400") && body.Error != "BAD_LICENSE_SERVER_REQUEST" {
-			t.Errorf("%s answers %s %+v", name, status, body)
+		code := response.Status
+		isBadRequest := code == http.StatusBadRequest
+		if body.Error == "" || body.Code != body.Error || isBadRequest && body.Error != "BAD_LICENSE_SERVER_REQUEST" {
+			t.Errorf("%s answers %d %+v", name, code, body)
 		}
-		code, _ := strconv.Atoi(status)
 		if strings.HasPrefix(name, "DEFAULT_5") {
 			code = http.StatusInternalServerError
 		}
@@ -148,9 +126,10 @@ func TestGatewayResponsesAreTheTemplates(t *testing.T) {
 	} {
 		recorder := httptest.NewRecorder()
 		gatewayResponse(recorder, local)
-		want := declared[name]
-		if recorder.Body.String() != want.ResponseTemplates["application/json"] || fmt.Sprint(recorder.Code) != fmt.Sprint(want.StatusCode) {
-			t.Errorf("%s: the local server answers %d %s, API Gateway %v %s", name, recorder.Code, recorder.Body, want.StatusCode, want.ResponseTemplates["application/json"])
+		status, body := declared[name].Status, declared[name].Templates["application/json"]
+		if recorder.Body.String() != body || recorder.Code != status {
+			t.Errorf("%s: the local server answers %d %s, API Gateway %d %s",
+				name, recorder.Code, recorder.Body, status, body)
 		}
 	}
 }
@@ -168,7 +147,8 @@ func newTestGateway(t *testing.T, principal string) *httptest.Server {
 			return api.Response{}, err
 		}
 		return api.JSON(http.StatusOK, map[string]any{
-			"id": r.PathParameter("licenseid"), "query": r.QueryParameters(), "queryvalues": values, "principal": r.Principal(), "body": body,
+			"id": r.PathParameter("licenseid"), "query": r.QueryParameters(), "queryvalues": values,
+			"principal": r.Principal(), "body": body,
 		})
 	}
 	router := api.Router{
@@ -183,7 +163,8 @@ func newTestGateway(t *testing.T, principal string) *httptest.Server {
 
 func TestGatewayMakesEvents(t *testing.T) {
 	server := newTestGateway(t, "someone")
-	response, err := server.Client().Post(server.URL+"/things/a%2Fb?x=1&x=2&y=%20", "", strings.NewReader("\xff\x00binary"))
+	url := server.URL + "/things/a%2Fb?x=1&x=2&y=%20"
+	response, err := server.Client().Post(url, "", strings.NewReader("\xff\x00binary"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +178,8 @@ func TestGatewayMakesEvents(t *testing.T) {
 	if err := json.NewDecoder(response.Body).Decode(&got); err != nil {
 		t.Fatal(err)
 	}
-	if got.ID != "a/b" || got.Principal != "someone" || got.Query["x"] != "2" || got.Query["y"] != " " || string(got.Body) != "\xff\x00binary" {
+	if got.ID != "a/b" || got.Principal != "someone" || got.Query["x"] != "2" || got.Query["y"] != " " ||
+		string(got.Body) != "\xff\x00binary" {
 		t.Errorf("got %+v", got)
 	}
 	if x := got.QueryValues["x"]; !slices.Equal(x, []string{"1", "2"}) {
@@ -228,7 +210,8 @@ func TestGatewayIsOpenToWebPages(t *testing.T) {
 				t.Fatal(err)
 			}
 			response.Body.Close()
-			allowed := response.Header.Get("Access-Control-Allow-Methods") == method && response.StatusCode == http.StatusNoContent
+			allowed := response.Header.Get("Access-Control-Allow-Methods") == method &&
+				response.StatusCode == http.StatusNoContent
 			if allowed != (authorization == "NONE") {
 				t.Errorf("got %d %v", response.StatusCode, response.Header)
 			}
@@ -275,7 +258,9 @@ func TestGatewayAnswers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+			client := http.Client{
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			}
 			response, err := client.Do(request)
 			if err != nil {
 				t.Fatal(err)

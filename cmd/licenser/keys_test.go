@@ -23,7 +23,8 @@ import (
 	"openlicenser/shared/token"
 )
 
-// TestKeys goes the way of a secret that leaked, beside a server that is running: rotate, list, send other keys, retire.
+// TestKeys goes the way of a secret that leaked, beside a server that is running: rotate, list, send other keys,
+// retire.
 func TestKeys(t *testing.T) {
 	path := t.TempDir()
 	folder, err := embedded.Open(path)
@@ -43,7 +44,8 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gateway, err := serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", telemetry.NewLogger(io.Discard))
+	log := telemetry.NewLogger(io.Discard)
+	gateway, err := serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,22 +53,28 @@ func TestKeys(t *testing.T) {
 	defer server.Close()
 
 	var out bytes.Buffer
-	place := ringPlace{Data: path, out: &out}
-	if err := (rotateKeysCommand{ringPlace: place}).Run(t.Context()); err != nil {
+	place := ringStoreFlags{Data: path, out: &out}
+	if err := (rotateKeysCommand{ringStoreFlags: place}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 || !strings.Contains(lines[1], "accepted, signs from") ||
-		!strings.HasPrefix(lines[2], leaked.Current.KeyID()+"  signs ") || strings.Contains(out.String(), string(leaked.Current)) {
+	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 ||
+		!strings.Contains(lines[1], "accepted, signs from") ||
+		!strings.HasPrefix(lines[2], leaked.Current.KeyID()+"  signs ") ||
+		strings.Contains(out.String(), string(leaked.Current)) {
 		t.Errorf("printed\n%s", &out)
 	}
 
-	affected := affectedKeysCommand{KeyID: leaked.Current.KeyID(), LicenseKeys: true, vendorAPI: vendorAPI{API: server.URL}, ringPlace: place}
-	if err := affected.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "still signs") || strings.Contains(out.String(), oldKey) {
+	affected := affectedKeysCommand{
+		KeyID: leaked.Current.KeyID(), LicenseKeys: true, vendorAPI: vendorAPI{API: server.URL}, ringStoreFlags: place,
+	}
+	if err := affected.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "still signs") ||
+		strings.Contains(out.String(), oldKey) {
 		t.Errorf("keys of the secret that leaked, before another one signs: %v", err)
 	}
 
 	date := time.Now().UTC().Add(time.Hour).Truncate(time.Millisecond)
-	if err := (retireKeyCommand{KeyID: leaked.Current.KeyID(), From: date.Format(time.RFC3339Nano), ringPlace: place}).Run(t.Context()); err != nil {
+	retire := retireKeyCommand{leaked.Current.KeyID(), date.Format(time.RFC3339Nano), place}
+	if err := retire.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	out.Reset()
@@ -139,7 +147,7 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 
 	var out bytes.Buffer
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	place := ringPlace{Data: path, out: &out, now: func() time.Time { return now }}
+	place := ringStoreFlags{Data: path, out: &out, now: func() time.Time { return now }}
 	run := func(command interface{ Run(context.Context) error }) (printed string) {
 		t.Helper()
 		out.Reset()
@@ -160,7 +168,7 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 		status  int // of a verification with the old key
 	}{
 		{"shown", showKeysCommand{place}, 0, []string{"signs; too short"}, true, 200},
-		{"rotated", rotateKeysCommand{ringPlace: place}, 0,
+		{"rotated", rotateKeysCommand{ringStoreFlags: place}, 0,
 			[]string{"accepted, signs from", "signs; too short"}, true, 200},
 		{"when the new one signs", showKeysCommand{place}, token.SigningDelay,
 			[]string{"signs ", "accepted; too short"}, true, 200},
@@ -174,7 +182,8 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 		lines := strings.Split(strings.TrimSpace(printed), "\n")[1:]
 		for i, want := range step.want {
 			isMarked := strings.Contains(want, "too short")
-			if len(lines) <= i || !strings.Contains(lines[i], want) || strings.Contains(lines[i], "too short") != isMarked {
+			if len(lines) <= i || !strings.Contains(lines[i], want) ||
+				strings.Contains(lines[i], "too short") != isMarked {
 				t.Errorf("%s: %q is not in line %d of\n%s", step.name, want, i+1, printed)
 			}
 		}
@@ -184,7 +193,11 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 		if got := verify(); got != step.status {
 			t.Errorf("%s: the old key is answered %d, want %d", step.name, got, step.status)
 		}
-		affected := affectedKeysCommand{KeyID: short.KeyID(), vendorAPI: vendorAPI{API: server.URL}, ringPlace: place}
+		affected := affectedKeysCommand{
+			KeyID:          short.KeyID(),
+			vendorAPI:      vendorAPI{API: server.URL},
+			ringStoreFlags: place,
+		}
 		if printed := run(affected); !strings.Contains(printed, l.ID) {
 			t.Errorf("%s: affected prints\n%s", step.name, printed)
 		}
@@ -197,7 +210,7 @@ func TestShortSecretOnAWS(t *testing.T) {
 	for stored, ok := range map[string]bool{`{"key":"9 bytes !"}`: true, `{"key":""}`: false, `{}`: false} {
 		v.values["version-1"] = stored
 		var out bytes.Buffer
-		err := showKeysCommand{ringPlace{Secret: "licenser", out: &out}}.Run(t.Context())
+		err := showKeysCommand{ringStoreFlags{Secret: "licenser", out: &out}}.Run(t.Context())
 		if (err == nil) != ok || strings.Contains(out.String(), "signs; too short") != ok {
 			t.Errorf("%s: %v, printed %s", stored, err, &out)
 		}
@@ -212,37 +225,60 @@ func TestKeysRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer folder.Close()
-	before, err := embedded.ReadRing(path)
+	before, err := embedded.RingStore{Folder: path}.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	place := ringPlace{Data: path, out: io.Discard}
+	place := ringStoreFlags{Data: path, out: io.Discard}
 	for name, command := range map[string]func(*testing.T) error{
 		"the newest secret": func(t *testing.T) error {
-			return retireKeyCommand{KeyID: before.Current.KeyID(), From: "2030-01-01", ringPlace: place}.Run(t.Context())
+			return retireKeyCommand{KeyID: before.Current.KeyID(), From: "2030-01-01", ringStoreFlags: place}.Run(t.Context())
 		},
 		"an unknown secret": func(t *testing.T) error {
-			return retireKeyCommand{KeyID: "x", From: "2030-01-01", ringPlace: place}.Run(t.Context())
+			return retireKeyCommand{KeyID: "x", From: "2030-01-01", ringStoreFlags: place}.Run(t.Context())
 		},
 		"no date": func(t *testing.T) error {
-			return retireKeyCommand{KeyID: before.Current.KeyID(), From: "soon", ringPlace: place}.Run(t.Context())
+			return retireKeyCommand{KeyID: before.Current.KeyID(), From: "soon", ringStoreFlags: place}.Run(t.Context())
 		},
 		"licenses of an unknown secret": func(t *testing.T) error {
-			return affectedKeysCommand{KeyID: "x", vendorAPI: vendorAPI{API: "http://127.0.0.1:1"}, ringPlace: place}.Run(t.Context())
+			api := vendorAPI{API: "http://127.0.0.1:1"}
+			return affectedKeysCommand{KeyID: "x", vendorAPI: api, ringStoreFlags: place}.Run(t.Context())
 		},
 		"no API": func(t *testing.T) error {
-			return affectedKeysCommand{KeyID: before.Current.KeyID(), vendorAPI: vendorAPI{API: "localhost"}, ringPlace: place}.Run(t.Context())
+			kid, api := before.Current.KeyID(), vendorAPI{API: "localhost"}
+			return affectedKeysCommand{KeyID: kid, vendorAPI: api, ringStoreFlags: place}.Run(t.Context())
 		},
 		"another folder": func(t *testing.T) error {
-			return rotateKeysCommand{ringPlace: ringPlace{Data: t.TempDir(), out: io.Discard}}.Run(t.Context())
+			return rotateKeysCommand{ringStoreFlags: ringStoreFlags{Data: t.TempDir(), out: io.Discard}}.Run(t.Context())
 		},
 	} {
 		if err := command(t); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if after, err := embedded.ReadRing(path); err != nil || after.Current != before.Current || len(after.Earlier) != 0 {
+	if after, err := (embedded.RingStore{Folder: path}).Read(t.Context()); err != nil ||
+		after.Current != before.Current ||
+		len(after.Earlier) != 0 {
 		t.Errorf("the secret was changed, %v", err)
+	}
+}
+
+// TestFullRing: whoever cannot rotate is told which command makes room.
+func TestFullRing(t *testing.T) {
+	path := t.TempDir()
+	folder, err := embedded.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	rotate := rotateKeysCommand{ringStoreFlags: ringStoreFlags{Data: path, out: io.Discard}}
+	for range 50 {
+		if err := rotate.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := rotate.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "licenser keys retire") {
+		t.Errorf("full: %v", err)
 	}
 }
 
@@ -302,8 +338,8 @@ func (v *secretVersions) operations() map[string]lambdatest.Operation {
 	}
 }
 
-// newSecretVersions is a secret that was rotated, and the ring in it. As Secrets Manager documents it, a rotation may leave both stages
-// on its version.
+// newSecretVersions returns a secret that was rotated, and the ring in it. As Secrets Manager documents it, a rotation
+// may leave both stages on its version.
 func newSecretVersions(t *testing.T) (*secretVersions, token.Ring) {
 	t.Helper()
 	ring, err := token.Ring{Current: token.NewSecret()}.Rotate(token.NewSecret(), time.Now())
@@ -322,8 +358,8 @@ func newSecretVersions(t *testing.T) (*secretVersions, token.Ring) {
 	return v, ring
 }
 
-// TestRetireOnAWS: the version with the retired secret takes the place of the one that was read, once, and leaves the secret so that
-// it can be rotated.
+// TestRetireOnAWS: the version with the retired secret takes the place of the one that was read, once, and leaves the
+// secret so that it can be rotated.
 func TestRetireOnAWS(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(*secretVersions)
@@ -348,9 +384,14 @@ func TestRetireOnAWS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v, ring := newSecretVersions(t)
 			test.prepare(v)
-			retire := retireKeyCommand{KeyID: ring.Earlier[0].Secret.KeyID(), From: "2030-01-01", ringPlace: ringPlace{Secret: "licenser", out: io.Discard}}
+			retire := retireKeyCommand{
+				KeyID:          ring.Earlier[0].Secret.KeyID(),
+				From:           "2030-01-01",
+				ringStoreFlags: ringStoreFlags{Secret: "licenser", out: io.Discard},
+			}
 			err := retire.Run(t.Context())
-			if test.wantErr == "" && err != nil || test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)) {
+			if test.wantErr == "" && err != nil ||
+				test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)) {
 				t.Errorf("got %v, want %q", err, test.wantErr)
 			}
 			if diff := cmp.Diff(test.stages, v.stages); diff != "" {
@@ -367,10 +408,16 @@ func TestRetireOnAWS(t *testing.T) {
 // TestRetireLosesToRotation: what is put was made from a ring that is current no more.
 func TestRetireLosesToRotation(t *testing.T) {
 	v, ring := newSecretVersions(t)
-	place := ringPlace{Secret: "licenser", out: io.Discard}
-	_, err := place.change(t.Context(), func(token.Ring) (token.Ring, error) {
+	store, err := ringStoreFlags{Secret: "licenser"}.store(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = store.Change(t.Context(), func(token.Ring) (token.Ring, error) {
 		v.values["version-9"] = v.values["version-1"]
-		v.stages = map[string]string{"AWSCURRENT": "version-9", "AWSPREVIOUS": "version-1"} // the rotation ends meanwhile
+		v.stages = map[string]string{
+			"AWSCURRENT":  "version-9",
+			"AWSPREVIOUS": "version-1",
+		} // the rotation ends meanwhile
 		return ring.Retire(ring.Earlier[0].Secret.KeyID(), time.Now())
 	})
 	if err == nil || !strings.Contains(err.Error(), "nothing is changed") || v.stages["AWSCURRENT"] != "version-9" {
@@ -381,7 +428,8 @@ func TestRetireLosesToRotation(t *testing.T) {
 // TestRotateOnAWS: there the rotate function rotates.
 func TestRotateOnAWS(t *testing.T) {
 	v, _ := newSecretVersions(t)
-	if err := (rotateKeysCommand{Function: "arn:of:rotate", ringPlace: ringPlace{Secret: "licenser", out: io.Discard}}).Run(t.Context()); err != nil {
+	place := ringStoreFlags{Secret: "licenser", out: io.Discard}
+	if err := (rotateKeysCommand{Function: "arn:of:rotate", ringStoreFlags: place}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if v.rotated["SecretId"] != "licenser" || v.rotated["RotationLambdaARN"] != "arn:of:rotate" {

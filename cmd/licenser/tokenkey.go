@@ -25,8 +25,8 @@ type tokenKeyCommand struct {
 	Retire  retireTokenKeyCommand  `cmd:"" help:"Third step, when the last token of the predecessor has expired: publish that no longer."`
 }
 
-// tokenKeyPlace is where the token keys are kept.
-type tokenKeyPlace struct {
+// keyStoreFlags say where the token keys are kept.
+type keyStoreFlags struct {
 	Data string `help:"Data folder of the local server, which may be running." type:"existingdir" xor:"where" required:""`
 	Key  string `help:"Alias of the key in KMS, as the stack's output TokenKeyAlias says (alias/…). KMS is reached with the AWS credentials of this environment." xor:"where" required:""`
 
@@ -34,66 +34,66 @@ type tokenKeyPlace struct {
 	now func() time.Time // time.Now, unless a test sets it
 }
 
-func (p tokenKeyPlace) output() io.Writer {
-	if p.out == nil {
+func (f keyStoreFlags) output() io.Writer {
+	if f.out == nil {
 		return os.Stdout
 	}
-	return p.out
+	return f.out
 }
 
-func (p tokenKeyPlace) succession(ctx context.Context) (token.Succession, error) {
+func (f keyStoreFlags) succession(ctx context.Context) (token.Succession, error) {
 	s := token.Succession{Now: time.Now}
-	if p.now != nil {
-		s.Now = p.now
+	if f.now != nil {
+		s.Now = f.now
 	}
-	if p.Data != "" {
-		s.Keys = embedded.KeySlots{Folder: p.Data}
+	if f.Data != "" {
+		s.Store = embedded.KeyStore{Folder: f.Data}
 		return s, nil
 	}
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return s, err
 	}
-	s.Keys, err = awskeys.NewKeySlots(kms.NewFromConfig(cfg), p.Key)
+	s.Store, err = awskeys.NewKeyStore(kms.NewFromConfig(cfg), f.Key)
 	return s, err
 }
 
 // take takes a step, and then shows the keys.
-func (p tokenKeyPlace) take(ctx context.Context, step func(token.Succession) error) error {
-	s, err := p.succession(ctx)
+func (f keyStoreFlags) take(ctx context.Context, step func(token.Succession) error) error {
+	s, err := f.succession(ctx)
 	if err != nil {
 		return err
 	}
 	if err := step(s); err != nil {
 		return err
 	}
-	slots, err := s.Keys.Slots(ctx)
+	keys, err := s.Store.Keys(ctx)
 	if err != nil {
 		return err
 	}
-	return showTokenKeys(p.output(), slots)
+	return showTokenKeys(f.output(), keys)
 }
 
-func showTokenKeys(out io.Writer, slots token.Slots) error {
+func showTokenKeys(out io.Writer, keys token.StoredKeys) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "KEY ID\tSTATE\tSINCE\tKEY")
 	for _, row := range []struct {
-		slot  token.Slot
-		state string
+		state token.KeyState
+		text  string
 	}{
 		{token.Current, "signs"},
 		{token.Next, "published, does not sign yet"},
 		{token.Previous, "published, signs for licenses that are pinned to it"},
 	} {
-		if key, has := slots[row.slot]; has {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", key.KeyID, row.state, instant(key.Since), key.Name)
+		if key, has := keys[row.state]; has {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", key.KeyID, row.text, instant(key.Since), key.Name)
 		}
 	}
 	return table.Flush()
 }
 
 type showTokenKeysCommand struct {
-	tokenKeyPlace
+	keyStoreFlags
 }
 
 // Run changes nothing.
@@ -102,7 +102,7 @@ func (c showTokenKeysCommand) Run(ctx context.Context) error {
 }
 
 type prepareTokenKeyCommand struct {
-	tokenKeyPlace
+	keyStoreFlags
 }
 
 // Run can be repeated.
@@ -112,7 +112,7 @@ func (c prepareTokenKeyCommand) Run(ctx context.Context) error {
 
 type promoteTokenKeyCommand struct {
 	Lead time.Duration `help:"For how long the successor must have been published: longer than any product keeps the published keys." default:"48h"`
-	tokenKeyPlace
+	keyStoreFlags
 }
 
 // Run can be repeated until it is done.
@@ -123,7 +123,7 @@ func (c promoteTokenKeyCommand) Run(ctx context.Context) error {
 type retireTokenKeyCommand struct {
 	TokenLifetimeDays int `help:"Days for which an authorization token is valid; the most that were set since the predecessor last signed." env:"TOKEN_LIFETIME_DAYS" default:"90"`
 	vendorAPI
-	tokenKeyPlace
+	keyStoreFlags
 }
 
 // Run never deletes a key of KMS. That cannot be undone, and is for a person to decide.

@@ -51,11 +51,12 @@ func TestTokenKey(t *testing.T) {
 	s := newAuditedServer(t)
 	later := time.Duration(0)
 	var out bytes.Buffer
-	place := tokenKeyPlace{Data: s.serve.Data, out: &out, now: func() time.Time { return time.Now().Add(later) }}
+	place := keyStoreFlags{Data: s.serve.Data, out: &out, now: func() time.Time { return time.Now().Add(later) }}
 	retire := func() error {
-		return retireTokenKeyCommand{TokenLifetimeDays: 90, vendorAPI: vendorAPI{API: s.URL}, tokenKeyPlace: place}.Run(t.Context())
+		api := vendorAPI{API: s.URL}
+		return retireTokenKeyCommand{TokenLifetimeDays: 90, vendorAPI: api, keyStoreFlags: place}.Run(t.Context())
 	}
-	promote := promoteTokenKeyCommand{Lead: token.DefaultLead, tokenKeyPlace: place}
+	promote := promoteTokenKeyCommand{Lead: token.DefaultLead, keyStoreFlags: place}
 	wantKids := func(want ...string) {
 		t.Helper()
 		if got := publishedKids(t, s.URL); strings.Join(got, " ") != strings.Join(want, " ") {
@@ -71,7 +72,8 @@ func TestTokenKey(t *testing.T) {
 		t.Fatalf("published are %v", kids)
 	}
 	second := kids[1]
-	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 || !strings.HasPrefix(lines[1], first+"  signs ") || !strings.HasPrefix(lines[2], second+"  published, does not sign") {
+	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 || !strings.HasPrefix(lines[1], first+"  signs ") ||
+		!strings.HasPrefix(lines[2], second+"  published, does not sign") {
 		t.Errorf("printed\n%s", &out)
 	}
 	wantRefused(t, promote.Run(t.Context()), "products may not know the successor yet")
@@ -94,7 +96,8 @@ func TestTokenKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := (pins{api}).find(t.Context(), first, time.Now().Add(since)); err != nil || strings.Join(got, " ") != strings.Join(want, " ") {
+		if got, err := (pins{api}).find(t.Context(), first, time.Now().Add(since)); err != nil ||
+			strings.Join(got, " ") != strings.Join(want, " ") {
 			t.Errorf("pinned are %v, %v; want %v", got, err, want)
 		}
 	}
@@ -158,17 +161,17 @@ func TestTokenKeyLocalCrash(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer folder.Close()
-			keys := embedded.KeySlots{Folder: path}
-			if err := keys.Create(t.Context()); err != nil {
+			store := embedded.KeyStore{Folder: path}
+			if err := store.Create(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			before, err := keys.Slots(t.Context())
+			before, err := store.Keys(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			puts := []func() error{
-				func() error { return keys.Put(t.Context(), token.Previous, before[token.Current]) },
-				func() error { return keys.Put(t.Context(), token.Current, before[token.Next]) },
+				func() error { return store.Put(t.Context(), token.Previous, before[token.Current]) },
+				func() error { return store.Put(t.Context(), token.Current, before[token.Next]) },
 			}
 			for _, put := range puts[:done] {
 				if err := put(); err != nil {
@@ -178,12 +181,17 @@ func TestTokenKeyLocalCrash(t *testing.T) {
 			if published, err := folder.SigningKey.Published(t.Context()); err != nil || len(published) != 2 {
 				t.Errorf("%d keys are published, %v", len(published), err)
 			}
-			place := tokenKeyPlace{Data: path, out: io.Discard, now: func() time.Time { return time.Now().Add(token.DefaultLead) }}
-			if err := (promoteTokenKeyCommand{Lead: token.DefaultLead, tokenKeyPlace: place}).Run(t.Context()); err != nil {
+			place := keyStoreFlags{
+				Data: path,
+				out:  io.Discard,
+				now:  func() time.Time { return time.Now().Add(token.DefaultLead) },
+			}
+			if err := (promoteTokenKeyCommand{Lead: token.DefaultLead, keyStoreFlags: place}).Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			after, err := keys.Slots(t.Context())
-			if err != nil || len(after) != 2 || after[token.Current].KeyID != before[token.Next].KeyID || after[token.Previous].KeyID != before[token.Current].KeyID {
+			after, err := store.Keys(t.Context())
+			if err != nil || len(after) != 2 || after[token.Current].KeyID != before[token.Next].KeyID ||
+				after[token.Previous].KeyID != before[token.Current].KeyID {
 				t.Errorf("came from %v to %v, %v", before, after, err)
 			}
 			if info, err := os.Stat(filepath.Join(path, "token-key.pem")); err != nil || info.Mode().Perm() != 0o600 {
@@ -197,12 +205,14 @@ func TestTokenKeyLocalCrash(t *testing.T) {
 func TestTokenKeyOnAWS(t *testing.T) {
 	endpoint := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
 		"ListAliases": func(map[string]any) (int, any) {
-			return http.StatusOK, map[string]any{"Aliases": []any{map[string]any{"AliasName": "alias/other", "TargetKeyId": "x", "CreationDate": 1.7e9}}}
+			return http.StatusOK, map[string]any{
+				"Aliases": []any{map[string]any{"AliasName": "alias/other", "TargetKeyId": "x", "CreationDate": 1.7e9}},
+			}
 		},
 	})
 	setAWS(t, endpoint.URL)
 	for name, key := range map[string]string{"there is no alias/licenser": "alias/licenser", "is not an alias": "1234"} {
-		err := showTokenKeysCommand{tokenKeyPlace{Key: key, out: io.Discard}}.Run(context.Background())
+		err := showTokenKeysCommand{keyStoreFlags{Key: key, out: io.Discard}}.Run(context.Background())
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want one that says %q", err, name)
 		}

@@ -14,17 +14,10 @@ import (
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
-)
+	"github.com/google/go-cmp/cmp"
 
-func readTemplate(t *testing.T) []byte {
-	t.Helper()
-	source, err := os.ReadFile("../../template.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return source
-}
+	"openlicenser/shared/testing/samtemplate"
+)
 
 // TestDocuments: what the README leads to comes with it.
 func TestDocuments(t *testing.T) {
@@ -42,79 +35,66 @@ func TestDocuments(t *testing.T) {
 
 // TestPackageTemplate: all that is changed is where the code is, how it is built, and for which processor it is.
 func TestPackageTemplate(t *testing.T) {
-	packaged, functions, err := packageTemplate(readTemplate(t), "x86_64")
+	source, err := samtemplate.Source()
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := func(text []byte) map[string]any {
-		var template map[string]any
-		if err := yaml.Unmarshal(text, &template); err != nil {
-			t.Fatal(err)
-		}
-		return template
+	packaged, functions, err := packageTemplate(source, "x86_64")
+	if err != nil {
+		t.Fatal(err)
 	}
-	want, got := read(readTemplate(t)), read(packaged)
-	in := func(template map[string]any, names ...string) map[string]any {
-		for _, name := range names {
-			template, _ = template[name].(map[string]any)
-		}
-		return template
-	}
+	want, got := readTree(t, source), readTree(t, packaged)
 	architecture := in(got, "Parameters", "Architecture")
 	if architecture["Default"] != "x86_64" || !slices.Equal(architecture["AllowedValues"].([]any), []any{"x86_64"}) {
 		t.Errorf("architecture %v", architecture)
 	}
 	for _, id := range functions {
-		if in(got, "Resources", id, "Properties")["CodeUri"] != "functions/"+id || in(got, "Resources", id)["Metadata"] != nil {
-			t.Errorf("%s: %v", id, in(got, "Resources", id))
+		function := in(got, "Resources", id)
+		if in(function, "Properties")["CodeUri"] != "functions/"+id || function["Metadata"] != nil {
+			t.Errorf("%s: %v", id, function)
 		}
-		delete(in(got, "Resources", id, "Properties"), "CodeUri")
+		delete(in(function, "Properties"), "CodeUri")
 		delete(in(want, "Resources", id), "Metadata")
 	}
 	if !slices.Contains(functions, "VerifyFunction") || !slices.Contains(functions, "IssueFunction") {
 		t.Errorf("functions %v", functions)
 	}
 	delete(in(want, "Globals", "Function"), "CodeUri")
-	maps.Copy(in(want, "Parameters", "Architecture"), map[string]any{"Default": "x86_64", "AllowedValues": []any{"x86_64"}})
-	before, errBefore := yaml.Marshal(want)
-	after, errAfter := yaml.Marshal(got)
-	if err := errors.Join(errBefore, errAfter); err != nil || !bytes.Equal(before, after) {
-		t.Errorf("more has changed: %v", err)
-	}
-	inTemplate, inPackage := intrinsics(t, readTemplate(t)), intrinsics(t, packaged)
-	inTemplate["!Sub"] -= len(functions) // one in the Metadata of each
-	if !maps.Equal(inTemplate, inPackage) || inPackage["!Ref"] == 0 {
-		t.Errorf("CloudFormation's functions: %v, in the template %v", inPackage, inTemplate)
+	only := map[string]any{"Default": "x86_64", "AllowedValues": []any{"x86_64"}}
+	maps.Copy(in(want, "Parameters", "Architecture"), only)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("more has changed (-template +package):\n%s", diff)
 	}
 }
 
-// intrinsics counts the functions of CloudFormation in a template, which a map does not show.
-func intrinsics(t *testing.T, text []byte) map[string]int {
+// readTree returns a template with CloudFormation's functions written out.
+func readTree(t *testing.T, text []byte) samtemplate.Tree {
 	t.Helper()
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
+	template, err := samtemplate.Parse(text)
+	if err != nil {
 		t.Fatal(err)
 	}
-	counts := map[string]int{}
-	var walk func(*yaml.Node)
-	walk = func(n *yaml.Node) {
-		if strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
-			counts[n.Tag]++
-		}
-		for _, child := range n.Content {
-			walk(child)
-		}
+	tree, err := template.Tree()
+	if err != nil {
+		t.Fatal(err)
 	}
-	walk(&document)
-	return counts
+	return tree
+}
+
+// in returns the part of a tree below the names.
+func in(tree samtemplate.Tree, names ...string) samtemplate.Tree {
+	part, _ := samtemplate.At(tree, names...).(samtemplate.Tree)
+	return part
 }
 
 func TestPackageTemplateErrors(t *testing.T) {
+	const withoutResources = "Parameters: {Architecture: {Default: a, AllowedValues: [a]}}\n" +
+		"Globals: {Function: {CodeUri: .}}\n"
 	for name, source := range map[string]string{
 		"no YAML":      "a: [",
 		"nothing":      "",
-		"no functions": "Parameters: {Architecture: {Default: a, AllowedValues: [a]}}\nGlobals: {Function: {CodeUri: .}}\nResources: {}",
-		"no resources": "Parameters: {Architecture: {Default: a, AllowedValues: [a]}}\nGlobals: {Function: {CodeUri: .}}",
+		"no functions": withoutResources + "Resources: {}",
+		"no resources": withoutResources,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, err := packageTemplate([]byte(source), "arm64"); err == nil {
@@ -151,7 +131,8 @@ func TestArchives(t *testing.T) {
 			}
 		})
 	}
-	if err := writeZip(filepath.Join(folder, "c.zip"), []entry{{name: "c", from: filepath.Join(folder, "absent")}}); err == nil {
+	absent := []entry{{name: "c", from: filepath.Join(folder, "absent")}}
+	if err := writeZip(filepath.Join(folder, "c.zip"), absent); err == nil {
 		t.Error("no error for a file that is not there")
 	}
 }

@@ -30,7 +30,10 @@ func packageTemplate(source []byte, architecture string) (packaged []byte, funct
 	}
 	remove(globals, "CodeUri")
 	*member(parameter, "Default") = text(architecture)
-	*member(parameter, "AllowedValues") = yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{new(text(architecture))}}
+	*member(parameter, "AllowedValues") = yaml.Node{
+		Kind:    yaml.SequenceNode,
+		Content: []*yaml.Node{new(text(architecture))},
+	}
 	for i := 0; i+1 < len(resources.Content); i += 2 {
 		id, resource := resources.Content[i].Value, resources.Content[i+1]
 		if kind := member(resource, "Type"); kind == nil || kind.Value != "AWS::Serverless::Function" {

@@ -24,7 +24,7 @@ func wire(_ environment, cfg aws.Config) (bootstrap.Handler[rotation.Event, stru
 
 func newRotator(cfg aws.Config) rotation.Rotator {
 	return rotation.Rotator{
-		Versions: awskeys.NewSecretVersions(secretsmanager.NewFromConfig(cfg)),
+		Versions: awskeys.NewRingVersions(secretsmanager.NewFromConfig(cfg)),
 		Now:      time.Now,
 		Log:      slog.Default(),
 	}

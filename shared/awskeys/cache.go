@@ -18,22 +18,21 @@ const (
 	staleAfter   = 15 * time.Minute // inclusive: from this age on a failure to read the value anew sets off an alarm
 )
 
-// servesFor is how long a value serves that cannot be read anew, exclusive, counted from when it was last read. Then it
-// is as if there were none: the caller gets an error, which is a fault of ours. The danger differs, and a day suits each:
+// servesFor is how long a value serves on while it cannot be read anew, exclusive, from when it was last read. After
+// that the caller gets an error, which is a fault of ours. The danger of an old value differs, and a day suits each:
 //
-//   - The secret. An old ring accepts license keys of a secret that was retired since, and signs new ones with it.
-//     Without a bound a leak is not ended for as long as a process cannot read. Stopping refuses nobody: products go on
-//     with the tokens that they have.
+//   - The secret. An old ring accepts license keys of a secret that was retired since, and signs new ones with it. So a
+//     leak lasts as long as a process cannot read. An error refuses nobody: products go on with the tokens they have.
 //   - The token key. KMS names the key of each new signature, but is not asked for a token that is given again. With an
-//     old public half such tokens go out although their key was replaced, as one that was compromised is. Stopping
-//     holds up no definite no, which does not need the key.
+//     old public half such tokens go out although their key was replaced, perhaps because it was compromised. An error
+//     holds up no refusal, which does not need the key.
 //   - The published keys. An old set lacks a successor, whose tokens products then refuse, or holds a key that was
-//     taken away, which they go on trusting. But a product that has no set, and gets none, can check no token at all,
-//     so stopping early does more harm. Products keep a set for a day themselves; token.DefaultLead is as long as both.
-//   - The checkpoint key. It is for good, and each signature is checked against it: any bound would do.
+//     retired, which they go on trusting. But a product without any set can check no token at all, so an early error
+//     does more harm. Products keep a set for a day themselves; token.DefaultLead is as long as both.
+//   - The checkpoint key. It never changes, and each signature is checked against it. Any bound would do.
 const servesFor = 24 * time.Hour
 
-// packageName stands for the function's name in metrics, where Lambda has given none.
+// packageName is the function's name in metrics where Lambda has given none.
 const packageName = "awskeys"
 
 // Option changes how a value is cached.
@@ -44,11 +43,10 @@ type settings struct{ now func() time.Time }
 // WithClock sets the clock by which a cached value grows old, time.Now unless set.
 func WithClock(now func() time.Time) Option { return func(s *settings) { s.now = now } }
 
-// cached keeps a value of AWS in memory. At most one fetch runs at a time. While there is a value, a fetch
-// holds up the request that began it and no other, and its failure is logged and costs no request anything
-// more: the value serves on, for servesFor.
+// cached keeps a value of AWS in memory. At most one fetch runs at a time. While there is a value, a fetch holds up no
+// request but the one that began it. A failed fetch is logged, and the value serves on, for servesFor.
 type cached[T any] struct {
-	what  string // for the log
+	what  string // the value's name in the log
 	fetch func(context.Context) (T, error)
 	settings
 
@@ -60,7 +58,7 @@ type cached[T any] struct {
 	flight *flight[T]
 }
 
-// flight is a fetch under way. The results are set when done is closed.
+// flight is a fetch under way. Its results are set before done is closed.
 type flight[T any] struct {
 	done  chan struct{}
 	value *T
@@ -79,7 +77,7 @@ func newCached[T any](what string, fetch func(context.Context) (T, error), optio
 func (c *cached[T]) get(ctx context.Context) (T, error) {
 	c.mu.Lock()
 	value, f := c.serving(), c.flight
-	waits := c.clock().Before(c.until) // for the next fetch to be due
+	waits := c.clock().Before(c.until) // no fetch is due yet
 	switch {
 	case value != nil && (f != nil || waits):
 		defer c.mu.Unlock()
@@ -95,7 +93,7 @@ func (c *cached[T]) get(ctx context.Context) (T, error) {
 	return f.wait(ctx, value)
 }
 
-// serving is the value, and nil where there is none or it is too old. c.mu is held.
+// serving returns the value, or nil where there is none or it is too old. c.mu is held.
 func (c *cached[T]) serving() *T {
 	if c.value == nil || c.age() >= servesFor {
 		return nil
@@ -103,11 +101,11 @@ func (c *cached[T]) serving() *T {
 	return c.value
 }
 
-// age is the time since the value was last fetched. c.mu is held.
+// age returns the time since the value was last fetched. c.mu is held.
 func (c *cached[T]) age() time.Duration { return c.clock().Sub(c.since) }
 
-// refresh answers a recent value or an error, never an old value. After a failed fetch it answers the failure
-// until the next fetch is due.
+// refresh returns a recent value or an error, never an old value. After a failed fetch it returns that failure until
+// the next fetch is due.
 func (c *cached[T]) refresh(ctx context.Context) (T, error) {
 	c.mu.Lock()
 	f := c.flight
@@ -126,7 +124,7 @@ func (c *cached[T]) refresh(ctx context.Context) (T, error) {
 	return f.wait(ctx, nil)
 }
 
-// wait answers what the flight brought, or else the value from before, if there is one.
+// wait returns what the flight brought. Where that is an error, it returns the value from before, if there is one.
 func (f *flight[T]) wait(ctx context.Context, before *T) (T, error) {
 	var err error
 	select {
@@ -144,8 +142,8 @@ func (f *flight[T]) wait(ctx context.Context, before *T) (T, error) {
 	return *new(T), err
 }
 
-// start begins a fetch that outlives the request which it serves, so that one caller who hangs up does not
-// fail the others who wait. c.mu is held.
+// start begins a fetch. The fetch outlives the request that began it, so that a caller who hangs up does not fail the
+// others who wait. c.mu is held.
 func (c *cached[T]) start(ctx context.Context) *flight[T] {
 	f := &flight[T]{done: make(chan struct{})}
 	c.flight = f
@@ -158,6 +156,7 @@ func (c *cached[T]) start(ctx context.Context) *flight[T] {
 	return f
 }
 
+// land ends a fetch with its results.
 func (c *cached[T]) land(ctx context.Context, f *flight[T], value T, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -173,8 +172,8 @@ func (c *cached[T]) land(ctx context.Context, f *flight[T], value T, err error) 
 	close(f.done)
 }
 
-// report logs that the value could not be read anew and, once that has lasted, counts it. It returns the error for
-// those whom the value no longer serves. c.mu is held.
+// report logs that the value could not be read anew. From the age staleAfter on it counts that too. It returns the
+// error for callers whom the value no longer serves. c.mu is held.
 func (c *cached[T]) report(ctx context.Context, err error) error {
 	level, text := slog.LevelWarn, c.what+" could not be read anew, the cached one serves on"
 	attrs := []slog.Attr{slog.Any("error", err), slog.Time("lastread", c.since)}
@@ -201,7 +200,7 @@ func (c *cached[T]) peek() (value T, present bool) {
 	return *serving, true
 }
 
-// dropIf forgets a value that turned out wrong. The next get fetches.
+// dropIf drops a value that turned out wrong. The next get fetches.
 func (c *cached[T]) dropIf(isWrong func(T) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -210,5 +209,5 @@ func (c *cached[T]) dropIf(isWrong func(T) bool) {
 	}
 }
 
-// clock answers wall time: the monotonic clock stands still while Lambda keeps a process frozen.
+// clock returns the time without its monotonic reading, which stands still while Lambda keeps a process frozen.
 func (c *cached[T]) clock() time.Time { return c.now().Round(0) }

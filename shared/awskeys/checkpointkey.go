@@ -12,7 +12,8 @@ import (
 	"openlicenser/shared/checkpoint"
 )
 
-// CheckpointKey is an Ed25519 key in KMS, of the key spec ECC_NIST_EDWARDS25519. Its private half never leaves KMS.
+// CheckpointKey implements checkpoint.Signer on a key in KMS of the key spec ECC_NIST_EDWARDS25519. Its private half
+// never leaves KMS.
 type CheckpointKey struct {
 	client KeyAPI
 	keyID  string
@@ -21,17 +22,17 @@ type CheckpointKey struct {
 
 var _ checkpoint.Signer = (*CheckpointKey)(nil)
 
-// ed25519Key is a public half; as a string it is comparable.
+// ed25519Key holds the bytes of a public half.
 type ed25519Key string
 
-// NewCheckpointKey reaches the key of an id, ARN, or alias (as alias/licenser-checkpoint). It calls nothing yet.
+// NewCheckpointKey returns the key of an id, ARN, or alias, as alias/licenser-checkpoint. It calls nothing yet.
 func NewCheckpointKey(client KeyAPI, keyID string, options ...Option) *CheckpointKey {
 	k := &CheckpointKey{client: client, keyID: keyID}
 	k.cache = newCached("the public half of the checkpoint key", k.fetchPublicKey, options)
 	return k
 }
 
-// PublicKey answers the public half, at most five minutes old unless KMS fails, and never a day old.
+// PublicKey returns the public half, at most five minutes old unless KMS fails, and never a day old.
 func (k *CheckpointKey) PublicKey(ctx context.Context) (ed25519.PublicKey, error) {
 	key, err := k.cache.get(ctx)
 	if err != nil {
@@ -59,7 +60,7 @@ func (k *CheckpointKey) fetchPublicKey(ctx context.Context) (ed25519Key, error) 
 	return ed25519Key(key), nil
 }
 
-// Sign has KMS sign the message. The caller checks the signature: an alias may come to stand for another key.
+// Sign returns the signature of a message by KMS. The caller has to verify it: the alias may have moved to another key.
 func (k *CheckpointKey) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	out, err := k.client.Sign(ctx, &kms.SignInput{
 		KeyId:            &k.keyID,

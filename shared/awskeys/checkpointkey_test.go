@@ -1,7 +1,6 @@
 package awskeys
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -10,27 +9,14 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
+	"time"
+
+	"openlicenser/shared/testing/kmstest"
 )
 
-// ed25519KMS is a KMS that holds one Ed25519 key.
-func ed25519KMS(t *testing.T, key ed25519.PrivateKey) service {
-	t.Helper()
-	return func(operation string, body map[string]any) (int, string) {
-		if operation == "GetPublicKey" {
-			return http.StatusOK, publicHalf(t, key.Public(), "SIGN_VERIFY")
-		}
-		if body["KeyId"] != "alias/checkpoint" || body["MessageType"] != "RAW" || body["SigningAlgorithm"] != "ED25519_SHA_512" {
-			t.Errorf("asked to sign %v", body)
-		}
-		message, err := base64.StdEncoding.DecodeString(body["Message"].(string))
-		if err != nil {
-			t.Error(err)
-		}
-		return http.StatusOK, fmt.Sprintf(`{"Signature":%q}`, base64.StdEncoding.EncodeToString(ed25519.Sign(key, message)))
-	}
-}
-
+// publicHalf is a response to GetPublicKey.
 func publicHalf(t *testing.T, key any, usage string) string {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(key)
@@ -41,10 +27,15 @@ func publicHalf(t *testing.T, key any, usage string) string {
 }
 
 func TestCheckpointKey(t *testing.T) {
-	private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
-	key := NewCheckpointKey(newKMSClient(serve(t, ed25519KMS(t, private))), "alias/checkpoint")
+	kms := kmstest.New(time.Now)
+	if _, err := kms.AddEd25519("alias/checkpoint"); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(kms)
+	defer server.Close()
+	key := NewCheckpointKey(newKMSClient(server.URL), "alias/checkpoint")
 	public, err := key.PublicKey(t.Context())
-	if err != nil || !public.Equal(private.Public()) {
+	if err != nil || !public.Equal(kms.Public("alias/checkpoint")) {
 		t.Fatalf("got %x, %v", public, err)
 	}
 	signature, err := key.Sign(t.Context(), []byte("message"))

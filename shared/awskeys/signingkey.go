@@ -16,39 +16,41 @@ import (
 	"openlicenser/shared/token"
 )
 
+type kmsOption = func(*kms.Options)
+
 // KeyAPI is what SigningKey uses of a *kms.Client.
 type KeyAPI interface {
-	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
-	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
+	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...kmsOption) (*kms.GetPublicKeyOutput, error)
+	Sign(context.Context, *kms.SignInput, ...kmsOption) (*kms.SignOutput, error)
 }
 
-// KeyNames are ids, ARNs, or aliases (as alias/licenser) of the token keys. Next and Previous may be empty, and may be aliases that
-// do not exist.
+// KeyNames are ids, ARNs, or aliases (as alias/licenser) of the token keys. Next and Previous may be empty, or aliases
+// that do not exist.
 type KeyNames struct {
 	Current  string // signs
 	Next     string // is published before it signs
 	Previous string // is published until its last token has expired, and signs for licenses that are pinned to it
 }
 
-// SigningKey is an RSA key in KMS, with its successor and its predecessor. Their private halves never leave KMS.
+// SigningKey implements token.SigningKey on RSA keys in KMS: the current one, its successor and its predecessor. Their
+// private halves never leave KMS.
 type SigningKey struct {
 	client    KeyAPI
 	names     KeyNames
 	current   *cached[publicKey]
-	published *cached[[]publicKey] // not asked for on the way of a token, unless its license is pinned
+	published *cached[[]publicKey] // no token needs it, unless its license is pinned
 }
 
 var _ token.SigningKey = (*SigningKey)(nil)
 
-// publicKey is a public half, the name that it was asked for by, and the ARN of the key that it is of: an alias may come to stand
-// for another.
+// publicKey is the public half of a key. An alias may move to another key, so it goes with the ARN that had the name.
 type publicKey struct {
 	name string
 	arn  string
 	key  *rsa.PublicKey
 }
 
-// NewSigningKey reaches the keys. It calls nothing yet.
+// NewSigningKey returns the key of these names. It calls nothing yet.
 func NewSigningKey(client KeyAPI, names KeyNames, options ...Option) *SigningKey {
 	k := &SigningKey{client: client, names: names}
 	k.current = newCached("the public half of the token key", func(ctx context.Context) (publicKey, error) {
@@ -58,15 +60,16 @@ func NewSigningKey(client KeyAPI, names KeyNames, options ...Option) *SigningKey
 	return k
 }
 
-// PublicKey answers the public half, at most five minutes old unless KMS fails or its alias is moved, and never a day
-// old. A key that is not RSA, or not for signing, is an error.
+// PublicKey implements token.SigningKey. The public half is at most five minutes old unless KMS fails or the alias
+// moves, and never a day old. A key that is not RSA, or not for signing, is an error.
 func (k *SigningKey) PublicKey(ctx context.Context) (*rsa.PublicKey, error) {
 	public, err := k.current.get(ctx)
 	return public.key, err
 }
 
-// Published answers what is at most five minutes old unless KMS fails, and never a day old. An alias that does not
-// exist publishes nothing, any other failure is an error: a set that lacks a key would be kept by products.
+// Published implements token.SigningKey. The keys are at most five minutes old unless KMS fails, and never a day old.
+// An alias that does not exist publishes nothing. Any other failure is an error, because products would keep a set that
+// lacks a key.
 func (k *SigningKey) Published(ctx context.Context) ([]token.PublishedKey, error) {
 	keys, err := k.published.get(ctx)
 	if err != nil {
@@ -79,11 +82,11 @@ func (k *SigningKey) Published(ctx context.Context) ([]token.PublishedKey, error
 	return published, nil
 }
 
-// signs tells whether the function may sign with the key. For the successor its role has no permission.
+// signs reports whether the function may sign with the key. Its role has no permission for the successor.
 func (k *SigningKey) signs(public publicKey) bool { return public.name != k.names.Next }
 
-// fetchPublished asks in this order, because a promotion goes the other way: it makes the current key the previous one, then
-// the next one the current one, and then takes the next one away. So whatever happens between two requests, no key is missed.
+// fetchPublished returns the keys, current first. It asks for next, current and previous in this order, because
+// token.Succession promotes in the opposite one. So whatever happens between two requests, no key is missed.
 func (k *SigningKey) fetchPublished(ctx context.Context) ([]publicKey, error) {
 	var next, previous []publicKey
 	var current publicKey
@@ -103,7 +106,7 @@ func (k *SigningKey) fetchPublished(ctx context.Context) ([]publicKey, error) {
 	return keys, err
 }
 
-// fetchOptional answers no key for an alias that does not exist.
+// fetchOptional returns the key of a name, or none for an alias that does not exist.
 func (k *SigningKey) fetchOptional(ctx context.Context, name string) ([]publicKey, error) {
 	if name == "" {
 		return nil, nil
@@ -121,7 +124,7 @@ func (k *SigningKey) fetchOptional(ctx context.Context, name string) ([]publicKe
 
 // publicKeyAPI is what fetchPublicKey uses of a *kms.Client.
 type publicKeyAPI interface {
-	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
+	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...kmsOption) (*kms.GetPublicKeyOutput, error)
 }
 
 func fetchPublicKey(ctx context.Context, client publicKeyAPI, name string) (publicKey, error) {
@@ -143,8 +146,9 @@ func fetchPublicKey(ctx context.Context, client publicKeyAPI, name string) (publ
 	return publicKey{name: name, arn: aws.ToString(out.KeyId), key: key}, nil
 }
 
-// SignDigest has KMS sign a digest (RS256 of RFC 7518 section 3.3). KMS answers which key it has used: where an alias was moved, the
-// error is token.ErrKeyMoved, and what was known of the keys is forgotten.
+// SignDigest implements token.SigningKey: KMS signs the digest (RS256 of RFC 7518 section 3.3). Its response names the
+// key that has signed. Where the alias has moved to another key, the error is token.ErrKeyMoved, and the cached keys
+// are dropped.
 func (k *SigningKey) SignDigest(ctx context.Context, by *rsa.PublicKey, digest [sha256.Size]byte) ([]byte, error) {
 	public, known := k.find(by)
 	if !known {
@@ -165,11 +169,13 @@ func (k *SigningKey) SignDigest(ctx context.Context, by *rsa.PublicKey, digest [
 		return out.Signature, nil
 	}
 	k.current.dropIf(func(current publicKey) bool { return current == public })
-	k.published.dropIf(func(keys []publicKey) bool { return slices.Contains(keys, public) || public.name == k.names.Current })
+	k.published.dropIf(func(keys []publicKey) bool {
+		return slices.Contains(keys, public) || public.name == k.names.Current
+	})
 	return nil, token.ErrKeyMoved
 }
 
-// find answers a key that was asked for before, by a name that the function may sign with.
+// find returns a cached key, under a name that the function may sign with.
 func (k *SigningKey) find(by *rsa.PublicKey) (publicKey, bool) {
 	if current, cached := k.current.peek(); cached && current.key.Equal(by) {
 		return current, true

@@ -1,141 +1,90 @@
 package awskeys
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/smithy-go"
 	"github.com/golang-jwt/jwt/v5"
 
+	"openlicenser/shared/testing/kmstest"
 	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
 
 const alias = "alias/licenser"
 
-// standIn is a KMS with some aliases. Unlike some emulators it signs a digest as what it is.
+const nextAlias, previousAlias = alias + "-next", alias + "-previous"
+
+// standIn is a KMS with a current key, key-1. It notes what it is asked for.
 type standIn struct {
-	t *testing.T
-	standInKey
-	others   map[string]standInKey // by alias; what stands above is the current key
-	usage    string                // SIGN_VERIFY unless set
-	public   any                   // what GetPublicKey answers, the key's own half unless set
-	failing  service
+	*kmstest.KMS
+	t        *testing.T
+	failing  string                 // the error code of each response, if set
 	refused  string                 // an alias that the role may not use
-	flap     func(operation string) // called before each answer
+	flap     func(operation string) // called before each response, if set
 	requests []string
 }
 
-type standInKey struct {
-	arn     string
-	private *rsa.PrivateKey
-}
-
-const nextAlias, previousAlias = alias + "-next", alias + "-previous"
-
 func newStandIn(t *testing.T) *standIn {
 	t.Helper()
-	kms := &standIn{t: t, others: map[string]standInKey{}}
-	kms.moveTo("arn:aws:kms:us-east-1:123456789012:key/1")
-	return kms
+	s := &standIn{KMS: kmstest.New(time.Now), t: t}
+	s.moveTo(s.newKey())
+	s.Before = s.before
+	return s
 }
 
-// moveTo makes the alias stand for a new key.
-func (s *standIn) moveTo(arn string) { s.standInKey = s.newKey(arn) }
+// moveTo makes a key the current one.
+func (s *standIn) moveTo(id string) { s.Point(alias, id) }
 
-func (s *standIn) newKey(arn string) standInKey {
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
+func (s *standIn) newKey() (id string) {
+	s.t.Helper()
+	id, err := s.AddRSA()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return standInKey{arn, private}
+	return id
 }
+
+// public returns the public half of a key, by id or alias.
+func (s *standIn) public(name string) *rsa.PublicKey { return s.Public(name).(*rsa.PublicKey) }
 
 // promote lets the successor sign, and keeps the predecessor.
 func (s *standIn) promote() {
-	s.others[previousAlias], s.standInKey = s.standInKey, s.others[nextAlias]
-	delete(s.others, nextAlias)
+	s.Point(previousAlias, s.Target(alias))
+	s.Point(alias, s.Target(nextAlias))
+	s.Point(nextAlias, "")
 }
 
 func (s *standIn) key(options ...Option) *SigningKey {
-	return NewSigningKey(newKMSClient(serve(s.t, s.answer)), KeyNames{Current: alias, Next: nextAlias, Previous: previousAlias}, options...)
+	server := httptest.NewServer(s)
+	s.t.Cleanup(server.Close)
+	names := KeyNames{Current: alias, Next: nextAlias, Previous: previousAlias}
+	return NewSigningKey(newKMSClient(server.URL), names, options...)
 }
 
-func (s *standIn) answer(operation string, body map[string]any) (int, string) {
-	name, _ := body["KeyId"].(string)
+func (s *standIn) before(operation, name string) error {
 	s.requests = append(s.requests, operation+strings.TrimPrefix(name, alias))
 	if s.flap != nil {
 		s.flap(operation)
 	}
-	if s.refused == name && name != "" {
-		return failing(400, "AccessDeniedException")(operation, body)
+	switch {
+	case s.refused == name:
+		return &smithy.GenericAPIError{Code: "AccessDeniedException"}
+	case s.failing != "":
+		return &smithy.GenericAPIError{Code: s.failing}
 	}
-	if s.failing != nil {
-		return s.failing(operation, body)
-	}
-	key, known := s.standInKey, true
-	if name != alias {
-		key, known = s.others[name]
-	}
-	if !known {
-		return failing(400, "NotFoundException")(operation, body)
-	}
-	switch operation {
-	case "GetPublicKey":
-		return s.getPublicKey(key)
-	case "Sign":
-		return s.sign(key, body)
-	default:
-		s.t.Errorf("asked for %s", operation)
-		return http.StatusNotImplemented, `{}`
-	}
-}
-
-func (s *standIn) getPublicKey(key standInKey) (int, string) {
-	usage, public := "SIGN_VERIFY", any(&key.private.PublicKey)
-	if s.usage != "" {
-		usage = s.usage
-	}
-	if s.public != nil {
-		public = s.public
-	}
-	der, isDER := public.([]byte)
-	if !isDER {
-		var err error
-		if der, err = x509.MarshalPKIXPublicKey(public); err != nil {
-			s.t.Error(err)
-		}
-	}
-	return http.StatusOK, fmt.Sprintf(`{"KeyId":%q,"KeyUsage":%q,"PublicKey":%q}`,
-		key.arn, usage, base64.StdEncoding.EncodeToString(der))
-}
-
-func (s *standIn) sign(key standInKey, body map[string]any) (int, string) {
-	if body["MessageType"] != "DIGEST" || body["SigningAlgorithm"] != "RSASSA_PKCS1_V1_5_SHA_256" {
-		s.t.Errorf("signs as %v with %v", body["MessageType"], body["SigningAlgorithm"])
-	}
-	text, _ := body["Message"].(string)
-	digest, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		s.t.Error(err)
-	}
-	signature, err := rsa.SignPKCS1v15(nil, key.private, crypto.SHA256, digest) // fails unless 32 bytes long
-	if err != nil {
-		s.t.Error(err)
-	}
-	return http.StatusOK, fmt.Sprintf(`{"KeyId":%q,"Signature":%q,"SigningAlgorithm":"RSASSA_PKCS1_V1_5_SHA_256"}`,
-		key.arn, base64.StdEncoding.EncodeToString(signature))
+	return nil
 }
 
 // wantRequests compares what was asked since the last call.
@@ -179,7 +128,7 @@ func TestAuthorizeWithKMS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantValid(t, text, &kms.private.PublicKey)
+		wantValid(t, text, kms.public(alias))
 		kms.wantRequests(t, requests)
 	}
 }
@@ -191,26 +140,25 @@ func TestAliasMoves(t *testing.T) {
 	if _, err := authorize(t, key); err != nil {
 		t.Fatal(err)
 	}
-	kms.moveTo("arn:aws:kms:us-east-1:123456789012:key/2")
+	kms.moveTo(kms.newKey())
 	kms.wantRequests(t, "GetPublicKey Sign")
 
 	text, err := authorize(t, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantValid(t, text, &kms.private.PublicKey)
+	wantValid(t, text, kms.public(alias))
 	kms.wantRequests(t, "Sign GetPublicKey Sign")
 }
 
-// TestAliasFlaps: while KMS answers now the one key and now the other, the request ends in an error and not in a token of
-// neither.
+// TestAliasFlaps: while the alias moves between two keys, the request ends in an error and not in a token of neither.
 func TestAliasFlaps(t *testing.T) {
 	kms := newStandIn(t)
 	key := kms.key()
-	first, second := kms.standInKey, kms.newKey("arn:aws:kms:us-east-1:123456789012:key/2")
+	first, second := kms.Target(alias), kms.newKey()
 	kms.flap = func(operation string) {
-		if kms.standInKey = first; operation == "Sign" {
-			kms.standInKey = second
+		if kms.moveTo(first); operation == "Sign" {
+			kms.moveTo(second)
 		}
 	}
 	if text, err := authorize(t, key); !errors.Is(err, token.ErrKeyMoved) {
@@ -219,14 +167,14 @@ func TestAliasFlaps(t *testing.T) {
 	kms.wantRequests(t, "GetPublicKey Sign GetPublicKey Sign GetPublicKey Sign GetPublicKey Sign")
 }
 
-func (s *standIn) wantPublished(t *testing.T, key *SigningKey, when string, want []standInKey, requests string) {
+func (s *standIn) wantPublished(t *testing.T, key *SigningKey, when string, want []string, requests string) {
 	t.Helper()
 	published, err := key.Published(t.Context())
 	if err != nil || len(published) != len(want) {
 		t.Fatalf("%s: %d keys, %v", when, len(published), err)
 	}
 	for i, wanted := range want {
-		if !wanted.private.PublicKey.Equal(published[i].Public) {
+		if !s.public(wanted).Equal(published[i].Public) {
 			t.Errorf("%s: another key at %d", when, i)
 		}
 	}
@@ -248,7 +196,7 @@ func TestStaleKeys(t *testing.T) {
 	if current, published := ask(); current != nil || published != nil {
 		t.Fatal(current, published)
 	}
-	kms.failing = failing(400, "AccessDeniedException")
+	kms.failing = "AccessDeniedException"
 	clock.advance(24*time.Hour - 1)
 	if current, published := ask(); current != nil || published != nil {
 		t.Errorf("for a day: %v, %v", current, published)
@@ -257,7 +205,7 @@ func TestStaleKeys(t *testing.T) {
 	if current, published := ask(); current == nil || published == nil {
 		t.Errorf("after a day: %v, %v", current, published)
 	}
-	kms.failing, kms.refused = nil, nextAlias
+	kms.failing, kms.refused = "", nextAlias
 	clock.advance(time.Minute)
 	if current, published := ask(); current != nil || published == nil {
 		t.Errorf("when the successor alone cannot be asked for: %v, %v", current, published)
@@ -268,40 +216,40 @@ func TestStaleKeys(t *testing.T) {
 func TestPublished(t *testing.T) {
 	clock, kms := newTick(), newStandIn(t)
 	key := kms.key(WithClock(clock.clock))
-	first, second := kms.standInKey, kms.newKey("arn:aws:kms:us-east-1:123456789012:key/2")
-	kms.wantPublished(t, key, "alone", []standInKey{first}, askForAll)
+	first, second := kms.Target(alias), kms.newKey()
+	kms.wantPublished(t, key, "alone", []string{first}, askForAll)
 
-	kms.others[nextAlias] = second
+	kms.Point(nextAlias, second)
 	clock.advance(5*time.Minute - 1)
-	kms.wantPublished(t, key, "while fresh", []standInKey{first}, "")
+	kms.wantPublished(t, key, "while fresh", []string{first}, "")
 	clock.advance(1)
-	kms.wantPublished(t, key, "prepared", []standInKey{first, second}, askForAll)
+	kms.wantPublished(t, key, "prepared", []string{first, second}, askForAll)
 	if published, _ := key.Published(t.Context()); !published[0].Signs || published[1].Signs {
 		t.Error("the successor signs")
 	}
 
-	kms.others[previousAlias] = first
+	kms.Point(previousAlias, first)
 	clock.advance(5 * time.Minute)
-	kms.wantPublished(t, key, "two aliases of one key", []standInKey{first, second}, askForAll)
+	kms.wantPublished(t, key, "two aliases of one key", []string{first, second}, askForAll)
 	kms.promote()
 	clock.advance(5 * time.Minute)
-	kms.wantPublished(t, key, "promoted", []standInKey{second, first}, askForAll)
+	kms.wantPublished(t, key, "promoted", []string{second, first}, askForAll)
 	if published, _ := key.Published(t.Context()); !published[1].Signs {
 		t.Error("the predecessor does not sign")
 	}
 
 	captureLog(t)
-	kms.failing = failing(400, "ThrottlingException")
+	kms.failing = "ThrottlingException"
 	clock.advance(5 * time.Minute)
-	kms.wantPublished(t, key, "when KMS fails", []standInKey{second, first}, "GetPublicKey-next")
+	kms.wantPublished(t, key, "when KMS fails", []string{second, first}, "GetPublicKey-next")
 }
 
 // TestPublishedWhileThePromotionGoesOn: whatever happens between two requests, no key is missed.
 func TestPublishedWhileThePromotionGoesOn(t *testing.T) {
 	for at := 1; at <= 3; at++ {
 		kms := newStandIn(t)
-		first, second := kms.standInKey, kms.newKey("arn:aws:kms:us-east-1:123456789012:key/2")
-		kms.others[nextAlias] = second
+		first, second := kms.Target(alias), kms.newKey()
+		kms.Point(nextAlias, second)
 		asked := 0
 		kms.flap = func(string) {
 			if asked++; asked == at {
@@ -312,9 +260,9 @@ func TestPublishedWhileThePromotionGoesOn(t *testing.T) {
 		if err != nil || len(published) != 2 {
 			t.Fatalf("before request %d: %d keys, %v", at, len(published), err)
 		}
-		for _, key := range []standInKey{first, second} {
-			if !slices.ContainsFunc(published, func(p token.PublishedKey) bool { return p.Public.Equal(key.private.Public()) }) {
-				t.Errorf("before request %d: %s is missing", at, key.arn)
+		for _, key := range []string{first, second} {
+			if !slices.ContainsFunc(published, func(p token.PublishedKey) bool { return p.Public.Equal(kms.public(key)) }) {
+				t.Errorf("before request %d: %s is missing", at, key)
 			}
 		}
 	}
@@ -324,7 +272,8 @@ func TestPublishedWhileThePromotionGoesOn(t *testing.T) {
 func TestNoPartOfTheSet(t *testing.T) {
 	for _, name := range []string{alias, nextAlias, previousAlias} {
 		kms := newStandIn(t)
-		kms.others[nextAlias], kms.others[previousAlias] = kms.newKey("arn:2"), kms.newKey("arn:3")
+		kms.Point(nextAlias, kms.newKey())
+		kms.Point(previousAlias, kms.newKey())
 		kms.refused = name
 		if published, err := kms.key().Published(t.Context()); err == nil || published != nil {
 			t.Errorf("%s fails: got %d keys, %v", name, len(published), err)
@@ -332,43 +281,44 @@ func TestNoPartOfTheSet(t *testing.T) {
 	}
 }
 
-func kidOf(key standInKey) string { return token.KeyID(&key.private.PublicKey) }
+func (s *standIn) kidOf(id string) string { return token.KeyID(s.public(id)) }
 
-// TestPinned: the license's tokens are of its key while that is published, also where the request finds out about the move.
+// TestPinned: the license's tokens are of its key while that is published, also where the request finds out about the
+// move.
 func TestPinned(t *testing.T) {
 	kms := newStandIn(t)
 	key := kms.key()
-	first, second := kms.standInKey, kms.newKey("arn:aws:kms:us-east-1:123456789012:key/2")
-	want := func(when, kid string, signer standInKey, requests string) {
+	first, second := kms.Target(alias), kms.newKey()
+	want := func(when, kid, signer, requests string) {
 		t.Helper()
 		text, err := authorizePinned(t, key, kid)
 		if err != nil {
 			t.Fatalf("%s: %v", when, err)
 		}
-		wantValid(t, text, &signer.private.PublicKey)
+		wantValid(t, text, kms.public(signer))
 		kms.wantRequests(t, requests)
 	}
-	kms.others[nextAlias] = second
+	kms.Point(nextAlias, second)
 	log := captureLog(t)
-	want("to the current key", kidOf(first), first, "GetPublicKey Sign")
-	kms.wantPublished(t, key, "before the move", []standInKey{first, second}, askForAll)
+	want("to the current key", kms.kidOf(first), first, "GetPublicKey Sign")
+	kms.wantPublished(t, key, "before the move", []string{first, second}, askForAll)
 	if log.Len() != 0 {
 		t.Errorf("logged %s", log)
 	}
-	want("to the successor", kidOf(second), first, "Sign")
+	want("to the successor", kms.kidOf(second), first, "Sign")
 	if !strings.Contains(log.String(), "pinned to a token key that does not sign") {
 		t.Errorf("logged %s", log)
 	}
 	log.Reset()
 	kms.promote()
-	want("to the predecessor, at the move", kidOf(first), first, "Sign GetPublicKey "+askForAll+" Sign-previous")
-	want("to the predecessor", kidOf(first), first, "Sign-previous")
+	want("to the predecessor, at the move", kms.kidOf(first), first, "Sign GetPublicKey "+askForAll+" Sign-previous")
+	want("to the predecessor", kms.kidOf(first), first, "Sign-previous")
 	want("to none", "", second, "Sign")
 	if log.Len() != 0 {
 		t.Errorf("logged %s", log)
 	}
-	delete(kms.others, previousAlias)
-	want("to one that is gone", kidOf(first), second, "Sign-previous "+askForAll+" Sign")
+	kms.Point(previousAlias, "")
+	want("to one that is gone", kms.kidOf(first), second, "Sign-previous "+askForAll+" Sign")
 	if !strings.Contains(log.String(), "pinned to a token key that does not sign") {
 		t.Errorf("logged %s", log)
 	}
@@ -378,8 +328,8 @@ func TestPinned(t *testing.T) {
 func TestPinnedWithAnOldSet(t *testing.T) {
 	clock, kms := newTick(), newStandIn(t)
 	key := kms.key(WithClock(clock.clock))
-	first := kms.standInKey
-	kms.others[nextAlias] = kms.newKey("arn:aws:kms:us-east-1:123456789012:key/2")
+	first := kms.Target(alias)
+	kms.Point(nextAlias, kms.newKey())
 	if _, err := authorize(t, key); err != nil {
 		t.Fatal(err)
 	}
@@ -390,11 +340,11 @@ func TestPinnedWithAnOldSet(t *testing.T) {
 	kms.promote()
 	clock.advance(2 * time.Minute)
 	kms.requests = nil
-	text, err := authorizePinned(t, key, kidOf(first))
+	text, err := authorizePinned(t, key, kms.kidOf(first))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantValid(t, text, &first.private.PublicKey)
+	wantValid(t, text, kms.public(first))
 	kms.wantRequests(t, "GetPublicKey Sign "+askForAll+" Sign-previous")
 }
 
@@ -409,17 +359,17 @@ func TestPublicKeyAge(t *testing.T) {
 		kms.wantRequests(t, requests)
 	}
 
-	first := &kms.private.PublicKey
+	first := kms.public(alias)
 	want("first", first, "GetPublicKey")
-	kms.moveTo("arn:aws:kms:us-east-1:123456789012:key/2")
-	second := &kms.private.PublicKey
+	kms.moveTo(kms.newKey())
+	second := kms.public(alias)
 	clock.advance(5*time.Minute - 1)
 	want("while fresh", first, "")
 	clock.advance(1)
 	want("when old", second, "GetPublicKey")
 
 	log := captureLog(t)
-	kms.failing = failing(400, "ThrottlingException")
+	kms.failing = "ThrottlingException"
 	clock.advance(5 * time.Minute)
 	want("when KMS fails", second, "GetPublicKey")
 	if !strings.Contains(log.String(), "the public half of the token key could not be read anew") {
@@ -430,7 +380,7 @@ func TestPublicKeyAge(t *testing.T) {
 // TestSignByAnUnknownKey: nothing is signed for a key that was never answered.
 func TestSignByAnUnknownKey(t *testing.T) {
 	kms := newStandIn(t)
-	signature, err := kms.key().SignDigest(t.Context(), &kms.private.PublicKey, [32]byte{1, 2, 3})
+	signature, err := kms.key().SignDigest(t.Context(), kms.public(alias), [32]byte{1, 2, 3})
 	if !errors.Is(err, token.ErrKeyMoved) || signature != nil {
 		t.Errorf("got %v, %v", signature, err)
 	}
@@ -442,15 +392,16 @@ func TestPublicKeyRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, spoil := range map[string]func(*standIn){
-		"for encryption": func(s *standIn) { s.usage = "ENCRYPT_DECRYPT" },
-		"elliptic curve": func(s *standIn) { s.public = &elliptical.PublicKey },
-		"not SPKI":       func(s *standIn) { s.public = []byte("not DER") },
+	notDER := base64.StdEncoding.EncodeToString([]byte("not DER"))
+	for name, response := range map[string]string{
+		"for encryption": publicHalf(t, newStandIn(t).public(alias), "ENCRYPT_DECRYPT"),
+		"elliptic curve": publicHalf(t, &elliptical.PublicKey, "SIGN_VERIFY"),
+		"not SPKI":       `{"PublicKey":"` + notDER + `","KeyUsage":"SIGN_VERIFY"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			kms := newStandIn(t)
-			spoil(kms)
-			if key, err := kms.key().PublicKey(t.Context()); err == nil || key != nil {
+			endpoint := serve(t, func(string, map[string]any) (int, string) { return http.StatusOK, response })
+			key := NewSigningKey(newKMSClient(endpoint), KeyNames{Current: alias})
+			if key, err := key.PublicKey(t.Context()); err == nil || key != nil {
 				t.Errorf("got %v, %v", key, err)
 			}
 		})
@@ -458,13 +409,13 @@ func TestPublicKeyRefused(t *testing.T) {
 }
 
 func TestKeyFaults(t *testing.T) {
-	for name, fault := range map[string]service{
-		"NoSuchKey":       failing(400, "NotFoundException"),
-		"Disabled":        failing(400, "DisabledException"),
-		"PendingDeletion": failing(400, "KMSInvalidStateException"),
-		"Throttled":       failing(400, "ThrottlingException"),
-		"AccessDenied":    failing(400, "AccessDeniedException"),
-		"InternalError":   failing(500, "KMSInternalException"),
+	for name, fault := range map[string]string{
+		"NoSuchKey":       "NotFoundException",
+		"Disabled":        "DisabledException",
+		"PendingDeletion": "KMSInvalidStateException",
+		"Throttled":       "ThrottlingException",
+		"AccessDenied":    "AccessDeniedException",
+		"InternalError":   "KMSInternalException",
 	} {
 		t.Run(name, func(t *testing.T) {
 			kms := newStandIn(t)
@@ -478,7 +429,8 @@ func TestKeyFaults(t *testing.T) {
 				!strings.HasPrefix(err.Error(), "get public key: ") {
 				t.Errorf("public key: got %v, %v", public, err)
 			}
-			if signature, err := known.SignDigest(t.Context(), &kms.private.PublicKey, [32]byte{}); err == nil || signature != nil ||
+			if signature, err := known.SignDigest(t.Context(), kms.public(alias), [32]byte{}); err == nil ||
+				signature != nil ||
 				!strings.HasPrefix(err.Error(), "sign: ") {
 				t.Errorf("signature: got %v, %v", signature, err)
 			}

@@ -16,17 +16,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
-// service answers one request of AWS JSON 1.1: its operation, as GetSecretValue, and its body.
-type service func(operation string, body map[string]any) (status int, answer string)
+// service handles a request of AWS JSON 1.1: its operation, as GetSecretValue, and its body.
+type service func(operation string, body map[string]any) (status int, response string)
 
-// failing is a service that answers every request with an error.
+// failing is a service whose responses are all an error.
 func failing(status int, code string) service {
 	return func(string, map[string]any) (int, string) {
 		return status, fmt.Sprintf(`{"__type":%q,"message":"said by the server"}`, code)
 	}
 }
 
-// serve answers the endpoint of a service. Requests come one at a time.
+// serve serves a service until the test ends, and returns its endpoint. Requests come one at a time.
 func serve(t *testing.T, s service) (endpoint string) {
 	t.Helper()
 	var mu sync.Mutex
@@ -40,10 +40,10 @@ func serve(t *testing.T, s service) (endpoint string) {
 			return
 		}
 		_, operation, _ := strings.Cut(in.Header.Get("X-Amz-Target"), ".")
-		status, answer := s(operation, body)
+		status, response := s(operation, body)
 		out.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		out.WriteHeader(status)
-		_, _ = io.WriteString(out, answer)
+		_, _ = io.WriteString(out, response)
 	}))
 	t.Cleanup(server.Close)
 	return server.URL

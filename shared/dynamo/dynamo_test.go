@@ -29,6 +29,7 @@ import (
 	"openlicenser/shared/testing/awstest"
 	"openlicenser/shared/testing/idempotencytest"
 	"openlicenser/shared/testing/licensetest"
+	"openlicenser/shared/testing/samtemplate"
 	"openlicenser/shared/token"
 )
 
@@ -89,11 +90,11 @@ func TestUpdateBeforeTheIndexes(t *testing.T) {
 // tableBefore returns the license table without its indexes, and the request that adds one of them.
 func tableBefore(t *testing.T, index string) (*dynamodb.CreateTableInput, *dynamodb.UpdateTableInput) {
 	t.Helper()
-	template, err := awstest.ReadTemplate(nil)
+	template, err := samtemplate.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := template.Table("LicenseTable")
+	in, err := awstest.Table(template, "LicenseTable")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -167,7 +167,7 @@ func TestKeysThatCannotBeRead(t *testing.T) {
 					if err := (open(t, path)).Close(); err != nil {
 						t.Fatal(err)
 					}
-					if err := (embedded.KeySlots{Folder: path}).Create(t.Context()); err != nil {
+					if err := (embedded.KeyStore{Folder: path}).Create(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 					folder := open(t, path)
@@ -682,8 +682,8 @@ func BenchmarkCreate(b *testing.B) {
 func TestTokenKeys(t *testing.T) {
 	path := t.TempDir()
 	key := open(t, path).SigningKey
-	slots := embedded.KeySlots{Folder: path}
-	if err := slots.Create(t.Context()); err != nil {
+	store := embedded.KeyStore{Folder: path}
+	if err := store.Create(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	digest := sha256.Sum256([]byte("a token"))
@@ -710,7 +710,7 @@ func TestTokenKeys(t *testing.T) {
 		return published
 	}
 	before := want("prepared", true, false)
-	s := token.Succession{Keys: slots, Now: func() time.Time { return time.Now().Add(token.DefaultLead) }}
+	s := token.Succession{Store: store, Now: func() time.Time { return time.Now().Add(token.DefaultLead) }}
 	if err := s.Promote(t.Context(), token.DefaultLead); err != nil {
 		t.Fatal(err)
 	}

@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// servesFor is how long what a file last held serves on while the file cannot be read, exclusive. It is as long as on
-// AWS, for the same reasons; see awskeys.
+// servesFor is how long the last value of a file serves on while the file cannot be read, exclusive. A value that was
+// retired since must end some time. It is as long on AWS; awskeys gives the reasons.
 const servesFor = 24 * time.Hour
 
-// keyFile is a file that is read again when it has changed. It may be used by one goroutine at a time.
+// keyFile is the parsed content of a file, which is read again when it has changed. One goroutine at a time may use it.
 type keyFile[T any] struct {
 	path  string
 	parse func(path string, text []byte) (T, error)
 
 	value T
-	info  fs.FileInfo // of the file that value was read from; nil: there is no value
-	seen  time.Time   // when the file was last found as value says
+	info  fs.FileInfo // of the file when value was read; nil: there is no value
+	seen  time.Time   // when value was last known to be the file's
 }
 
-// look reads the file, unless it is as it was. After an error the value is the one from before.
+// look reads the file if it has changed. An error leaves the value as it was.
 func (f *keyFile[T]) look() error {
 	info, err := os.Stat(f.path)
 	if err != nil {
@@ -44,12 +44,12 @@ func (f *keyFile[T]) look() error {
 	return nil
 }
 
-// forget is for a file that need not be there.
+// forget drops the value of a file that is not there any more.
 func (f *keyFile[T]) forget() {
 	f.value, f.info, f.seen = *new(T), nil, wallTime()
 }
 
-// serveOn logs why the file could not be read anew. It returns an error when the value is too old to serve.
+// serveOn logs why the file could not be read. It returns an error when the value is too old to serve on.
 func (f *keyFile[T]) serveOn(ctx context.Context, what string, why error) error {
 	if wallTime().Sub(f.seen) >= servesFor {
 		read := f.seen.UTC().Format(time.RFC3339)
@@ -59,10 +59,10 @@ func (f *keyFile[T]) serveOn(ctx context.Context, what string, why error) error 
 	return nil
 }
 
-// wallTime goes on while the computer sleeps, as the monotonic clock may not.
+// wallTime returns the time without its monotonic reading, which may stand still while the computer sleeps.
 func wallTime() time.Time { return time.Now().Round(0) }
 
-// sameFile tells whether a file is as it was.
+// sameFile reports whether a file is as it was.
 func sameFile(now, before fs.FileInfo) bool {
 	return os.SameFile(now, before) && now.ModTime().Equal(before.ModTime()) && now.Size() == before.Size()
 }

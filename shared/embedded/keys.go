@@ -21,8 +21,8 @@ import (
 	"openlicenser/shared/token"
 )
 
-// Secrets is the token.Secrets in a data folder: a file that holds what Secrets Manager holds on AWS. It is read again when it
-// has changed.
+// Secrets implements token.Secrets on a file in the data folder, which it reads again when it has changed. The file
+// holds what Secrets Manager holds on AWS.
 type Secrets struct {
 	mu       sync.Mutex
 	file     keyFile[token.Ring]
@@ -66,34 +66,6 @@ func (s *Secrets) reportShort(ctx context.Context) {
 		"license-key secrets of less than 32 bytes are accepted: rotate the secret, and retire them", "secrets", short)
 }
 
-// ReadRing reads the license-key secret of a data folder, which another process may have open.
-func ReadRing(folder string) (token.Ring, error) {
-	path := filepath.Join(folder, secretFile)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return token.Ring{}, err
-	}
-	return parseRing(path, text)
-}
-
-func parseRing(path string, text []byte) (token.Ring, error) {
-	ring, err := token.ParseRing(text)
-	if err != nil {
-		return token.Ring{}, fmt.Errorf("file %s: %w", path, err)
-	}
-	return ring, nil
-}
-
-// WriteRing replaces it. A server that has the folder open uses it from the next request on.
-func WriteRing(folder string, ring token.Ring) error {
-	path := filepath.Join(folder, secretFile)
-	text, err := ring.Marshal()
-	if err != nil {
-		return err
-	}
-	return WriteFile(path, text)
-}
-
 func openSecrets(path string, isNew bool) (*Secrets, error) {
 	_, err := readOrMake(path, isNew, func() ([]byte, error) {
 		return token.Ring{Current: token.NewSecret(), Created: time.Now().UTC().Truncate(time.Millisecond)}.Marshal()
@@ -105,22 +77,20 @@ func openSecrets(path string, isNew bool) (*Secrets, error) {
 	return secrets, secrets.file.look()
 }
 
-const secretFile = "license-key-secret.json"
-
-// The files of the token keys. What the aliases of KMS say by their dates, these say by the times at which they were written.
+// The files of the token keys. A file's time of writing tells since when its key is in its state.
 const (
 	tokenKeyFile         = "token-key.pem"
 	nextTokenKeyFile     = "token-key-next.pem"
 	previousTokenKeyFile = "token-key-previous.pem"
 )
 
-// allTokenKeyFiles are read in this order for the same reason as fetchPublished of awskeys does: a promotion goes the other way.
+// allTokenKeyFiles are read in this order because a promotion writes them in the opposite one. So no key is missed.
 var allTokenKeyFiles = []string{nextTokenKeyFile, tokenKeyFile, previousTokenKeyFile}
 
-// SigningKey is the token.SigningKey in a data folder: PEM files in place of KMS. They are read again when they have changed.
+// SigningKey implements token.SigningKey on PEM files in the data folder, which it reads again when they have changed.
 type SigningKey struct {
 	mu    sync.Mutex
-	files map[string]*keyFile[*rsa.PrivateKey] // all of them, by name; the key of one that is absent is nil
+	files map[string]*keyFile[*rsa.PrivateKey] // all of them, by name; where a file is absent, its key is nil
 }
 
 var _ token.SigningKey = (*SigningKey)(nil)
@@ -153,7 +123,7 @@ func (k *SigningKey) Published(ctx context.Context) (published []token.Published
 	return published, nil
 }
 
-// SignDigest implements token.SigningKey. It does not look at the files: the other two have.
+// SignDigest implements token.SigningKey. It does not look at the files: PublicKey and Published have done so.
 func (k *SigningKey) SignDigest(_ context.Context, by *rsa.PublicKey, digest [sha256.Size]byte) ([]byte, error) {
 	key := k.find(by)
 	if key == nil {
@@ -162,7 +132,7 @@ func (k *SigningKey) SignDigest(_ context.Context, by *rsa.PublicKey, digest [sh
 	return rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
 }
 
-// find returns the key of a file that signs, or nil.
+// find returns the private half of a key that may sign, or nil.
 func (k *SigningKey) find(by *rsa.PublicKey) *rsa.PrivateKey {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -174,8 +144,8 @@ func (k *SigningKey) find(by *rsa.PublicKey) *rsa.PrivateKey {
 	return nil
 }
 
-// lookAt reads those of the named files that have changed. While one of them cannot be read, the key that was read last
-// serves on, for a day. k.mu is held.
+// lookAt reads those of the named files that have changed. While one cannot be read, the key that was read last serves
+// on, for a day. k.mu is held.
 func (k *SigningKey) lookAt(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		if err := k.look(name); err != nil {
@@ -187,7 +157,7 @@ func (k *SigningKey) lookAt(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// look reads a file; only the one of the key that signs has to exist.
+// look reads a file if it has changed. Only the file of the current key has to exist. k.mu is held.
 func (k *SigningKey) look(name string) error {
 	err := k.files[name].look()
 	if errors.Is(err, fs.ErrNotExist) && name != tokenKeyFile {
@@ -241,7 +211,7 @@ func makeTokenKey() ([]byte, error) {
 	return marshalKey(key)
 }
 
-// marshalKey writes a private key as PEM of PKCS #8 (RFC 5958).
+// marshalKey returns a private key as PEM of PKCS #8 (RFC 5958).
 func marshalKey(key any) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -250,15 +220,16 @@ func marshalKey(key any) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// readOrMake answers the file's content, and makes the file where there is none and the folder is new. Nobody but its owner may read
-// it. It appears whole or not at all: a crash leaves nothing that a later start would take for a key.
+// readOrMake returns the content of a file. Where the folder is new, it makes the file if there is none. Only its owner
+// may read it. It appears whole or not at all, so a crash leaves nothing that a later start would take for a key.
 func readOrMake(path string, isNew bool, content func() ([]byte, error)) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	switch {
 	case !errors.Is(err, fs.ErrNotExist):
 		return text, err
 	case !isNew:
-		return nil, fmt.Errorf("file %s is missing, and the licenses in the folder depend on it: restore it from a copy", path)
+		const text = "file %s is missing, and the licenses in the folder depend on it: restore it from a copy"
+		return nil, fmt.Errorf(text, path)
 	}
 	if text, err = content(); err != nil {
 		return nil, err
@@ -270,10 +241,11 @@ func readOrMake(path string, isNew bool, content func() ([]byte, error)) ([]byte
 	return os.ReadFile(path)
 }
 
-// WriteFile writes a file of its owner's, in place of one that is there, as all files of a data folder are written.
+// WriteFile writes a file that only its owner may read, as all files of a data folder are. It replaces one that is
+// there.
 func WriteFile(path string, content []byte) error { return writeWhole(path, content, os.Rename) }
 
-// writeWhole writes a file that appears whole or not at all, and is on disk when it answers. A crash may leave a
+// writeWhole writes a file that appears whole or not at all, and is on disk when it returns. A crash may leave a
 // temporary file beside it, which nobody reads.
 func writeWhole(path string, content []byte, appear func(temporary, path string) error) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
@@ -291,7 +263,7 @@ func writeWhole(path string, content []byte, appear func(temporary, path string)
 	return syncFolder(filepath.Dir(path))
 }
 
-// syncFolder makes a file's name durable. Systems that cannot do that for a folder have no need of it.
+// syncFolder makes the names in a folder durable. Systems that cannot sync a folder have no need of it.
 func syncFolder(path string) error {
 	folder, err := os.Open(path)
 	if err != nil {

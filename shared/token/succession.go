@@ -8,141 +8,148 @@ import (
 	"time"
 )
 
-// Slot is a place that a token key stands in. Whatever stands in one is published.
-type Slot string
+// KeyState says what a published token key is for. A key goes from Next to Current to Previous.
+type KeyState string
 
-// The slots. A key goes from Next to Current to Previous.
+// The states. A KeyStore holds at most one key in each.
 const (
-	Current  Slot = "current"  // signs
-	Next     Slot = "next"     // waits until every product knows it
-	Previous Slot = "previous" // until its last token has expired; signs for licenses that are pinned to it
+	Current  KeyState = "current"  // signs
+	Next     KeyState = "next"     // waits until every product knows it
+	Previous KeyState = "previous" // until its last token has expired; signs for licenses that are pinned to it
 )
 
-// SlotKey is the key in a slot.
-type SlotKey struct {
-	Name  string    // the store's, of the key and not of the slot
+// StoredKey is a token key in a KeyStore.
+type StoredKey struct {
+	Name  string    // of the key in its store
 	KeyID string    // the kid of its tokens
-	Since time.Time // when it came into the slot
+	Since time.Time // when it came into its state
 }
 
-// Slots holds what stands in each slot; what is empty is absent.
-type Slots map[Slot]SlotKey
+// StoredKeys holds the key in each state. A state without a key is absent.
+type StoredKeys map[KeyState]StoredKey
 
-func (s Slots) has(slot Slot) bool { _, has := s[slot]; return has }
+func (k StoredKeys) has(state KeyState) bool { _, has := k[state]; return has }
 
-// same tells whether one key stands in both slots.
-func (s Slots) same(a, b Slot) bool { return s.has(a) && s.has(b) && s[a].Name == s[b].Name }
+// same reports whether one key is in both states, as a promotion leaves it that was cut off.
+func (k StoredKeys) same(a, b KeyState) bool { return k.has(a) && k.has(b) && k[a].Name == k[b].Name }
 
-// KeySlots is the port to the slots. Each call that changes something does so wholly or not at all; an error leaves open
-// which.
-type KeySlots interface {
-	// Slots answers what stands where. There always is a current key.
-	Slots(ctx context.Context) (Slots, error)
-	// Create makes a key and puts it into Next, which is empty. After an error it can be called again, and uses a key that
-	// the call before has made.
+// KeyStore is the port to the token keys and their states. A call takes effect wholly or not at all. An error leaves
+// open which.
+type KeyStore interface {
+	// Keys returns the keys. There always is a current one.
+	Keys(ctx context.Context) (StoredKeys, error)
+	// Create makes a key in the state Next, which has none. Called again after an error, it takes the key that the call
+	// before has made.
 	Create(ctx context.Context) error
-	// Put puts a key that stands in another slot into this one too, in place of what is there.
-	Put(ctx context.Context, slot Slot, key SlotKey) error
-	// Clear empties a slot.
-	Clear(ctx context.Context, slot Slot) error
+	// Put gives a state to a key that has another one, which it keeps. The key that was in the state loses it.
+	Put(ctx context.Context, state KeyState, key StoredKey) error
+	// Clear takes a state from the key that has it.
+	Clear(ctx context.Context, state KeyState) error
 }
 
 const (
-	// DefaultLead is how long a key is published before it signs. Products are told to ask for the keys once a day.
+	// DefaultLead is how long a key is published before it signs. Products are told to fetch the keys once a day.
 	DefaultLead = 48 * time.Hour
-	// MinLead is the least: caches may keep the published keys for an hour, as HTTP tells them, and what a process answers is
-	// minutes old. Where a process cannot read the keys it may be a day, and an alarm says so before.
+	// MinLead is the shortest lead. HTTP lets caches keep the published keys for an hour, and those of a process are
+	// minutes old. A process that cannot read the keys may publish old ones for a day; an alarm comes long before.
 	MinLead = 2 * time.Hour
-	// settling is how long a predecessor may still have signed after it was replaced: KMS takes a moment to tell all of its
-	// machines, and clocks differ.
+	// settling is how long a key may go on signing after it was replaced: clocks differ, and a store may take a moment
+	// until all of its machines know.
 	settling = time.Hour
 )
 
-// Succession gives the token key a successor, in three steps. Each refuses what would strand a token, can be cut off
-// anywhere, and is then completed by taking it again.
+// Succession replaces the token key, in three steps. A step is refused where it would strand a token: leave one that no
+// published key verifies. A step may be cut off anywhere; taken again, it is completed.
 type Succession struct {
-	Keys KeySlots
-	Now  func() time.Time
+	Store KeyStore
+	Now   func() time.Time
 }
 
-// RefusedError says why a step would strand a token or has nothing to do, and what to do instead. Nothing was changed.
+// RefusedError reports that a step would strand a token, or has nothing to do. Nothing was changed. The message says
+// why, and what to do instead.
 type RefusedError struct{ Message string }
 
 func (e *RefusedError) Error() string { return e.Message }
 
 func refused(format string, args ...any) error { return &RefusedError{fmt.Sprintf(format, args...)} }
 
-// Prepare publishes a new key. Where one is published already, it stays.
+var errCutOff = &RefusedError{"a promotion was cut off; complete it first, by promoting again"}
+
+// Prepare makes a new key and publishes it. Where a successor is published already, it does nothing.
 func (s Succession) Prepare(ctx context.Context) error {
-	slots, err := s.Keys.Slots(ctx)
+	keys, err := s.Store.Keys(ctx)
 	switch {
 	case err != nil:
 		return err
-	case slots.same(Next, Current):
-		return refused("a promotion was cut off; complete it first, with promote")
-	case slots.has(Next):
+	case keys.same(Next, Current):
+		return errCutOff
+	case keys.has(Next):
 		return nil
 	}
-	return s.Keys.Create(ctx)
+	return s.Store.Create(ctx)
 }
 
-// Promote lets the successor sign when it has been published for the lead. The order matters: whatever happens, each key that
-// has signed stands in a slot. See also the order in which awskeys.SigningKey reads them.
+// Promote lets the successor sign, when it has been published for the lead. The order of its calls keeps each key that
+// has signed in some state, whatever happens. A SigningKey reads the states in the opposite order, so it misses none.
 func (s Succession) Promote(ctx context.Context, lead time.Duration) error {
-	slots, err := s.Keys.Slots(ctx)
+	keys, err := s.Store.Keys(ctx)
 	switch {
 	case err != nil:
 		return err
 	case lead < MinLead:
-		return refused("a lead of %v is too short: caches may keep the published keys for an hour; the least is %v", lead, MinLead)
-	case !slots.has(Next):
-		return refused("there is no successor; publish one first, with prepare")
-	case slots.same(Next, Current): // an earlier try came this far
-		return s.Keys.Clear(ctx, Next)
-	case slots.has(Previous) && !slots.same(Previous, Current):
+		return refused("a lead of %v is too short: caches may keep the published keys for an hour; the least is %v",
+			lead, MinLead)
+	case !keys.has(Next):
+		return refused("there is no successor; prepare one first")
+	case keys.same(Next, Current): // a promotion was cut off here
+		return s.Store.Clear(ctx, Next)
+	case keys.has(Previous) && !keys.same(Previous, Current):
 		return refused("the key before this one is still published; retire it first")
 	}
-	if from := slots[Next].Since.Add(lead); s.Now().Before(from) {
-		return refused("products may not know the successor yet; it can be promoted from %s on", from.UTC().Format(time.RFC3339))
+	if from := keys[Next].Since.Add(lead); s.Now().Before(from) {
+		return refused("products may not know the successor yet; it can be promoted from %s on", instant(from))
 	}
-	if !slots.has(Previous) {
-		if err := s.Keys.Put(ctx, Previous, slots[Current]); err != nil {
+	if !keys.has(Previous) {
+		if err := s.Store.Put(ctx, Previous, keys[Current]); err != nil {
 			return err
 		}
 	}
-	// A crash here leaves one key in two slots, which publishes nothing new. The next try goes on from here.
-	if err := s.Keys.Put(ctx, Current, slots[Next]); err != nil {
+	// A crash here leaves one key current and previous, which publishes nothing new. The next try goes on from here.
+	if err := s.Store.Put(ctx, Current, keys[Next]); err != nil {
 		return err
 	}
-	// And here the successor signs, and stands in two slots.
-	return s.Keys.Clear(ctx, Next)
+	// A crash here leaves the successor current and next: it signs. The next try goes on from here.
+	return s.Store.Clear(ctx, Next)
 }
 
-// Pins answers the ids of the licenses that were pinned to a key at an instant or later, or are still.
+// Pins returns the ids of the licenses that are pinned to a key, or were at any time since an instant.
 type Pins func(ctx context.Context, kid string, since time.Time) (licenseIDs []string, err error)
 
-// Retire stops the publication of the predecessor, when its last token has expired, and answers what it was.
-func (s Succession) Retire(ctx context.Context, lifetime time.Duration, pins Pins) (SlotKey, error) {
-	slots, err := s.Keys.Slots(ctx)
+// Retire ends the publication of the predecessor, when its last token has expired, and returns what it was.
+func (s Succession) Retire(ctx context.Context, lifetime time.Duration, pins Pins) (StoredKey, error) {
+	keys, err := s.Store.Keys(ctx)
 	switch {
 	case err != nil:
-		return SlotKey{}, err
-	case !slots.has(Previous):
-		return SlotKey{}, refused("there is no predecessor to retire")
-	case slots.same(Previous, Current), slots.same(Next, Current):
-		return SlotKey{}, refused("a promotion was cut off; complete it first, with promote")
+		return StoredKey{}, err
+	case !keys.has(Previous):
+		return StoredKey{}, refused("there is no predecessor to retire")
+	case keys.same(Previous, Current), keys.same(Next, Current):
+		return StoredKey{}, errCutOff
 	}
-	retired := slots[Previous]
-	if from := slots[Current].Since.Add(lifetime + settling); s.Now().Before(from) {
-		return SlotKey{}, refused("tokens of the key %s may still be valid; it can be retired from %s on", retired.KeyID, from.UTC().Format(time.RFC3339))
+	retired := keys[Previous]
+	if from := keys[Current].Since.Add(lifetime + settling); s.Now().Before(from) {
+		return StoredKey{}, refused("tokens of the key %s may still be valid; it can be retired from %s on",
+			retired.KeyID, instant(from))
 	}
 	pinned, err := pins(ctx, retired.KeyID, s.Now().Add(-lifetime-settling))
 	if err != nil {
-		return SlotKey{}, errors.Join(errors.New("which licenses are pinned to the key cannot be told"), err)
+		return StoredKey{}, errors.Join(errors.New("which licenses are pinned to the key cannot be told"), err)
 	}
 	if len(pinned) > 0 {
-		return SlotKey{}, refused("licenses are pinned to the key %s, or were so recently that their tokens may still be valid: %s",
-			retired.KeyID, strings.Join(pinned, ", "))
+		const text = "licenses are pinned to the key %s, or were so recently that their tokens may still be valid: %s"
+		return StoredKey{}, refused(text, retired.KeyID, strings.Join(pinned, ", "))
 	}
-	return retired, s.Keys.Clear(ctx, Previous)
+	return retired, s.Store.Clear(ctx, Previous)
 }
+
+func instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }

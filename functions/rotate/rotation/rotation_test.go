@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -60,16 +59,28 @@ func (v *versions) call(secret string, do func() error) error {
 	}
 }
 
-func (v *versions) Stages(_ context.Context, secret string) (stages map[string][]string, err error) {
-	err = v.call(secret, func() error { stages = maps.Clone(v.stages); return nil })
-	return stages, err
+func (v *versions) Find(_ context.Context, secret, version string) (current string, isPending bool, err error) {
+	err = v.call(secret, func() error {
+		current, isPending = v.currentVersion(), slices.Contains(v.stages[version], "AWSPENDING")
+		return nil
+	})
+	return current, isPending, err
+}
+
+func (v *versions) currentVersion() string {
+	for version, stages := range v.stages {
+		if slices.Contains(stages, "AWSCURRENT") {
+			return version
+		}
+	}
+	return ""
 }
 
 func (v *versions) Get(_ context.Context, secret, version string) (r token.Ring, err error) {
 	err = v.call(secret, func() error {
 		ring, present := v.rings[version]
 		if !present {
-			return token.ErrNoSecretValue
+			return token.ErrNoRing
 		}
 		r = ring
 		return nil
@@ -105,18 +116,24 @@ func (v *versions) MakeCurrent(_ context.Context, secret, from, to string) error
 }
 
 func (v *versions) current() token.Ring {
-	for name, stages := range v.stages {
-		if slices.Contains(stages, "AWSCURRENT") {
-			return v.rings[name]
-		}
+	current := v.currentVersion()
+	if current == "" {
+		v.t.Fatal("no version is current")
 	}
-	v.t.Fatal("no version is current")
-	return token.Ring{}
+	return v.rings[current]
 }
 
 func newRotator(v *versions) (rotation.Rotator, *bytes.Buffer) {
 	var log bytes.Buffer
-	return rotation.Rotator{Versions: v, Now: func() time.Time { return licensetest.Now }, Log: telemetry.NewLogger(&log)}, &log
+	return rotation.Rotator{
+		Versions: v,
+		Now:      func() time.Time { return licensetest.Now },
+		Log:      telemetry.NewLogger(&log),
+	}, &log
+}
+
+func event(step, version string) rotation.Event {
+	return rotation.Event{Step: step, SecretID: secretID, Version: version}
 }
 
 var steps = []string{"createSecret", "setSecret", "testSecret", "finishSecret"}
@@ -127,7 +144,7 @@ func rotate(t *testing.T, r rotation.Rotator) {
 	for range 3 {
 		failed := false
 		for _, step := range steps {
-			if _, err := r.Handle(t.Context(), rotation.Event{Step: step, SecretID: secretID, Version: version}); err != nil {
+			if _, err := r.Handle(t.Context(), event(step, version)); err != nil {
 				failed = true
 				break
 			}
@@ -146,13 +163,15 @@ func TestRotation(t *testing.T) {
 	r, log := newRotator(v)
 	rotate(t, r)
 	after := v.current()
-	if after.Current == before.Current || len(after.Current) < 52 || len(after.Earlier) != 1 || after.Earlier[0].Secret != before.Current {
+	if after.Current == before.Current || len(after.Current) < 52 || len(after.Earlier) != 1 ||
+		after.Earlier[0].Secret != before.Current {
 		t.Errorf("%d bytes, %d earlier", len(after.Current), len(after.Earlier))
 	}
 	if !after.Created.Equal(licensetest.Now) || !after.Earlier[0].Replaced.Equal(licensetest.Now) {
 		t.Errorf("created %s, replaced %s", after.Created, after.Earlier[0].Replaced)
 	}
-	if strings.Contains(log.String(), string(after.Current)) || strings.Count(log.String(), `"outcome":"done"`) != len(steps) {
+	if strings.Contains(log.String(), string(after.Current)) ||
+		strings.Count(log.String(), `"outcome":"done"`) != len(steps) {
 		t.Errorf("logged %s", log)
 	}
 }
@@ -171,7 +190,8 @@ func TestCrash(t *testing.T) {
 				v.crashAt, v.persists = at, persists
 				r, _ := newRotator(v)
 				rotate(t, r)
-				if after := v.current(); after.Current == before.Current || len(after.Earlier) != 1 || after.Earlier[0].Secret != before.Current {
+				if after := v.current(); after.Current == before.Current || len(after.Earlier) != 1 ||
+					after.Earlier[0].Secret != before.Current {
 					t.Errorf("%d earlier secrets", len(after.Earlier))
 				}
 			})
@@ -197,19 +217,19 @@ func TestRefused(t *testing.T) {
 		event rotation.Event
 		want  string
 	}{
-		"unknown step":      {nil, rotation.Event{Step: "dropSecret", SecretID: secretID, Version: version}, "not an event of a rotation"},
-		"no version":        {nil, rotation.Event{Step: "createSecret", SecretID: secretID}, "not an event of a rotation"},
-		"not pending":       {nil, rotation.Event{Step: "createSecret", SecretID: secretID, Version: "another"}, "is not AWSPENDING"},
-		"nothing to finish": {nil, rotation.Event{Step: "finishSecret", SecretID: secretID, Version: version}, "no value"},
+		"unknown step":      {nil, event("dropSecret", version), "not an event of a rotation"},
+		"no version":        {nil, event("createSecret", ""), "not an event of a rotation"},
+		"not pending":       {nil, event("createSecret", "another"), "is not AWSPENDING"},
+		"nothing to finish": {nil, event("finishSecret", version), "no value"},
 		"no current version": {func(v *versions) { delete(v.stages, "first") },
-			rotation.Event{Step: "createSecret", SecretID: secretID, Version: version}, "no current version"},
+			event("createSecret", version), "no current version"},
 		"changed meanwhile": {func(v *versions) {
 			rotated, err := v.rings["first"].Rotate(token.NewSecret(), licensetest.Now)
 			if err != nil {
 				t.Fatal(err)
 			}
 			v.rings[version], v.rings["first"] = rotated, token.Ring{Current: token.NewSecret()}
-		}, rotation.Event{Step: "finishSecret", SecretID: secretID, Version: version}, "was changed after"},
+		}, event("finishSecret", version), "was changed after"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newVersions(t)
@@ -218,7 +238,8 @@ func TestRefused(t *testing.T) {
 			}
 			r, log := newRotator(v)
 			_, err := r.Handle(t.Context(), test.event)
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(log.String(), `"level":"ERROR"`) {
+			if err == nil || !strings.Contains(err.Error(), test.want) ||
+				!strings.Contains(log.String(), `"level":"ERROR"`) {
 				t.Errorf("got %v, logged %s", err, log)
 			}
 			if slices.Contains(v.stages[version], "AWSCURRENT") {
@@ -241,14 +262,16 @@ func TestUnfitPending(t *testing.T) {
 			}
 			v.rings[version] = rotated
 		}, "more than 2m0s ago"},
-		"of another ring": {func(v *versions) { v.rings[version] = token.Ring{Current: token.NewSecret(), Created: licensetest.Now} }, "was changed after"},
+		"of another ring": {func(v *versions) {
+			v.rings[version] = token.Ring{Current: token.NewSecret(), Created: licensetest.Now}
+		}, "was changed after"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newVersions(t)
 			test.spoil(v)
 			r, _ := newRotator(v)
 			for _, step := range []string{"testSecret", "finishSecret", "createSecret"} {
-				_, err := r.Handle(t.Context(), rotation.Event{Step: step, SecretID: secretID, Version: version})
+				_, err := r.Handle(t.Context(), event(step, version))
 				if err == nil || !strings.Contains(err.Error(), test.want) {
 					t.Errorf("%s: %v", step, err)
 				}
@@ -259,7 +282,7 @@ func TestUnfitPending(t *testing.T) {
 			const next = "the-next"
 			v.stages[next] = []string{"AWSPENDING"}
 			for _, step := range steps {
-				if _, err := r.Handle(t.Context(), rotation.Event{Step: step, SecretID: secretID, Version: next}); err != nil {
+				if _, err := r.Handle(t.Context(), event(step, next)); err != nil {
 					t.Errorf("the next rotation: %s: %v", step, err)
 				}
 			}
@@ -281,11 +304,11 @@ func TestOfConfiguration(t *testing.T) {
 			v := newVersions(t)
 			prepare(v)
 			r, _ := newRotator(v)
-			if _, err := r.Handle(t.Context(), rotation.Event{Step: "testSecret", SecretID: secretID, Version: version}); err != nil {
+			if _, err := r.Handle(t.Context(), event("testSecret", version)); err != nil {
 				t.Error(err)
 			}
 			v.rings["first"] = token.Ring{}
-			if _, err := r.Handle(t.Context(), rotation.Event{Step: "testSecret", SecretID: secretID, Version: version}); err == nil {
+			if _, err := r.Handle(t.Context(), event("testSecret", version)); err == nil {
 				t.Error("a ring that cannot sign passes")
 			}
 		})

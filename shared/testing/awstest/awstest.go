@@ -1,23 +1,21 @@
-// Package awstest is AWS for tests, where AWS cannot be: DynamoDB Local and moto, which `make test-aws` starts, a stand-in
-// for KMS, and the template as CloudFormation would read it. It knows nothing of licenses.
+// Package awstest reaches what stands in for AWS in tests: DynamoDB Local and moto, which `make test-aws` starts, and
+// kmstest. It makes there what the template declares. It knows nothing of licenses.
 package awstest
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"openlicenser/shared/testing/samtemplate"
 )
 
-// The account and region that everything lives in.
-const (
-	Account = "123456789012"
-	Region  = "eu-central-1"
-)
+// Region is the region of everything.
+const Region = samtemplate.Region
 
-// The environment variables by which `make test-aws` tells tests what it has started.
+// The environment variables by which `make test-aws` and `make sam-local-test` tell tests what they have started.
 const (
 	DynamoDBVariable  = "LICENSER_TEST_DYNAMODB_ENDPOINT" // URL of DynamoDB Local
 	MotoVariable      = "LICENSER_TEST_MOTO_ENDPOINT"     // URL of moto
@@ -27,8 +25,8 @@ const (
 	RequiredVariable  = "LICENSER_TEST_AWS"               // "required": to skip a test is a failure
 )
 
-// Need answers the value of one of the variables. Where it is not set it skips the test, and under `make test-aws`
-// it fails it.
+// Need returns the value of one of the variables. Where it is not set, the test is skipped, or fails under
+// `make test-aws`.
 func Need(t testing.TB, variable string) string {
 	t.Helper()
 	value := os.Getenv(variable)
@@ -42,27 +40,11 @@ func Need(t testing.TB, variable string) string {
 	return value
 }
 
-// Config leads every client that is made of it to the endpoint.
+// Config returns a configuration whose clients call the endpoint.
 func Config(endpoint string) aws.Config {
 	return aws.Config{
 		BaseEndpoint: &endpoint,
 		Region:       Region,
 		Credentials:  credentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "example", ""),
 	}
-}
-
-// Root answers the repository's folder.
-func Root() (string, error) {
-	folder, err := os.Getwd()
-	for err == nil {
-		if _, err := os.Stat(filepath.Join(folder, "template.yaml")); err == nil {
-			return folder, nil
-		}
-		parent := filepath.Dir(folder)
-		if parent == folder {
-			return "", os.ErrNotExist
-		}
-		folder = parent
-	}
-	return "", err
 }

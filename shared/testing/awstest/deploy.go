@@ -5,73 +5,80 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"openlicenser/shared/testing/kmstest"
+	"openlicenser/shared/testing/samtemplate"
 )
 
-// Cloud is where a template can be deployed to.
+// Cloud is where a template can be deployed.
 type Cloud struct {
 	DynamoDB       *dynamodb.Client
 	SecretsManager *secretsmanager.Client
-	KMS            *KMS
+	KMS            *kmstest.KMS
 }
 
-// NewCloud reaches DynamoDB Local and moto by their URLs, and has no keys yet.
+// NewCloud returns a cloud of DynamoDB Local and moto at their URLs, and of a KMS without keys.
 func NewCloud(dynamoDB, moto string) Cloud {
 	return Cloud{
 		DynamoDB:       dynamodb.NewFromConfig(Config(dynamoDB)),
 		SecretsManager: secretsmanager.NewFromConfig(Config(moto)),
-		KMS:            NewKMS(),
+		KMS:            kmstest.New(time.Now),
 	}
 }
 
-// Deploy makes the tables, secrets and keys that the template declares, and answers the template with their names and
-// ARNs for values. name says what a resource is called.
-func (t *Template) Deploy(ctx context.Context, cloud Cloud, name func(id string) string) (*Template, error) {
-	deployed := *t
-	deployed.values = map[string]any{}
-	maps.Copy(deployed.values, t.values)
-	for resourceType, make := range map[string]func(context.Context, Cloud, string, string) error{
-		"AWS::DynamoDB::GlobalTable":  deployed.deployTable,
-		"AWS::DynamoDB::Table":        deployed.deployTable,
-		"AWS::SecretsManager::Secret": deployed.deploySecret,
-		"AWS::KMS::Alias":             deployed.deployKey,
+// values are what !Ref and !GetAtt of the template name, as "LicenseTable.StreamArn".
+type values = map[string]any
+
+// Deploy makes the tables, secrets and keys that the template declares. It returns the template with their names and
+// ARNs for values. name returns the name of a resource by its logical id.
+func Deploy(
+	ctx context.Context, t *samtemplate.Template, cloud Cloud, name func(id string) string,
+) (*samtemplate.Template, error) {
+	made := values{}
+	for resourceType, deploy := range map[string]func(
+		ctx context.Context, t *samtemplate.Template, id, name string,
+	) (values, error){
+		"AWS::DynamoDB::GlobalTable":  cloud.deployTable,
+		"AWS::DynamoDB::Table":        cloud.deployTable,
+		"AWS::SecretsManager::Secret": cloud.deploySecret,
+		"AWS::KMS::Alias":             cloud.deployKey,
 	} {
 		ids, err := t.Of(resourceType)
 		if err != nil {
 			return nil, err
 		}
 		for _, id := range ids {
-			if err := make(ctx, cloud, id, name(id)); err != nil {
+			of, err := deploy(ctx, t, id, name(id))
+			if err != nil {
 				return nil, fmt.Errorf("%s: %w", id, err)
 			}
+			maps.Copy(made, of)
 		}
 	}
-	return &deployed, nil
+	return t.With(made), nil
 }
 
-// Value answers what !Ref and !GetAtt answer for a name, as "LicenseTable.StreamArn".
-func (t *Template) Value(name string) string { return fmt.Sprint(t.values[name]) }
-
-func (t *Template) deployTable(ctx context.Context, cloud Cloud, id, name string) error {
-	table, err := t.CreateTable(ctx, cloud.DynamoDB, id, name)
+func (c Cloud) deployTable(ctx context.Context, t *samtemplate.Template, id, name string) (values, error) {
+	table, err := createTable(ctx, c.DynamoDB, t, id, name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	t.values[id] = name
-	t.values[id+".Arn"] = aws.ToString(table.TableArn)
+	of := values{id: name, id + ".Arn": aws.ToString(table.TableArn)}
 	if table.LatestStreamArn != nil {
-		t.values[id+".StreamArn"] = *table.LatestStreamArn
+		of[id+".StreamArn"] = *table.LatestStreamArn
 	}
-	return t.EnableTimeToLive(ctx, cloud.DynamoDB, id, name)
+	return of, enableTimeToLive(ctx, c.DynamoDB, t, id, name)
 }
 
-func (t *Template) deploySecret(ctx context.Context, cloud Cloud, id, name string) error {
+func (c Cloud) deploySecret(ctx context.Context, t *samtemplate.Template, id, name string) (values, error) {
 	property, err := t.Property(id, "GenerateSecretString")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var declared struct {
 		SecretStringTemplate, GenerateStringKey string
@@ -80,53 +87,56 @@ func (t *Template) deploySecret(ctx context.Context, cloud Cloud, id, name strin
 	}
 	text, err := json.Marshal(property)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := json.Unmarshal(text, &declared); err != nil {
-		return err
+		return nil, err
 	}
-	password, err := cloud.SecretsManager.GetRandomPassword(ctx, &secretsmanager.GetRandomPasswordInput{
+	password, err := c.SecretsManager.GetRandomPassword(ctx, &secretsmanager.GetRandomPasswordInput{
 		PasswordLength: &declared.PasswordLength, ExcludePunctuation: &declared.ExcludePunctuation,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	object := map[string]any{}
 	if err := json.Unmarshal([]byte(declared.SecretStringTemplate), &object); err != nil {
-		return err
+		return nil, err
 	}
 	object[declared.GenerateStringKey] = aws.ToString(password.RandomPassword)
 	if text, err = json.Marshal(object); err != nil {
-		return err
+		return nil, err
 	}
-	out, err := cloud.SecretsManager.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &name, SecretString: aws.String(string(text))})
-	if err == nil {
-		t.values[id] = aws.ToString(out.ARN)
+	out, err := c.SecretsManager.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+		Name: &name, SecretString: aws.String(string(text)),
+	})
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return values{id: aws.ToString(out.ARN)}, nil
 }
 
-// deployKey makes the key that an alias stands for. It goes by the alias's name, by name, and by its logical id.
-func (t *Template) deployKey(_ context.Context, cloud Cloud, id, name string) error {
+// deployKey makes the key that has an alias. It can be asked for by the alias, by name, and by its logical id.
+func (c Cloud) deployKey(_ context.Context, t *samtemplate.Template, id, name string) (values, error) {
 	alias, err := t.Property(id, "AliasName")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	key, err := t.Property(id, "TargetKeyId")
+	property, err := t.Property(id, "TargetKeyId")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	spec, err := t.Property(fmt.Sprint(key), "KeySpec")
+	key := fmt.Sprint(property)
+	spec, err := t.Property(key, "KeySpec")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	add := map[any]func(...string) (string, error){"RSA_2048": cloud.KMS.AddRSA, "ECC_NIST_EDWARDS25519": cloud.KMS.AddEd25519}[spec]
+	add := map[any]func(...string) (string, error){
+		"RSA_2048": c.KMS.AddRSA, "ECC_NIST_EDWARDS25519": c.KMS.AddEd25519,
+	}[spec]
 	if add == nil {
-		return fmt.Errorf("no key can be made of the spec %v", spec)
+		return nil, fmt.Errorf("no key can be made of the spec %v", spec)
 	}
-	arn, err := add(fmt.Sprint(alias), name, fmt.Sprint(key))
-	t.values[id] = alias
-	t.values[fmt.Sprint(key)] = arn
-	t.values[fmt.Sprint(key)+".Arn"] = arn
-	return err
+	keyID, err := add(fmt.Sprint(alias), name, key)
+	arn := kmstest.ARN(keyID)
+	return values{id: alias, key: arn, key + ".Arn": arn}, err
 }

@@ -17,8 +17,8 @@ type Stream struct {
 	ARN    string
 }
 
-// FromTheStart answers all records of all shards, from the first that the stream still has (TRIM_HORIZON), and waits until
-// there are n.
+// FromTheStart returns the records of all shards, from the first that the stream still has (TRIM_HORIZON). It waits
+// until there are n.
 func (s Stream) FromTheStart(ctx context.Context, n int) ([]events.DynamoDBEventRecord, error) {
 	for {
 		records, err := s.readAll(ctx)
@@ -82,8 +82,8 @@ func (s Stream) readShard(ctx context.Context, shard types.Shard) ([]events.Dyna
 	return records, nil
 }
 
-// lambdaRecord is the record as Lambda hands it over
-// (https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html): written as JSON and read by the event's own decoder.
+// lambdaRecord returns the record as Lambda hands it over (https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html).
+// It is written as JSON and read by the event's own decoder.
 func lambdaRecord(record types.Record, arn string) (converted events.DynamoDBEventRecord, err error) {
 	change := record.Dynamodb
 	details := map[string]any{
@@ -92,7 +92,9 @@ func lambdaRecord(record types.Record, arn string) (converted events.DynamoDBEve
 		"SizeBytes":                   change.SizeBytes,
 		"StreamViewType":              change.StreamViewType,
 	}
-	for name, image := range map[string]map[string]types.AttributeValue{"Keys": change.Keys, "OldImage": change.OldImage, "NewImage": change.NewImage} {
+	for name, image := range map[string]map[string]types.AttributeValue{
+		"Keys": change.Keys, "OldImage": change.OldImage, "NewImage": change.NewImage,
+	} {
 		if image == nil {
 			continue
 		}

@@ -21,7 +21,7 @@ func TestStream(t *testing.T) {
 	client := dynamodb.NewFromConfig(cfg)
 	table := awstest.NewTable(t, client, "LicenseTable")
 	key := map[string]types.AttributeValue{"licenseid": &types.AttributeValueMemberS{Value: "id"}}
-	_, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: table.TableName, Item: map[string]types.AttributeValue{
+	item := map[string]types.AttributeValue{
 		"licenseid": key["licenseid"],
 		"number":    &types.AttributeValueMemberN{Value: "1718622505782"},
 		"binary":    &types.AttributeValueMemberB{Value: []byte{0, 255}},
@@ -33,11 +33,13 @@ func TestStream(t *testing.T) {
 		"map": &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{
 			"list": &types.AttributeValueMemberL{Value: []types.AttributeValue{&types.AttributeValueMemberS{Value: "x"}}},
 		}},
-	}})
-	if err != nil {
+	}
+	put := &dynamodb.PutItemInput{TableName: table.TableName, Item: item}
+	if _, err := client.PutItem(t.Context(), put); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: table.TableName, Key: key}); err != nil {
+	remove := &dynamodb.DeleteItemInput{TableName: table.TableName, Key: key}
+	if _, err := client.DeleteItem(t.Context(), remove); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -47,7 +49,8 @@ func TestStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(records) != 2 || records[0].EventName != "INSERT" || records[1].EventName != "REMOVE" || records[0].EventID == records[1].EventID {
+	if len(records) != 2 || records[0].EventName != "INSERT" || records[1].EventName != "REMOVE" ||
+		records[0].EventID == records[1].EventID {
 		t.Fatalf("records %+v", records)
 	}
 	want := map[string]events.DynamoDBAttributeValue{
@@ -70,10 +73,12 @@ func TestStream(t *testing.T) {
 	if diff := cmp.Diff(want, records[1].Change.OldImage, whole); diff != "" {
 		t.Errorf("old image (-want +got):\n%s", diff)
 	}
-	if records[0].Change.OldImage != nil || records[1].Change.NewImage != nil || records[1].Change.Keys["licenseid"].String() != "id" {
+	if records[0].Change.OldImage != nil || records[1].Change.NewImage != nil ||
+		records[1].Change.Keys["licenseid"].String() != "id" {
 		t.Errorf("records %+v", records)
 	}
-	if age := time.Since(records[0].Change.ApproximateCreationDateTime.Time); age < -time.Minute || age > time.Hour || records[0].Change.SequenceNumber >= records[1].Change.SequenceNumber {
+	if age := time.Since(records[0].Change.ApproximateCreationDateTime.Time); age < -time.Minute || age > time.Hour ||
+		records[0].Change.SequenceNumber >= records[1].Change.SequenceNumber {
 		t.Errorf("%v old, from %s to %s", age, records[0].Change.SequenceNumber, records[1].Change.SequenceNumber)
 	}
 }

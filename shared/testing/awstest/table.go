@@ -12,34 +12,36 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/uuid"
+
+	"openlicenser/shared/testing/samtemplate"
 )
 
-// tableProperty says what becomes of a property of AWS::DynamoDB::Table or AWS::DynamoDB::GlobalTable: passed on, or not. A property that is not here is an
-// error, so that none is left out by accident.
+// tableProperty says whether a property of AWS::DynamoDB::Table or AWS::DynamoDB::GlobalTable is passed on. A property
+// that is not here is an error, so that none is left out by accident.
 var tableProperty = map[string]bool{
 	"AttributeDefinitions": true, "BillingMode": true, "GlobalSecondaryIndexes": true, "KeySchema": true,
 	"LocalSecondaryIndexes": true, "StreamSpecification": true,
 
-	"TimeToLiveSpecification": false, // see EnableTimeToLive
+	"TimeToLiveSpecification": false, // see enableTimeToLive
 
 	// Of no account for a table in memory.
-	"ContributorInsightsSpecification": false, "DeletionProtectionEnabled": false, "PointInTimeRecoverySpecification": false,
-	"Replicas": false, "SSESpecification": false, "TableClass": false, "TableName": false, "Tags": false,
-	"WriteProvisionedThroughputSettings": false,
+	"ContributorInsightsSpecification": false, "DeletionProtectionEnabled": false,
+	"PointInTimeRecoverySpecification": false, "Replicas": false, "SSESpecification": false, "TableClass": false,
+	"TableName": false, "Tags": false, "WriteProvisionedThroughputSettings": false,
 }
 
-// Table answers the request that makes a table as the template declares it, but for its capacity, which is on demand. It
-// has no name yet.
-func (t *Template) Table(id string) (*dynamodb.CreateTableInput, error) {
-	if resourceType := t.resources[id].Type; resourceType != "AWS::DynamoDB::Table" && resourceType != "AWS::DynamoDB::GlobalTable" {
+// Table returns the request that makes a table as the template declares it, without a name. Its capacity is on demand,
+// whatever the template says.
+func Table(t *samtemplate.Template, id string) (*dynamodb.CreateTableInput, error) {
+	if kind := t.Type(id); kind != "AWS::DynamoDB::Table" && kind != "AWS::DynamoDB::GlobalTable" {
 		return nil, fmt.Errorf("the template has no table %s", id)
 	}
-	declared, err := t.evaluate(ptr(t.resources[id].Properties))
+	declared, err := t.Properties(id)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", id, err)
+		return nil, err
 	}
 	properties := map[string]any{}
-	for name, value := range declared.(map[string]any) {
+	for name, value := range declared {
 		passedOn, known := tableProperty[name]
 		if !known {
 			return nil, fmt.Errorf("%s: the property %s is not known here", id, name)
@@ -69,11 +71,11 @@ func (t *Template) Table(id string) (*dynamodb.CreateTableInput, error) {
 	return in, nil
 }
 
-func ptr[T any](value T) *T { return &value }
-
-// CreateTable makes a table as the template declares it, under this name, and waits until it can be used.
-func (t *Template) CreateTable(ctx context.Context, client *dynamodb.Client, id, name string) (*types.TableDescription, error) {
-	in, err := t.Table(id)
+// createTable makes a table as the template declares it, under a name, and waits until it can be used.
+func createTable(
+	ctx context.Context, client *dynamodb.Client, t *samtemplate.Template, id, name string,
+) (*types.TableDescription, error) {
+	in, err := Table(t, id)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +83,9 @@ func (t *Template) CreateTable(ctx context.Context, client *dynamodb.Client, id,
 	if _, err := client.CreateTable(ctx, in); err != nil {
 		return nil, err
 	}
-	waiter := dynamodb.NewTableExistsWaiter(client, func(o *dynamodb.TableExistsWaiterOptions) { o.MinDelay = 10 * time.Millisecond })
+	waiter := dynamodb.NewTableExistsWaiter(client, func(o *dynamodb.TableExistsWaiterOptions) {
+		o.MinDelay = 10 * time.Millisecond
+	})
 	out, err := waiter.WaitForOutput(ctx, &dynamodb.DescribeTableInput{TableName: &name}, time.Minute)
 	if err != nil {
 		return nil, err
@@ -89,13 +93,15 @@ func (t *Template) CreateTable(ctx context.Context, client *dynamodb.Client, id,
 	return out.Table, nil
 }
 
-// EnableTimeToLive has DynamoDB remove what expires, where the template declares that.
-func (t *Template) EnableTimeToLive(ctx context.Context, client *dynamodb.Client, id, name string) error {
+// enableTimeToLive has DynamoDB remove what expires, where the template declares that.
+func enableTimeToLive(
+	ctx context.Context, client *dynamodb.Client, t *samtemplate.Template, id, name string,
+) error {
 	property, err := t.Property(id, "TimeToLiveSpecification")
 	if err != nil || property == nil {
 		return err
 	}
-	attribute, _ := member(property, "AttributeName").(string)
+	attribute, _ := samtemplate.At(property, "AttributeName").(string)
 	_, err = client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
 		TableName:               &name,
 		TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: &attribute, Enabled: aws.Bool(true)},
@@ -103,14 +109,14 @@ func (t *Template) EnableTimeToLive(ctx context.Context, client *dynamodb.Client
 	return err
 }
 
-// NewTable makes one of the template's tables under a random name. It goes when the test ends.
+// NewTable makes one of the template's tables under a random name. It is deleted when the test ends.
 func NewTable(t testing.TB, client *dynamodb.Client, id string) *types.TableDescription {
 	t.Helper()
-	template, err := ReadTemplate(nil)
+	template, err := samtemplate.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := template.CreateTable(t.Context(), client, id, "licenser-test-"+uuid.NewString())
+	table, err := createTable(t.Context(), client, template, id, "licenser-test-"+uuid.NewString())
 	if err != nil {
 		t.Fatal(err)
 	}

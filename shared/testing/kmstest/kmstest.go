@@ -1,88 +1,172 @@
-// Package kmstest is a KMS in memory, behind the interfaces that awskeys uses of the SDK's client, for tests of what happens to
-// keys and aliases over time.
+// Package kmstest is AWS KMS in memory, for tests. A *KMS has the methods of the SDK's client that awskeys uses, and is
+// an http.Handler for what signs. It refuses what KMS refuses, with the same errors. It knows nothing of tokens.
 package kmstest
 
 import (
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/smithy-go"
 )
 
-// ErrCut is how a call ends that is cut off.
-var ErrCut = errors.New("cut off")
-
-// KMS holds keys and aliases. It serves one caller at a time.
+// KMS holds keys and aliases, in one account and region. Goroutines may share it, but for its fields.
 type KMS struct {
-	Now func() time.Time
-	// CutAt is the number of the call, from 1, that is cut off; Persists tells whether it takes effect before that.
+	// Before is called before each call, if set, with its operation and the key that is asked for. An error fails the
+	// call.
+	Before func(operation, keyID string) error
+	// CutAt is the number of the call, from 1, that fails with ErrCut; 0 for none. Persists says that it takes effect
+	// before it fails.
 	CutAt    int
 	Persists bool
+	Calls    int // so far
 
-	Calls int
-	keys  []*key
-	// aliases by name. Dates are kept as KMS does.
-	aliases map[string]types.AliasListEntry
+	now     func() time.Time
+	mu      sync.Mutex
+	keys    []*key
+	aliases map[string]types.AliasListEntry // by name, with the dates that KMS keeps
 }
+
+type option = func(*kms.Options) // none is used here
+
+// ErrCut is the error of a call that is cut off.
+var ErrCut = errors.New("cut off")
 
 type key struct {
-	id      string
-	private *rsa.PrivateKey
-	created time.Time
-	input   kms.CreateKeyInput
+	id       string
+	spec     types.KeySpec
+	signer   crypto.Signer
+	created  time.Time
+	input    kms.CreateKeyInput
+	disabled bool
 }
 
-// bits are fewer than in KMS: what is tested is not the strength of keys, and there are many of them.
-const bits = 1024
-
-// New has no keys yet.
+// New returns a KMS without keys. Dates are of the clock.
 func New(now func() time.Time) *KMS {
-	return &KMS{Now: now, aliases: map[string]types.AliasListEntry{}}
+	return &KMS{now: now, aliases: map[string]types.AliasListEntry{}}
 }
 
-// Policy is that of the key of AddKey.
+// Policy is the policy of the keys that AddRSA and AddEd25519 make.
 const Policy = `{"Statement":[]}`
 
-// AddKey makes a key with an alias.
-func (k *KMS) AddKey(alias string) error {
-	made, err := k.newKey(&kms.CreateKeyInput{Policy: aws.String(Policy)})
-	if err != nil {
-		return err
-	}
-	k.point(alias, made.id)
-	return nil
+// AddRSA makes a key of the spec RSA_2048, and gives it the aliases, as alias/token. It returns the key's id.
+func (k *KMS) AddRSA(aliases ...string) (id string, err error) {
+	return k.add(types.KeySpecRsa2048, aliases)
 }
 
-// Keys counts the keys.
+// AddEd25519 makes a key of the spec ECC_NIST_EDWARDS25519, and gives it the aliases. It returns the key's id.
+func (k *KMS) AddEd25519(aliases ...string) (id string, err error) {
+	return k.add(types.KeySpecEccNistEdwards25519, aliases)
+}
+
+func (k *KMS) add(spec types.KeySpec, aliases []string) (id string, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	made, err := k.newKey(&kms.CreateKeyInput{KeySpec: spec, Policy: aws.String(Policy)})
+	if err != nil {
+		return "", err
+	}
+	for _, alias := range aliases {
+		k.point(alias, made.id)
+	}
+	return made.id, nil
+}
+
+// Point gives an alias to the key of an id, and takes it from the key that had it. For the id "" nothing has the alias.
+func (k *KMS) Point(alias, id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if id == "" {
+		delete(k.aliases, alias)
+		return
+	}
+	k.point(alias, id)
+}
+
+// Target returns the id of the key that has an alias, or "".
+func (k *KMS) Target(alias string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return aws.ToString(k.aliases[alias].TargetKeyId)
+}
+
+// Public returns the public half of a key, by id or alias, or nil.
+func (k *KMS) Public(name string) crypto.PublicKey {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, err := k.find(name)
+	if err != nil {
+		return nil
+	}
+	return key.signer.Public()
+}
+
+// Keys returns the number of keys.
 func (k *KMS) Keys() int { return len(k.keys) }
 
-// Target answers the id of the key that an alias stands for, empty for none.
-func (k *KMS) Target(alias string) string { return aws.ToString(k.aliases[alias].TargetKeyId) }
-
-// Created answers what the newest key was made from.
+// Created returns what the newest key was made from.
 func (k *KMS) Created() kms.CreateKeyInput { return k.keys[len(k.keys)-1].input }
 
-func (k *KMS) newKey(in *kms.CreateKeyInput) (*key, error) {
-	private, err := rsa.GenerateKey(rand.Reader, bits)
+// Disable disables a key, by id or alias, or enables it again.
+func (k *KMS) Disable(name string, disabled bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if key, _ := k.find(name); key != nil { // which is an error where it is disabled
+		key.disabled = disabled
+	}
+}
+
+// rsaKeys are shared by all KMS of a process, because it takes long to make one. The first key of each KMS is the first
+// of these, and so on.
+var (
+	rsaKeys   []*rsa.PrivateKey
+	rsaKeysMu sync.Mutex
+)
+
+func rsaKey(i int) (*rsa.PrivateKey, error) {
+	rsaKeysMu.Lock()
+	defer rsaKeysMu.Unlock()
+	for len(rsaKeys) <= i {
+		private, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			return nil, err
+		}
+		rsaKeys = append(rsaKeys, private)
+	}
+	return rsaKeys[i], nil
+}
+
+// newKey makes a key. k.mu is held.
+func (k *KMS) newKey(in *kms.CreateKeyInput) (made *key, err error) {
+	made = &key{id: fmt.Sprintf("key-%d", len(k.keys)+1), spec: in.KeySpec, created: k.now(), input: *in}
+	if in.KeySpec == types.KeySpecEccNistEdwards25519 {
+		_, made.signer, err = ed25519.GenerateKey(rand.Reader)
+	} else {
+		made.signer, err = rsaKey(len(k.keys))
+	}
 	if err != nil {
 		return nil, err
 	}
-	made := &key{id: fmt.Sprintf("key-%d", len(k.keys)+1), private: private, created: k.Now(), input: *in}
 	k.keys = append(k.keys, made)
 	return made, nil
 }
 
+// point gives an alias to a key. k.mu is held.
 func (k *KMS) point(alias, id string) {
-	now := k.Now()
+	now := k.now()
 	entry, exists := k.aliases[alias]
 	if !exists {
 		entry = types.AliasListEntry{AliasName: &alias, CreationDate: &now}
@@ -91,26 +175,41 @@ func (k *KMS) point(alias, id string) {
 	k.aliases[alias] = entry
 }
 
-func arn(id string) *string { return aws.String("arn:aws:kms:eu-central-1:123456789012:key/" + id) }
+const arnPrefix = "arn:aws:kms:eu-central-1:123456789012:"
+
+// ARN returns the ARN of the key of an id.
+func ARN(id string) string { return arnPrefix + "key/" + id }
 
 func notFound(name string) error {
 	return &types.NotFoundException{Message: aws.String(name + " is not found")}
 }
 
+// find returns the key of an id, an ARN or an alias. The error of a disabled key comes with the key. k.mu is held.
 func (k *KMS) find(name string) (*key, error) {
-	if strings.HasPrefix(name, "alias/") {
-		name = k.Target(name)
+	id := strings.TrimPrefix(strings.TrimPrefix(name, arnPrefix), "key/")
+	if alias, isAlias := k.aliases[id]; isAlias {
+		id = *alias.TargetKeyId
 	}
 	for _, key := range k.keys {
-		if key.id == name {
+		switch {
+		case key.id == id && key.disabled:
+			return key, &types.DisabledException{Message: aws.String(ARN(id) + " is disabled.")}
+		case key.id == id:
 			return key, nil
 		}
 	}
 	return nil, notFound(name)
 }
 
-// call does what is asked for, unless it is the call that is cut off.
-func call[T any](k *KMS, do func() (*T, error)) (*T, error) {
+// call does what is asked for, unless Before or CutAt says otherwise.
+func call[T any](k *KMS, operation string, keyID *string, do func() (*T, error)) (*T, error) {
+	if k.Before != nil {
+		if err := k.Before(operation, aws.ToString(keyID)); err != nil {
+			return nil, err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.Calls++
 	if k.Calls != k.CutAt {
 		return do()
@@ -123,131 +222,88 @@ func call[T any](k *KMS, do func() (*T, error)) (*T, error) {
 	return nil, ErrCut
 }
 
+// onKey is a call that is about a key.
+func onKey[T any](k *KMS, operation string, keyID *string, do func(*key) (*T, error)) (*T, error) {
+	return call(k, operation, keyID, func() (*T, error) {
+		key, err := k.find(aws.ToString(keyID))
+		if err != nil {
+			return nil, err
+		}
+		return do(key)
+	})
+}
+
+// The algorithms by which keys sign here.
+const (
+	rs256            = types.SigningAlgorithmSpecRsassaPkcs1V15Sha256
+	ed25519Algorithm = types.SigningAlgorithmSpecEd25519Sha512
+)
+
+func (key *key) algorithm() types.SigningAlgorithmSpec {
+	if key.spec == types.KeySpecEccNistEdwards25519 {
+		return ed25519Algorithm
+	}
+	return rs256
+}
+
 // GetPublicKey implements awskeys.KeyAPI.
-func (k *KMS) GetPublicKey(_ context.Context, in *kms.GetPublicKeyInput, _ ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error) {
-	return call(k, func() (*kms.GetPublicKeyOutput, error) {
-		key, err := k.find(*in.KeyId)
-		if err != nil {
-			return nil, err
-		}
-		der, err := x509.MarshalPKIXPublicKey(&key.private.PublicKey)
-		return &kms.GetPublicKeyOutput{KeyId: arn(key.id), PublicKey: der, KeyUsage: types.KeyUsageTypeSignVerify}, err
+func (k *KMS) GetPublicKey(_ context.Context, in *kms.GetPublicKeyInput, _ ...option) (*kms.GetPublicKeyOutput, error) {
+	return onKey(k, "GetPublicKey", in.KeyId, func(key *key) (*kms.GetPublicKeyOutput, error) {
+		der, err := x509.MarshalPKIXPublicKey(key.signer.Public())
+		return &kms.GetPublicKeyOutput{
+			KeyId: aws.String(ARN(key.id)), PublicKey: der, KeySpec: key.spec, KeyUsage: types.KeyUsageTypeSignVerify,
+			SigningAlgorithms: []types.SigningAlgorithmSpec{key.algorithm()},
+		}, err
 	})
 }
 
-// Sign implements awskeys.KeyAPI.
-func (k *KMS) Sign(_ context.Context, in *kms.SignInput, _ ...func(*kms.Options)) (*kms.SignOutput, error) {
-	return call(k, func() (*kms.SignOutput, error) {
-		key, err := k.find(*in.KeyId)
-		if err != nil {
+// Sign implements awskeys.KeyAPI. A digest is signed as what it is, which some emulators do not do.
+func (k *KMS) Sign(_ context.Context, in *kms.SignInput, _ ...option) (*kms.SignOutput, error) {
+	return onKey(k, "Sign", in.KeyId, func(key *key) (*kms.SignOutput, error) {
+		if err := key.check(in); err != nil {
 			return nil, err
 		}
-		signature, err := rsa.SignPKCS1v15(nil, key.private, crypto.SHA256, in.Message)
-		return &kms.SignOutput{KeyId: arn(key.id), Signature: signature}, err
-	})
-}
-
-// ListAliases implements awskeys.KeySlotsAPI, one on a page.
-func (k *KMS) ListAliases(_ context.Context, in *kms.ListAliasesInput, _ ...func(*kms.Options)) (*kms.ListAliasesOutput, error) {
-	return call(k, func() (*kms.ListAliasesOutput, error) {
-		var first string
-		for name := range k.aliases {
-			if name > aws.ToString(in.Marker) && (first == "" || name < first) {
-				first = name
+		message, hash := in.Message, crypto.Hash(0)
+		if key.algorithm() == rs256 {
+			hash = crypto.SHA256
+			if in.MessageType != types.MessageTypeDigest {
+				digest := sha256.Sum256(message)
+				message = digest[:]
 			}
 		}
-		if first == "" {
-			return &kms.ListAliasesOutput{}, nil
-		}
-		return &kms.ListAliasesOutput{Aliases: []types.AliasListEntry{k.aliases[first]}, NextMarker: &first, Truncated: true}, nil
+		signature, err := key.signer.Sign(rand.Reader, message, hash)
+		return &kms.SignOutput{
+			KeyId:            aws.String(ARN(key.id)),
+			Signature:        signature,
+			SigningAlgorithm: key.algorithm(),
+		}, err
 	})
 }
 
-// CreateAlias implements awskeys.KeySlotsAPI.
-func (k *KMS) CreateAlias(_ context.Context, in *kms.CreateAliasInput, _ ...func(*kms.Options)) (*kms.CreateAliasOutput, error) {
-	return call(k, func() (*kms.CreateAliasOutput, error) {
-		if _, exists := k.aliases[*in.AliasName]; exists {
-			return nil, &types.AlreadyExistsException{Message: in.AliasName}
+// maxMessage is the longest message that KMS signs.
+const maxMessage = 4096
+
+// check refuses what KMS refuses to sign (https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html).
+func (key *key) check(in *kms.SignInput) error {
+	algorithm, isDigest := key.algorithm(), in.MessageType == types.MessageTypeDigest
+	isKnown := slices.Contains([]types.MessageType{"", types.MessageTypeRaw, types.MessageTypeDigest}, in.MessageType)
+	switch {
+	case in.SigningAlgorithm != algorithm:
+		const text = "Algorithm %s is incompatible with key spec %s."
+		return &types.InvalidKeyUsageException{
+			Message: aws.String(fmt.Sprintf(text, in.SigningAlgorithm, key.spec)),
 		}
-		k.point(*in.AliasName, *in.TargetKeyId)
-		return &kms.CreateAliasOutput{}, nil
-	})
+	case len(in.Message) == 0 || len(in.Message) > maxMessage:
+		const text = "Value at 'message' failed to satisfy constraint: Member must have length from 1 to %d"
+		return invalid(text, maxMessage)
+	case !isKnown, isDigest && algorithm == ed25519Algorithm:
+		return invalid("MessageType %s is not valid for %s.", in.MessageType, algorithm)
+	case isDigest && len(in.Message) != sha256.Size:
+		return invalid("Digest is invalid length for algorithm %s.", algorithm)
+	}
+	return nil
 }
 
-// UpdateAlias implements awskeys.KeySlotsAPI.
-func (k *KMS) UpdateAlias(_ context.Context, in *kms.UpdateAliasInput, _ ...func(*kms.Options)) (*kms.UpdateAliasOutput, error) {
-	return call(k, func() (*kms.UpdateAliasOutput, error) {
-		if _, exists := k.aliases[*in.AliasName]; !exists {
-			return nil, notFound(*in.AliasName)
-		}
-		k.point(*in.AliasName, *in.TargetKeyId)
-		return &kms.UpdateAliasOutput{}, nil
-	})
-}
-
-// DeleteAlias implements awskeys.KeySlotsAPI.
-func (k *KMS) DeleteAlias(_ context.Context, in *kms.DeleteAliasInput, _ ...func(*kms.Options)) (*kms.DeleteAliasOutput, error) {
-	return call(k, func() (*kms.DeleteAliasOutput, error) {
-		if _, exists := k.aliases[*in.AliasName]; !exists {
-			return nil, notFound(*in.AliasName)
-		}
-		delete(k.aliases, *in.AliasName)
-		return &kms.DeleteAliasOutput{}, nil
-	})
-}
-
-// ListKeys implements awskeys.KeySlotsAPI.
-func (k *KMS) ListKeys(context.Context, *kms.ListKeysInput, ...func(*kms.Options)) (*kms.ListKeysOutput, error) {
-	return call(k, func() (*kms.ListKeysOutput, error) {
-		out := &kms.ListKeysOutput{}
-		for _, key := range k.keys {
-			out.Keys = append(out.Keys, types.KeyListEntry{KeyId: &key.id, KeyArn: arn(key.id)})
-		}
-		return out, nil
-	})
-}
-
-// DescribeKey implements awskeys.KeySlotsAPI.
-func (k *KMS) DescribeKey(_ context.Context, in *kms.DescribeKeyInput, _ ...func(*kms.Options)) (*kms.DescribeKeyOutput, error) {
-	return call(k, func() (*kms.DescribeKeyOutput, error) {
-		key, err := k.find(*in.KeyId)
-		if err != nil {
-			return nil, err
-		}
-		return &kms.DescribeKeyOutput{KeyMetadata: &types.KeyMetadata{
-			KeyId: &key.id, Description: key.input.Description, KeyState: types.KeyStateEnabled, CreationDate: &key.created,
-		}}, nil
-	})
-}
-
-// GetKeyPolicy implements awskeys.KeySlotsAPI.
-func (k *KMS) GetKeyPolicy(_ context.Context, in *kms.GetKeyPolicyInput, _ ...func(*kms.Options)) (*kms.GetKeyPolicyOutput, error) {
-	return call(k, func() (*kms.GetKeyPolicyOutput, error) {
-		key, err := k.find(*in.KeyId)
-		if err != nil {
-			return nil, err
-		}
-		return &kms.GetKeyPolicyOutput{Policy: key.input.Policy}, nil
-	})
-}
-
-// ListResourceTags implements awskeys.KeySlotsAPI: a key of CloudFormation, which a vendor has tagged too.
-func (k *KMS) ListResourceTags(context.Context, *kms.ListResourceTagsInput, ...func(*kms.Options)) (*kms.ListResourceTagsOutput, error) {
-	return call(k, func() (*kms.ListResourceTagsOutput, error) {
-		return &kms.ListResourceTagsOutput{Tags: []types.Tag{
-			{TagKey: aws.String("aws:cloudformation:stack-name"), TagValue: aws.String("licenser")},
-			{TagKey: aws.String("owner"), TagValue: aws.String("us")},
-		}}, nil
-	})
-}
-
-// CreateKey implements awskeys.KeySlotsAPI.
-func (k *KMS) CreateKey(_ context.Context, in *kms.CreateKeyInput, _ ...func(*kms.Options)) (*kms.CreateKeyOutput, error) {
-	return call(k, func() (*kms.CreateKeyOutput, error) {
-		made, err := k.newKey(in)
-		if err != nil {
-			return nil, err
-		}
-		return &kms.CreateKeyOutput{KeyMetadata: &types.KeyMetadata{KeyId: &made.id}}, nil
-	})
+func invalid(format string, args ...any) error {
+	return &smithy.GenericAPIError{Code: "ValidationException", Message: fmt.Sprintf(format, args...)}
 }

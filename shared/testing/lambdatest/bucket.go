@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Bucket is an endpoint that speaks as much of S3 as putting and getting objects takes, with path-style URLs
+// Bucket is an endpoint that speaks the part of S3 that puts and gets objects, with path-style URLs
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html).
 type Bucket struct {
 	URL string
@@ -20,7 +20,7 @@ type Bucket struct {
 	faults  []string
 }
 
-// NewBucket serves until the test ends.
+// NewBucket returns a bucket that is served until the test ends.
 func NewBucket(t testing.TB) *Bucket {
 	b := &Bucket{objects: map[string]string{}}
 	server := httptest.NewServer(b)
@@ -32,21 +32,21 @@ func NewBucket(t testing.TB) *Bucket {
 	return b
 }
 
-// Object answers an object's content, empty where there is none. The path is the bucket's name and the key.
+// Object returns an object's content, or "" where there is none. The path is the bucket's name and the key.
 func (b *Bucket) Object(path string) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.objects[path]
 }
 
-// Put sets an object.
+// Put sets the content of an object.
 func (b *Bucket) Put(path, content string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.objects[path] = content
 }
 
-// Fail answers the next requests with the error codes, one each.
+// Fail has the next requests fail with the error codes, one each.
 func (b *Bucket) Fail(codes ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -87,7 +87,8 @@ func (b *Bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// hasChecksum: a bucket with Object Lock refuses an object without one. One in a trailer is not supported here.
+// hasChecksum reports whether a request has a checksum in its header, not in a trailer. A bucket with Object Lock
+// refuses an object without one.
 func hasChecksum(r *http.Request) bool {
 	for name := range r.Header {
 		if strings.HasPrefix(name, "X-Amz-Checksum-") || name == "Content-Md5" {
@@ -100,5 +101,7 @@ func hasChecksum(r *http.Request) bool {
 func s3Error(w http.ResponseWriter, code string) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(s3Statuses[code])
-	fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>said by the server</Message></Error>`, code)
+	const text = `<?xml version="1.0" encoding="UTF-8"?>` +
+		`<Error><Code>%s</Code><Message>said by the server</Message></Error>`
+	fmt.Fprintf(w, text, code)
 }

@@ -1,5 +1,5 @@
-// Package lambdatest runs built functions as Lambda does, for tests: it serves the Lambda Runtime API, an AWS
-// endpoint that does what the test says, and the X-Ray daemon's socket.
+// Package lambdatest runs built functions as Lambda does, for tests. It serves the Lambda Runtime API, endpoints of AWS
+// that do what the test says, and the X-Ray daemon's socket. It knows nothing of licenses.
 package lambdatest
 
 import (
@@ -24,8 +24,8 @@ import (
 	"openlicenser/shared/testing/apitest"
 )
 
-// Operation answers one AWS call: a status and a body that becomes JSON. It may also hold the call up, or panic with
-// http.ErrAbortHandler to cut the connection.
+// Operation handles a call of AWS. It returns the status of the response, and its body, which becomes JSON. It may also
+// hold the call up, or panic with http.ErrAbortHandler to cut the connection.
 type Operation func(input map[string]any) (status int, output any)
 
 // AWS is an endpoint that speaks AWS JSON.
@@ -37,7 +37,7 @@ type AWS struct {
 	calls      map[string]int
 }
 
-// NewAWS serves the operations, by name as GetItem, until the test ends.
+// NewAWS serves the operations, by name, as GetItem, until the test ends.
 func NewAWS(t testing.TB, operations map[string]Operation) *AWS {
 	a := &AWS{operations: operations, calls: map[string]int{}}
 	server := httptest.NewServer(http.HandlerFunc(a.serve))
@@ -49,38 +49,38 @@ func NewAWS(t testing.TB, operations map[string]Operation) *AWS {
 	return a
 }
 
-// Set changes what an operation answers.
+// Set replaces an operation.
 func (a *AWS) Set(name string, operation Operation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.operations[name] = operation
 }
 
-// Calls answers how often an operation was called.
+// Calls returns how often an operation was called.
 func (a *AWS) Calls(name string) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.calls[name]
 }
 
-// Fault answers every call with an AWS error.
+// Fault returns an operation whose calls all fail with an AWS error.
 func Fault(status int, code string) Operation {
 	return func(map[string]any) (int, any) {
 		return status, map[string]string{"__type": code, "message": "internals of " + code}
 	}
 }
 
-// Item is DynamoDB's answer to a GetItem: the item, or none for nil, and the consumed capacity where the call asks for
-// it.
+// Item returns DynamoDB's response to a GetItem: the item, or none for nil, and the consumed capacity where the call
+// asks for it.
 func Item(input map[string]any, item any) (status int, output any) {
-	answer := map[string]any{}
+	response := map[string]any{}
 	if item != nil {
-		answer["Item"] = item
+		response["Item"] = item
 	}
 	if input["ReturnConsumedCapacity"] == "TOTAL" {
-		answer["ConsumedCapacity"] = map[string]any{"TableName": input["TableName"], "CapacityUnits": 1}
+		response["ConsumedCapacity"] = map[string]any{"TableName": input["TableName"], "CapacityUnits": 1}
 	}
-	return http.StatusOK, answer
+	return http.StatusOK, response
 }
 
 func (a *AWS) serve(w http.ResponseWriter, r *http.Request) {
@@ -115,12 +115,12 @@ type Function struct {
 }
 
 type invocation struct {
-	event   []byte
-	traceID string
-	answer  chan []byte
+	event    []byte
+	traceID  string
+	response chan []byte
 }
 
-// FunctionName is the name that Lambda gave the function.
+// FunctionName is the name of the function in AWS_LAMBDA_FUNCTION_NAME.
 const FunctionName = "stack-Function-1"
 
 // Start builds the package in folder and runs it, like Run.
@@ -129,17 +129,18 @@ func Start(t testing.TB, folder string, environment ...string) *Function {
 	return Run(t, Build(t, folder), environment...)
 }
 
-// Build builds the package in folder, and answers the binary's path.
+// Build builds the package in folder, and returns the binary's path.
 func Build(t testing.TB, folder string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "bootstrap")
-	if out, err := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", binary, folder).CombinedOutput(); err != nil {
+	command := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", binary, folder)
+	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return binary
 }
 
-// Run runs a built function with the environment, NAME=value, and nothing of this process's.
+// Run runs a built function until the test ends. It has the environment, NAME=value, and nothing of this process's.
 func Run(t testing.TB, binary string, environment ...string) *Function {
 	t.Helper()
 	f := &Function{t: t, events: make(chan invocation), output: &lockedBuffer{}}
@@ -163,20 +164,20 @@ func Run(t testing.TB, binary string, environment ...string) *Function {
 	return f
 }
 
-// invocationTimeout is the time that an invocation is told it has.
+// invocationTimeout is the time that the function is told it has for an invocation.
 const invocationTimeout = 10 * time.Second
 
-// runtimeAPI is https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
+// runtimeAPI returns the Lambda Runtime API (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html).
 func (f *Function) runtimeAPI() http.Handler {
 	var mu sync.Mutex
-	answers := map[string]chan []byte{}
+	responses := map[string]chan []byte{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case next := <-f.events:
 			mu.Lock()
-			id := fmt.Sprintf("invocation-%d", len(answers)+1)
-			answers[id] = next.answer
+			id := fmt.Sprintf("invocation-%d", len(responses)+1)
+			responses[id] = next.response
 			mu.Unlock()
 			w.Header().Set("Lambda-Runtime-Aws-Request-Id", id)
 			w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(invocationTimeout).UnixMilli()))
@@ -188,7 +189,7 @@ func (f *Function) runtimeAPI() http.Handler {
 		case <-r.Context().Done():
 		}
 	})
-	answer := func(w http.ResponseWriter, r *http.Request) {
+	respond := func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
@@ -196,16 +197,17 @@ func (f *Function) runtimeAPI() http.Handler {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		answers[r.PathValue("id")] <- body
+		responses[r.PathValue("id")] <- body
 		w.WriteHeader(http.StatusAccepted)
 	}
-	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", answer)
-	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", answer)
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", respond)
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", respond)
 	return mux
 }
 
-// Invoke answers what the function answers to an event; an answer to API Gateway must be as openapi.yaml says. traceID is X-Ray's header, empty for none.
-func (f *Function) Invoke(event any, traceID string, answer any) {
+// Invoke sends an event to the function, and decodes the response. One to API Gateway must be as openapi.yaml says.
+// traceID is X-Ray's header, empty for none.
+func (f *Function) Invoke(event any, traceID string, response any) {
 	f.t.Helper()
 	text, err := json.Marshal(event)
 	if err != nil {
@@ -219,30 +221,28 @@ func (f *Function) Invoke(event any, traceID string, answer any) {
 		f.t.Fatalf("the function does not ask for events:\n%s", f.output)
 	}
 	select {
-	case got := <-next.answer:
-		if err := json.Unmarshal(got, answer); err != nil {
+	case got := <-next.response:
+		if err := json.Unmarshal(got, response); err != nil {
 			f.t.Fatalf("%v: %s", err, got)
 		}
-		f.check(text, answer)
+		f.check(text, response)
 	case <-patience:
-		f.t.Fatalf("the function does not answer:\n%s", f.output)
+		f.t.Fatalf("the function does not respond:\n%s", f.output)
 	}
 }
 
-// check holds an answer to API Gateway to openapi.yaml.
-func (f *Function) check(event []byte, answer any) {
+// check holds a response to API Gateway to openapi.yaml.
+func (f *Function) check(event []byte, response any) {
 	f.t.Helper()
-	response, isHTTP := answer.(*events.APIGatewayProxyResponse)
-	if !isHTTP {
-		return
+	if proxied, isProxied := response.(*events.APIGatewayProxyResponse); isProxied {
+		apitest.CheckInvocation(f.t, event, *proxied)
 	}
-	apitest.CheckInvocation(f.t, event, *response)
 }
 
-// Output answers all that the function has written.
+// Output returns all that the function has written.
 func (f *Function) Output() string { return f.output.String() }
 
-// lockedBuffer may be written and read at the same time.
+// lockedBuffer is a buffer that goroutines may share.
 type lockedBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
@@ -260,7 +260,7 @@ func (b *lockedBuffer) String() string {
 	return b.buffer.String()
 }
 
-// Segment is what tests read of an X-Ray segment document.
+// Segment is what tests read of a segment document of X-Ray.
 type Segment struct {
 	ID          string
 	Name        string
@@ -279,7 +279,7 @@ type Segment struct {
 	End         float64 `json:"end_time"`
 }
 
-// Daemon is the X-Ray daemon.
+// Daemon stands in for the X-Ray daemon.
 type Daemon struct {
 	Address string // as AWS_XRAY_DAEMON_ADDRESS wants it
 
@@ -298,7 +298,7 @@ func NewDaemon(t testing.TB) *Daemon {
 	return &Daemon{Address: connection.LocalAddr().String(), t: t, connection: connection}
 }
 
-// Receive answers the next segment document and its text.
+// Receive returns the next segment document and its text.
 func (d *Daemon) Receive() (segment Segment, text string) {
 	d.t.Helper()
 	packet := make([]byte, 64<<10)
@@ -309,14 +309,14 @@ func (d *Daemon) Receive() (segment Segment, text string) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	_, document, _ := strings.Cut(string(packet[:n]), "\n") // a header stands in the first line
+	_, document, _ := strings.Cut(string(packet[:n]), "\n") // the first line is a header
 	if err := json.Unmarshal([]byte(document), &segment); err != nil {
 		d.t.Fatalf("%v: %s", err, packet[:n])
 	}
 	return segment, document
 }
 
-// SampleEvents reads every file of a folder, by its name without ".json", into the event type of a function.
+// SampleEvents returns the events in a folder of JSON files, by the file's name without ".json".
 func SampleEvents[Event any](t testing.TB, folder string) map[string]Event {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*.json"))

@@ -1,4 +1,4 @@
-// Package telemetrytest watches what a whole test run logs.
+// Package telemetrytest fails a test run that logs a secret.
 package telemetrytest
 
 import (
@@ -14,7 +14,7 @@ import (
 	"openlicenser/shared/telemetry"
 )
 
-// Log is for what the tests of a package log. Main makes it the default logger too.
+// Log is the logger for the tests of a package. Main makes it the default logger too.
 var Log = telemetry.NewLogger(output)
 
 var output = &watcher{}
@@ -22,8 +22,8 @@ var output = &watcher{}
 // webToken matches license keys and authorization tokens: every JWT begins with {" in base64url.
 var webToken = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.`)
 
-// Main runs a package's tests, and fails when a license key, a token or one of the secrets was logged, or, where all
-// tests ran, nothing at all.
+// Main runs a package's tests. It fails when a license key, a token or one of the secrets was logged. Where all tests
+// ran, it also fails when nothing was logged at all.
 func Main(m *testing.M, secrets ...string) {
 	slog.SetDefault(Log)
 	output.secrets = secrets
@@ -39,7 +39,7 @@ func Main(m *testing.M, secrets ...string) {
 	os.Exit(code)
 }
 
-// ranAll tells whether the tests were all run, in this process: those that log may be among the others.
+// ranAll reports whether all tests of the package were run in this process.
 func ranAll() bool {
 	for _, name := range []string{"test.run", "test.skip", "test.fuzz", "test.list"} {
 		if flag.Lookup(name).Value.String() != "" {
@@ -49,10 +49,10 @@ func ranAll() bool {
 	return true
 }
 
-// isFuzzWorker tells whether this process tries inputs for another one, which sees nothing of it but a panic.
+// isFuzzWorker reports whether this process tries inputs for another one, which sees nothing of it but a panic.
 func isFuzzWorker() bool { return flag.Lookup("test.fuzzworker").Value.String() == "true" }
 
-// watcher looks for secrets in each record that is logged. It may be written by several tests at a time.
+// watcher is an io.Writer that looks for secrets in each record. Several tests may log at a time.
 type watcher struct {
 	secrets []string
 

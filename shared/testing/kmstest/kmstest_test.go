@@ -1,4 +1,4 @@
-package awstest_test
+package kmstest_test
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"errors"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -18,16 +19,29 @@ import (
 
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/testing/awstest"
+	"openlicenser/shared/testing/kmstest"
 )
 
-func serveKMS(t *testing.T) (*awstest.KMS, *kms.Client) {
+func serveKMS(t *testing.T) (*kmstest.KMS, *kms.Client) {
 	t.Helper()
-	standIn := awstest.NewKMS()
+	standIn := kmstest.New(time.Now)
 	server := httptest.NewServer(standIn)
 	t.Cleanup(server.Close)
 	cfg := awstest.Config(server.URL)
 	cfg.RetryMaxAttempts = 1
 	return standIn, kms.NewFromConfig(cfg)
+}
+
+const (
+	rs256            = types.SigningAlgorithmSpecRsassaPkcs1V15Sha256
+	pss              = types.SigningAlgorithmSpecRsassaPssSha256
+	ed25519Algorithm = types.SigningAlgorithmSpecEd25519Sha512
+)
+
+func disable(standIn *kmstest.KMS) { standIn.Disable("alias/token", true) }
+
+func throttle(standIn *kmstest.KMS) {
+	standIn.Before = func(string, string) error { return &smithy.GenericAPIError{Code: "ThrottlingException"} }
 }
 
 func publicKey(t *testing.T, client *kms.Client, name string) any {
@@ -46,35 +60,44 @@ func publicKey(t *testing.T, client *kms.Client, name string) any {
 	return key
 }
 
-// TestKMSSigns: a digest is signed as what it is, and so is the message that it is of.
-func TestKMSSigns(t *testing.T) {
+// TestSigns: a digest is signed as what it is, and so is the message that it is of.
+func TestSigns(t *testing.T) {
 	standIn, client := serveKMS(t)
-	arn, err := standIn.AddRSA("alias/token")
+	id, err := standIn.AddRSA("alias/token")
 	if err != nil {
 		t.Fatal(err)
 	}
+	arn := kmstest.ARN(id)
 	public := publicKey(t, client, "alias/token").(*rsa.PublicKey)
 	message := bytes.Repeat([]byte("m"), 4096)
 	digest := sha256.Sum256(message)
-	for messageType, signed := range map[types.MessageType][]byte{types.MessageTypeDigest: digest[:], types.MessageTypeRaw: message, "": message} {
-		out, err := client.Sign(t.Context(), &kms.SignInput{KeyId: &arn, Message: signed, MessageType: messageType, SigningAlgorithm: types.SigningAlgorithmSpecRsassaPkcs1V15Sha256})
+	for messageType, signed := range map[types.MessageType][]byte{
+		types.MessageTypeDigest: digest[:], types.MessageTypeRaw: message, "": message,
+	} {
+		out, err := client.Sign(t.Context(), &kms.SignInput{
+			KeyId: &arn, Message: signed, MessageType: messageType, SigningAlgorithm: rs256,
+		})
 		if err != nil {
 			t.Errorf("%q: %v", messageType, err)
 			continue
 		}
-		if err := rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], out.Signature); err != nil || aws.ToString(out.KeyId) != arn {
+		if err := rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], out.Signature); err != nil ||
+			aws.ToString(out.KeyId) != arn {
 			t.Errorf("%q: key %s, %v", messageType, aws.ToString(out.KeyId), err)
 		}
 	}
 }
 
-func TestKMSSignsEd25519(t *testing.T) {
+func TestSignsEd25519(t *testing.T) {
 	standIn, client := serveKMS(t)
 	if _, err := standIn.AddEd25519("alias/checkpoint"); err != nil {
 		t.Fatal(err)
 	}
 	message := []byte("a checkpoint")
-	out, err := client.Sign(t.Context(), &kms.SignInput{KeyId: aws.String("alias/checkpoint"), Message: message, MessageType: types.MessageTypeRaw, SigningAlgorithm: types.SigningAlgorithmSpecEd25519Sha512})
+	out, err := client.Sign(t.Context(), &kms.SignInput{
+		KeyId: aws.String("alias/checkpoint"), Message: message, MessageType: types.MessageTypeRaw,
+		SigningAlgorithm: ed25519Algorithm,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,32 +106,31 @@ func TestKMSSignsEd25519(t *testing.T) {
 	}
 }
 
-// TestKMSRefuses: the SDK reads the error types.
-func TestKMSRefuses(t *testing.T) {
-	const rs256 = types.SigningAlgorithmSpecRsassaPkcs1V15Sha256
+// TestRefuses: the SDK reads the error types.
+func TestRefuses(t *testing.T) {
 	sign := func(key string, size int, messageType types.MessageType, algorithm types.SigningAlgorithmSpec) kms.SignInput {
 		return kms.SignInput{KeyId: &key, Message: make([]byte, size), MessageType: messageType, SigningAlgorithm: algorithm}
 	}
 	for name, test := range map[string]struct {
-		arrange func(*awstest.KMS)
+		arrange func(*kmstest.KMS)
 		in      kms.SignInput
 		want    string
 	}{
 		"no such key":           {nil, sign("alias/other", 32, "DIGEST", rs256), "NotFoundException"},
-		"disabled":              {func(k *awstest.KMS) { k.Disable("alias/token", true) }, sign("alias/token", 32, "DIGEST", rs256), "DisabledException"},
-		"throttled":             {func(k *awstest.KMS) { k.Throttle(1) }, sign("alias/token", 32, "DIGEST", rs256), "ThrottlingException"},
+		"disabled":              {disable, sign("alias/token", 32, "DIGEST", rs256), "DisabledException"},
+		"throttled":             {throttle, sign("alias/token", 32, "DIGEST", rs256), "ThrottlingException"},
 		"one byte too long":     {nil, sign("alias/token", 4097, "RAW", rs256), "ValidationException"},
 		"no digest":             {nil, sign("alias/token", 31, "DIGEST", rs256), "ValidationException"},
-		"another algorithm":     {nil, sign("alias/token", 32, "DIGEST", types.SigningAlgorithmSpecRsassaPssSha256), "InvalidKeyUsageException"},
-		"a digest for Ed25519":  {nil, sign("alias/checkpoint", 32, "DIGEST", types.SigningAlgorithmSpecEd25519Sha512), "ValidationException"},
+		"another algorithm":     {nil, sign("alias/token", 32, "DIGEST", pss), "InvalidKeyUsageException"},
+		"a digest for Ed25519":  {nil, sign("alias/checkpoint", 32, "DIGEST", ed25519Algorithm), "ValidationException"},
 		"RS256 with an Ed25519": {nil, sign("alias/checkpoint", 32, "DIGEST", rs256), "InvalidKeyUsageException"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			standIn, client := serveKMS(t)
-			for alias, add := range map[string]func(...string) (string, error){"alias/token": standIn.AddRSA, "alias/checkpoint": standIn.AddEd25519} {
-				if _, err := add(alias); err != nil {
-					t.Fatal(err)
-				}
+			_, errRSA := standIn.AddRSA("alias/token")
+			_, errEd25519 := standIn.AddEd25519("alias/checkpoint")
+			if err := errors.Join(errRSA, errEd25519); err != nil {
+				t.Fatal(err)
 			}
 			if test.arrange != nil {
 				test.arrange(standIn)
@@ -147,10 +169,11 @@ func TestSigningKeyOnKMS(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	standIn.Disable("alias/token", false)
-	standIn.Throttle(1)
+	throttle(standIn)
 	if _, err := key.SignDigest(t.Context(), public, digest); err == nil {
 		t.Error("a throttled request was answered")
 	}
+	standIn.Before = nil
 	if _, err := key.SignDigest(t.Context(), public, digest); err != nil {
 		t.Errorf("after throttling: %v", err)
 	}

@@ -17,7 +17,7 @@ import (
 
 var (
 	_ KeyAPI      = (*kmstest.KMS)(nil)
-	_ KeySlotsAPI = (*kmstest.KMS)(nil)
+	_ KeyStoreAPI = (*kmstest.KMS)(nil)
 )
 
 const tokenLifetime = 90 * 24 * time.Hour
@@ -35,14 +35,14 @@ func newSuccession(t *testing.T) *succession {
 	s := &succession{t: t, now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return s.now }
 	s.kms = kmstest.New(clock)
-	if err := s.kms.AddKey(alias); err != nil {
+	if _, err := s.kms.AddRSA(alias); err != nil {
 		t.Fatal(err)
 	}
-	slots, err := NewKeySlots(s.kms, alias)
+	store, err := NewKeyStore(s.kms, alias)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Succession = token.Succession{Keys: slots.WithClock(clock), Now: clock}
+	s.Succession = token.Succession{Store: store.WithClock(clock), Now: clock}
 	return s
 }
 
@@ -87,8 +87,10 @@ func TestSuccession(t *testing.T) {
 	s.ok(s.prepare())
 	s.want("key-1", "key-2", "")
 	in := s.kms.Created()
-	if in.KeySpec != types.KeySpecRsa2048 || in.KeyUsage != types.KeyUsageTypeSignVerify || *in.Policy != kmstest.Policy ||
-		len(in.Tags) != 1 || aws.ToString(in.Tags[0].TagKey) != "owner" {
+	if in.KeySpec != types.KeySpecRsa2048 || in.KeyUsage != types.KeyUsageTypeSignVerify ||
+		*in.Policy != kmstest.Policy ||
+		len(in.Tags) != 1 ||
+		aws.ToString(in.Tags[0].TagKey) != "owner" {
 		t.Errorf("made a key of %+v", in)
 	}
 	s.ok(s.prepare())
@@ -121,7 +123,7 @@ func TestSuccession(t *testing.T) {
 // TestRetirePinned: a license that is pinned, or was while its tokens are valid, keeps the key.
 func TestRetirePinned(t *testing.T) {
 	s := newSuccession(t)
-	old, err := s.Keys.Slots(t.Context())
+	old, err := s.Store.Keys(t.Context())
 	s.ok(err)
 	s.ok(s.prepare())
 	s.now = s.now.Add(token.DefaultLead)
@@ -135,7 +137,8 @@ func TestRetirePinned(t *testing.T) {
 	})
 	s.wantRefused(err, "license-1, license-2")
 	fault := errors.New("the API is away")
-	if _, err = s.Retire(t.Context(), tokenLifetime, func(context.Context, string, time.Time) ([]string, error) { return nil, fault }); !errors.Is(err, fault) {
+	failing := func(context.Context, string, time.Time) ([]string, error) { return nil, fault }
+	if _, err = s.Retire(t.Context(), tokenLifetime, failing); !errors.Is(err, fault) {
 		t.Errorf("got %v", err)
 	}
 	s.want("key-2", "", "key-1")
@@ -146,9 +149,9 @@ func TestPromotionDate(t *testing.T) {
 	s := newSuccession(t)
 	s.ok(s.prepare())
 	s.now = s.now.Add(token.DefaultLead)
-	slots, err := s.Keys.Slots(t.Context())
+	keys, err := s.Store.Keys(t.Context())
 	s.ok(err)
-	s.ok(s.Keys.Put(t.Context(), token.Previous, slots[token.Current]))
+	s.ok(s.Store.Put(t.Context(), token.Previous, keys[token.Current]))
 	s.wantRefused(s.retire(), "was cut off")
 	s.now = s.now.Add(30 * 24 * time.Hour)
 	s.ok(s.promote())
@@ -158,10 +161,13 @@ func TestPromotionDate(t *testing.T) {
 	s.ok(s.retire())
 }
 
-// TestSuccessionCutOff cuts each step off at every call, before and after it takes effect. Each key that has signed stays
-// published, and the step is completed by taking it again.
+// TestSuccessionCutOff cuts each step off at every call, before and after it takes effect. Each key that has signed
+// stays published, and the step is completed by taking it again.
 func TestSuccessionCutOff(t *testing.T) {
-	cut := func(t *testing.T, name string, before func(*succession), step func(*succession) error, published []string, after [3]string) {
+	cut := func(
+		t *testing.T, name string, before func(*succession), step func(*succession) error,
+		published []string, after [3]string,
+	) {
 		whole := newSuccession(t)
 		before(whole)
 		begun := whole.kms.Calls
@@ -217,13 +223,13 @@ func TestRetiredKeyStaysAway(t *testing.T) {
 }
 
 func TestNoAlias(t *testing.T) {
-	if _, err := NewKeySlots(nil, "arn:aws:kms:eu-central-1:123456789012:key/1"); err == nil {
+	if _, err := NewKeyStore(nil, "arn:aws:kms:eu-central-1:123456789012:key/1"); err == nil {
 		t.Error("a key that is behind no alias was taken")
 	}
 	s := newSuccession(t)
-	slots, err := NewKeySlots(s.kms, "alias/other")
+	store, err := NewKeyStore(s.kms, "alias/other")
 	s.ok(err)
-	if _, err := slots.Slots(t.Context()); err == nil {
+	if _, err := store.Keys(t.Context()); err == nil {
 		t.Error("an alias that does not exist was taken")
 	}
 }

@@ -1,10 +1,7 @@
-package awstest
+package samtemplate
 
 import (
 	"fmt"
-	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,132 +9,13 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Template is the repository's template.yaml, read as CloudFormation reads it, as far as tests need it.
-type Template struct {
-	parameters map[string]any
-	conditions map[string]yaml.Node
-	resources  map[string]resource
-	values     map[string]any
-}
+// The account and region of what is evaluated.
+const (
+	Account = "123456789012"
+	Region  = "eu-central-1"
+)
 
-type resource struct {
-	Type       string    `yaml:"Type"`
-	Condition  string    `yaml:"Condition"`
-	Properties yaml.Node `yaml:"Properties"`
-}
-
-// ReadTemplate reads the template of the repository that the working folder belongs to. The values say what !Ref, !GetAtt
-// and !Sub answer: by the name of a parameter, in place of its default; by the logical id of a resource; or by
-// its attribute, as "TokenKey.Arn". A resource without a value is referred to by its logical id, as the SAM CLI does.
-func ReadTemplate(values map[string]any) (*Template, error) {
-	root, err := Root()
-	if err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(filepath.Join(root, "template.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	return parseTemplate(text, values)
-}
-
-func parseTemplate(text []byte, values map[string]any) (*Template, error) {
-	var file struct {
-		Parameters map[string]struct {
-			Default any `yaml:"Default"`
-		} `yaml:"Parameters"`
-		Conditions map[string]yaml.Node `yaml:"Conditions"`
-		Resources  map[string]resource  `yaml:"Resources"`
-	}
-	if err := yaml.Unmarshal(text, &file); err != nil {
-		return nil, err
-	}
-	t := &Template{parameters: map[string]any{}, conditions: file.Conditions, resources: file.Resources, values: maps.Clone(values)}
-	for name, parameter := range file.Parameters {
-		t.parameters[name] = parameter.Default
-	}
-	return t, nil
-}
-
-// Of answers the logical ids of the resources of a type that the conditions let be, in order.
-func (t *Template) Of(resourceType string) ([]string, error) {
-	var ids []string
-	for id, resource := range t.resources {
-		if resource.Type != resourceType {
-			continue
-		}
-		exists, err := t.condition(resource.Condition)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", id, err)
-		}
-		if exists {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	return ids, nil
-}
-
-// Property answers a property of a resource, evaluated; nil where it has none of that name.
-func (t *Template) Property(id, name string) (any, error) {
-	properties := t.resources[id].Properties
-	for i := 0; i+1 < len(properties.Content); i += 2 {
-		if properties.Content[i].Value == name {
-			value, err := t.evaluate(properties.Content[i+1])
-			if err != nil {
-				return nil, fmt.Errorf("%s.%s: %w", id, name, err)
-			}
-			return value, nil
-		}
-	}
-	return nil, nil
-}
-
-// Environment answers the environment of a function, NAME=value. A variable without a value is not set.
-func (t *Template) Environment(function string) ([]string, error) {
-	property, err := t.Property(function, "Environment")
-	if err != nil {
-		return nil, err
-	}
-	variables, isMap := member(property, "Variables").(map[string]any)
-	if !isMap {
-		return nil, fmt.Errorf("%s has no environment", function)
-	}
-	var environment []string
-	for _, name := range slices.Sorted(maps.Keys(variables)) {
-		environment = append(environment, fmt.Sprint(name, "=", variables[name]))
-	}
-	return environment, nil
-}
-
-// Routes answers which function answers which route, by "METHOD /path", from the functions' API events.
-func (t *Template) Routes() (map[string]string, error) {
-	functions, err := t.Of("AWS::Serverless::Function")
-	if err != nil {
-		return nil, err
-	}
-	routes := map[string]string{}
-	for _, function := range functions {
-		property, err := t.Property(function, "Events")
-		if err != nil {
-			return nil, err
-		}
-		events, _ := property.(map[string]any)
-		for _, event := range events {
-			if properties := member(event, "Properties"); member(event, "Type") == "Api" {
-				routes[fmt.Sprint(member(properties, "Method"), " ", member(properties, "Path"))] = function
-			}
-		}
-	}
-	return routes, nil
-}
-
-func member(value any, name string) any {
-	object, _ := value.(map[string]any)
-	return object[name]
-}
-
-// noValue is what !Ref AWS::NoValue answers: where it stands, nothing stands.
+// noValue is the value of !Ref AWS::NoValue. Whatever has it is left out.
 type noValue struct{}
 
 func (t *Template) evaluate(node *yaml.Node) (any, error) {
@@ -268,7 +146,7 @@ func (t *Template) substitute(node *yaml.Node) (any, error) {
 	return text, failure
 }
 
-// condition tells whether a condition holds; none always does.
+// condition reports whether a condition holds. The condition "" always does.
 func (t *Template) condition(name string) (bool, error) {
 	if name == "" {
 		return true, nil

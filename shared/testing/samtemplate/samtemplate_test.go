@@ -1,12 +1,12 @@
-package awstest
+package samtemplate_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
+
+	"openlicenser/shared/testing/samtemplate"
 )
 
 const sample = `
@@ -42,15 +42,19 @@ Resources:
 `
 
 func TestTemplate(t *testing.T) {
-	template, err := parseTemplate([]byte(sample), map[string]any{"Table.Arn": "arn:table"})
+	template, err := samtemplate.Parse([]byte(sample))
 	if err != nil {
 		t.Fatal(err)
 	}
+	template = template.With(map[string]any{"Table.Arn": "arn:table"})
 	environment, err := template.Environment("F")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"ATTRIBUTE=arn:table", "BOTH=0", "CHOSEN=yes it is", "EITHER=1", "REF=Table", "TEXT=x/Table/arn:table/eu-central-1/${!Literal}"}
+	want := []string{
+		"ATTRIBUTE=arn:table", "BOTH=0", "CHOSEN=yes it is", "EITHER=1", "REF=Table",
+		"TEXT=x/Table/arn:table/eu-central-1/${!Literal}",
+	}
 	if diff := cmp.Diff(want, environment); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}
@@ -67,54 +71,23 @@ func TestTemplate(t *testing.T) {
 			t.Errorf("%s is %v", property, value)
 		}
 	}
-	if _, err := template.Table("Table"); err == nil || !strings.Contains(err.Error(), "Unheard") {
-		t.Errorf("a property that is not known: %v", err)
-	}
 }
 
 func TestTemplateWithOtherValues(t *testing.T) {
-	template, err := parseTemplate([]byte(sample), map[string]any{"Mode": "b", "Table": "name"})
+	template, err := samtemplate.Parse([]byte(sample))
 	if err != nil {
 		t.Fatal(err)
 	}
+	template = template.With(map[string]any{"Mode": "b", "Table": "name"})
 	environment, err := template.Environment("F")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(environment, " "); !strings.Contains(got, "CHOSEN=no EITHER=1 NONE=x REF=name TEXT=x/name/Table.Arn/") {
+	const want = "CHOSEN=no EITHER=1 NONE=x REF=name TEXT=x/name/Table.Arn/"
+	if got := strings.Join(environment, " "); !strings.Contains(got, want) {
 		t.Errorf("environment %s", got)
 	}
 	if tables, err := template.Of("AWS::DynamoDB::Table"); err != nil || len(tables) != 1 || tables[0] != "Other" {
 		t.Errorf("tables %v, %v", tables, err)
-	}
-}
-
-// TestLicenseTable: what tests create is what the template declares, in both billing modes.
-func TestLicenseTable(t *testing.T) {
-	for _, mode := range []string{"PROVISIONED", "PAY_PER_REQUEST"} {
-		t.Run(mode, func(t *testing.T) {
-			template, err := ReadTemplate(map[string]any{"BillingMode": mode})
-			if err != nil {
-				t.Fatal(err)
-			}
-			in, err := template.Table("LicenseTable")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(in.KeySchema) != 1 || aws.ToString(in.KeySchema[0].AttributeName) != "licenseid" {
-				t.Errorf("key %v", in.KeySchema)
-			}
-			if s := in.StreamSpecification; s == nil || !aws.ToBool(s.StreamEnabled) || s.StreamViewType != types.StreamViewTypeNewAndOldImages {
-				t.Errorf("stream %v", s)
-			}
-			if len(in.GlobalSecondaryIndexes) == 0 {
-				t.Error("no indexes")
-			}
-			for _, index := range in.GlobalSecondaryIndexes {
-				if len(index.KeySchema) != 2 {
-					t.Errorf("index %+v", index)
-				}
-			}
-		})
 	}
 }

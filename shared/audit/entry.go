@@ -206,14 +206,14 @@ func action(before, after license.License) Action {
 func changedFields(before, after attribute.Map) (map[string]FieldChange, error) {
 	changes := make(map[string]FieldChange, len(after))
 	for name, value := range before {
-		old, err := canonicalValue(value)
+		old, err := appendValue(nil, value)
 		if err != nil {
 			return nil, fmt.Errorf("attribute %q: %w", name, err)
 		}
 		changes[name] = FieldChange{Old: old}
 	}
 	for name, value := range after {
-		written, err := canonicalValue(value)
+		written, err := appendValue(nil, value)
 		if err != nil {
 			return nil, fmt.Errorf("attribute %q: %w", name, err)
 		}

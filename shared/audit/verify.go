@@ -181,7 +181,7 @@ func canonicalRaw(raw json.RawMessage) (json.RawMessage, error) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
-	if rest, canonical := skipCanonical(raw); canonical && len(rest) == 0 {
+	if isPlain(raw) {
 		return raw, nil
 	}
 	return appendRaw(nil, raw)

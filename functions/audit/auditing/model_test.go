@@ -315,7 +315,7 @@ func (r *runner) check() {
 	r.t.Helper()
 	for id := range r.want {
 		entries := r.checkPrefix(id)
-		v, err := audit.VerifyChain(bytes.NewReader(export(r.t, entries)), id)
+		v, err := audittest.VerifyChain(bytes.NewReader(export(r.t, entries)), id)
 		if err != nil {
 			r.t.Fatalf("chain of %s: %v", id, err)
 		}

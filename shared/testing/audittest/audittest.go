@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -283,4 +284,19 @@ func listHeads(t *testing.T, store audit.Store) {
 	for range lister.Heads(t.Context()) { // who has seen enough stops
 		break
 	}
+}
+
+// VerifyChain verifies an exported chain from its first entry on. The error names the first line that does not fit,
+// which is that of the entry with this sequence.
+func VerifyChain(r io.Reader, licenseID string) (*audit.Verifier, error) {
+	v := audit.NewVerifier(licenseID, audit.Head{})
+	for e, err := range audit.ReadChain(r) {
+		if err != nil {
+			return v, err
+		}
+		if err := v.Next(e); err != nil {
+			return v, fmt.Errorf("line %d: %w", v.Head().Sequence+1, err)
+		}
+	}
+	return v, nil
 }

@@ -18,10 +18,10 @@ import (
 	"openlicenser/shared/attribute"
 )
 
-// HashRecord returns the SHA-256 of a record's canonical text in lower-case hexadecimal. The text is the record's DynamoDB
-// JSON in the form of RFC 8785. The elements of a set (SS, NS, BS), which have no order, are sorted by the UTF-8 bytes of
-// their texts. Numbers keep the text that DynamoDB stored, which its streams and its reads both show. The hash of no
-// record, nil, is "".
+// HashRecord returns the SHA-256 of a record's canonical text in lower-case hexadecimal. The text is the record's
+// DynamoDB JSON in the form of RFC 8785. The elements of a set (SS, NS, BS), which have no order, are sorted by the
+// UTF-8 bytes of their texts. Numbers keep the text that DynamoDB stored, which its streams and its reads both
+// show. The hash of no record, nil, is "".
 func HashRecord(record attribute.Map) (string, error) {
 	if record == nil {
 		return "", nil
@@ -157,9 +157,9 @@ func appendRaw(dst, raw []byte) ([]byte, error) {
 var canonicalForm = json.JoinOptions(
 	jsontext.CanonicalizeRawInts(true), jsontext.CanonicalizeRawFloats(true), jsontext.ReorderRawObjects(true))
 
-// isPlain reports whether a JSON value is one of those that most attributes have: {"BOOL":true}, or an "S" or an "N" whose
-// text is ASCII with nothing to escape. Such a value is in the canonical form, and to see so takes a tenth of the time that
-// it takes to write that form.
+// isPlain reports whether a JSON value is one of those that most attributes have: {"BOOL":true}, or an "S" or an
+// "N" whose text is ASCII with nothing to escape. Such a value is in the canonical form, and to see so takes a
+// tenth of the time that it takes to write that form.
 func isPlain(raw []byte) bool {
 	switch string(raw[:min(len(raw), len(`{"S":"`))]) {
 	case `{"S":"`, `{"N":"`:
@@ -180,8 +180,8 @@ func isPlain(raw []byte) bool {
 // maxExactInteger is the largest number up to which JSON holds all whole numbers (RFC 8785 section 3.2.2.3).
 const maxExactInteger = 1 << 53
 
-// appendCanonical appends the entry in the form of RFC 8785, with or without its hash. It writes the members in the order of
-// their names, one by one, because a chain of a hundred thousand entries is verified while someone waits.
+// appendCanonical appends the entry in the form of RFC 8785, with or without its hash. It writes the members in the
+// order of their names, one by one, because a chain of a hundred thousand entries is verified while someone waits.
 func (e Entry) appendCanonical(dst []byte, withHash bool) ([]byte, error) {
 	if max(e.Sequence, -e.Sequence, int64(e.Format), -int64(e.Format)) > maxExactInteger {
 		return nil, fmt.Errorf("entry %d: JSON does not hold the number", e.Sequence)

@@ -11,11 +11,12 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// maxLine bounds the length of an exported entry with its line end. No entry that fits where entries are stored is as long.
+// maxLine bounds the length of an exported entry with its line end. No entry that fits where entries are stored is
+// as long.
 const maxLine = 1 << 20
 
-// WriteChain exports entries as JSON Lines. Each line is the canonical JSON (RFC 8785) of an entry with its hash, and ends
-// with a line feed. The pages of a chain can be written one after the other.
+// WriteChain exports entries as JSON Lines. Each line is the canonical JSON (RFC 8785) of an entry with its hash,
+// and ends with a line feed. The pages of a chain can be written one after the other.
 //
 //	{"action":"ISSUED","actor":"...","changes":{...},...,"sequence":1,"sequencenumber":"...","time":"..."}
 //	{"action":"REVOKED",...,"sequence":2,...}
@@ -33,8 +34,8 @@ func WriteChain(w io.Writer, entries []Entry) error {
 	return nil
 }
 
-// ReadChain returns the entries of what WriteChain wrote, and refuses any other spelling of them: a chain has one exported
-// form. It ends with the first error, which names the line, counted from 1.
+// ReadChain returns the entries of what WriteChain wrote, and refuses any other spelling of them: a chain has one
+// exported form. It ends with the first error, which names the line, counted from 1.
 func ReadChain(r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		lines := bufio.NewReader(r)

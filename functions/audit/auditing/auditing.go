@@ -45,7 +45,7 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 		defer cancel()
 	}
 	var gaps atomic.Int64
-	a.Recorder.Gap = func(ctx context.Context, e audit.Entry) {
+	a.Recorder.OnGap = func(ctx context.Context, e audit.Entry) {
 		gaps.Add(1)
 		a.logGap(ctx, e)
 	}

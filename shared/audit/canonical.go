@@ -12,7 +12,6 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"openlicenser/shared/attribute"
@@ -150,12 +149,13 @@ func appendRaw(dst, raw []byte) ([]byte, error) {
 	if isPlain(raw) {
 		return append(dst, raw...), nil
 	}
-	return jsontext.AppendFormat(dst, raw, canonicalForm)
+	return jsontext.AppendFormat(dst, raw, canonicalForm...)
 }
 
-// canonicalForm is what jsontext.Value.Canonicalize sets.
-var canonicalForm = json.JoinOptions(
-	jsontext.CanonicalizeRawInts(true), jsontext.CanonicalizeRawFloats(true), jsontext.ReorderRawObjects(true))
+// canonicalForm are the options that jsontext.Value.Canonicalize sets.
+var canonicalForm = []jsontext.Options{
+	jsontext.CanonicalizeRawInts(true), jsontext.CanonicalizeRawFloats(true), jsontext.ReorderRawObjects(true),
+}
 
 // isPlain reports whether a JSON value is one of those that most attributes have: {"BOOL":true}, or an "S" or an
 // "N" whose text is ASCII with nothing to escape. Such a value is in the canonical form, and to see so takes a

@@ -75,6 +75,9 @@ func (v *Verifier) Next(e Entry) (err error) {
 	if err := v.checkRecord(e); err != nil {
 		return fmt.Errorf("entry %d: %w", e.Sequence, err)
 	}
+	if err := v.follow(e); err != nil {
+		return fmt.Errorf("entry %d: %w", e.Sequence, err)
+	}
 	if e.Gap {
 		v.find(e, "a change before this one is missing: the record was not as the entry before left it")
 	}
@@ -108,7 +111,7 @@ func (v *Verifier) checkOrder(e Entry) error {
 
 // checkRecord checks that what the entry tells of the record goes with what the entries before it tell.
 func (v *Verifier) checkRecord(e Entry) error {
-	isKnown := !e.Gap && !e.Adopted // the record as it was before this entry
+	isKnown := !e.Gap && !e.Adopted && !e.Late // how the record was before the change
 	switch {
 	case e.Action == Deleted && e.RecordHash != "":
 		return errors.New("it is a deletion, and says that it left a record")
@@ -118,18 +121,25 @@ func (v *Verifier) checkRecord(e Entry) error {
 		return errors.New("it is marked as adopted: then it is the first of its chain, no gap, and issues nothing")
 	case e.Late && (e.Gap || e.Adopted):
 		return errors.New("it is marked as late: then it is neither a gap nor adopted")
-	case e.Late:
-		return nil // the record that it tells of was changed again since
 	case isKnown && e.Action == Issued && v.head.RecordHash != "":
 		return errors.New("it issues a record, and there was one already")
 	case isKnown && e.Action != Issued && v.head.RecordHash == "":
 		return errors.New("it changes a record, and there was none")
+	default:
+		return nil
+	}
+}
+
+// follow makes the entry's changes to v.record, where the entries so far tell all of it.
+func (v *Verifier) follow(e Entry) error {
+	switch {
+	case e.Late:
+		return nil // the record was changed again since
+	case e.ChangesDigest != nil:
+		v.record = nil
 	case e.Action == Issued:
 		v.record, v.names = map[string]json.RawMessage{}, nil
-	case !isKnown:
-		v.record = nil
-	}
-	if e.ChangesDigest != nil {
+	case e.Gap || e.Adopted:
 		v.record = nil
 	}
 	if v.record == nil {

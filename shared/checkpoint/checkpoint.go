@@ -99,7 +99,7 @@ func Open(vkey string, signed []byte) (Checkpoint, error) {
 		return Checkpoint{}, err
 	}
 	if c.Origin != verifier.Name() {
-		return Checkpoint{}, fmt.Errorf("the origin of the checkpoint is %q, that of the key %q", c.Origin, verifier.Name())
+		return Checkpoint{}, fmt.Errorf("the checkpoint is of origin %q, the key of %q", c.Origin, verifier.Name())
 	}
 	return c, nil
 }

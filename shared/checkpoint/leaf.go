@@ -52,7 +52,8 @@ func isHash(text string) bool { return len(text) == 64 && strings.Trim(text, "01
 
 // What is wrong with a chain that is not the signed one, to be tested with errors.Is.
 var (
-	ErrTailCut   = errors.New("the chain is shorter than the one that was signed: its tail was cut, or an old copy restored")
+	ErrTailCut = errors.New(
+		"the chain is shorter than the one that was signed: its tail was cut, or an old copy restored")
 	ErrRewritten = errors.New("the chain is not the one that was signed")
 )
 

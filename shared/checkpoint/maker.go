@@ -77,7 +77,11 @@ func (m Maker) attempt(ctx context.Context, vkey string, now time.Time) (Result,
 		return Result{}, err
 	}
 	c := Checkpoint{
-		Origin: m.Origin, Size: t.size, Number: newest.Number + 1, Time: now.UTC().Truncate(time.Second), Previous: noPrevious,
+		Origin:   m.Origin,
+		Size:     t.size,
+		Number:   newest.Number + 1,
+		Time:     now.UTC().Truncate(time.Second),
+		Previous: noPrevious,
 	}
 	if c.Root, err = t.root(); err != nil {
 		return Result{}, err

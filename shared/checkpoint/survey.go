@@ -136,5 +136,6 @@ func (s survey) continueChain(ctx context.Context, signed Leaf) (next Leaf, why,
 // isOf reports whether e is the entry that the leaf names.
 func (l Leaf) isOf(e audit.Entry) bool {
 	computed, err := e.ComputeHash()
-	return err == nil && e.LicenseID == l.LicenseID && e.Sequence == l.Sequence && e.Hash == l.Hash && computed == l.Hash
+	isSame := Leaf{e.LicenseID, e.Sequence, e.Hash} == l
+	return err == nil && isSame && computed == l.Hash
 }

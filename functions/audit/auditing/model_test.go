@@ -20,8 +20,9 @@ import (
 	"openlicenser/shared/testing/audittest"
 )
 
-// checkScenarios runs as many scenarios as rapid's flags say (-rapid.checks), each on a new store. The lanes of an invocation,
-// and invocations at the same time, take turns as the scenario says. The store is in memory: it waits for nothing.
+// checkScenarios runs as many scenarios as rapid's flags say (-rapid.checks), each on a new store. The licenses of
+// an invocation, and invocations at the same time, take turns as the scenario says. The store is in memory: it
+// waits for nothing.
 func checkScenarios(t *testing.T, open func(audittest.TB) audit.Store) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := drawScenario(rt, "license", 40)
@@ -62,7 +63,7 @@ func crashAtEveryWrite(t *testing.T, store audit.Store) {
 				return
 			}
 			r := newRunner(t, store, scenario{records: records})
-			// With one lane at a time, the writes are every other call: the head is read before each.
+			// With one license at a time, the writes are every other call: the head is read before each.
 			next := step{concurrency: 1, faults: make([]fault, 2*write+2)}
 			next.faults[2*write+1] = f
 			if _, answered := r.invoke("", records, next); answered {

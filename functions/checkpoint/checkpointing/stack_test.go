@@ -57,7 +57,7 @@ func (c *cloudFormation) request(kind string) map[string]any {
 }
 
 // invoke runs the function, which pauses for no time.
-func (f fixture) invoke(t *testing.T, event any) (checkpointing.Answer, error) {
+func (f fixture) invoke(t *testing.T, event any) (checkpointing.Summary, error) {
 	t.Helper()
 	answer, _, err := f.invokeFor(t, t.Context(), event)
 	return answer, err
@@ -66,7 +66,7 @@ func (f fixture) invoke(t *testing.T, event any) (checkpointing.Answer, error) {
 // invokeFor returns how long the function would have paused.
 func (f fixture) invokeFor(
 	t *testing.T, ctx context.Context, event any,
-) (_ checkpointing.Answer, pauses []time.Duration, _ error) {
+) (_ checkpointing.Summary, pauses []time.Duration, _ error) {
 	t.Helper()
 	text, err := json.Marshal(event)
 	if err != nil {

@@ -19,7 +19,7 @@ func TestMemory(t *testing.T) {
 	audittest.TestStore(t, func(t *testing.T) audit.Store { return audittest.NewMemory(t) })
 }
 
-// describe records one change and answers its entry.
+// describe records one change and returns its entry.
 func describe(t *testing.T, before, after attribute.Map) audit.Entry {
 	t.Helper()
 	store := audittest.NewMemory(t)

@@ -18,7 +18,7 @@ import (
 	"openlicenser/shared/testing/licensetest"
 )
 
-// everyAction makes a chain that holds each action once, and answers it with its head and its exported lines.
+// everyAction makes a chain that holds each action once. It returns the license id, the store, and the exported lines.
 func everyAction(t *testing.T) (id string, store *audittest.Memory, lines [][]byte) {
 	t.Helper()
 	issued := licensetest.Issue(t)

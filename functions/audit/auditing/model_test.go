@@ -94,7 +94,7 @@ type step struct {
 
 	concurrency int   // of the auditor
 	choices     []int // whose turn it is, where calls take turns
-	second      *step // another invocation at the same time, whose answer nobody waits for
+	second      *step // another invocation at the same time, whose response nobody waits for
 }
 
 // fault is what becomes of one call of the store.
@@ -295,7 +295,7 @@ func (r *runner) invoke(name string, records []streamRecord, s step) (failed map
 	return failed, !store.dead
 }
 
-// count answers how many entries there are.
+// count returns how many entries there are.
 func (r *runner) count() (n int) {
 	for id := range r.want {
 		n += len(r.chain(id))

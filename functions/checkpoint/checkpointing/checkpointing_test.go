@@ -60,7 +60,7 @@ func newFixture(t *testing.T) fixture {
 	}, folder.AuditTrail, log}
 }
 
-// records answers what was logged, by its message; of one that stands twice, the last.
+// records returns the last log record of each message.
 func (f fixture) records(t *testing.T) map[string]map[string]any {
 	t.Helper()
 	records := map[string]map[string]any{}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -179,7 +180,8 @@ func appendBeforeFirst(t *testing.T, store audit.Store) {
 	for _, sequence := range []int64{0, -1} {
 		forged := entries[1]
 		forged.Sequence = sequence
-		if err := store.Append(t.Context(), audit.Head{}.After(entries[1]), forged); !errors.Is(err, audit.ErrNoSequence) {
+		err := store.Append(t.Context(), audit.Head{}.After(entries[1]), forged)
+		if !errors.Is(err, audit.ErrNoSequence) {
 			t.Errorf("entry %d: got %v, want ErrNoSequence", sequence, err)
 		}
 	}
@@ -207,7 +209,8 @@ func appendLargest(t *testing.T, store audit.Store) {
 func Largest() map[string][2]attribute.Map {
 	const size = 400 << 10
 	pairs := map[string][2]attribute.Map{}
-	for name, count := range map[string]int{"one attribute": 1, "hundreds of attributes": 300, "thousands of attributes": 20000} {
+	counts := map[string]int{"one attribute": 1, "hundreds of attributes": 300, "thousands of attributes": 20000}
+	for name, count := range counts {
 		var pair [2]attribute.Map
 		for i := range pair {
 			pair[i] = attribute.Map{}
@@ -220,10 +223,10 @@ func Largest() map[string][2]attribute.Map {
 	}
 	// The reason is bounded too. A control character takes six bytes in JSON.
 	why := strings.Repeat("\x01", size-100)
-	pairs["the reason"] = [2]attribute.Map{
-		{"expirationdate": "2030-01-01", "licenseid": "x"},
-		{"expirationdate": "2030-01-01", "licenseid": "x", "version": attribute.Number("1"), "changedby": "me", "changereason": why},
-	}
+	before := attribute.Map{"expirationdate": "2030-01-01", "licenseid": "x"}
+	after := maps.Clone(before)
+	maps.Copy(after, attribute.Map{"version": attribute.Number("1"), "changedby": "me", "changereason": why})
+	pairs["the reason"] = [2]attribute.Map{before, after}
 	return pairs
 }
 

@@ -20,8 +20,9 @@ import (
 	"openlicenser/shared/testing/awstest"
 )
 
-// feed stands in for the event source mapping that sam local does not have: until the context ends, it hands the changes of the
-// license table to the audit function's handler, which runs in this process. Records that it gets again it knows.
+// feed stands in for the event source mapping, which sam local does not have. Until the context ends, it hands the
+// changes of the license table to the audit function's handler, which runs in this process and knows what it has
+// recorded.
 func feed(ctx context.Context, s services, licenseStream string) {
 	cfg := awstest.Config(s.dynamoDB)
 	stream := awstest.Stream{Client: dynamodbstreams.NewFromConfig(cfg), ARN: licenseStream}

@@ -1,10 +1,10 @@
 //go:build unix
 
-// Awslocal runs a command with AWS's stand-ins beside it, and ends all that it started: when the command ends, when it
-// fails, and on Ctrl-C. `make test-aws`, `make sam-local-test` and `make sam-local` call it.
+// Awslocal runs a command with stand-ins for AWS beside it. It ends all that it started when the command ends or fails,
+// and on Ctrl-C. `make test-aws`, `make sam-local-test` and `make sam-local` call it.
 //
-//	awslocal run COMMAND...          DynamoDB Local and moto; their URLs are in the command's environment
-//	awslocal sam-local [COMMAND...]  `sam local start-api` with both, and KMS; without a command until Ctrl-C
+//	awslocal run COMMAND...          with DynamoDB Local and moto, whose URLs are in the command's environment
+//	awslocal sam-local [COMMAND...]  with `sam local start-api` and KMS as well; without a command until Ctrl-C
 package main
 
 import (
@@ -29,7 +29,7 @@ func main() {
 	case ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "awslocal: interrupted; everything is ended")
 		os.Exit(130)
-	case errors.As(err, &failed) && failed.Exited(): // the command has said what is wrong
+	case errors.As(err, &failed) && failed.Exited(): // the command has printed what is wrong
 		os.Exit(failed.ExitCode())
 	default:
 		fmt.Fprintln(os.Stderr, "awslocal:", err)
@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string) error {
 	}
 }
 
-// command runs a command to its end, or ends it with the context.
+// command runs a command to its end, or stops it when the context ends.
 func command(ctx context.Context, args []string, environment ...string) error {
 	p, err := start(args, os.Stdout, os.Stderr, environment...)
 	if err != nil {
@@ -65,9 +65,11 @@ func command(ctx context.Context, args []string, environment ...string) error {
 	}
 }
 
-// environment tells tests where the services are, and that none of them may be skipped.
+// environment returns the variables that tell tests where the services are, and that no test may be skipped.
 func (s services) environment() []string {
 	return []string{
-		awstest.DynamoDBVariable + "=" + s.dynamoDB, awstest.MotoVariable + "=" + s.moto, awstest.RequiredVariable + "=required",
+		awstest.DynamoDBVariable + "=" + s.dynamoDB,
+		awstest.MotoVariable + "=" + s.moto,
+		awstest.RequiredVariable + "=required",
 	}
 }

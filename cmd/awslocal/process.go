@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// process is a program that runs beside this one, with all that it starts in turn.
+// process is a program that this one has started, with all that it starts in turn.
 type process struct {
 	command *exec.Cmd
 	ended   chan struct{}
-	err     error // once ended
+	err     error // of the program's end; valid once ended is closed
 }
 
-// start starts a program in a process group of its own, so that Ctrl-C reaches this program alone, which then ends the
+// start starts a program in a process group of its own. So Ctrl-C reaches this program alone, which then stops the
 // others in order.
 func start(args []string, stdout, stderr io.Writer, environment ...string) (*process, error) {
 	p := &process{command: exec.Command(args[0], args[1:]...), ended: make(chan struct{})}
@@ -39,24 +39,24 @@ func start(args []string, stdout, stderr io.Writer, environment ...string) (*pro
 	return p, nil
 }
 
-// patience is how long a program may take to end by itself.
-const patience = 20 * time.Second
+// stopTimeout is how long a program may take to end after a SIGTERM.
+const stopTimeout = 20 * time.Second
 
-// stop ends the whole group: with TERM, and with KILL what is left then.
+// stop ends the whole group with SIGTERM, and after stopTimeout with SIGKILL.
 func (p *process) stop() {
 	group := -p.command.Process.Pid
 	_ = syscall.Kill(group, syscall.SIGTERM)
 	select {
 	case <-p.ended:
-	case <-time.After(patience):
+	case <-time.After(stopTimeout):
 	}
 	_ = syscall.Kill(group, syscall.SIGKILL)
 	<-p.ended
 }
 
-// ready polls a URL until a server answers it as it should.
-func (p *process) ready(ctx context.Context, url string, within time.Duration, answers func(status int) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
+// ready polls a URL until the response has a status that isReady accepts.
+func (p *process) ready(ctx context.Context, url string, timeout time.Duration, isReady func(status int) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -67,7 +67,7 @@ func (p *process) ready(ctx context.Context, url string, within time.Duration, a
 		}
 		if response, err := http.DefaultClient.Do(request); err == nil {
 			response.Body.Close()
-			if answers(response.StatusCode) {
+			if isReady(response.StatusCode) {
 				return nil
 			}
 		}
@@ -75,14 +75,14 @@ func (p *process) ready(ctx context.Context, url string, within time.Duration, a
 		case <-p.ended:
 			return fmt.Errorf("it ended at once: %w", p.err)
 		case <-ctx.Done():
-			return fmt.Errorf("it is not ready after %v: %w", within, ctx.Err())
+			return fmt.Errorf("it is not ready after %v: %w", timeout, ctx.Err())
 		case <-tick.C:
 		}
 	}
 }
 
-// freePort answers a port that nothing listens on. Something else may take it before it is used: the program that was to
-// use it ends then, and says so.
+// freePort returns a port that nothing listens on. If something else takes it before it is used, the program that
+// was to listen there fails.
 func freePort() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,14 +22,15 @@ import (
 	"openlicenser/shared/testing/samtemplate"
 )
 
-// What the Makefile says.
+// Configuration, which the Makefile sets.
 var (
 	sam          = os.Getenv("SAM")          // the SAM CLI
-	build        = os.Getenv("BUILD")        // the folder that sam build has filled
-	architecture = os.Getenv("ARCHITECTURE") // that it was built for: arm64 or x86_64
+	build        = os.Getenv("BUILD")        // the folder with the output of sam build
+	architecture = os.Getenv("ARCHITECTURE") // which the functions were built for: arm64 or x86_64
 )
 
-// samLocal starts the API on the stand-ins. A command is told where it is; without one, a person is.
+// samLocal starts the API on the stand-ins. It runs the command with the API's URL in its environment. Without a
+// command it prints the URL, and waits until the context ends.
 func samLocal(ctx context.Context, args []string) error {
 	bridge, err := dockerBridge(ctx)
 	if err != nil {
@@ -48,7 +50,9 @@ func samLocal(ctx context.Context, args []string) error {
 			return startAPI(ctx, func(api string, options, environment []string) error {
 				if len(args) > 0 {
 					invoke := strings.Join(append([]string{sam, "local", "invoke"}, options...), " ")
-					return command(ctx, args, append(append(environment, s.environment()...), awstest.APIVariable+"="+api, awstest.SAMInvokeVariable+"="+invoke)...)
+					return command(ctx, args, slices.Concat(environment, s.environment(), []string{
+						awstest.APIVariable + "=" + api, awstest.SAMInvokeVariable + "=" + invoke,
+					})...)
 				}
 				fmt.Printf(welcome, api, api, api, api, api, logFile())
 				feed(ctx, s, template.Value("LicenseTable.StreamArn"))
@@ -58,21 +62,22 @@ func samLocal(ctx context.Context, args []string) error {
 	})
 }
 
-var errNoDocker = errors.New(`sam local runs the functions in Docker, and no Docker engine answers here.
+var errNoDocker = errors.New(`sam local runs the functions in Docker, and no Docker engine runs here.
 Install one (on Debian and Ubuntu: sudo apt-get install -y --no-install-recommends docker.io), start it
 (sudo systemctl start docker, or sudo dockerd), and let "docker version" name a server`)
 
-// dockerBridge answers the address at which containers reach this machine.
+// dockerBridge returns the address at which containers reach this machine.
 func dockerBridge(ctx context.Context) (address string, err error) {
-	output, err := exec.CommandContext(ctx, "docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").Output()
+	output, err := exec.CommandContext(ctx, "docker", "network", "inspect", "bridge",
+		"--format", "{{(index .IPAM.Config 0).Gateway}}").Output()
 	if err != nil {
 		return "", errNoDocker
 	}
 	return strings.TrimSpace(string(output)), nil
 }
 
-// deploy makes what the template declares, under the names that the functions get: sam local puts the logical id where the
-// template refers to a resource.
+// deploy makes the resources of the template. Each is named by its logical id, which is what sam local gives the
+// functions where the template refers to a resource.
 func deploy(ctx context.Context, cloud awstest.Cloud) (*samtemplate.Template, error) {
 	template, err := samtemplate.Read()
 	if err != nil {
@@ -81,68 +86,49 @@ func deploy(ctx context.Context, cloud awstest.Cloud) (*samtemplate.Template, er
 	return awstest.Deploy(ctx, template, cloud, func(id string) string { return id })
 }
 
-// serveEndpoint is one endpoint for all of AWS, on the address of the Docker bridge only.
+// serveEndpoint serves one endpoint for all of AWS, on the address of the Docker bridge only. It finds the service
+// by the request's X-Amz-Target.
 func serveEndpoint(bridge string, s services, kms http.Handler) (endpoint string, err error) {
-	proxies := map[string]http.Handler{"TrentService": kms}
-	for service, target := range map[string]string{"DynamoDB_20120810": s.dynamoDB, "DynamoDBStreams_20120810": s.dynamoDB, "": s.moto} {
-		parsed, err := url.Parse(target)
-		if err != nil {
-			return "", err
-		}
-		proxies[service] = httputil.NewSingleHostReverseProxy(parsed)
+	dynamoDBURL, err := url.Parse(s.dynamoDB)
+	if err != nil {
+		return "", err
 	}
+	motoURL, err := url.Parse(s.moto)
+	if err != nil {
+		return "", err
+	}
+	dynamoDB, moto := httputil.NewSingleHostReverseProxy(dynamoDBURL), httputil.NewSingleHostReverseProxy(motoURL)
 	listener, err := net.Listen("tcp", net.JoinHostPort(bridge, "0"))
 	if err != nil {
 		return "", err
 	}
 	go http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		service, _, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-		proxy := proxies[service]
-		if proxy == nil {
-			proxy = proxies[""]
+		switch service, _, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); service {
+		case "TrentService":
+			kms.ServeHTTP(w, r)
+		case "DynamoDB_20120810", "DynamoDBStreams_20120810":
+			dynamoDB.ServeHTTP(w, r)
+		default:
+			moto.ServeHTTP(w, r)
 		}
-		proxy.ServeHTTP(w, r)
 	}))
 	return "http://" + listener.Addr().String(), nil
 }
 
-// withImage makes the image that sam local runs the functions in, with no registry: it holds the runtime interface emulator that
-// comes with the SAM CLI, and no more, for our binaries need nothing. The endpoint goes with it, because sam local
-// passes on no variable that the template does not declare. An image that had the name before gets it back.
+// withImage calls do while there is the image that sam local runs the functions in. It needs no registry: the image
+// holds the runtime interface emulator that comes with the SAM CLI, and our binaries need nothing else. The
+// endpoint is in the image, because sam local passes on no variable that the template does not declare. An image
+// that had the name before gets it back.
 func withImage(ctx context.Context, endpoint string, do func() error) error {
 	tag := "public.ecr.aws/lambda/provided:al2023-rapid-" + architecture
-	emulators, err := filepath.Glob(filepath.Join(filepath.Dir(sam), "../lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-"+architecture))
-	if err != nil || len(emulators) != 1 {
-		return fmt.Errorf("found %d runtime interface emulators beside %s, %v", len(emulators), sam, err)
-	}
-	folder, err := os.MkdirTemp("", "awslocal")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(folder)
-	emulator, err := os.ReadFile(emulators[0])
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(folder, "aws-lambda-rie"), emulator, 0o755); err != nil {
-		return err
-	}
-	recipe := "FROM scratch\nCOPY aws-lambda-rie /var/rapid/aws-lambda-rie\nENV AWS_ENDPOINT_URL=" + endpoint + "\n"
-	if err := os.WriteFile(filepath.Join(folder, "Dockerfile"), []byte(recipe), 0o644); err != nil {
-		return err
-	}
 	before := docker("image", "inspect", "--format", "{{.Id}}", tag)
-	command := exec.CommandContext(ctx, "docker", "build", "--quiet", "--tag", tag, folder)
-	command.Env = append(os.Environ(), "DOCKER_BUILDKIT=0") // BuildKit is not everywhere where an engine is
-	var complaints bytes.Buffer
-	command.Stderr = &complaints
-	output, err := command.Output()
+	image, err := buildImage(ctx, tag, endpoint)
 	if err != nil {
-		return fmt.Errorf("docker build: %w\n%s", err, &complaints)
+		return err
 	}
-	image := strings.TrimSpace(string(output))
 	defer func() {
-		for container := range strings.FieldsSeq(docker("ps", "--all", "--quiet", "--filter", "ancestor="+image)) { // sam local leaves one behind at times
+		// sam local leaves a container behind at times.
+		for container := range strings.FieldsSeq(docker("ps", "--all", "--quiet", "--filter", "ancestor="+image)) {
 			docker("rm", "--force", container)
 		}
 		docker("image", "rm", "--force", image)
@@ -153,7 +139,41 @@ func withImage(ctx context.Context, endpoint string, do func() error) error {
 	return do()
 }
 
-// docker answers what docker prints, or nothing.
+// buildImage returns the id of the image.
+func buildImage(ctx context.Context, tag, endpoint string) (string, error) {
+	pattern := "../lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-" + architecture
+	emulators, err := filepath.Glob(filepath.Join(filepath.Dir(sam), pattern))
+	if err != nil || len(emulators) != 1 {
+		return "", fmt.Errorf("found %d runtime interface emulators beside %s, %v", len(emulators), sam, err)
+	}
+	folder, err := os.MkdirTemp("", "awslocal")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(folder)
+	emulator, err := os.ReadFile(emulators[0])
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(folder, "aws-lambda-rie"), emulator, 0o755); err != nil {
+		return "", err
+	}
+	recipe := "FROM scratch\nCOPY aws-lambda-rie /var/rapid/aws-lambda-rie\nENV AWS_ENDPOINT_URL=" + endpoint + "\n"
+	if err := os.WriteFile(filepath.Join(folder, "Dockerfile"), []byte(recipe), 0o644); err != nil {
+		return "", err
+	}
+	command := exec.CommandContext(ctx, "docker", "build", "--quiet", "--tag", tag, folder)
+	command.Env = append(os.Environ(), "DOCKER_BUILDKIT=0") // not every engine has BuildKit
+	var complaints bytes.Buffer
+	command.Stderr = &complaints
+	output, err := command.Output()
+	if err != nil {
+		return "", fmt.Errorf("docker build: %w\n%s", err, &complaints)
+	}
+	return strings.TrimSpace(string(output)), nil
+}
+
+// docker returns what docker prints, or nothing after an error.
 func docker(args ...string) string {
 	output, err := exec.Command("docker", args...).Output()
 	if err != nil {
@@ -162,15 +182,18 @@ func docker(args ...string) string {
 	return strings.TrimSpace(string(output))
 }
 
-// startAPI does something while `sam local start-api` runs. It tells the API's URL, and the options and the environment for
-// other commands of the SAM CLI.
+// startAPI calls do while `sam local start-api` runs, with the API's URL, and with the options and the environment
+// for other commands of the SAM CLI.
 func startAPI(ctx context.Context, do func(api string, options, environment []string) error) error {
 	port, err := freePort()
 	if err != nil {
 		return err
 	}
 	api := "http://127.0.0.1:" + port
-	options := []string{"--template", filepath.Join(build, "template.yaml"), "--parameter-overrides", "Architecture=" + architecture, "--skip-pull-image"}
+	options := []string{
+		"--template", filepath.Join(build, "template.yaml"),
+		"--parameter-overrides", "Architecture=" + architecture, "--skip-pull-image",
+	}
 	environment := []string{
 		"SAM_CLI_TELEMETRY=0", "AWS_REGION=" + awstest.Region, "AWS_DEFAULT_REGION=" + awstest.Region,
 		"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=example",
@@ -180,12 +203,14 @@ func startAPI(ctx context.Context, do func(api string, options, environment []st
 		return err
 	}
 	defer log.Close()
-	p, err := start(append([]string{sam, "local", "start-api", "--host", "127.0.0.1", "--port", port, "--warm-containers", "EAGER"}, options...), log, log, environment...)
+	startAPI := []string{sam, "local", "start-api", "--host", "127.0.0.1", "--port", port, "--warm-containers", "EAGER"}
+	p, err := start(append(startAPI, options...), log, log, environment...)
 	if err != nil {
 		return err
 	}
 	defer p.stop()
-	if err := p.ready(ctx, api+"/.well-known/jwks.json", 3*time.Minute, func(status int) bool { return status == http.StatusOK }); err != nil {
+	isReady := func(status int) bool { return status == http.StatusOK }
+	if err := p.ready(ctx, api+"/.well-known/jwks.json", 3*time.Minute, isReady); err != nil {
 		p.stop()
 		if text, err := os.ReadFile(log.Name()); err == nil {
 			os.Stderr.Write(text)

@@ -14,16 +14,16 @@ import (
 	"openlicenser/shared/testing/samtemplate"
 )
 
-// services are the URLs of what withServices has started.
+// services are the URLs of DynamoDB Local and moto.
 type services struct{ dynamoDB, moto string }
 
-// What the Makefile has installed.
+// Where the Makefile has installed them, below the root of the repository.
 const (
 	dynamoDBFolder = ".tools/dynamodb-local"
 	venv           = ".tools/venv/bin"
 )
 
-// withServices does something while DynamoDB Local and moto run.
+// withServices calls do while DynamoDB Local and moto run.
 func withServices(ctx context.Context, do func(services) error) error {
 	root, err := samtemplate.Root()
 	if err != nil {
@@ -39,17 +39,18 @@ func withServices(ctx context.Context, do func(services) error) error {
 	}
 	folder := filepath.Join(root, dynamoDBFolder)
 	s := services{"http://127.0.0.1:" + dynamoDB, "http://127.0.0.1:" + moto}
-	return withServer(ctx, "DynamoDB Local", s.dynamoDB, []string{ // which has no address to listen on among its options
+	dynamoDBCommand := []string{ // which listens on all addresses, and has no option for one
 		"java", "-Djava.library.path=" + folder, "-cp", filepath.Join(folder, "*"),
-		"com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-sharedDb", "-disableTelemetry", "-port", dynamoDB,
-	}, func() error {
-		return withServer(ctx, "moto", s.moto+"/moto-api/", []string{
-			filepath.Join(root, venv, "moto_server"), "--host", "127.0.0.1", "--port", moto,
-		}, func() error { return do(s) })
+		"com.amazonaws.services.dynamodbv2.local.main.ServerRunner",
+		"-inMemory", "-sharedDb", "-disableTelemetry", "-port", dynamoDB,
+	}
+	motoCommand := []string{filepath.Join(root, venv, "moto_server"), "--host", "127.0.0.1", "--port", moto}
+	return withServer(ctx, "DynamoDB Local", s.dynamoDB, dynamoDBCommand, func() error {
+		return withServer(ctx, "moto", s.moto+"/moto-api/", motoCommand, func() error { return do(s) })
 	})
 }
 
-// withServer does something while a server runs that any answer shows to be ready.
+// withServer calls do while a server runs. The server is ready once it sends any response but a 5xx.
 func withServer(ctx context.Context, name, url string, args []string, do func() error) error {
 	var output bytes.Buffer
 	p, err := start(args, &output, &output)
@@ -57,9 +58,10 @@ func withServer(ctx context.Context, name, url string, args []string, do func() 
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	defer p.stop()
-	if err := p.ready(ctx, url, time.Minute, func(status int) bool { return status < http.StatusInternalServerError }); err != nil {
+	isReady := func(status int) bool { return status < http.StatusInternalServerError }
+	if err := p.ready(ctx, url, time.Minute, isReady); err != nil {
 		p.stop()
-		fmt.Fprintf(os.Stderr, "%s said:\n%s", name, &output)
+		fmt.Fprintf(os.Stderr, "%s has printed:\n%s", name, &output)
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return do()

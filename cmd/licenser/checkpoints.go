@@ -13,19 +13,20 @@ import (
 	"openlicenser/shared/embedded"
 )
 
-// checkpointOrigin names the checkpoints of a data folder, wherever it is served.
+// checkpointOrigin is the origin of the checkpoints of every data folder.
 const checkpointOrigin = "openlicenser/local/audit"
 
-// checkpoints stands in for the schedule: it has the checkpoint function make one soon after the start, and then one
-// each interval.
+// checkpoints stands in for the schedule. It runs the checkpoint function soon after the start, and then each interval.
 type checkpoints struct {
 	archive  embedded.Checkpoints
 	key      embedded.CheckpointKey
 	interval time.Duration
-	handle   func(context.Context, events.EventBridgeEvent) (checkpointing.Answer, error)
+	handle   func(context.Context, events.EventBridgeEvent) (checkpointing.Summary, error)
 }
 
-func openCheckpoints(folder *embedded.Folder, path string, interval time.Duration, log *slog.Logger) (checkpoints, error) {
+func openCheckpoints(
+	folder *embedded.Folder, path string, interval time.Duration, log *slog.Logger,
+) (checkpoints, error) {
 	archive, errArchive := embedded.OpenCheckpoints(path)
 	key, errKey := embedded.OpenCheckpointKey(path)
 	checkpointer := checkpointing.Checkpointer{
@@ -38,16 +39,17 @@ func openCheckpoints(folder *embedded.Folder, path string, interval time.Duratio
 		Now: time.Now,
 		Log: log,
 	}
-	return checkpoints{archive, key, interval, checkpointer.Handle}, errors.Join(errArchive, errKey)
+	c := checkpoints{archive: archive, key: key, interval: interval, handle: checkpointer.Handle}
+	return c, errors.Join(errArchive, errKey)
 }
 
-// streamDelay is what the stream needs at most, as a rule, to record a change.
+// streamDelay is the time in which the stream has usually recorded a change.
 const streamDelay = 5 * time.Second
 
-// firstCheckpoint is how long after the start the first one is made: the trail has caught up by then.
+// firstCheckpoint is the time from the start to the first checkpoint, in which the trail catches up.
 const firstCheckpoint = 2 * time.Second
 
-// run makes checkpoints until the context ends. What fails, the function has logged, and the next one makes good.
+// run makes checkpoints until the context ends. The function logs a failure, and the next run tries again.
 func (c checkpoints) run(ctx context.Context) {
 	for wait := min(firstCheckpoint, c.interval); ; wait = c.interval {
 		select {

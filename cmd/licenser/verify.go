@@ -319,7 +319,7 @@ func (v chainVerifier) checkProof(ctx context.Context, licenseID string, entries
 		return fmt.Errorf("the latest one, number %d, is of %s: older than %s",
 			signed.Number, signed.Time.Format(time.RFC3339), v.maxAge)
 	}
-	return leaf.Check(checkpoint.HashesOf(entries))
+	return leaf.Check(entries)
 }
 
 // isYounger reports whether a chain says that it began after the latest checkpoint.

@@ -23,33 +23,33 @@ import (
 
 // environment is the function's configuration.
 type environment struct {
-	// LicenseTable is the name of the license table; this function only reads it.
+	// LicenseTable is the name of the license table, which this function only reads.
 	LicenseTable string `env:"LICENSER_DB,required,notEmpty"`
-	// AuditTable is the name of the table that holds the audit trail; this function only reads it.
+	// AuditTable is the name of the table that holds the audit trail, which this function only reads.
 	AuditTable string `env:"AUDIT_TABLE,required,notEmpty"`
 	// CheckpointBucket is the name of the bucket that keeps checkpoints.
 	CheckpointBucket string `env:"CHECKPOINT_BUCKET,required,notEmpty"`
-	// CheckpointKeyID is the id, ARN or alias of the ECC_NIST_EDWARDS25519 key that signs checkpoints. Never the token key:
-	// who may sign the one must not be able to sign the other.
+	// CheckpointKeyID is the id, ARN or alias of the ECC_NIST_EDWARDS25519 key that signs checkpoints. It signs nothing
+	// else: whoever may sign tokens must not be able to sign checkpoints.
 	CheckpointKeyID string `env:"CHECKPOINT_KEY_ID,required,notEmpty"`
-	// Origin is the first line of checkpoints and the name of their key. With another one, or another key, nothing goes on
-	// from the checkpoints that are there.
+	// Origin is the first line of checkpoints, and the name of their key. With another origin, or another key, no
+	// checkpoint can follow those that are there.
 	Origin string `env:"CHECKPOINT_ORIGIN,required,notEmpty"`
 }
 
 func main() { bootstrap.Start("checkpoint", wire) }
 
-func wire(e environment, cfg aws.Config) (bootstrap.Handler[json.RawMessage, checkpointing.Answer], error) {
+func wire(e environment, cfg aws.Config) (bootstrap.Handler[json.RawMessage, checkpointing.Summary], error) {
 	return checkpointing.Function{
 		Checkpointer: newCheckpointer(e, cfg),
 		Pause:        func(ctx context.Context, d time.Duration) error { return checkpoint.PauseFor(d)(ctx) },
 	}.Invoke, nil
 }
 
-// streamDelay is what the audit function needs at most, as a rule, to record a change.
+// streamDelay is the time in which the audit function has usually recorded a change.
 const streamDelay = 30 * time.Second
 
-// uploadTimeout bounds one attempt at S3: the list of a million heads is 120 MB.
+// uploadTimeout bounds one request to S3: the list of a million heads has 120 MB.
 const uploadTimeout = time.Minute
 
 func newCheckpointer(e environment, cfg aws.Config) checkpointing.Checkpointer {

@@ -23,8 +23,8 @@ import (
 
 const origin = "openlicenser/test/audit"
 
-// TestBinary drives the built function through the Lambda Runtime API: it lists the heads by their index, signs once, and
-// keeps three objects.
+// TestBinary drives the built function through the Lambda Runtime API: it lists the heads by their index, signs
+// once, and keeps three objects.
 func TestBinary(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -72,10 +72,10 @@ func TestBinary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var answer checkpointing.Answer
+	var answer checkpointing.Summary
 	for number := int64(1); number <= 2; number++ {
 		f.Invoke(json.RawMessage(text), "", &answer)
-		if answer != (checkpointing.Answer{Number: number, Chains: 1}) {
+		if answer != (checkpointing.Summary{Number: number, Chains: 1}) {
 			t.Fatalf("got %+v\n%s", answer, f.Output())
 		}
 	}

@@ -52,7 +52,7 @@ func BenchmarkVerify(b *testing.B) {
 	b.Run("Export", func(b *testing.B) {
 		b.SetBytes(int64(len(exported)))
 		for b.Loop() {
-			if v, err := audit.VerifyChain(bytes.NewReader(exported), id); err != nil || v.Head().Sequence != n {
+			if v, err := audittest.VerifyChain(bytes.NewReader(exported), id); err != nil || v.Head().Sequence != n {
 				b.Fatal(err)
 			}
 		}

@@ -1,25 +1,26 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"github.com/gowebpki/jcs"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"openlicenser/shared/attribute"
 )
 
-// HashRecord is the SHA-256, in lower-case hexadecimal, of a record's canonical text: its DynamoDB JSON in the form of
-// RFC 8785, in which the elements of a set (SS, NS, BS), which have no order, stand in the order of their strings' UTF-8
-// bytes. Numbers stand in the text that DynamoDB gives them when it stores them, which is the same in the stream and in a
-// read. No record, nil, has the hash "".
+// HashRecord returns the SHA-256 of a record's canonical text in lower-case hexadecimal. The text is the record's
+// DynamoDB JSON in the form of RFC 8785. The elements of a set (SS, NS, BS), which have no order, are sorted by the
+// UTF-8 bytes of their texts. Numbers keep the text that DynamoDB stored, which its streams and its reads both
+// show. The hash of no record, nil, is "".
 func HashRecord(record attribute.Map) (string, error) {
 	if record == nil {
 		return "", nil
@@ -36,9 +37,7 @@ func hexHash(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// canonicalValue writes one attribute as HashRecord does.
-func canonicalValue(value any) ([]byte, error) { return appendValue(nil, value) }
-
+// appendValue appends the canonical text of one attribute, as HashRecord has it.
 func appendValue(dst []byte, value any) ([]byte, error) {
 	var err error
 	switch v := value.(type) {
@@ -109,7 +108,7 @@ func appendSet[T any](dst []byte, set []T, text func(T) string) []byte {
 	return append(dst, ']')
 }
 
-// appendName begins the i-th member of an object, from 0.
+// appendName appends the name of an object's member i, counted from 0.
 func appendName(dst []byte, i int, name string) []byte {
 	if i > 0 {
 		dst = append(dst, ',')
@@ -117,14 +116,10 @@ func appendName(dst []byte, i int, name string) []byte {
 	return append(appendString(dst, name), ':')
 }
 
-// sortedNames sorts as RFC 8785 section 3.2.3 does: by UTF-16 code units.
+// sortedNames sorts by UTF-16 code units, as RFC 8785 section 3.2.3 does. For ASCII that is the order of bytes.
 func sortedNames[V any](m map[string]V) []string {
-	names, ascii := make([]string, 0, len(m)), true
-	for name := range m {
-		names = append(names, name)
-		ascii = ascii && isASCII(name)
-	}
-	if ascii {
+	names := slices.AppendSeq(make([]string, 0, len(m)), maps.Keys(m))
+	if !slices.ContainsFunc(names, isBeyondASCII) {
 		slices.Sort(names)
 		return names
 	}
@@ -134,190 +129,59 @@ func sortedNames[V any](m map[string]V) []string {
 	return names
 }
 
-func isASCII(text string) bool {
+func isBeyondASCII(text string) bool {
 	for i := range len(text) {
 		if text[i] >= utf8.RuneSelf {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
-// shortEscapes are the escapes of RFC 8785 section 3.2.2.2 that are not \u00xx, by the byte that they stand for.
-var shortEscapes = [utf8.RuneSelf]byte{'"': '"', '\\': '\\', '\b': 'b', '\t': 't', '\n': 'n', '\f': 'f', '\r': 'r'}
-
-const lowerHex = "0123456789abcdef"
-
-// appendString writes a string as RFC 8785 section 3.2.2.2 does. What is not UTF-8 becomes U+FFFD, as in encoding/json.
+// appendString appends a string as RFC 8785 section 3.2.2.2 writes it. Bytes that are not UTF-8 become U+FFFD.
 func appendString(dst []byte, text string) []byte {
-	if !utf8.ValidString(text) {
-		text = strings.ToValidUTF8(text, "\uFFFD")
-	}
-	dst = append(dst, '"')
-	written := 0
-	for i := range len(text) {
-		c := text[i]
-		if c >= ' ' && c != '"' && c != '\\' {
-			continue
-		}
-		dst = append(dst, text[written:i]...)
-		written = i + 1
-		if short := shortEscapes[c]; short != 0 {
-			dst = append(dst, '\\', short)
-		} else {
-			dst = append(dst, '\\', 'u', '0', '0', lowerHex[c>>4], lowerHex[c&0xf])
-		}
-	}
-	return append(append(dst, text[written:]...), '"')
+	dst, _ = jsontext.AppendQuote(dst, text)
+	return dst
 }
 
-// appendRaw writes a JSON text in its canonical form. What was written by this package is in that form already.
+// appendRaw appends a JSON value in its canonical form.
 func appendRaw(dst, raw []byte) ([]byte, error) {
-	if rest, canonical := skipCanonical(raw); canonical && len(rest) == 0 {
+	if isPlain(raw) {
 		return append(dst, raw...), nil
 	}
-	text, err := jcs.Transform(raw)
-	return append(dst, text...), err
+	return jsontext.AppendFormat(dst, raw, canonicalForm...)
 }
 
-// skipCanonical goes over a JSON value that is certainly in the canonical form. Of some that are, as objects with names
-// that are not ASCII, it is not certain.
-func skipCanonical(text []byte) (rest []byte, canonical bool) {
-	if len(text) == 0 {
-		return nil, false
-	}
-	switch c := text[0]; {
-	case c == '"':
-		_, rest, canonical = skipString(text)
-		return rest, canonical
-	case c == '{':
-		return skipObject(text)
-	case c == '[':
-		return skipArray(text)
-	case c >= '0' && c <= '9':
-		return skipWholeNumber(text)
-	}
-	for _, literal := range []string{"true", "false", "null"} {
-		if len(text) >= len(literal) && string(text[:len(literal)]) == literal {
-			return text[len(literal):], true
-		}
-	}
-	return nil, false
+// canonicalForm are the options that jsontext.Value.Canonicalize sets.
+var canonicalForm = []jsontext.Options{
+	jsontext.CanonicalizeRawInts(true), jsontext.CanonicalizeRawFloats(true), jsontext.ReorderRawObjects(true),
 }
 
-func skipObject(text []byte) (rest []byte, canonical bool) {
-	if len(text) > 1 && text[1] == '}' {
-		return text[2:], true
-	}
-	var last []byte
-	for {
-		name, rest, ok := skipString(text[1:]) // text begins with a brace or a comma
-		// Sorted by bytes is sorted by code units only in ASCII, and only where nothing is escaped.
-		if !ok || !isPlainName(name) || last != nil && string(last) >= string(name) || len(rest) == 0 || rest[0] != ':' {
-			return nil, false
-		}
-		if text, ok = skipCanonical(rest[1:]); !ok || len(text) == 0 {
-			return nil, false
-		}
-		switch last = name; text[0] {
-		case '}':
-			return text[1:], true
-		case ',':
-		default:
-			return nil, false
-		}
-	}
-}
-
-func isPlainName(name []byte) bool {
-	for _, c := range name {
-		if c >= utf8.RuneSelf || c == '\\' {
-			return false
-		}
-	}
-	return name != nil
-}
-
-func skipArray(text []byte) (rest []byte, canonical bool) {
-	if len(text) > 1 && text[1] == ']' {
-		return text[2:], true
-	}
-	for {
-		var ok bool
-		if text, ok = skipCanonical(text[1:]); !ok || len(text) == 0 {
-			return nil, false
-		}
-		switch text[0] {
-		case ']':
-			return text[1:], true
-		case ',':
-		default:
-			return nil, false
-		}
-	}
-}
-
-// skipWholeNumber takes only what every float64 holds exactly.
-func skipWholeNumber(text []byte) (rest []byte, canonical bool) {
-	digits := 0
-	for digits < len(text) && text[digits] >= '0' && text[digits] <= '9' {
-		digits++
-	}
-	if digits == 0 || digits > 15 || text[0] == '0' && digits > 1 {
-		return nil, false
-	}
-	if digits < len(text) && strings.IndexByte(",]}", text[digits]) < 0 {
-		return nil, false
-	}
-	return text[digits:], true
-}
-
-// skipString answers what stands between the quotation marks, too.
-func skipString(text []byte) (inner, rest []byte, canonical bool) {
-	if len(text) == 0 || text[0] != '"' {
-		return nil, nil, false
-	}
-	text = text[1:]
-	ascii := true
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '"':
-			return text[:i:i], text[i+1:], ascii || utf8.Valid(text[:i])
-		case c < ' ':
-			return nil, nil, false
-		case c >= utf8.RuneSelf:
-			ascii = false
-		case c == '\\':
-			length := escapeLength(text[i:])
-			if length == 0 {
-				return nil, nil, false
+// isPlain reports whether a JSON value is one of those that most attributes have: {"BOOL":true}, or an "S" or an
+// "N" whose text is ASCII with nothing to escape. Such a value is in the canonical form, and to see so takes a
+// tenth of the time that it takes to write that form.
+func isPlain(raw []byte) bool {
+	switch string(raw[:min(len(raw), len(`{"S":"`))]) {
+	case `{"S":"`, `{"N":"`:
+		text, ends := bytes.CutSuffix(raw[len(`{"S":"`):], []byte(`"}`))
+		for _, c := range text {
+			if c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+				return false
 			}
-			i += length - 1
 		}
+		return ends
+	case `{"BOOL`:
+		return string(raw) == `{"BOOL":true}` || string(raw) == `{"BOOL":false}`
+	default:
+		return false
 	}
-	return nil, nil, false
-}
-
-// escapeLength answers 0 for an escape that RFC 8785 writes otherwise.
-func escapeLength(text []byte) int {
-	if len(text) >= 2 && strings.IndexByte(`"\btnfr`, text[1]) >= 0 {
-		return 2
-	}
-	if len(text) < 6 || string(text[:4]) != `\u00` {
-		return 0
-	}
-	high, low := strings.IndexByte(lowerHex, text[4]), strings.IndexByte(lowerHex, text[5])
-	if high < 0 || high > 1 || low < 0 || shortEscapes[high<<4|low] != 0 {
-		return 0
-	}
-	return 6
 }
 
 // maxExactInteger is the largest number up to which JSON holds all whole numbers (RFC 8785 section 3.2.2.3).
 const maxExactInteger = 1 << 53
 
-// appendCanonical writes the entry in the form of RFC 8785, with or without its hash. The members stand in the order of
-// their names.
+// appendCanonical appends the entry in the form of RFC 8785, with or without its hash. It writes the members in the
+// order of their names, one by one, because a chain of a hundred thousand entries is verified while someone waits.
 func (e Entry) appendCanonical(dst []byte, withHash bool) ([]byte, error) {
 	if max(e.Sequence, -e.Sequence, int64(e.Format), -int64(e.Format)) > maxExactInteger {
 		return nil, fmt.Errorf("entry %d: JSON does not hold the number", e.Sequence)
@@ -369,24 +233,28 @@ func appendChanges(dst []byte, changes map[string]FieldChange) ([]byte, error) {
 	var err error
 	dst = append(dst, '{')
 	for i, name := range sortedNames(changes) {
-		dst = append(appendName(dst, i, name), '{')
-		change := changes[name]
-		if len(change.New) > 0 {
-			if dst, err = appendRaw(append(dst, `"new":`...), change.New); err != nil {
-				return nil, fmt.Errorf("attribute %q: %w", name, err)
-			}
+		if dst, err = changes[name].appendCanonical(appendName(dst, i, name)); err != nil {
+			return nil, fmt.Errorf("attribute %q: %w", name, err)
 		}
-		if len(change.Old) > 0 {
-			if len(change.New) > 0 {
-				dst = append(dst, ',')
-			}
-			if dst, err = appendRaw(append(dst, `"old":`...), change.Old); err != nil {
-				return nil, fmt.Errorf("attribute %q: %w", name, err)
-			}
-		}
-		dst = append(dst, '}')
 	}
 	return append(dst, '}'), nil
+}
+
+func (c FieldChange) appendCanonical(dst []byte) ([]byte, error) {
+	var err error
+	dst = append(dst, '{')
+	if len(c.New) > 0 {
+		if dst, err = appendRaw(append(dst, `"new":`...), c.New); err != nil {
+			return nil, err
+		}
+	}
+	if len(c.New) > 0 && len(c.Old) > 0 {
+		dst = append(dst, ',')
+	}
+	if len(c.Old) > 0 {
+		dst, err = appendRaw(append(dst, `"old":`...), c.Old)
+	}
+	return append(dst, '}'), err
 }
 
 func (d Digest) appendCanonical(dst []byte) []byte {

@@ -6,13 +6,13 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/gowebpki/jcs"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/plainjson"
 )
 
-// FuzzCanonicalEntry holds the encoder of entries to RFC 8785, as another program has it.
+// FuzzCanonicalEntry holds the encoder of entries to RFC 8785, as jsontext has it.
 func FuzzCanonicalEntry(f *testing.F) {
 	f.Add("a", "é\ufb01", "🎉\x00\x1f\b\t\n\f\r\"\\/\u2028\x7f<>&", []byte(`{"M":{"b":{"S":"\u003c"},"a":{"N":"1"}}}`), int64(1), true)
 	f.Add("", "", "", []byte(`{"bytes":70000,"sha256":"00"}`), int64(-3), false)
@@ -28,7 +28,7 @@ func FuzzCanonicalEntry(f *testing.F) {
 			e.ChangesDigest = &Digest{Bytes: 7, SHA256: text}
 		}
 		if !utf8.ValidString(name1) || !utf8.ValidString(name2) || !utf8.ValidString(text) || !utf8.Valid(raw) {
-			return // encoding/json and this encoder both replace it; jcs never sees it
+			return // encoding/json and this encoder both replace it; jsontext never sees it
 		}
 		got, err := e.appendCanonical(nil, true)
 		if max(number, -number) > maxExactInteger || number == -1<<63 {
@@ -41,39 +41,50 @@ func FuzzCanonicalEntry(f *testing.F) {
 		if errPlain != nil || len(raw) == 0 {
 			return // raw is no JSON
 		}
-		want, errJCS := jcs.Transform(text2)
-		if (err == nil) != (errJCS == nil) || !bytes.Equal(got, want) {
-			t.Errorf("got  %s, %v\nwant %s, %v", got, err, want, errJCS)
+		want := jsontext.Value(text2)
+		errWant := want.Canonicalize()
+		if (err == nil) != (errWant == nil) || err == nil && !bytes.Equal(got, want) {
+			t.Errorf("got  %s, %v\nwant %s, %v", got, err, want, errWant)
 		}
 	})
 }
 
-// FuzzSkipCanonical: what passes for canonical is. Hashes over anything else would not be those of RFC 8785.
-func FuzzSkipCanonical(f *testing.F) {
+// FuzzAppendRaw holds the canonical form of values to RFC 8785. Hashes over anything else would not be those of the RFC.
+func FuzzAppendRaw(f *testing.F) {
 	for _, seed := range []string{
 		`{"L":[{"S":"a\n\u0001"},{"M":{"a":{"N":"1"},"b":{"NULL":true}}},{"BOOL":false}]}`, `{"b":0,"a":0}`, `{"a":0,"a":0}`, `"\u0041"`, `"\u001F"`,
 		`"\u000a"`, `"\/"`, `01`, `1.0`, `12345678901234567`, `1 `, `[1,]`, `{"a"}`, `"é"`, `{"é":1}`, `{"\u0001":1}`, `[]`, `{}`, `null`, `nul`, `-0`, `"a`, "\"\x7f\"",
-		`{"a":1,}`, `[1 ,2]`, `1x`, "\"\xff\"",
+		`{"a":1,}`, `[1 ,2]`, `1x`, "\"\xff\"", `{"S":"text"}`, `{"S":"}`, `{"N":"1"}`, `{"S":"a\"}`, `{"S":"é"}`, `{"S":"a","S":"b"}`, "{\"S\":\"\n\"}", `{"BOOL":true}`,
+		`{"BOOL":truE}`, `{"BOOL":false}`, `{"S":"a"}}`, "{\"S\":\"\xff\"}", `{"S":""}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if rest, canonical := skipCanonical(text); !canonical || len(rest) > 0 {
-			return
-		}
-		if want, err := jcs.Transform(text); err != nil || !bytes.Equal(want, text) {
-			t.Errorf("%q passes, canonical is %q, %v", text, want, err)
+		want := jsontext.Value(bytes.Clone(text))
+		errWant := want.Canonicalize()
+		got, err := appendRaw(nil, text)
+		if (err == nil) != (errWant == nil) || err == nil && !bytes.Equal(got, want) {
+			t.Errorf("%q: got %q, %v, want %q, %v", text, got, err, want, errWant)
 		}
 	})
 }
 
-// TestSkipCanonicalTakesEntries: what entries hold is not transformed each time.
-func TestSkipCanonicalTakesEntries(t *testing.T) {
+// TestAppendRawKeepsEntries: what entries hold is canonical as it is.
+func TestAppendRawKeepsEntries(t *testing.T) {
 	for _, text := range []string{
 		`{"S":"text é \" \\ \n \u0001"}`, `{"N":"1"}`, `{"M":{"a":{"L":[]},"b":{"M":{}}}}`, `{"bytes":70000,"sha256":"00"}`, `{"NULL":true}`, `{"BOOL":false}`,
 	} {
-		if rest, canonical := skipCanonical([]byte(text)); !canonical || len(rest) > 0 {
-			t.Errorf("%s does not pass", text)
+		if got, err := appendRaw(nil, []byte(text)); err != nil || string(got) != text {
+			t.Errorf("%s became %s, %v", text, got, err)
+		}
+	}
+}
+
+// TestIsPlain: the usual values are not written anew each time.
+func TestIsPlain(t *testing.T) {
+	for _, text := range []string{`{"S":"2030-01-01T00:00:00.000Z"}`, `{"N":"1"}`, `{"BOOL":true}`, `{"BOOL":false}`} {
+		if !isPlain([]byte(text)) {
+			t.Errorf("%s is not", text)
 		}
 	}
 }

@@ -8,15 +8,16 @@ import (
 	"strings"
 )
 
-// Head is the end of a chain: what an entry must follow. The zero Head is that of a chain without entries.
+// Head is the end of a chain, which the next entry must follow. The zero Head is that of a chain without entries.
 type Head struct {
-	Sequence       int64
-	Hash           string
-	SequenceNumber string // of the stream, of the last event that was recorded
+	Sequence       int64  // of the last entry
+	Hash           string // of the last entry
+	SequenceNumber string // in the stream, of the latest event that was recorded
 	RecordHash     string // of the record after that event, see HashRecord; empty where it was deleted
 }
 
-// After is the head of the chain when e has followed h. A late entry moves neither the stream's number nor the record back.
+// After returns the head of the chain when e has followed h. A late entry tells of an older event, so it changes
+// neither SequenceNumber nor RecordHash.
 func (h Head) After(e Entry) Head {
 	after := Head{Sequence: e.Sequence, Hash: e.Hash, SequenceNumber: e.SequenceNumber, RecordHash: e.RecordHash}
 	if e.Late {
@@ -25,26 +26,29 @@ func (h Head) After(e Entry) Head {
 	return after
 }
 
-// ErrConflict says that the chain has moved on since its head was read; nothing was written.
-var ErrConflict = errors.New("the audit chain has moved on")
+// Errors of a chain, to be tested with errors.Is.
+var (
+	// ErrConflict reports that the chain has grown since its head was read. Nothing was written.
+	ErrConflict = errors.New("the audit chain has grown meanwhile")
 
-// ErrHead says that a head does not lead to the last entry of its chain: another hand has moved it. Nothing can be recorded
-// until it is mended.
-var ErrHead = errors.New("the head does not lead to the last entry of its chain")
+	// ErrHead reports that the stored head is not that of the chain's last entry: someone else has written it.
+	// Nothing can be recorded until it is repaired.
+	ErrHead = errors.New("the stored head is not that of the last entry of its chain")
 
-// ErrNoSequence says that an entry has no place in a chain: the first is entry 1.
-var ErrNoSequence = errors.New("the sequence of an audit entry begins with 1")
+	// ErrNoSequence reports an entry whose sequence is less than 1, which is that of the first.
+	ErrNoSequence = errors.New("the sequence of an audit entry begins with 1")
+)
 
 // Store keeps chains. Nothing that was appended is ever changed or removed.
 type Store interface {
-	// Head answers the zero Head where there is no chain. It is strongly consistent.
+	// Head returns the chain's head, and the zero Head where there is no chain. It is strongly consistent.
 	Head(ctx context.Context, licenseID string) (Head, error)
 
-	// Append adds the entry and moves the chain's head from `from` to it, both or neither, or answers
-	// ErrConflict, or ErrNoSequence for an entry before the first. Any other error leaves the outcome unknown.
+	// Append adds the entry and replaces the head, if that still is from; both or neither. It returns ErrConflict for
+	// another head, and ErrNoSequence for an entry before the first. Any other error leaves the outcome unknown.
 	Append(ctx context.Context, from Head, e Entry) error
 
-	// Entries answers up to limit entries with a Sequence greater than after, in order.
+	// Entries returns up to limit entries with a Sequence greater than after, in order.
 	Entries(ctx context.Context, licenseID string, after int64, limit int) ([]Entry, error)
 }
 
@@ -52,18 +56,18 @@ type Store interface {
 type Recorder struct {
 	Store Store
 
-	// Gap, where it is set, is told of every entry with Gap or Late just before it is appended, so that none is lost with
-	// an invocation that ends there; the same one may come again.
-	Gap func(context.Context, Entry)
+	// OnGap, where it is set, is called with every entry that has Gap or Late. The call comes just before the entry is
+	// appended, so that no crash loses it; the same entry may come again.
+	OnGap func(context.Context, Entry)
 }
 
-// maxAttempts bounds how often Record begins anew when another invocation moves the same chain.
+// maxAttempts bounds how often Record begins again because another process appended to the same chain.
 const maxAttempts = 5
 
-// Record appends the event's entry, unless the chain holds it already. Events of one license come in the order of their
-// sequence numbers. One that is not later than the head's and yet has no entry was held back, or the head was moved by another
-// hand: its entry is Late. After an error the event can be recorded again, whatever became of the first try. A new event takes
-// two calls of the store.
+// Record appends the event's entry, unless the chain holds it already. Events of one license come in the order of
+// their sequence numbers. An event that comes behind a later one gets an entry that is Late: it was held back, or
+// someone else has written the head. After an error the event can be recorded again, whatever became of the first
+// attempt. A new event takes two calls of the store.
 func (r Recorder) Record(ctx context.Context, v Event) error {
 	if !isDecimal(v.SequenceNumber) {
 		return fmt.Errorf("event %s: sequence number %q is not decimal", v.ID, v.SequenceNumber)
@@ -77,7 +81,8 @@ func (r Recorder) Record(ctx context.Context, v Event) error {
 			return fmt.Errorf("head of %s: %w", v.LicenseID, err)
 		}
 		if head != (Head{}) && (head.Sequence < 1 || !isDecimal(head.SequenceNumber)) {
-			return fmt.Errorf("%w: license %s, entry %d, sequence number %q", ErrHead, v.LicenseID, head.Sequence, head.SequenceNumber)
+			return fmt.Errorf("%w: license %s, entry %d, sequence number %q",
+				ErrHead, v.LicenseID, head.Sequence, head.SequenceNumber)
 		}
 		isLate := head != (Head{}) && !laterThan(v.SequenceNumber, head.SequenceNumber)
 		if isLate {
@@ -90,8 +95,8 @@ func (r Recorder) Record(ctx context.Context, v Event) error {
 		if err != nil {
 			return err
 		}
-		if (e.Gap || e.Late) && r.Gap != nil {
-			r.Gap(ctx, e)
+		if (e.Gap || e.Late) && r.OnGap != nil {
+			r.OnGap(ctx, e)
 		}
 		if err := r.Store.Append(ctx, head, e); !errors.Is(err, ErrConflict) {
 			return err
@@ -100,8 +105,9 @@ func (r Recorder) Record(ctx context.Context, v Event) error {
 	return fmt.Errorf("%w %d times: license %s", ErrConflict, maxAttempts, v.LicenseID)
 }
 
-// isRecorded looks for the event's entry: at the end of the chain, where the usual repetition is, then by halves, because the
-// stream's numbers grow along the chain, and at last everywhere, because late entries stand apart.
+// isRecorded reports whether the chain holds the event's entry. It looks at the end of the chain first, where the
+// entry of an event that came twice usually is. Then it searches by halves, because the stream's numbers grow along
+// the chain. At last it reads the whole chain, because late entries stand out of that order.
 func (r Recorder) isRecorded(ctx context.Context, v Event, head Head) (bool, error) {
 	last, err := r.entry(ctx, v.LicenseID, head.Sequence)
 	switch {
@@ -138,7 +144,7 @@ func (r Recorder) isRecorded(ctx context.Context, v Event, head Head) (bool, err
 	}
 }
 
-// entry answers the zero Entry where there is none.
+// entry returns the entry with a sequence, and the zero Entry where there is none.
 func (r Recorder) entry(ctx context.Context, licenseID string, sequence int64) (Entry, error) {
 	entries, err := r.Store.Entries(ctx, licenseID, sequence-1, 1)
 	if err != nil || len(entries) == 0 {
@@ -150,15 +156,17 @@ func (r Recorder) entry(ctx context.Context, licenseID string, sequence int64) (
 // pageSize is the number of entries that are read at once.
 const pageSize = 100
 
+// isOf reports whether e is the event's entry.
 func (v Event) isOf(e Entry) bool {
-	return e.EventID == v.ID && !laterThan(e.SequenceNumber, v.SequenceNumber) && !laterThan(v.SequenceNumber, e.SequenceNumber)
+	isSameNumber := !laterThan(e.SequenceNumber, v.SequenceNumber) && !laterThan(v.SequenceNumber, e.SequenceNumber)
+	return isSameNumber && e.EventID == v.ID
 }
 
 func isDecimal(number string) bool {
 	return number != "" && strings.Trim(number, "0123456789") == ""
 }
 
-// laterThan compares the stream's sequence numbers, decimal numbers of up to 40 digits.
+// laterThan reports whether sequence number a of the stream is greater than b. Both are decimal, of up to 40 digits.
 func laterThan(a, b string) bool {
 	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
 	if len(a) != len(b) {

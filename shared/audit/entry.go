@@ -1,6 +1,7 @@
-// Package audit is the audit trail: for each license a chain of entries, one for each change, in which every
-// entry holds the hash of the one before. It derives entries from changes of stored records, appends them
-// exactly once, and verifies chains. It knows no AWS and no HTTP.
+// Package audit is the audit trail. Each license has a chain of entries, one for each change, and every entry holds
+// the hash of the one before it. The package derives entries from the changes of stored records, appends them
+// exactly once, exports chains and verifies them. It knows the JSON form that DynamoDB gives to a record, because
+// hashes are made over it, and nothing else of AWS; and it knows no HTTP.
 package audit
 
 import (
@@ -16,8 +17,8 @@ import (
 // Action names what a change did to the license.
 type Action string
 
-// The actions. Reinstated ends a revocation or a suspension, Renewed moves the end of the license to a
-// later date, and Changed is any other change.
+// The actions. Reinstated ends a revocation or a suspension. Renewed moves the end of the license to a later date.
+// Changed is any other change.
 const (
 	Issued     Action = "ISSUED"
 	Changed    Action = "CHANGED"
@@ -28,19 +29,19 @@ const (
 	Deleted    Action = "DELETED"
 )
 
-// UnknownActor is who made a change that names nobody: one by another tool than ours.
+// UnknownActor is the actor of a change that names nobody, which is one that another tool made.
 const UnknownActor = "unknown"
 
-// TimeToLiveActor is who made a change with Entry.TimeToLive: the principal that DynamoDB names
+// TimeToLiveActor is the actor of an entry with TimeToLive: the principal that DynamoDB names for it
 // (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html).
 const TimeToLiveActor = "dynamodb.amazonaws.com"
 
-// formatVersion is Entry.Format of the entries that are written now.
+// formatVersion is the Format of the entries that are written now.
 const formatVersion = 1
 
-// Entry is one link of a chain. Its JSON, which is what is stored, exported and hashed, is canonical (RFC 8785): the
-// members sorted by name, no white space, of two ways to write a string always the same one. Flags and texts that say
-// nothing are left out, but for those that every entry has.
+// Entry is one link of a chain. Its JSON is canonical (RFC 8785): members are sorted by name, there is no white
+// space, and each text has one spelling. That JSON is what is stored, exported and hashed. A member that is marked
+// omitempty here is left out where it is empty.
 type Entry struct {
 	Format         int                    `json:"format"` // of this form: 1
 	LicenseID      string                 `json:"licenseid"`
@@ -52,31 +53,32 @@ type Entry struct {
 	RequestID      string                 `json:"requestid,omitempty"`
 	Changes        map[string]FieldChange `json:"changes"`                 // by attribute name
 	ChangesDigest  *Digest                `json:"changesdigest,omitempty"` // in place of Changes; see shorten
-	RecordHash     string                 `json:"recordhash,omitempty"`    // of the record after the change, see HashRecord; none after a deletion
-	Adopted        bool                   `json:"adopted,omitempty"`       // the record is older than its chain, see isAdopted
-	Gap            bool                   `json:"gap,omitempty"`           // the record was not as the entry before left it: a change is missing here
-	Late           bool                   `json:"late,omitempty"`          // the event is older than one that was recorded before it
-	TimeToLive     bool                   `json:"timetolive,omitempty"`    // DynamoDB removed the record because its time had come
+	RecordHash     string                 `json:"recordhash,omitempty"`    // see HashRecord; none after a deletion
+	Adopted        bool                   `json:"adopted,omitempty"`       // see isAdopted
+	Gap            bool                   `json:"gap,omitempty"`           // a change before this one is missing
+	Late           bool                   `json:"late,omitempty"`          // a later event was recorded first
+	TimeToLive     bool                   `json:"timetolive,omitempty"`    // removed when its time had come
 	EventID        string                 `json:"eventid"`                 // of the stream
 	SequenceNumber string                 `json:"sequencenumber"`          // of the stream
-	Previous       string                 `json:"previous"`                // Hash of the entry before, empty in the first
+	Previous       string                 `json:"previous"`                // Hash of the entry before; "" in the first
 	Hash           string                 `json:"hash"`                    // see ComputeHash
 }
 
-// FieldChange holds an attribute's value before and after, in canonical DynamoDB JSON, or its Digest; absent where the
-// attribute was absent.
+// FieldChange holds an attribute's value before and after a change. Each is canonical DynamoDB JSON, or a Digest of
+// that, or absent where the attribute was absent.
 type FieldChange struct {
 	Old json.RawMessage `json:"old,omitempty"`
 	New json.RawMessage `json:"new,omitempty"`
 }
 
-// Digest stands for a text that is too long to be recorded: {"bytes":70000,"sha256":"..."}. DynamoDB JSON never looks so.
+// Digest stands for a text that is too long to be recorded: {"bytes":70000,"sha256":"..."}. DynamoDB JSON never
+// looks like that.
 type Digest struct {
 	Bytes  int    `json:"bytes"`  // length of the text
 	SHA256 string `json:"sha256"` // of the text, in lower-case hexadecimal
 }
 
-// ComputeHash is the SHA-256, in lower-case hexadecimal, of the entry's canonical JSON without the member "hash".
+// ComputeHash returns the SHA-256 of the entry's canonical JSON without the member "hash", in lower-case hexadecimal.
 func (e Entry) ComputeHash() (string, error) {
 	text, err := e.appendCanonical(nil, false)
 	if err != nil {
@@ -85,20 +87,20 @@ func (e Entry) ComputeHash() (string, error) {
 	return hexHash(text), nil
 }
 
-// MarshalJSON writes the canonical form.
+// MarshalJSON returns the canonical form.
 func (e Entry) MarshalJSON() ([]byte, error) { return e.appendCanonical(nil, true) }
 
-// Event is a change of a stored record, as the table's stream tells it.
+// Event is a change of a stored record, as the table's stream reports it.
 type Event struct {
 	ID             string
-	SequenceNumber string // decimal; grows with each change of one license
+	SequenceNumber string // decimal; greater with each change of one license
 	Time           time.Time
 	LicenseID      string
 	Old, New       attribute.Map // nil where the record did not, or does not, exist
 	TimeToLive     bool          // the service removed the record itself
 }
 
-// entry describes the event as the entry that follows head.
+// entry returns the event's entry, which follows head.
 func (v Event) entry(head Head, isLate bool) (e Entry, err error) {
 	before, errBefore := license.FromRecord(v.Old)
 	after, errAfter := license.FromRecord(v.New)
@@ -123,8 +125,8 @@ func (v Event) entry(head Head, isLate bool) (e Entry, err error) {
 	case errBefore == nil && errAfter == nil:
 		e.Action = action(before, after)
 	}
-	// A writer of ours moves the version on, or has marked what it removes. One that does neither has left actor,
-	// reason and request of the change before in the record.
+	// Our own writers raise the version, or mark the record before they remove it. A writer that does neither has left
+	// the actor, reason and request of an earlier change in the record.
 	writer := after
 	if v.New == nil && before.Deleted {
 		writer = before
@@ -139,18 +141,20 @@ func (v Event) entry(head Head, isLate bool) (e Entry, err error) {
 	return e, err
 }
 
-// isAdopted tells whether the event is the first of a record that is older than its chain. A deployment may begin with a
-// table that others have filled: nothing is missing then. Our writers count versions from 1, and a record with a version
-// has a chain wherever this package runs beside them, so one without its chain is a gap. What was adopted, and what was
-// changed only by others before its whole chain was taken away, look the same here: signed checkpoints tell them apart.
+// isAdopted reports whether the event is the first of a record that is older than its chain. Such records are in a
+// table that other tools filled before the trail began, and nothing is missing then. Our own writers count versions
+// from 1, and what they write is on the trail: a record with a version and no chain is a gap. A record that only
+// other tools wrote, and whose whole chain was removed, looks adopted too. Signed checkpoints tell the two apart.
 func (v Event) isAdopted(head Head) bool {
 	return head == (Head{}) && v.Old != nil && license.RecordVersion(v.Old) < 1
 }
 
-// maxWriterText bounds the texts by which a writer says who it is and why. Ours write at most 1,024 characters.
+// maxWriterText bounds the bytes of ChangedBy, ChangeReason and RequestID. Our own writers set at most 1,024
+// characters.
 const maxWriterText = 4096
 
-// setWriter names the writer. One that leaves more than ours would is not one of ours; what it left is in Changes.
+// setWriter sets actor, reason and request. Texts that are too long are not from our own writers: the actor is unknown
+// then, and the texts are in Changes.
 func (e *Entry) setWriter(writer license.License) {
 	e.Actor = UnknownActor
 	if e.TimeToLive {
@@ -165,7 +169,7 @@ func (e *Entry) setWriter(writer license.License) {
 	}
 }
 
-// setRecord says what became of the record, and whether it was what the chain says that it was.
+// setRecord sets what was changed in the record, and whether the record had been as the head left it.
 func (e *Entry) setRecord(v Event, head Head) (err error) {
 	if e.Changes, err = changedFields(v.Old, v.New); err != nil {
 		return err
@@ -182,7 +186,8 @@ func (e *Entry) setRecord(v Event, head Head) (err error) {
 	return err
 }
 
-// action names a change by the flags and dates that are understood. A flag that was not understood may have been set.
+// action returns the name of a change from the flags and dates that can be read. A flag that could not be read
+// before the change may have been set.
 func action(before, after license.License) Action {
 	wasRevoked := before.Revoked || before.HasProblem("isrevoked")
 	wasSuspended := before.Suspended || before.HasProblem("issuspended")
@@ -202,18 +207,18 @@ func action(before, after license.License) Action {
 	}
 }
 
-// changedFields compares canonical texts: the order of a set is not a change.
+// changedFields returns the attributes whose canonical texts differ: another order of a set's elements is no change.
 func changedFields(before, after attribute.Map) (map[string]FieldChange, error) {
 	changes := make(map[string]FieldChange, len(after))
 	for name, value := range before {
-		old, err := canonicalValue(value)
+		old, err := appendValue(nil, value)
 		if err != nil {
 			return nil, fmt.Errorf("attribute %q: %w", name, err)
 		}
 		changes[name] = FieldChange{Old: old}
 	}
 	for name, value := range after {
-		written, err := canonicalValue(value)
+		written, err := appendValue(nil, value)
 		if err != nil {
 			return nil, fmt.Errorf("attribute %q: %w", name, err)
 		}
@@ -226,16 +231,16 @@ func changedFields(before, after attribute.Map) (map[string]FieldChange, error) 
 	return changes, nil
 }
 
-// An item of DynamoDB holds 400 KB, and an entry of two records as large must fit into it. Entries up to maxChanges
-// bytes of changes are recorded in full, which is more than a license of hundreds of URLs takes.
+// An item of DynamoDB holds 400 KB. A record can be as large, and the entry of a change holds two of them.
 const (
-	maxChanges   = 256 << 10
-	maxLongValue = 1024
+	maxChanges   = 256 << 10 // bytes of changes that are recorded in full: enough for hundreds of URLs
+	maxLongValue = 1 << 10   // bytes of a value that is never replaced by its Digest
 )
 
-// shorten makes every change recordable. Changes whose canonical JSON is longer than 256 KiB hold the Digest of
-// each value whose own is longer than 1 KiB; where that does not help either, the entry holds the Digest of its Changes, as
-// they would be in full, in their place. Nothing goes unproven: who has the values can show that they are these.
+// shorten makes every entry fit where entries are stored. If the canonical JSON of Changes is longer than
+// maxChanges, the Digest of each value longer than maxLongValue takes its place. If Changes are too long even so,
+// they become empty, and ChangesDigest is the Digest of the full ones. Whoever has the values can still prove that
+// they are the recorded ones.
 func (e *Entry) shorten() error {
 	full, err := appendChanges(nil, e.Changes)
 	if err != nil || len(full) <= maxChanges {

@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"io"
 	"iter"
+
+	"github.com/go-json-experiment/json"
 )
 
-// maxLine is the length of an exported entry with its line end: more than any entry that fits where entries are stored.
+// maxLine bounds the length of an exported entry with its line end. No entry that fits where entries are stored is
+// as long.
 const maxLine = 1 << 20
 
-// WriteChain exports entries as JSON Lines: each line is the canonical JSON (RFC 8785) of an entry with its hash, and
-// ends with a line feed. The pages of a chain can be written one after the other.
+// WriteChain exports entries as JSON Lines. Each line is the canonical JSON (RFC 8785) of an entry with its hash,
+// and ends with a line feed. The pages of a chain can be written one after the other.
 //
 //	{"action":"ISSUED","actor":"...","changes":{...},...,"sequence":1,"sequencenumber":"...","time":"..."}
 //	{"action":"REVOKED",...,"sequence":2,...}
@@ -31,12 +34,12 @@ func WriteChain(w io.Writer, entries []Entry) error {
 	return nil
 }
 
-// ReadChain reads what WriteChain wrote, and nothing else: every chain has one exported form. The error names the line,
-// from 1, and is the last that it answers.
+// ReadChain returns the entries of what WriteChain wrote, and refuses any other spelling of them: a chain has one
+// exported form. It ends with the first error, which names the line, counted from 1.
 func ReadChain(r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		lines := bufio.NewReader(r)
-		var line, scratch []byte
+		var line, written []byte // both are used again for each line
 		for number := 1; ; number++ {
 			var err error
 			line, err = readLine(lines, line[:0])
@@ -44,7 +47,9 @@ func ReadChain(r io.Reader) iter.Seq2[Entry, error] {
 				return
 			}
 			var e Entry
-			e, scratch, err = parseLine(line, err, scratch[:0])
+			if err == nil {
+				e, written, err = parseLine(line, written[:0])
+			}
 			if err != nil {
 				err = fmt.Errorf("line %d: %w", number, err)
 			}
@@ -55,55 +60,39 @@ func ReadChain(r io.Reader) iter.Seq2[Entry, error] {
 	}
 }
 
-// readLine answers bufio.ErrBufferFull for a line that is too long.
+var (
+	errCutOff       = errors.New("the file is cut off here: a line ends with a line feed")
+	errTooLong      = errors.New("longer than any entry")
+	errNotCanonical = errors.New("not the canonical JSON of an entry")
+)
+
+// readLine appends a line without its line feed to line. At the end of the file it returns io.EOF.
 func readLine(r *bufio.Reader, line []byte) ([]byte, error) {
 	for {
 		part, err := r.ReadSlice('\n')
-		if line = append(line, part...); err != bufio.ErrBufferFull || len(line) > maxLine {
+		line = append(line, part...)
+		switch {
+		case err == nil:
+			return line[:len(line)-1], nil
+		case err == io.EOF && len(line) > 0:
+			return line, errCutOff
+		case err != bufio.ErrBufferFull:
 			return line, err
+		case len(line) > maxLine:
+			return line, errTooLong
 		}
 	}
 }
 
-var (
-	errCutOff    = errors.New("it is cut off: a line ends with a line feed")
-	errTooLong   = errors.New("it is longer than any entry")
-	errCanonical = errors.New("it is not the canonical JSON of an entry")
-)
-
-// parseLine answers the scratch memory for the next line, too.
-func parseLine(line []byte, err error, scratch []byte) (e Entry, _ []byte, _ error) {
-	switch {
-	case err == io.EOF:
-		return e, scratch, errCutOff
-	case err == bufio.ErrBufferFull:
-		return e, scratch, errTooLong
-	case err != nil:
-		return e, scratch, err
+// parseLine also returns the entry as it was written again, into the memory of buffer.
+func parseLine(line, buffer []byte) (e Entry, written []byte, err error) {
+	if err := json.Unmarshal(line, &e, json.RejectUnknownMembers(true)); err != nil {
+		return Entry{}, buffer, fmt.Errorf("%w: %w", errNotCanonical, err)
 	}
-	line = line[:len(line)-1]
-	if e, err = unmarshalCanonical(line); err != nil {
-		return Entry{}, scratch, fmt.Errorf("%w: %w", errCanonical, err)
-	}
-	// Whatever passes here, as unknown members, members twice or in another case: it is not written again.
-	written, err := e.appendCanonical(scratch, true)
+	// Other white space, escapes, and orders of members pass until here.
+	written, err = e.appendCanonical(buffer, true)
 	if err != nil || !bytes.Equal(written, line) {
-		return Entry{}, scratch, errCanonical
+		return Entry{}, buffer, errNotCanonical
 	}
 	return e, written, nil
-}
-
-// VerifyChain verifies an exported chain from its first entry on. The error names the first line that does not fit,
-// which is that of the entry with this sequence.
-func VerifyChain(r io.Reader, licenseID string) (*Verifier, error) {
-	v := NewVerifier(licenseID, Head{})
-	for e, err := range ReadChain(r) {
-		if err != nil {
-			return v, err
-		}
-		if err := v.Next(e); err != nil {
-			return v, fmt.Errorf("line %d: %w", v.head.Sequence+1, err)
-		}
-	}
-	return v, nil
 }

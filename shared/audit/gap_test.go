@@ -42,7 +42,7 @@ func TestGap(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := audittest.NewMemory(t)
 			var told []audit.Entry
-			recorder := audit.Recorder{Store: store, Gap: func(_ context.Context, e audit.Entry) { told = append(told, e) }}
+			recorder := audit.Recorder{Store: store, OnGap: func(_ context.Context, e audit.Entry) { told = append(told, e) }}
 			for i, c := range test.changes {
 				event := audit.Event{ID: string(rune('a' + i)), SequenceNumber: string(rune('1' + i)), LicenseID: "id", Old: c[0], New: c[1]}
 				if err := recorder.Record(t.Context(), event); err != nil {
@@ -127,7 +127,7 @@ func TestLate(t *testing.T) {
 	id := events[0].LicenseID
 	store := audittest.NewMemory(t)
 	var told []audit.Entry
-	recorder := audit.Recorder{Store: store, Gap: func(_ context.Context, e audit.Entry) { told = append(told, e) }}
+	recorder := audit.Recorder{Store: store, OnGap: func(_ context.Context, e audit.Entry) { told = append(told, e) }}
 	for _, n := range []int{0, 1, 3, 4, 2, 2, 1, 4, 5, 2, 0} {
 		if err := recorder.Record(t.Context(), events[n]); err != nil {
 			t.Fatal(err)
@@ -152,7 +152,7 @@ func TestLate(t *testing.T) {
 		}
 	}
 	head, err := store.Head(t.Context(), id)
-	if err != nil || v.End(head) != nil || len(v.Findings()) != 2 || head.SequenceNumber != events[5].SequenceNumber {
+	if err != nil || v.Head() != head || len(v.Findings()) != 2 || head.SequenceNumber != events[5].SequenceNumber {
 		t.Errorf("head %+v, %v; findings %v", head, err, v.Findings())
 	}
 }

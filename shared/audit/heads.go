@@ -5,7 +5,7 @@ import (
 	"iter"
 )
 
-// ChainHead is the head of a license's chain.
+// ChainHead is the Head of a license's chain.
 type ChainHead struct {
 	LicenseID string
 	Head
@@ -13,7 +13,7 @@ type ChainHead struct {
 
 // HeadLister lists the heads of all chains.
 type HeadLister interface {
-	// Heads answers every chain's head, each once, in any order, and ends with the first error. It may miss what
-	// was appended in the last moments; Store.Head tells what holds.
+	// Heads returns every chain's head, each once, in any order, and ends with the first error. It may miss what was
+	// appended in the last moments, which Store.Head does not.
 	Heads(ctx context.Context) iter.Seq2[ChainHead, error]
 }

@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// Verify checks that the entries are of the license, follow head without a gap, and that every hash holds. The
-// error names the first entry that does not fit. It answers the head that the entries lead to.
+// Verify checks that the entries are of the license, follow head without a gap, and have the hashes of their
+// contents. It returns the head that the entries lead to. The error names the first entry that does not fit.
 func Verify(licenseID string, head Head, entries []Entry) (Head, error) {
 	v := NewVerifier(licenseID, head)
 	for _, e := range entries {
@@ -19,48 +19,40 @@ func Verify(licenseID string, head Head, entries []Entry) (Head, error) {
 	return v.head, nil
 }
 
-// Finding is what an intact chain itself says is wrong.
+// Finding is something wrong that an intact chain itself reports.
 type Finding struct {
-	Sequence int64 // of the entry that says it
+	Sequence int64 // of the entry that reports it
 	Text     string
 }
 
-// Verifier checks a chain, entry by entry.
+// Verifier checks a chain, entry by entry. A chain that was cut off at its end passes: whether Head is the chain's true
+// end, only the stored head tells, or a signed checkpoint.
 type Verifier struct {
 	licenseID string
 	head      Head
 	findings  []Finding
 
-	record map[string]json.RawMessage // as the entries tell it, nil where they do not
-	names  []string                   // of record, sorted; nil where they must be sorted anew
+	record map[string]json.RawMessage // as the entries so far tell it; nil where they do not
+	names  []string                   // of record, sorted; nil where they have to be sorted again
 	buffer []byte
 }
 
-// NewVerifier begins behind head. From the zero Head, the beginning of the chain, it also follows the record through its
-// changes, and holds it to each RecordHash.
+// NewVerifier returns a Verifier for the entries after head. From the zero Head, the beginning of the chain, it also
+// makes each entry's changes to the record, and compares the record with each RecordHash.
 func NewVerifier(licenseID string, head Head) *Verifier {
 	return &Verifier{licenseID: licenseID, head: head}
 }
 
-// LicenseID is the license of the chain.
+// LicenseID returns the license of the chain.
 func (v *Verifier) LicenseID() string { return v.licenseID }
 
-// Head is where the entries have led.
+// Head returns the head that the entries so far lead to.
 func (v *Verifier) Head() Head { return v.head }
 
-// Findings are those of the entries so far.
+// Findings returns what the entries so far report.
 func (v *Verifier) Findings() []Finding { return v.findings }
 
-// End checks that the chain ends where its stored head, or a signed checkpoint, says.
-func (v *Verifier) End(stored Head) error {
-	if v.head != stored {
-		return fmt.Errorf("the entries end with entry %d (%s), the head says entry %d (%s)",
-			v.head.Sequence, v.head.Hash, stored.Sequence, stored.Hash)
-	}
-	return nil
-}
-
-// Next takes one entry. The error names it; the Verifier is then where it was before.
+// Next checks one more entry. The error names it, and leaves Head as it was.
 func (v *Verifier) Next(e Entry) (err error) {
 	if v.buffer, err = e.appendCanonical(v.buffer[:0], false); err != nil {
 		return err
@@ -71,99 +63,126 @@ func (v *Verifier) Next(e Entry) (err error) {
 	case e.Sequence != v.head.Sequence+1:
 		return fmt.Errorf("entry %d stands where entry %d should", e.Sequence, v.head.Sequence+1)
 	case e.Previous != v.head.Hash:
-		return fmt.Errorf("entry %d does not follow the entry before it", e.Sequence)
+		return fmt.Errorf("entry %d does not name the hash of the entry before it", e.Sequence)
 	case e.Hash != hexHash(v.buffer):
-		return fmt.Errorf("entry %d was changed: its hash does not hold", e.Sequence)
+		return fmt.Errorf("entry %d was changed: it does not have the hash that it says", e.Sequence)
 	case e.Format != formatVersion:
-		return fmt.Errorf("entry %d is of format %d, which is not known here", e.Sequence, e.Format)
-	case !isDecimal(e.SequenceNumber) || v.head != (Head{}) && laterThan(e.SequenceNumber, v.head.SequenceNumber) == e.Late:
-		return fmt.Errorf("entry %d is not of a later event than the entries before it, or of a later one and says that it is late", e.Sequence)
+		return fmt.Errorf("entry %d has format %d: only format %d is known", e.Sequence, e.Format, formatVersion)
+	}
+	if err := v.checkOrder(e); err != nil {
+		return fmt.Errorf("entry %d: %w", e.Sequence, err)
+	}
+	if err := v.checkRecord(e); err != nil {
+		return fmt.Errorf("entry %d: %w", e.Sequence, err)
 	}
 	if err := v.follow(e); err != nil {
 		return fmt.Errorf("entry %d: %w", e.Sequence, err)
 	}
 	if e.Gap {
-		v.findings = append(v.findings, Finding{e.Sequence, "a change before this one is missing: the record was not as the chain left it"})
+		v.find(e, "a change before this one is missing: the record was not as the entry before left it")
 	}
 	if e.Late {
-		v.findings = append(v.findings, Finding{e.Sequence, "it was recorded after later changes: it was held back, or the chain's head had been moved"})
+		v.find(e, "it was recorded after later changes: its event was held back, or the chain's head was moved")
 	}
 	v.head = v.head.After(e)
 	return nil
 }
 
-var (
-	errNoRecord    = errors.New("it changes a record where there was none, or issues one where there was one")
-	errDeleted     = errors.New("a deletion leaves no record, and nothing else does")
-	errAdopted     = errors.New("only the first entry can be of a record that is older than its chain")
-	errLate        = errors.New("the first entry of a chain is not late, and a late one is no gap")
-	errOldValue    = errors.New("an old value is not the one that the record had")
-	errRecordHash  = errors.New("its changes do not make the record of its record hash")
-	errOldOfIssued = errors.New("a record that was issued had no values before")
-)
+func (v *Verifier) find(e Entry, text string) {
+	v.findings = append(v.findings, Finding{Sequence: e.Sequence, Text: text})
+}
 
-// follow holds the entry's account of the record to that of the entries before it, as far as they tell.
-func (v *Verifier) follow(e Entry) error {
-	switch known := !e.Gap && !e.Adopted; {
-	case (e.Action == Deleted) != (e.RecordHash == ""):
-		return errDeleted
+// checkOrder checks that the entry's event is later than those before it, or marked as late.
+func (v *Verifier) checkOrder(e Entry) error {
+	isLater := v.head == (Head{}) || laterThan(e.SequenceNumber, v.head.SequenceNumber)
+	switch {
+	case !isDecimal(e.SequenceNumber):
+		return fmt.Errorf("the sequence number %q of its event is not decimal", e.SequenceNumber)
+	case e.Late && e.Sequence == 1:
+		return errors.New("it is marked as late, and nothing was recorded before it")
+	case e.Late && isLater:
+		return errors.New("it is marked as late, and its event is later than those before it")
+	case !e.Late && !isLater:
+		return errors.New("its event is not later than those before it, and it is not marked as late")
+	default:
+		return nil
+	}
+}
+
+// checkRecord checks that what the entry tells of the record goes with what the entries before it tell.
+func (v *Verifier) checkRecord(e Entry) error {
+	isKnown := !e.Gap && !e.Adopted && !e.Late // how the record was before the change
+	switch {
+	case e.Action == Deleted && e.RecordHash != "":
+		return errors.New("it is a deletion, and says that it left a record")
+	case e.Action != Deleted && e.RecordHash == "":
+		return errors.New("it left no record, and is not a deletion")
 	case e.Adopted && (e.Sequence != 1 || e.Gap || e.Action == Issued):
-		return errAdopted
+		return errors.New("it is marked as adopted: then it is the first of its chain, no gap, and issues nothing")
+	case e.Late && (e.Gap || e.Adopted):
+		return errors.New("it is marked as late: then it is neither a gap nor adopted")
+	case isKnown && e.Action == Issued && v.head.RecordHash != "":
+		return errors.New("it issues a record, and there was one already")
+	case isKnown && e.Action != Issued && v.head.RecordHash == "":
+		return errors.New("it changes a record, and there was none")
+	default:
+		return nil
+	}
+}
+
+// follow makes the entry's changes to v.record, where the entries so far tell all of it.
+func (v *Verifier) follow(e Entry) error {
+	switch {
 	case e.Late:
-		if e.Sequence == 1 || e.Gap || e.Adopted {
-			return errLate
-		}
-		return nil // it tells of a record that was
-	case known && (e.Action == Issued) != (v.head.RecordHash == ""):
-		return errNoRecord
+		return nil // the record was changed again since
+	case e.ChangesDigest != nil:
+		v.record = nil
 	case e.Action == Issued:
 		v.record, v.names = map[string]json.RawMessage{}, nil
-	case !known:
-		v.record = nil
-	}
-	if e.ChangesDigest != nil {
+	case e.Gap || e.Adopted:
 		v.record = nil
 	}
 	if v.record == nil {
 		return nil
 	}
-	return v.change(e)
+	return v.applyChanges(e)
 }
 
-// change makes the entry's changes to the record.
-func (v *Verifier) change(e Entry) error {
-	complete := true
+// applyChanges makes the entry's changes to v.record, and compares it with the entry's RecordHash.
+func (v *Verifier) applyChanges(e Entry) error {
+	isComplete := true // no value is a Digest
 	for name, change := range e.Changes {
-		was, err := canonicalRaw(change.Old)
+		before, err := canonicalRaw(change.Old)
 		if err != nil {
 			return err
 		}
-		if e.Action == Issued && was != nil {
-			return errOldOfIssued
-		}
-		if had := v.record[name]; !bytes.Equal(was, had) && !bytes.Equal(was, shortened(had)) {
-			return errOldValue
-		}
-		becomes, err := canonicalRaw(change.New)
+		after, err := canonicalRaw(change.New)
 		if err != nil {
 			return err
 		}
-		if becomes == nil || was == nil {
+		if e.Action == Issued && before != nil {
+			return fmt.Errorf("attribute %q: the record was issued, and yet had a value before", name)
+		}
+		if known := v.record[name]; !bytes.Equal(before, known) && !bytes.Equal(before, shortened(known)) {
+			return fmt.Errorf("attribute %q: the old value is not the one that the entries before it left", name)
+		}
+		if before == nil || after == nil {
 			v.names = nil
 		}
-		if complete = complete && !isDigest(becomes); becomes == nil {
+		if after == nil {
 			delete(v.record, name)
 		} else {
-			v.record[name] = becomes
+			v.record[name] = after
 		}
+		isComplete = isComplete && !isDigest(after)
 	}
-	if !complete {
+	if !isComplete {
 		v.record = nil
 		return nil
 	}
 	if e.Action == Deleted {
 		if len(v.record) > 0 {
-			return errRecordHash
+			return errors.New("it is a deletion, and its changes leave attributes")
 		}
 		return nil
 	}
@@ -171,17 +190,17 @@ func (v *Verifier) change(e Entry) error {
 		v.names = sortedNames(v.record)
 	}
 	if v.buffer = v.appendRecord(v.buffer[:0]); hexHash(v.buffer) != e.RecordHash {
-		return errRecordHash
+		return errors.New("the record that its changes lead to does not have the record hash that it says")
 	}
 	return nil
 }
 
-// canonicalRaw answers nil for none.
+// canonicalRaw returns a JSON value in its canonical form, and nil for none.
 func canonicalRaw(raw json.RawMessage) (json.RawMessage, error) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
-	if rest, canonical := skipCanonical(raw); canonical && len(rest) == 0 {
+	if isPlain(raw) {
 		return raw, nil
 	}
 	return appendRaw(nil, raw)

@@ -9,44 +9,44 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// What an archive answers, to be tested with errors.Is.
+// Errors of an archive, to be tested with errors.Is.
 var (
 	ErrNone   = errors.New("there is no such checkpoint")
-	ErrExists = errors.New("there is a checkpoint of this number")
+	ErrExists = errors.New("there is a checkpoint of this number already")
 )
 
 // Reader reads an archive. Its reads are strongly consistent.
 type Reader interface {
-	// Latest answers the checkpoint that was last set as the latest, or ErrNone.
+	// Latest returns the signed checkpoint that was last set as the latest, or ErrNone.
 	Latest(ctx context.Context) ([]byte, error)
 
-	// Leaves answers the list of leaves whose tree has the root, or ErrNone.
+	// Leaves returns the list of leaves whose tree has the root, or ErrNone.
 	Leaves(ctx context.Context, root tlog.Hash) ([]byte, error)
 }
 
-// Archive keeps checkpoints and lists of leaves. It never forgets one.
+// Archive keeps checkpoints and lists of leaves, for ever.
 type Archive interface {
 	Reader
 
-	// Checkpoint answers the checkpoint of a number, or ErrNone.
+	// Checkpoint returns the signed checkpoint with a number, or ErrNone.
 	Checkpoint(ctx context.Context, number int64) ([]byte, error)
 
-	// Create keeps a checkpoint, unless there is one of its number: then it answers ErrExists and changes nothing,
-	// also where that one is the same. Any other error leaves the outcome unknown.
+	// Create keeps a checkpoint. If there is one with its number already, even the same one, Create returns ErrExists
+	// and changes nothing. Any other error leaves the outcome unknown.
 	Create(ctx context.Context, number int64, signed []byte) error
 
-	// SetLatest replaces what Latest answers, whole.
+	// SetLatest replaces what Latest returns. A reader sees the old one or the new one, and nothing between.
 	SetLatest(ctx context.Context, signed []byte) error
 
-	// PutLeaves keeps a list. That it is kept already is no error.
+	// PutLeaves keeps a list. To put the same list again is no error.
 	PutLeaves(ctx context.Context, root tlog.Hash, list []byte) error
 }
 
-// readLeaves answers the leaves of a checkpoint and their tree. A list that is not the signed one is an error.
+// readLeaves returns the leaves of a checkpoint and their tree. A list that is not the signed one is an error.
 func readLeaves(ctx context.Context, archive Reader, c Checkpoint) (leaves, tree, error) {
 	list, err := archive.Leaves(ctx, c.Root)
 	if err != nil {
-		return nil, tree{}, fmt.Errorf("leaves of checkpoint %d: %w", c.Number, unexpected(err))
+		return nil, tree{}, fmt.Errorf("leaves of checkpoint %d: %w", c.Number, hideNone(err))
 	}
 	ls, err := parseLeaves(list)
 	if err != nil {
@@ -66,19 +66,20 @@ func readLeaves(ctx context.Context, archive Reader, c Checkpoint) (leaves, tree
 	return ls, t, nil
 }
 
-// unexpected hides ErrNone: a list that is missing beside its checkpoint is a fault, not an answer.
-func unexpected(err error) error {
+// hideNone returns another error in place of ErrNone. A list that is missing beside its checkpoint is a fault, and
+// ErrNone would tell the caller that there is no checkpoint yet.
+func hideNone(err error) error {
 	if errors.Is(err, ErrNone) {
-		return errors.New("they are missing")
+		return errors.New("missing in the archive")
 	}
 	return err
 }
 
-// parseUnverified reads a signed checkpoint of our own archive without its key.
+// parseUnverified reads a signed checkpoint without checking its signature.
 func parseUnverified(signed []byte) (Checkpoint, error) {
 	text, _, found := strings.Cut(string(signed), "\n\n")
 	if !found {
 		return Checkpoint{}, errText
 	}
-	return Parse(text + "\n")
+	return parse(text + "\n")
 }

@@ -1,6 +1,6 @@
-// Package checkpoint signs the heads of all audit chains together, and shows that a chain is the one that was signed.
-// A chain by itself proves that nothing inside it was changed; a checkpoint proves that nothing was cut off its end, that
-// it is not an old copy, and that it was not removed whole. It knows no AWS and no HTTP.
+// Package checkpoint signs the heads of all audit chains together, and proves that a chain is the one that was signed.
+// A chain by itself proves that nothing inside it was changed. A checkpoint proves that nothing was cut off its end,
+// that it is not an old copy, and that it was not removed whole. The package knows no AWS and no HTTP.
 package checkpoint
 
 import (
@@ -17,8 +17,8 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Checkpoint is what is signed. Its text is a C2SP tlog-checkpoint (https://c2sp.org/tlog-checkpoint) with three
-// extension lines:
+// Checkpoint is the statement that is signed. Its text is a C2SP tlog-checkpoint (https://c2sp.org/tlog-checkpoint)
+// with three extension lines:
 //
 //	openlicenser/example/audit
 //	3
@@ -27,22 +27,20 @@ import (
 //	time 2026-11-23T22:00:00Z
 //	previous 5dd2dbb1e2ba1a4c5f2f4d9d2a8a7d7e5d1f0c5b3a29181706f5e4d3c2b1a099
 //
-// which are the origin, the number of leaves, the root of their tree, the number of this checkpoint (from 1, without
-// gaps), the time (RFC 3339, UTC, whole seconds), and the SHA-256 of the signed checkpoint before, with its signature; in
-// the first one this is "-". Each line ends with a line feed.
+// Each line ends with a line feed.
 type Checkpoint struct {
-	Origin   string
-	Size     int64
-	Root     tlog.Hash
-	Number   int64
-	Time     time.Time
-	Previous string
+	Origin   string    // the trail's name, and that of its key
+	Size     int64     // number of leaves
+	Root     tlog.Hash // of the tree of leaves
+	Number   int64     // of this checkpoint, from 1, without gaps
+	Time     time.Time // RFC 3339, UTC, whole seconds
+	Previous string    // SHA-256 of the checkpoint before with its signature; "-" in the first
 }
 
-// noPrevious stands in the first checkpoint.
+// noPrevious is Previous of the first checkpoint.
 const noPrevious = "-"
 
-// String is the text that is signed.
+// String returns the text that is signed.
 func (c Checkpoint) String() string {
 	return fmt.Sprintf("%s\n%d\n%s\nnumber %d\ntime %s\nprevious %s\n",
 		c.Origin, c.Size, c.Root, c.Number, c.Time.Format(time.RFC3339), c.Previous)
@@ -50,8 +48,8 @@ func (c Checkpoint) String() string {
 
 var errText = errors.New("not a checkpoint of audit chains")
 
-// Parse reads a checkpoint's text, without signatures, and no other spelling of it than String's.
-func Parse(text string) (Checkpoint, error) {
+// parse reads a checkpoint's text, without signatures. It refuses any other spelling than String's.
+func parse(text string) (Checkpoint, error) {
 	lines := strings.Split(text, "\n")
 	if len(lines) != 7 {
 		return Checkpoint{}, errText
@@ -79,7 +77,7 @@ func (c Checkpoint) isValid() bool {
 	return c.Origin != "" && c.Size >= 0 && (first || later)
 }
 
-// Open reads a signed checkpoint and checks that the key has signed it. vkey is a note verifier key
+// Open reads a signed checkpoint and checks the key's signature. vkey is a note verifier key
 // (https://pkg.go.dev/golang.org/x/mod/sumdb/note), whose name is the origin.
 func Open(vkey string, signed []byte) (Checkpoint, error) {
 	verifier, err := note.NewVerifier(vkey)
@@ -90,28 +88,29 @@ func Open(vkey string, signed []byte) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("checkpoint: %w", err)
 	}
-	for _, signature := range n.Sigs { // package note lets unused bits pass, by which one checkpoint would have several hashes
+	// Package note ignores unused bits at the end of base64. With them one checkpoint would have several hashes.
+	for _, signature := range n.Sigs {
 		if _, err := base64.StdEncoding.Strict().DecodeString(signature.Base64); err != nil {
 			return Checkpoint{}, fmt.Errorf("checkpoint: signature: %w", err)
 		}
 	}
-	c, err := Parse(n.Text)
+	c, err := parse(n.Text)
 	if err != nil {
 		return Checkpoint{}, err
 	}
 	if c.Origin != verifier.Name() {
-		return Checkpoint{}, fmt.Errorf("the checkpoint is of %q, the key of %q", c.Origin, verifier.Name())
+		return Checkpoint{}, fmt.Errorf("the checkpoint is of origin %q, the key of %q", c.Origin, verifier.Name())
 	}
 	return c, nil
 }
 
-// Follows checks that c is the checkpoint after the previous one, given whole and as Open has read it.
+// Follows checks that c is the checkpoint right after previous, whose signed text is signed.
 func (c Checkpoint) Follows(previous Checkpoint, signed []byte) error {
 	switch {
 	case c.Number != previous.Number+1:
-		return fmt.Errorf("checkpoint %d stands behind checkpoint %d", c.Number, previous.Number)
+		return fmt.Errorf("checkpoint %d stands after checkpoint %d", c.Number, previous.Number)
 	case c.Previous != hashOf(signed):
-		return fmt.Errorf("checkpoint %d follows another one than checkpoint %d", c.Number, previous.Number)
+		return fmt.Errorf("checkpoint %d names the hash of another checkpoint %d", c.Number, previous.Number)
 	}
 	return nil
 }

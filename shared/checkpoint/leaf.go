@@ -13,29 +13,26 @@ import (
 	"openlicenser/shared/audit"
 )
 
-// Leaf is what a checkpoint says of one license: that its chain has an entry of this sequence with this hash. Its
-// text is one line,
+// Leaf states that the chain of a license has an entry with this sequence and this hash. Its text is one line:
 //
 //	<license id> <sequence> <hash>
 //
-// with one space between, a line feed at the end, the license id percent-encoded as a segment of a path (a UUID stays as
-// it is), the sequence a decimal from 1, and the hash 64 lower-case hexadecimal digits. The leaf's hash in the tree is
-// that of RFC 6962 over the line with its line feed.
+// There is one space between two fields, and a line feed at the end. The leaf's hash in the tree is that of RFC 6962
+// over the line with its line feed.
 type Leaf struct {
-	LicenseID string
-	Sequence  int64
-	Hash      string
+	LicenseID string // percent-encoded in the text as a segment of a path is; a UUID stays as it is
+	Sequence  int64  // decimal, from 1
+	Hash      string // 64 lower-case hexadecimal digits
 }
 
 func (l Leaf) String() string {
 	return url.PathEscape(l.LicenseID) + " " + strconv.FormatInt(l.Sequence, 10) + " " + l.Hash + "\n"
 }
 
-// errLeaf says that a text is not a leaf's line.
 var errLeaf = errors.New("not a line of license id, sequence and hash")
 
-// ParseLeaf reads a line, and no other spelling of it than String's.
-func ParseLeaf(line string) (Leaf, error) {
+// parseLeaf reads a leaf's line. It refuses any other spelling than String's.
+func parseLeaf(line string) (Leaf, error) {
 	fields := strings.Split(strings.TrimSuffix(line, "\n"), " ")
 	if len(fields) != 3 {
 		return Leaf{}, errLeaf
@@ -53,37 +50,27 @@ func (l Leaf) isValid() bool { return l.LicenseID != "" && l.Sequence > 0 && isH
 
 func isHash(text string) bool { return len(text) == 64 && strings.Trim(text, "0123456789abcdef") == "" }
 
-// What Check answers of a chain that is not the signed one.
+// What is wrong with a chain that is not the signed one, to be tested with errors.Is.
 var (
-	ErrTailCut   = errors.New("the chain is shorter than the one that was signed: its tail was cut, or an old copy restored")
+	ErrTailCut = errors.New(
+		"the chain is shorter than the one that was signed: its tail was cut, or an old copy restored")
 	ErrRewritten = errors.New("the chain is not the one that was signed")
 )
 
-// Check wants a chain to hold the entry that was signed. hashAt answers the hash of the entry of a sequence, or that
-// the chain has none. The caller has verified the chain with audit.Verify from its beginning: then all up to the
-// leaf's sequence is what was signed, and what follows is younger than the checkpoint.
-func (l Leaf) Check(hashAt func(sequence int64) (hash string, found bool)) error {
-	hash, found := hashAt(l.Sequence)
+// Check checks that a chain, from its first entry on, has the entry that was signed, or returns ErrTailCut or
+// ErrRewritten. It trusts the chain's hashes, so the caller has verified the chain with audit.Verify. Then the
+// entries up to the leaf's sequence are those that were signed, and those after it are younger than the checkpoint.
+func (l Leaf) Check(chain []audit.Entry) error {
 	switch {
-	case !found:
+	case l.Sequence < 1 || l.Sequence > int64(len(chain)):
 		return fmt.Errorf("entry %d: %w", l.Sequence, ErrTailCut)
-	case hash != l.Hash:
+	case chain[l.Sequence-1].Hash != l.Hash:
 		return fmt.Errorf("entry %d: %w", l.Sequence, ErrRewritten)
 	}
 	return nil
 }
 
-// HashesOf is the hashAt for Check of a whole chain in memory, from entry 1 on.
-func HashesOf(entries []audit.Entry) func(sequence int64) (string, bool) {
-	return func(sequence int64) (string, bool) {
-		if sequence < 1 || sequence > int64(len(entries)) {
-			return "", false
-		}
-		return entries[sequence-1].Hash, true
-	}
-}
-
-// leaves are ordered by license id, byte by byte, and of each license there is one.
+// leaves holds one leaf for each license, ordered by license id, byte by byte.
 type leaves []Leaf
 
 func sorted(unsorted []Leaf) leaves {
@@ -91,12 +78,12 @@ func sorted(unsorted []Leaf) leaves {
 	return unsorted
 }
 
-// find answers the index of the license's leaf.
+// find returns the index of the license's leaf, and whether there is one.
 func (ls leaves) find(licenseID string) (int, bool) {
 	return slices.BinarySearchFunc(ls, licenseID, func(l Leaf, id string) int { return cmp.Compare(l.LicenseID, id) })
 }
 
-// text is the list as it is archived: the lines, one after another.
+// text returns the list as it is archived: the lines, one after another.
 func (ls leaves) text() []byte {
 	var text bytes.Buffer
 	for _, l := range ls {
@@ -105,11 +92,11 @@ func (ls leaves) text() []byte {
 	return text.Bytes()
 }
 
-// parseLeaves reads a list, and no list in another order.
+// parseLeaves reads what text returns, and refuses another order.
 func parseLeaves(text []byte) (leaves, error) {
 	var ls leaves
 	for line := range strings.Lines(string(text)) {
-		l, err := ParseLeaf(line)
+		l, err := parseLeaf(line)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", len(ls)+1, err)
 		}

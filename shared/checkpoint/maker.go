@@ -22,32 +22,32 @@ type Maker struct {
 	Trail   Trail
 	Archive Archive
 	Signer  Signer
-	Origin  string // the first line of checkpoints, and the name of their key
+	Origin  string // of the checkpoints; also the name of their key
 }
 
-// Finding is a chain that does not go on from the head that was signed last.
+// Finding is a chain that is not a continuation of what was signed last.
 type Finding struct {
-	Leaf Leaf  // as signed; of a chain that was never signed, only the license id
-	Why  error // ErrTailCut, ErrRewritten, or that its head cannot be read
+	Leaf Leaf  // as it was signed; only its license id where the chain was never signed
+	Why  error // ErrTailCut, ErrRewritten, or that the head cannot be read
 }
 
-// Result is a checkpoint that was made.
+// Result is what Make has made.
 type Result struct {
 	Checkpoint Checkpoint
 	Signed     []byte
 	Findings   []Finding
 }
 
-// maxAttempts bounds how often Make begins anew when another one makes the same number.
+// maxAttempts bounds how often Make begins again because another process made a checkpoint of the same number.
 const maxAttempts = 3
 
-// Make makes a checkpoint, also where nothing has changed since the last one: its time says until when that was so.
+// Make makes, signs and keeps the next checkpoint, also where nothing has changed since the last one.
 //
-// What was signed of a chain once stays signed until the chain verifiably goes on from there. So a chain whose tail was
-// cut, that was replaced or removed keeps its leaf: it is a Finding of this and of every later run, and no later
-// checkpoint ever agrees with it. The others are not held up by it.
+// A chain's leaf is replaced only by that of a verified continuation of the chain. A chain that was cut, replaced or
+// removed keeps the leaf that was signed last. It is a Finding now and in every later run, and contradicts every later
+// checkpoint. Other chains are not held up by it.
 //
-// It can be repeated after an error, wherever that came from, and two may run at the same time.
+// Make can be repeated after any error, and two may run at the same time.
 func (m Maker) Make(ctx context.Context, now time.Time) (Result, error) {
 	vkey, err := VerifierKey(ctx, m.Signer, m.Origin)
 	if err != nil {
@@ -77,7 +77,11 @@ func (m Maker) attempt(ctx context.Context, vkey string, now time.Time) (Result,
 		return Result{}, err
 	}
 	c := Checkpoint{
-		Origin: m.Origin, Size: t.size, Number: newest.Number + 1, Time: now.UTC().Truncate(time.Second), Previous: noPrevious,
+		Origin:   m.Origin,
+		Size:     t.size,
+		Number:   newest.Number + 1,
+		Time:     now.UTC().Truncate(time.Second),
+		Previous: noPrevious,
 	}
 	if c.Root, err = t.root(); err != nil {
 		return Result{}, err
@@ -95,24 +99,24 @@ func (m Maker) attempt(ctx context.Context, vkey string, now time.Time) (Result,
 	return Result{Checkpoint: c, Signed: signed, Findings: findings}, nil
 }
 
-// keep writes a checkpoint down in an order in which it never stands without its leaves.
-func (m Maker) keep(ctx context.Context, c Checkpoint, signed []byte, ls leaves, listIsKept bool) error {
-	if !listIsKept {
+// keep writes a checkpoint to the archive, the leaves first: no checkpoint is ever there without them.
+func (m Maker) keep(ctx context.Context, c Checkpoint, signed []byte, ls leaves, hasLeaves bool) error {
+	if !hasLeaves {
 		if err := m.Archive.PutLeaves(ctx, c.Root, ls.text()); err != nil {
 			return fmt.Errorf("keep the leaves of checkpoint %d: %w", c.Number, err)
 		}
 	}
-	// After a crash here there is a list that no checkpoint names. It does no harm; nobody removes it.
+	// A crash here leaves a list that no checkpoint names. It does no harm, and nobody removes it.
 
 	err := m.Archive.Create(ctx, c.Number, signed)
 	if errors.Is(err, ErrExists) && m.isOwn(ctx, c.Number, signed) {
-		err = nil // the reply to a try of ours was lost
+		err = nil // an earlier request of ours created it, and its response was lost
 	}
 	if err != nil {
 		return fmt.Errorf("keep checkpoint %d: %w", c.Number, err)
 	}
-	// From here on the checkpoint is made: the next one follows it. After a crash here Latest still answers the one
-	// before, which is as true as it was; the next Make finds this one by its number, and sets Latest to its own.
+	// From here on the checkpoint counts: the next one follows it. A crash here leaves Latest at the one before,
+	// which is still true. The next Make finds this one by its number, and sets Latest to its own.
 
 	if err := m.Archive.SetLatest(ctx, signed); err != nil {
 		return fmt.Errorf("set checkpoint %d as the latest: %w", c.Number, err)
@@ -125,16 +129,16 @@ func (m Maker) isOwn(ctx context.Context, number int64, signed []byte) bool {
 	return err == nil && bytes.Equal(kept, signed)
 }
 
-// archived is a checkpoint of the archive that was verified, and its leaves. The zero value is that of an empty archive.
+// archived is a verified checkpoint of the archive with its leaves. The zero value stands for an empty archive.
 type archived struct {
 	Checkpoint
 	signed []byte
 	leaves leaves
 }
 
-// newest answers the checkpoint that the next one follows. Latest may lag behind: a crash before SetLatest leaves it so, and
-// so do two runs whose SetLatest cross. A checkpoint that our key has not signed, or that does not follow the one before,
-// is an error that only people can resolve: the archive is not ours, or the key is another one.
+// newest returns the checkpoint with the highest number. Latest may be behind it, after a crash before SetLatest or
+// after two runs whose SetLatest crossed. A checkpoint that our key has not signed, or that does not follow the one
+// before it, is an error that only a person can resolve: the archive, or the key, is not ours.
 func (m Maker) newest(ctx context.Context, vkey string) (archived, error) {
 	var newest archived
 	signed, err := m.Archive.Latest(ctx)

@@ -10,48 +10,51 @@ import (
 	"time"
 )
 
-// RecordHash is the hash of a license's record as it stands, or as it stood after the last entry of its chain. It is
-// empty where there is no record, or none any more.
+// RecordHash is the hash of a license's record: as it is stored, or as the last entry of its chain has left it.
 type RecordHash struct {
 	LicenseID string
-	Hash      string
-	Foreign   bool // a record that only other tools have written, as license.RecordVersion tells: it may be older than the trail
+	Hash      string // "" where there is no record, or no longer one
+
+	// Foreign tells that only other tools have written the record (see license.RecordVersion). It may be older than the
+	// trail.
+	Foreign bool
 }
 
-// RecordHashes is one side of a reconciliation.
+// RecordHashes is one of the two sides that a Reconciler compares.
 type RecordHashes interface {
-	// All answers the hash of every license on this side, and ends with the first error. It may lag behind.
+	// All returns the hash of every license on this side, and ends with the first error. It may lag behind.
 	All(ctx context.Context) iter.Seq2[RecordHash, error]
 
-	// Of answers the hash of one license; an empty one where this side has none. It is strongly consistent.
+	// Of returns the hash of one license, an empty one where this side has none. It is strongly consistent.
 	Of(ctx context.Context, licenseID string) (RecordHash, error)
 }
 
-// Reconciler finds licenses whose record is not what their chain ends with: a change that the trail missed.
+// Reconciler finds licenses whose record is not as the last entry of their chain has left it: the trail missed a
+// change.
 type Reconciler struct {
-	Records RecordHashes // of the license table
-	Chains  RecordHashes // of the audit trail
+	Records RecordHashes // as they are stored
+	Chains  RecordHashes // as the chains have left them
 
-	// Pause lets the trail catch up with the records before what differs is looked at again.
+	// Pause waits until the trail has caught up with the records.
 	Pause func(ctx context.Context) error
 }
 
-// Discrepancy is a license whose record is not what its chain ends with.
+// Discrepancy is a license whose record is not as its chain has left it.
 type Discrepancy struct {
 	LicenseID string
 	Why       error
 }
 
-// Why there is a discrepancy.
+// The values of Discrepancy.Why.
 var (
 	ErrNotRecorded        = errors.New("its record was changed, and the trail does not say so")
 	ErrNoChain            = errors.New("it has a record, and nothing on the trail says so")
 	ErrRemovalNotRecorded = errors.New("its record is gone, and the trail does not say so")
 )
 
-// Reconcile answers the discrepancies, in the order of license ids. The trail follows the records by moments, so what
-// differs is looked at again after the pause, and counts when the record stood still meanwhile: a license that is just
-// being changed is left to the next run.
+// Reconcile returns the discrepancies, in the order of license ids. The trail is a moment behind the records, so
+// whatever differs is compared again after the pause. It counts only if the record has not changed meanwhile: a
+// license that is being changed just now is left to the next run.
 func (r Reconciler) Reconcile(ctx context.Context) ([]Discrepancy, error) {
 	suspects, err := r.suspects(ctx)
 	if err != nil || len(suspects) == 0 {
@@ -81,7 +84,7 @@ func (r Reconciler) Reconcile(ctx context.Context) ([]Discrepancy, error) {
 	return discrepancies, nil
 }
 
-// suspects answers the licenses whose sides differ at a first look, with the hash of the record.
+// suspects returns the licenses whose two hashes differ before the pause, with the hash of the record.
 func (r Reconciler) suspects(ctx context.Context) ([]RecordHash, error) {
 	chains := map[string]string{}
 	for chain, err := range r.Chains.All(ctx) {
@@ -95,8 +98,8 @@ func (r Reconciler) suspects(ctx context.Context) ([]RecordHash, error) {
 		if err != nil {
 			return nil, fmt.Errorf("records: %w", err)
 		}
-		chain, present := chains[record.LicenseID]
-		if isOlder := record.Foreign && !present; chain != record.Hash && !isOlder {
+		chain, hasChain := chains[record.LicenseID]
+		if mayBeOlder := record.Foreign && !hasChain; chain != record.Hash && !mayBeOlder {
 			suspects = append(suspects, record)
 		}
 		delete(chains, record.LicenseID)
@@ -110,7 +113,7 @@ func (r Reconciler) suspects(ctx context.Context) ([]RecordHash, error) {
 	return suspects, nil
 }
 
-// ChainHashes are the hashes of the records that the chains of a trail end with.
+// ChainHashes are the hashes of the records as the chains of a trail have left them.
 type ChainHashes struct{ Trail Trail }
 
 var _ RecordHashes = ChainHashes{}
@@ -132,7 +135,7 @@ func (c ChainHashes) Of(ctx context.Context, licenseID string) (RecordHash, erro
 	return RecordHash{LicenseID: licenseID, Hash: head.RecordHash}, err
 }
 
-// PauseFor is a Reconciler's Pause of a fixed time.
+// PauseFor returns a Pause of a fixed time for a Reconciler.
 func PauseFor(d time.Duration) func(context.Context) error {
 	return func(ctx context.Context) error {
 		select {

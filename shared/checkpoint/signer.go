@@ -22,7 +22,7 @@ type Signer interface {
 	Sign(ctx context.Context, message []byte) ([]byte, error)
 }
 
-// VerifierKey answers the key as a note verifier key with the origin as its name, for Open.
+// VerifierKey returns the key as the note verifier key that Open takes, with the origin as its name.
 func VerifierKey(ctx context.Context, public Key, origin string) (string, error) {
 	key, err := public.PublicKey(ctx)
 	if err != nil {
@@ -33,12 +33,12 @@ func VerifierKey(ctx context.Context, public Key, origin string) (string, error)
 		return "", fmt.Errorf("checkpoint key: %w", err)
 	}
 	if _, err := note.NewVerifier(vkey); err != nil {
-		return "", fmt.Errorf("the origin %q is no name of a note: %w", origin, err)
+		return "", fmt.Errorf("the origin %q cannot be the name of a note's key: %w", origin, err)
 	}
 	return vkey, nil
 }
 
-// sign answers the signed checkpoint, which Open reads.
+// sign returns the signed checkpoint, which Open reads.
 func sign(ctx context.Context, signer Signer, vkey string, c Checkpoint) ([]byte, error) {
 	verifier, err := note.NewVerifier(vkey)
 	if err != nil {
@@ -47,7 +47,7 @@ func sign(ctx context.Context, signer Signer, vkey string, c Checkpoint) ([]byte
 	return note.Sign(&note.Note{Text: c.String()}, noteSigner{verifier, signer, ctx})
 }
 
-// noteSigner is a note.Signer over the port. The context lives no longer than the one call of note.Sign.
+// noteSigner makes a Signer a note.Signer, for one call of note.Sign.
 type noteSigner struct {
 	note.Verifier
 	signer Signer
@@ -56,7 +56,7 @@ type noteSigner struct {
 
 var errSignature = errors.New("the signature is not of the checkpoint key")
 
-// Sign implements note.Signer. A signature that nobody can verify must not enter the archive, which never forgets.
+// Sign implements note.Signer. It checks the signature, because what enters the archive is there for ever.
 func (s noteSigner) Sign(message []byte) ([]byte, error) {
 	signature, err := s.signer.Sign(s.ctx, message)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"openlicenser/shared/audit"
 )
 
-// survey takes the heads of all chains, and holds them to the leaves that were signed last.
+// survey compares the heads of all chains with the leaves that were signed last.
 type survey struct {
 	trail  Trail
 	signed leaves
@@ -19,7 +19,7 @@ type survey struct {
 
 var errHead = errors.New("its head is not the end of a chain")
 
-// run answers the leaves to sign.
+// run returns the leaves to sign, and the chains that do not continue what was signed.
 func (s survey) run(ctx context.Context) (leaves, []Finding, error) {
 	listed := map[string]Leaf{}
 	for head, err := range s.trail.Heads(ctx) {
@@ -28,56 +28,56 @@ func (s survey) run(ctx context.Context) (leaves, []Finding, error) {
 		}
 		listed[head.LicenseID] = Leaf{head.LicenseID, head.Sequence, head.Hash}
 	}
-	var unsettled, taken leaves
+	var next, changed leaves // leaves to sign; signed leaves whose chains have another head now
 	var findings []Finding
 	for _, signed := range s.signed {
 		if listed[signed.LicenseID] == signed {
-			taken = append(taken, signed)
+			next = append(next, signed)
 		} else {
-			unsettled = append(unsettled, signed)
+			changed = append(changed, signed)
 		}
 		delete(listed, signed.LicenseID)
 	}
-	for id, l := range listed { // what is left was never signed
+	for id, l := range listed { // what remains was never signed
 		if !l.isValid() {
 			findings = append(findings, Finding{Leaf{LicenseID: id}, errHead})
 			continue
 		}
-		taken = append(taken, l)
+		next = append(next, l)
 	}
-	settled, found, err := s.settleAll(ctx, unsettled)
+	continued, found, err := s.continueAll(ctx, changed)
 	if err != nil {
 		return nil, nil, err
 	}
 	findings = append(findings, found...)
 	slices.SortFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Leaf.LicenseID, b.Leaf.LicenseID) })
-	return sorted(append(taken, settled...)), findings, nil
+	return sorted(append(next, continued...)), findings, nil
 }
 
-// settlers is how many chains are read at a time: a change of every license at once is the worst case.
-const settlers = 16
+// concurrency is how many chains are read at a time. In the worst case every license has changed.
+const concurrency = 16
 
-// settleAll answers a leaf for each of the signed ones.
-func (s survey) settleAll(ctx context.Context, signed leaves) (leaves, []Finding, error) {
+// continueAll returns the next leaf for each of the signed ones, as continueChain does.
+func (s survey) continueAll(ctx context.Context, signed leaves) (leaves, []Finding, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	settled, whys := make(leaves, len(signed)), make([]error, len(signed))
-	next := make(chan int)
+	continued, whys := make(leaves, len(signed)), make([]error, len(signed))
+	indexes := make(chan int)
 	var group sync.WaitGroup
-	for range min(settlers, len(signed)) {
+	for range min(concurrency, len(signed)) {
 		group.Go(func() {
-			for i := range next {
+			for i := range indexes {
 				var err error
-				if settled[i], whys[i], err = s.settle(ctx, signed[i]); err != nil {
-					cancel(err) // the first cause stays
+				if continued[i], whys[i], err = s.continueChain(ctx, signed[i]); err != nil {
+					cancel(err) // only the first one counts
 				}
 			}
 		})
 	}
 	for i := range signed {
-		next <- i
+		indexes <- i
 	}
-	close(next)
+	close(indexes)
 	group.Wait()
 	if err := context.Cause(ctx); err != nil {
 		return nil, nil, err
@@ -88,15 +88,16 @@ func (s survey) settleAll(ctx context.Context, signed leaves) (leaves, []Finding
 			findings = append(findings, Finding{signed[i], why})
 		}
 	}
-	return settled, findings, nil
+	return continued, findings, nil
 }
 
 // pageSize is how many entries are read at a time.
 const pageSize = 1000
 
-// settle looks at one chain whose listed head is not the signed one. The list may lag behind, so that a head which was
-// signed already seems to be gone: only what strongly consistent reads say counts.
-func (s survey) settle(ctx context.Context, signed Leaf) (l Leaf, why, err error) {
+// continueChain reads a chain from its signed entry on, and returns the leaf of its last entry. If the chain is not a
+// continuation, it returns the signed leaf, and why. The list of heads may be older than the signed leaf, so it makes
+// strongly consistent reads.
+func (s survey) continueChain(ctx context.Context, signed Leaf) (next Leaf, why, err error) {
 	head, err := s.trail.Head(ctx, signed.LicenseID)
 	if err != nil {
 		return Leaf{}, nil, fmt.Errorf("head of %s: %w", signed.LicenseID, err)
@@ -107,14 +108,14 @@ func (s survey) settle(ctx context.Context, signed Leaf) (l Leaf, why, err error
 	case head.Sequence == signed.Sequence && head.Hash != signed.Hash:
 		return signed, ErrRewritten, nil
 	}
-	var reached audit.Head // none yet; the first entry to be read is the signed one
+	var reached audit.Head // none yet: the first entry that is read is the signed one
 	for after := signed.Sequence - 1; after < head.Sequence; after = reached.Sequence {
 		entries, err := s.trail.Entries(ctx, signed.LicenseID, after, int(min(pageSize, head.Sequence-after)))
 		if err != nil {
 			return Leaf{}, nil, fmt.Errorf("entries of %s: %w", signed.LicenseID, err)
 		}
 		if len(entries) == 0 {
-			return signed, ErrTailCut, nil // the head was moved to an entry that is not there
+			return signed, ErrTailCut, nil // the head names an entry that is not there
 		}
 		if reached == (audit.Head{}) {
 			if !signed.isOf(entries[0]) {
@@ -132,8 +133,9 @@ func (s survey) settle(ctx context.Context, signed Leaf) (l Leaf, why, err error
 	return Leaf{signed.LicenseID, reached.Sequence, reached.Hash}, nil, nil
 }
 
-// isOf tells whether e is the entry that the leaf names.
+// isOf reports whether e is the entry that the leaf names.
 func (l Leaf) isOf(e audit.Entry) bool {
 	computed, err := e.ComputeHash()
-	return err == nil && e.LicenseID == l.LicenseID && e.Sequence == l.Sequence && e.Hash == l.Hash && computed == l.Hash
+	isSame := Leaf{e.LicenseID, e.Sequence, e.Hash} == l
+	return err == nil && isSame && computed == l.Hash
 }

@@ -2,10 +2,10 @@ package checkpoint
 
 import "golang.org/x/mod/sumdb/tlog"
 
-// tree is the Merkle tree (RFC 6962) over leaves: its stored hashes by tlog's index.
+// tree is the Merkle tree (RFC 6962) over leaves.
 type tree struct {
-	size   int64
-	hashes []tlog.Hash
+	size   int64       // number of leaves
+	hashes []tlog.Hash // by tlog.StoredHashIndex
 }
 
 func newTree(ls leaves) (tree, error) {

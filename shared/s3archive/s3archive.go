@@ -1,5 +1,5 @@
-// Package s3archive keeps checkpoints in an S3 bucket: it implements checkpoint.Archive. That nothing in the bucket is
-// ever removed is the bucket's to ensure, by versions and Object Lock; this package never asks for it.
+// Package s3archive keeps checkpoints in an S3 bucket: it implements checkpoint.Archive. It removes nothing. That
+// nobody else does is up to the bucket, by versioning and Object Lock.
 package s3archive
 
 import (
@@ -20,20 +20,20 @@ import (
 	"openlicenser/shared/checkpoint"
 )
 
-// API is what Archive uses of an *s3.Client.
+// API is the part of *s3.Client that Archive uses.
 type API interface {
 	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
 	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
 }
 
-// Archive is a bucket with the objects
+// Archive is a bucket with these objects:
 //
 //	latest                            the latest checkpoint
 //	checkpoints/00000000000000000017  a checkpoint, by its number in 20 digits
 //	heads/d4f5…                       a list of leaves, by the root of its tree in hexadecimal
 //
-// S3 reads are strongly consistent. Whoever reads needs s3:ListBucket besides s3:GetObject: without it S3 does not tell
-// that an object is missing, but answers that access is denied.
+// Reads of S3 are strongly consistent. A reader needs s3:ListBucket besides s3:GetObject: without it, S3 reports an
+// object that is missing as one to which access is denied.
 type Archive struct {
 	client API
 	bucket string
@@ -41,7 +41,7 @@ type Archive struct {
 
 var _ checkpoint.Archive = (*Archive)(nil)
 
-// New makes an archive in a bucket.
+// New returns the archive in a bucket.
 func New(client API, bucket string) *Archive { return &Archive{client, bucket} }
 
 const latestKey = "latest"
@@ -77,7 +77,7 @@ func (a *Archive) SetLatest(ctx context.Context, signed []byte) error {
 	return a.put(ctx, latestKey, signed)
 }
 
-// PutLeaves implements checkpoint.Archive. One list in place of the same list is a version more, and nothing else.
+// PutLeaves implements checkpoint.Archive. To put the same list again only adds a version of the object.
 func (a *Archive) PutLeaves(ctx context.Context, root tlog.Hash, list []byte) error {
 	return a.put(ctx, headsKey(root), list)
 }
@@ -99,11 +99,14 @@ func (a *Archive) get(ctx context.Context, key string) ([]byte, error) {
 	return content, nil
 }
 
-// put writes an object whole. A bucket with Object Lock demands a checksum
+// put writes an object. A bucket with Object Lock demands a checksum
 // (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html).
 func (a *Archive) put(ctx context.Context, key string, content []byte, options ...func(*s3.PutObjectInput)) error {
 	in := &s3.PutObjectInput{
-		Bucket: &a.bucket, Key: &key, Body: bytes.NewReader(content), ContentType: aws.String("text/plain; charset=utf-8"),
+		Bucket:            &a.bucket,
+		Key:               &key,
+		Body:              bytes.NewReader(content),
+		ContentType:       aws.String("text/plain; charset=utf-8"),
 		ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
 	}
 	for _, option := range options {
@@ -115,7 +118,7 @@ func (a *Archive) put(ctx context.Context, key string, content []byte, options .
 	return nil
 }
 
-// status answers the HTTP status of an error of S3, or 0.
+// status returns the HTTP status of an error of S3, or 0.
 func status(err error) int {
 	var response *awshttp.ResponseError
 	if errors.As(err, &response) {

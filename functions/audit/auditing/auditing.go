@@ -1,4 +1,4 @@
-// Package auditing answers the license table's stream: it records each change in the audit trail.
+// Package auditing records the changes that the license table's stream reports in the audit trail.
 package auditing
 
 import (
@@ -18,44 +18,46 @@ import (
 	"openlicenser/shared/telemetry"
 )
 
-// Auditor records the changes that a batch of stream records tells of.
+// Auditor records the changes of a batch of stream records.
 type Auditor struct {
-	Recorder    audit.Recorder // its Store and Gap are called concurrently
-	Concurrency int            // how many licenses are recorded at once; DefaultConcurrency unless set
+	Recorder    audit.Recorder // its Store is called concurrently; its OnGap is set here
+	Concurrency int            // how many licenses are recorded at once; 10 unless set
 	Log         *slog.Logger
 }
 
-// DefaultConcurrency is the number of connections that the AWS SDK keeps open to one host. More at once would
-// make new ones all the time.
-const DefaultConcurrency = 10
+// defaultConcurrency is the number of idle connections to one host that the AWS SDK keeps. With more calls at once it
+// would open new ones all the time.
+const defaultConcurrency = 10
 
-// answerReserve is kept back of the invocation's time. A function that is cut off answers nothing, and its whole batch
-// comes again; this way, what is left when DynamoDB is slow is reported as failed, and what was recorded is done with.
-const answerReserve = 5 * time.Second
+// responseReserve is the part of the invocation's time that is kept for the response. A function that runs out of time
+// returns nothing, and Lambda sends the whole batch again. With the reserve only what is left comes again.
+const responseReserve = 5 * time.Second
 
-// Handle returns which records have to come again. Lambda takes the lowest of them as the new beginning
-// (https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html), so records
-// behind it come twice, and the Recorder knows them. Licenses are recorded side by side, the records of each in their
-// order. A license whose record failed is left alone for the rest of the batch, or its entries would be out of order;
-// other licenses go on. The error is always nil.
+// Handle records a batch, and returns the records that have to come again. Lambda sends the one with the lowest
+// sequence number and all after it again
+// (https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html); the Recorder knows those
+// that are recorded already. Licenses are recorded concurrently, and the records of one license in their order.
+// After a failure the license's later records fail too, because its entries would be out of order. Other licenses
+// go on. The error is always nil.
 func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 	if deadline, bounded := ctx.Deadline(); bounded {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerReserve))
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-responseReserve))
 		defer cancel()
 	}
 	var gaps atomic.Int64
-	a.Recorder.Gap = func(ctx context.Context, e audit.Entry) {
+	a.Recorder.OnGap = func(ctx context.Context, e audit.Entry) {
 		gaps.Add(1)
 		a.logGap(ctx, e)
 	}
-	failed := make([]bool, len(batch.Records)) // each lane writes only where its own records stand
-	a.inLanes(batch.Records, func(lane []int) {
-		var earlier error
-		for _, i := range lane {
-			err := earlier
+	failed := make([]bool, len(batch.Records)) // each license's goroutine writes at the indexes of its own records
+	a.concurrently(byLicense(batch.Records), func(indexes []int) {
+		var err error
+		for _, i := range indexes {
 			if err == nil {
 				err = a.record(ctx, batch.Records[i])
+			} else {
+				err = errEarlierFailed
 			}
 			if err == nil {
 				continue
@@ -63,7 +65,7 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 			if errors.Is(err, audit.ErrHead) {
 				gaps.Add(1)
 			}
-			failed[i], earlier = true, errEarlierFailed
+			failed[i] = true
 			a.logFailure(ctx, batch.Records[i], err)
 		}
 	})
@@ -85,34 +87,38 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 	return response, nil
 }
 
-// inLanes calls do for each license with the places of its records, in their order, for Concurrency licenses at once.
-// A record that names no license has a lane of its own. inLanes returns when all calls have.
-func (a Auditor) inLanes(records []events.DynamoDBEventRecord, do func(lane []int)) {
-	var lanes [][]int
-	laneOf := map[string]int{}
+// byLicense returns the indexes of each license's records, in their order. A record that names no license is in a group
+// of its own.
+func byLicense(records []events.DynamoDBEventRecord) (groups [][]int) {
+	groupOf := map[string]int{}
 	for i, record := range records {
 		id, named := licenseID(record)
-		n, begun := laneOf[id]
-		if !named || !begun {
-			n = len(lanes)
-			laneOf[id] = n
-			lanes = append(lanes, nil)
+		group, exists := groupOf[id]
+		if !named || !exists {
+			group = len(groups)
+			groupOf[id] = group
+			groups = append(groups, nil)
 		}
-		lanes[n] = append(lanes[n], i)
+		groups[group] = append(groups[group], i)
 	}
-	waiting := make(chan []int)
+	return groups
+}
+
+// concurrently calls do with each group, Concurrency of them at once. It returns when all calls have.
+func (a Auditor) concurrently(groups [][]int, do func(indexes []int)) {
+	next := make(chan []int)
 	var workers sync.WaitGroup
-	for range min(cmp.Or(a.Concurrency, DefaultConcurrency), len(lanes)) {
+	for range min(cmp.Or(a.Concurrency, defaultConcurrency), len(groups)) {
 		workers.Go(func() {
-			for lane := range waiting {
-				do(lane)
+			for indexes := range next {
+				do(indexes)
 			}
 		})
 	}
-	for _, lane := range lanes {
-		waiting <- lane
+	for _, indexes := range groups {
+		next <- indexes
 	}
-	close(waiting)
+	close(next)
 	workers.Wait()
 }
 
@@ -125,7 +131,7 @@ func (a Auditor) logFailure(ctx context.Context, record events.DynamoDBEventReco
 		slog.String("error", err.Error()))
 }
 
-// logGap: someone has to find out what became of the change before this one, or what held this one back.
+// logGap logs an entry with a gap before it, or one that is late, so that someone finds out why.
 func (a Auditor) logGap(ctx context.Context, e audit.Entry) {
 	a.Log.LogAttrs(ctx, slog.LevelError, "gap",
 		slog.String("licenseid", e.LicenseID),
@@ -137,7 +143,7 @@ func (a Auditor) logGap(ctx context.Context, e audit.Entry) {
 
 var errEarlierFailed = errors.New("an earlier record of this license failed")
 
-// record makes a panic an error, so that it ends neither the other lanes nor the function.
+// record records one change. It returns a panic as an error, so that other licenses go on.
 func (a Auditor) record(ctx context.Context, record events.DynamoDBEventRecord) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -155,7 +161,7 @@ func (a Auditor) record(ctx context.Context, record events.DynamoDBEventRecord) 
 	return a.Recorder.Record(ctx, event)
 }
 
-// licenseID returns the id of the record's license, if it has one that names a chain.
+// licenseID returns the id of the record's license, and whether the record names one.
 func licenseID(record events.DynamoDBEventRecord) (id string, named bool) {
 	key := record.Change.Keys["licenseid"]
 	if key.DataType() != events.DataTypeString || key.String() == "" {
@@ -184,7 +190,7 @@ func toEvent(licenseID string, record events.DynamoDBEventRecord) (event audit.E
 	return event, nil
 }
 
-// isTimeToLive tells whether the service itself removed the item because its time had come
+// isTimeToLive reports whether DynamoDB itself removed the item because its time had come
 // (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html).
 func isTimeToLive(record events.DynamoDBEventRecord) bool {
 	return record.EventName == string(events.DynamoDBOperationTypeRemove) && record.UserIdentity != nil &&

@@ -172,7 +172,7 @@ func TestFailureStopsOneLicense(t *testing.T) {
 	}
 }
 
-// hangingStore does not answer.
+// hangingStore never returns before the context ends.
 type hangingStore struct{ audit.Store }
 
 func (hangingStore) Head(ctx context.Context, _ string) (audit.Head, error) {

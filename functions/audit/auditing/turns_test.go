@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 )
 
-// turns lets the calls of a store through one at a time, in the order of its choices. It waits until every lane of
+// turns lets the calls of a store through one at a time, in the order of its choices. It waits until every license of
 // every invocation is at a call or at its end, so the same choices lead to the same run. It works in a bubble of
 // synctest only.
 type turns struct {

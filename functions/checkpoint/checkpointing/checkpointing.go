@@ -1,5 +1,5 @@
-// Package checkpointing answers the schedule, and CloudFormation for a new stack: it makes a checkpoint over all audit
-// chains, and reports the chains that were rewritten and the changes that the trail missed.
+// Package checkpointing makes a checkpoint over all audit chains, on a schedule and when CloudFormation makes a
+// stack. It reports the chains that were rewritten and the changes that the trail missed.
 package checkpointing
 
 import (
@@ -14,14 +14,14 @@ import (
 	"openlicenser/shared/telemetry"
 )
 
-// The metrics, which alarms watch.
+// The names of the metrics that alarms watch.
 const (
 	CheckpointsKey     = "AuditCheckpoints"
 	ChainsRewrittenKey = "AuditChainsRewritten"
 	ChangesMissedKey   = "AuditChangesMissed"
 )
 
-// Checkpointer makes checkpoints.
+// Checkpointer makes a checkpoint, and compares the records with the trail.
 type Checkpointer struct {
 	Maker      checkpoint.Maker
 	Reconciler checkpoint.Reconciler
@@ -29,37 +29,37 @@ type Checkpointer struct {
 	Log        *slog.Logger
 }
 
-// Answer is for whoever calls the function by hand; the schedule reads none.
-type Answer struct {
+// Summary tells what a run made and found. It is for whoever invokes the function by hand; the schedule ignores it.
+type Summary struct {
 	Number    int64 `json:"number"`    // of the checkpoint that was made
-	Chains    int64 `json:"chains"`    // in it
-	Rewritten int   `json:"rewritten"` // chains that do not go on from what was signed
+	Chains    int64 `json:"chains"`    // in the checkpoint
+	Rewritten int   `json:"rewritten"` // chains that are not a continuation of what was signed
 	Missed    int   `json:"missed"`    // licenses with a change that the trail missed
 }
 
-// Handle makes one checkpoint. An error makes Lambda call again, twice; then the next hour does. Findings are no
-// error: to make another checkpoint would not mend them. They are logged, one record each, and counted.
-func (c Checkpointer) Handle(ctx context.Context, _ events.EventBridgeEvent) (Answer, error) {
+// Handle makes one checkpoint. After an error Lambda tries twice again, and then there is the next hour's run. Findings
+// are no error, because another run would find them again: each is logged, and they are counted.
+func (c Checkpointer) Handle(ctx context.Context, _ events.EventBridgeEvent) (Summary, error) {
 	ctx, record := telemetry.Begin(ctx)
 	begun := time.Now()
 	counts := map[string]int{}
-	answer, err := c.checkpoint(ctx, counts)
-	// One fault must not silence both: what the trail missed is looked for without a checkpoint, too.
+	summary, err := c.checkpoint(ctx, counts)
+	// Without a checkpoint, what the trail missed is still looked for.
 	missed, errReconcile := c.reconcile(ctx, counts)
-	answer.Missed, err = missed, errors.Join(err, errReconcile)
+	summary.Missed, err = missed, errors.Join(err, errReconcile)
 	level, attrs := slog.LevelInfo, telemetry.Counts(begun, "checkpoint", counts)
 	if err != nil {
 		level, attrs = slog.LevelError, append(attrs, slog.String("error", err.Error()))
 	}
 	attrs = append(attrs, slog.Float64(telemetry.MillisecondsKey, float64(time.Since(begun).Microseconds())/1000))
 	c.Log.LogAttrs(ctx, level, "checkpoint", append(attrs, record.Attrs()...)...)
-	return answer, err
+	return summary, err
 }
 
-func (c Checkpointer) checkpoint(ctx context.Context, counts map[string]int) (Answer, error) {
+func (c Checkpointer) checkpoint(ctx context.Context, counts map[string]int) (Summary, error) {
 	result, err := c.Maker.Make(ctx, c.Now())
 	if err != nil {
-		return Answer{}, err
+		return Summary{}, err
 	}
 	for _, finding := range result.Findings {
 		c.Log.LogAttrs(ctx, slog.LevelError, "an audit chain was rewritten",
@@ -73,8 +73,10 @@ func (c Checkpointer) checkpoint(ctx context.Context, counts map[string]int) (An
 		slog.Int64("chains", result.Checkpoint.Size),
 		slog.String("root", result.Checkpoint.Root.String()))
 	counts[CheckpointsKey], counts[ChainsRewrittenKey] = 1, len(result.Findings)
-	return Answer{
-		Number: result.Checkpoint.Number, Chains: result.Checkpoint.Size, Rewritten: len(result.Findings),
+	return Summary{
+		Number:    result.Checkpoint.Number,
+		Chains:    result.Checkpoint.Size,
+		Rewritten: len(result.Findings),
 	}, nil
 }
 

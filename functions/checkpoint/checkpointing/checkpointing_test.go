@@ -60,7 +60,7 @@ func newFixture(t *testing.T) fixture {
 	}, folder.AuditTrail, log}
 }
 
-// records answers what was logged, by its message; of one that stands twice, the last.
+// records returns the last log record of each message.
 func (f fixture) records(t *testing.T) map[string]map[string]any {
 	t.Helper()
 	records := map[string]map[string]any{}
@@ -83,7 +83,7 @@ func TestSampleEvents(t *testing.T) {
 				event["ResponseURL"] = newCloudFormation(t).URL
 			}
 			answer, err := f.invoke(t, event)
-			if err != nil || answer != (checkpointing.Answer{Number: 1, Chains: 1}) {
+			if err != nil || answer != (checkpointing.Summary{Number: 1, Chains: 1}) {
 				t.Fatalf("got %+v, %v", answer, err)
 			}
 			record := f.records(t)["checkpoint"]
@@ -115,7 +115,7 @@ func TestRewrittenChain(t *testing.T) {
 	}
 	f.Maker.Trail = cutTrail{f.trail}
 	answer, err := f.Handle(t.Context(), events.EventBridgeEvent{})
-	if err != nil || answer != (checkpointing.Answer{Number: 2, Chains: 1, Rewritten: 1}) {
+	if err != nil || answer != (checkpointing.Summary{Number: 2, Chains: 1, Rewritten: 1}) {
 		t.Fatalf("got %+v, %v", answer, err)
 	}
 	records := f.records(t)

@@ -16,8 +16,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// Function is what Lambda runs: a Checkpointer for the schedule, which also makes the first checkpoint of a stack when
-// CloudFormation asks for the template's resource FirstCheckpoint.
+// Function is a Checkpointer that also is a custom resource of CloudFormation: it makes the first checkpoint of a stack
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html).
 type Function struct {
 	Checkpointer
 	// Pause waits, or returns the error of the context that ended first.
@@ -25,35 +25,35 @@ type Function struct {
 }
 
 const (
-	// attempts of the first checkpoint, with a pause between two. IAM gives a new role its permissions some seconds late.
+	// The first checkpoint is tried more than once, because IAM gives a new role its permissions some seconds late.
 	attempts     = 10
 	attemptPause = 15 * time.Second
 
-	// metricDelay is the time after which CloudWatch shows the metrics of a log record. The alarm CheckpointOverdue is
-	// made next, looks at once, and takes silence for a fault.
+	// metricDelay is the time until CloudWatch has the metrics of a log record. The stack's next resource is an alarm
+	// that is raised where there are none.
 	metricDelay = 2 * time.Minute
 
-	// answerTime is kept back from the invocation for the answer. Without one CloudFormation waits for sixteen minutes.
-	answerTime     = time.Minute
-	answerAttempts = 5
+	// responseReserve is the part of the invocation's time that is kept for the response. Without a response
+	// CloudFormation waits for sixteen minutes.
+	responseReserve  = time.Minute
+	responseAttempts = 5
 )
 
-// Invoke makes a checkpoint, whoever asks for it. To CloudFormation a fault is an answer like another, and no error
-// here.
-func (f Function) Invoke(ctx context.Context, event json.RawMessage) (Answer, error) {
+// Invoke makes a checkpoint, for CloudFormation as well as for anyone else. To CloudFormation it reports a failure
+// in its response, and returns no error.
+func (f Function) Invoke(ctx context.Context, event json.RawMessage) (Summary, error) {
 	var request cfn.Event
-	// Whatever does not read as a request of CloudFormation is the schedule's, or of someone who calls by hand.
 	if err := json.Unmarshal(event, &request); err != nil || request.RequestType == "" || request.ResponseURL == "" {
-		return f.Handle(ctx, events.EventBridgeEvent{})
+		return f.Handle(ctx, events.EventBridgeEvent{}) // of the schedule, or of someone who invokes it by hand
 	}
-	return f.answer(ctx, request)
+	return f.handleResource(ctx, request)
 }
 
-func (f Function) answer(ctx context.Context, request cfn.Event) (Answer, error) {
-	var answer Answer
+func (f Function) handleResource(ctx context.Context, request cfn.Event) (Summary, error) {
+	var summary Summary
 	var err error
-	if request.RequestType != cfn.RequestDelete { // a checkpoint is never taken back
-		answer, err = f.first(ctx)
+	if request.RequestType != cfn.RequestDelete { // nothing removes a checkpoint
+		summary, err = f.makeFirst(ctx)
 	}
 	response := cfn.NewResponse(&request)
 	response.PhysicalResourceID = cmp.Or(request.PhysicalResourceID, request.LogicalResourceID)
@@ -61,43 +61,43 @@ func (f Function) answer(ctx context.Context, request cfn.Event) (Answer, error)
 	if err != nil {
 		response.Status, response.Reason = cfn.StatusFailed, reason(err)
 	}
-	return answer, f.send(ctx, request.ResponseURL, response)
+	return summary, f.send(ctx, request.ResponseURL, response)
 }
 
-// first makes a checkpoint, and returns when an alarm can see that it did.
-func (f Function) first(ctx context.Context) (answer Answer, err error) {
-	if end, ends := ctx.Deadline(); ends {
+// makeFirst makes a checkpoint, and returns when alarms can see its metrics.
+func (f Function) makeFirst(ctx context.Context) (summary Summary, err error) {
+	if deadline, bounded := ctx.Deadline(); bounded {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, end.Add(-answerTime))
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-responseReserve))
 		defer cancel()
 	}
 	for attempt := range attempts {
 		if attempt > 0 && f.Pause(ctx, attemptPause) != nil {
 			break
 		}
-		if answer, err = f.Handle(ctx, events.EventBridgeEvent{}); err == nil {
-			_ = f.Pause(ctx, metricDelay) // out of time, the checkpoint is made all the same
-			return answer, nil
+		if summary, err = f.Handle(ctx, events.EventBridgeEvent{}); err == nil {
+			_ = f.Pause(ctx, metricDelay) // where the time runs out, the checkpoint is made all the same
+			return summary, nil
 		}
 	}
-	return answer, err
+	return summary, err
 }
 
-// reason is what the stack's events show. CloudFormation takes 4,096 bytes of answer, and JSON may take six for a
-// character.
+// reason returns the text that the stack's events show. A response has at most 4,096 bytes, and a character may
+// take six in JSON.
 func reason(err error) string {
 	const most = 500
 	text := []rune("The first checkpoint could not be made: " + err.Error())
 	return string(text[:min(len(text), most)])
 }
 
-// send puts the response where CloudFormation awaits it. The URL is a credential, so no error names it.
+// send puts the response to the URL that CloudFormation gave. The URL is a credential, so no error contains it.
 func (f Function) send(ctx context.Context, to string, response *cfn.Response) error {
 	body, err := json.Marshal(response)
 	if err != nil {
 		return err
 	}
-	for attempt := range answerAttempts {
+	for attempt := range responseAttempts {
 		if attempt > 0 && f.Pause(ctx, time.Second) != nil {
 			break
 		}
@@ -105,7 +105,7 @@ func (f Function) send(ctx context.Context, to string, response *cfn.Response) e
 			return nil
 		}
 	}
-	err = fmt.Errorf("answer CloudFormation: %w", err)
+	err = fmt.Errorf("response to CloudFormation: %w", err)
 	f.Log.LogAttrs(ctx, slog.LevelError, "answer", slog.String("error", err.Error()))
 	return err
 }
@@ -113,10 +113,10 @@ func (f Function) send(ctx context.Context, to string, response *cfn.Response) e
 func put(ctx context.Context, to string, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	// Without a Content-Type, as the URL is signed.
+	// The signature of the URL allows no Content-Type.
 	request, err := http.NewRequestWithContext(ctx, http.MethodPut, to, bytes.NewReader(body))
 	if err != nil {
-		return errors.New("no URL to answer at")
+		return errors.New("the response URL is not a URL")
 	}
 	response, err := http.DefaultClient.Do(request)
 	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {

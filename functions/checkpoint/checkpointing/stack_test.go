@@ -20,10 +20,10 @@ import (
 	"openlicenser/shared/checkpoint"
 )
 
-// cloudFormation is the place where CloudFormation awaits answers.
+// cloudFormation is the server that the response URL names.
 type cloudFormation struct {
 	*httptest.Server
-	refuses int // as many answers, before it takes one
+	refuses int // as many responses, before it takes one
 	answers []cfn.Response
 }
 
@@ -57,7 +57,7 @@ func (c *cloudFormation) request(kind string) map[string]any {
 }
 
 // invoke runs the function, which pauses for no time.
-func (f fixture) invoke(t *testing.T, event any) (checkpointing.Answer, error) {
+func (f fixture) invoke(t *testing.T, event any) (checkpointing.Summary, error) {
 	t.Helper()
 	answer, _, err := f.invokeFor(t, t.Context(), event)
 	return answer, err
@@ -66,7 +66,7 @@ func (f fixture) invoke(t *testing.T, event any) (checkpointing.Answer, error) {
 // invokeFor returns how long the function would have paused.
 func (f fixture) invokeFor(
 	t *testing.T, ctx context.Context, event any,
-) (_ checkpointing.Answer, pauses []time.Duration, _ error) {
+) (_ checkpointing.Summary, pauses []time.Duration, _ error) {
 	t.Helper()
 	text, err := json.Marshal(event)
 	if err != nil {
@@ -100,7 +100,7 @@ func TestStack(t *testing.T) {
 		name    string
 		kind    string
 		denied  int // attempts
-		refuses int // answers
+		refuses int // responses
 		status  cfn.StatusType
 		number  int64
 		pauses  []time.Duration
@@ -153,7 +153,7 @@ func TestStackOfAnotherKey(t *testing.T) {
 	}
 }
 
-// TestStackOutOfTime: an answer is sent before Lambda ends the invocation.
+// TestStackOutOfTime: the response is sent before Lambda ends the invocation.
 func TestStackOutOfTime(t *testing.T) {
 	f, c := newFixture(t), newCloudFormation(t)
 	f.Maker.Trail = brokenTrail{f.trail}
@@ -181,7 +181,7 @@ func TestStackLongReason(t *testing.T) {
 	}
 }
 
-// TestStackAnswerIsSecret: the URL of the answer is a credential. No error shows it, and Lambda calls again.
+// TestStackAnswerIsSecret: the response URL is a credential. No error shows it, and Lambda calls again.
 func TestStackAnswerIsSecret(t *testing.T) {
 	for _, test := range []struct{ name, url string }{
 		{"refused", ""},

@@ -1,10 +1,12 @@
-// Package audittest holds the contract that every audit.Store is held to.
+// Package audittest tests implementations of audit.Store against its contract, and has one in memory for other tests.
 package audittest
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +20,7 @@ import (
 	"openlicenser/shared/testing/licensetest"
 )
 
-// TestStore holds a store to the contract of audit.Store.
+// TestStore tests a store against the contract of audit.Store. Each subtest opens an empty store.
 func TestStore(t *testing.T, open func(t *testing.T) audit.Store) {
 	tests := map[string]func(*testing.T, audit.Store){
 		"Head/NoChain":              headOfNoChain,
@@ -38,7 +40,7 @@ func TestStore(t *testing.T, open func(t *testing.T) audit.Store) {
 	}
 }
 
-// History makes the events of a license that is issued and then changed n-1 times.
+// History returns the events of a license that is issued and then changed n-1 times.
 func History(t testing.TB, n int) []audit.Event {
 	t.Helper()
 	l := licensetest.Issue(t)
@@ -69,7 +71,7 @@ func record(t *testing.T, store audit.Store, events []audit.Event) {
 	}
 }
 
-// chain reads a whole chain, wants it to verify up to the stored head, and to be n entries long.
+// chain returns a whole chain. It fails the test unless the chain has n entries and verifies up to the stored head.
 func chain(t *testing.T, store audit.Store, licenseID string, n int) []audit.Entry {
 	t.Helper()
 	entries, err := store.Entries(t.Context(), licenseID, 0, n+1)
@@ -125,7 +127,7 @@ func recordRepeated(t *testing.T, store audit.Store) {
 	}
 }
 
-// recordConcurrently: two invocations with the same batch.
+// recordConcurrently records the same events twice at once, as two invocations with the same batch do.
 func recordConcurrently(t *testing.T, store audit.Store) {
 	events := History(t, 10)
 	var group sync.WaitGroup
@@ -170,7 +172,7 @@ func appendToMissingHead(t *testing.T, store audit.Store) {
 	}
 }
 
-// appendBeforeFirst: where a store keeps heads among entries, an entry 0 would take a head's place.
+// appendBeforeFirst appends entry 0, which would replace the head in a store that keeps heads among entries.
 func appendBeforeFirst(t *testing.T, store audit.Store) {
 	events := History(t, 2)
 	record(t, store, events)
@@ -178,7 +180,8 @@ func appendBeforeFirst(t *testing.T, store audit.Store) {
 	for _, sequence := range []int64{0, -1} {
 		forged := entries[1]
 		forged.Sequence = sequence
-		if err := store.Append(t.Context(), audit.Head{}.After(entries[1]), forged); !errors.Is(err, audit.ErrNoSequence) {
+		err := store.Append(t.Context(), audit.Head{}.After(entries[1]), forged)
+		if !errors.Is(err, audit.ErrNoSequence) {
 			t.Errorf("entry %d: got %v, want ErrNoSequence", sequence, err)
 		}
 	}
@@ -187,7 +190,7 @@ func appendBeforeFirst(t *testing.T, store audit.Store) {
 	}
 }
 
-// appendLargest: records of 400 KB, DynamoDB's limit, that change wholly.
+// appendLargest records changes of every value in records of 400 KB, which is DynamoDB's limit.
 func appendLargest(t *testing.T, store audit.Store) {
 	for name, records := range Largest() {
 		t.Run(name, func(t *testing.T) {
@@ -202,11 +205,12 @@ func appendLargest(t *testing.T, store audit.Store) {
 	}
 }
 
-// Largest makes pairs of foreign records as large as DynamoDB takes them, in which no value is the same.
+// Largest returns pairs of foreign records as large as DynamoDB takes them. The two of a pair have no value in common.
 func Largest() map[string][2]attribute.Map {
 	const size = 400 << 10
 	pairs := map[string][2]attribute.Map{}
-	for name, count := range map[string]int{"one attribute": 1, "hundreds of attributes": 300, "thousands of attributes": 20000} {
+	counts := map[string]int{"one attribute": 1, "hundreds of attributes": 300, "thousands of attributes": 20000}
+	for name, count := range counts {
 		var pair [2]attribute.Map
 		for i := range pair {
 			pair[i] = attribute.Map{}
@@ -217,12 +221,12 @@ func Largest() map[string][2]attribute.Map {
 		}
 		pairs[name] = pair
 	}
-	// What a writer says of itself is bounded too; a control character is six in JSON.
+	// The reason is bounded too. A control character takes six bytes in JSON.
 	why := strings.Repeat("\x01", size-100)
-	pairs["the reason"] = [2]attribute.Map{
-		{"expirationdate": "2030-01-01", "licenseid": "x"},
-		{"expirationdate": "2030-01-01", "licenseid": "x", "version": attribute.Number("1"), "changedby": "me", "changereason": why},
-	}
+	before := attribute.Map{"expirationdate": "2030-01-01", "licenseid": "x"}
+	after := maps.Clone(before)
+	maps.Copy(after, attribute.Map{"version": attribute.Number("1"), "changedby": "me", "changereason": why})
+	pairs["the reason"] = [2]attribute.Map{before, after}
 	return pairs
 }
 
@@ -252,7 +256,7 @@ func noEntries(t *testing.T, store audit.Store) {
 	}
 }
 
-// listHeads: a store that lists heads lists those of all chains, and no entry.
+// listHeads wants a store that lists heads to list those of all chains, and no entries.
 func listHeads(t *testing.T, store audit.Store) {
 	lister, lists := store.(audit.HeadLister)
 	if !lists {
@@ -280,7 +284,22 @@ func listHeads(t *testing.T, store audit.Store) {
 			t.Fatalf("(-want +got):\n%s", cmp.Diff(want, got))
 		}
 	}
-	for range lister.Heads(t.Context()) { // who has seen enough stops
+	for range lister.Heads(t.Context()) { // a caller may stop early
 		break
 	}
+}
+
+// VerifyChain verifies an exported chain from its first entry on. The error names the first line that does not fit,
+// which is that of the entry with this sequence.
+func VerifyChain(r io.Reader, licenseID string) (*audit.Verifier, error) {
+	v := audit.NewVerifier(licenseID, audit.Head{})
+	for e, err := range audit.ReadChain(r) {
+		if err != nil {
+			return v, err
+		}
+		if err := v.Next(e); err != nil {
+			return v, fmt.Errorf("line %d: %w", v.Head().Sequence+1, err)
+		}
+	}
+	return v, nil
 }

@@ -8,14 +8,14 @@ import (
 	"openlicenser/shared/audit"
 )
 
-// TB is what of *testing.T a Memory and the model need; a *rapid.T has it too.
+// TB is the part of *testing.T that a Memory and the model need. A *rapid.T has it too.
 type TB interface {
 	Helper()
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 }
 
-// Memory is an audit.Store that keeps the contract, and fails the test when an entry is put where another belongs.
+// Memory is an audit.Store in memory. It fails the test when an entry is appended out of order.
 type Memory struct {
 	t       TB
 	mu      sync.Mutex
@@ -25,19 +25,19 @@ type Memory struct {
 
 var _ audit.Store = (*Memory)(nil)
 
-// NewMemory makes an empty store.
+// NewMemory returns an empty store.
 func NewMemory(t TB) *Memory {
 	return &Memory{t: t, heads: map[string]audit.Head{}, entries: map[string][]audit.Entry{}}
 }
 
-// Chain answers all entries of a license.
+// Chain returns all entries of a license.
 func (m *Memory) Chain(licenseID string) []audit.Entry {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.entries[licenseID])
 }
 
-// SetHead puts a head in the place of the true one, as only an attacker does.
+// SetHead replaces the true head, as an attacker would.
 func (m *Memory) SetHead(licenseID string, head audit.Head) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -62,7 +62,7 @@ func (m *Memory) Append(_ context.Context, from audit.Head, e audit.Entry) error
 		return audit.ErrConflict
 	}
 	if e.Sequence != int64(len(m.entries[e.LicenseID]))+1 {
-		m.t.Errorf("entry %d was put where entry %d belongs", e.Sequence, len(m.entries[e.LicenseID])+1)
+		m.t.Errorf("entry %d was appended where entry %d belongs", e.Sequence, len(m.entries[e.LicenseID])+1)
 	}
 	m.entries[e.LicenseID] = append(m.entries[e.LicenseID], e)
 	m.heads[e.LicenseID] = from.After(e)

@@ -1,4 +1,4 @@
-// Package checkpointtest holds the contract that every checkpoint.Archive is held to.
+// Package checkpointtest tests implementations of checkpoint.Archive against its contract.
 package checkpointtest
 
 import (
@@ -14,7 +14,7 @@ import (
 	"openlicenser/shared/checkpoint"
 )
 
-// TestArchive holds an archive to the contract of checkpoint.Archive.
+// TestArchive tests an archive against the contract of checkpoint.Archive. Each subtest opens an empty archive.
 func TestArchive(t *testing.T, open func(t *testing.T) checkpoint.Archive) {
 	tests := map[string]func(*testing.T, checkpoint.Archive){
 		"Empty":                   empty,
@@ -88,7 +88,7 @@ func createConcurrently(t *testing.T, a checkpoint.Archive) {
 	}
 	group.Wait()
 	if won.Load() != 1 {
-		t.Errorf("%d have made the same number", won.Load())
+		t.Errorf("%d have created the same number", won.Load())
 	}
 }
 

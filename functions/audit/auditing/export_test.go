@@ -1,0 +1,3 @@
+package auditing
+
+const DefaultConcurrency = defaultConcurrency

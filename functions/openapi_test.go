@@ -97,8 +97,8 @@ func TestOpenAPIGatewayCodes(t *testing.T) {
 	if diff := cmp.Diff(deployed, got); diff != "" {
 		t.Errorf("vendor's routes (-template +openapi.yaml):\n%s", diff)
 	}
-	// The public routes share one schema with the function for 400 and 500. They have neither credentials nor a part of the
-	// path that can lead nowhere.
+	// The public routes share one schema with the function for 400 and 500. They have neither credentials nor a part of
+	// the path that can lead nowhere.
 	for _, status := range []int{400, 401, 404, 500} {
 		delete(deployed, status)
 	}

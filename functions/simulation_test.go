@@ -36,9 +36,10 @@ import (
 	"openlicenser/shared/token"
 )
 
-// The simulation lets three years pass, in which both kinds of key are replaced again and again, while instances of the functions
-// come and go with what they keep in memory, customers keep their license keys, and products keep the published keys or embed
-// one. It drives the real handlers over the real adapters; KMS and Secrets Manager are in memory, and the clock is virtual.
+// The simulation lets three years pass, in which both kinds of key are replaced again and again, while instances of the
+// functions come and go with what they keep in memory, customers keep their license keys, and products keep the
+// published keys or embed one. It drives the real handlers over the real adapters; KMS and Secrets Manager are in
+// memory, and the clock is virtual.
 //
 // SIMULATION_SEED repeats a run, SIMULATION_RUNS asks for more of them.
 
@@ -410,8 +411,8 @@ func (s *simulation) verify(p *product, key string) error {
 	return s.check(p)
 }
 
-// check wants the token that the product holds to be valid for the keys that the product knows, and for one that starts with no
-// key in memory.
+// check wants the token that the product holds to be valid for the keys that the product knows, and for one that starts
+// with no key in memory.
 func (s *simulation) check(p *product) error {
 	if p.token == "" || !s.now.Before(p.expires) {
 		return nil
@@ -619,8 +620,8 @@ func (s *simulation) step(take func(context.Context) error, then func() error) e
 	return try()
 }
 
-// rotateSecret has Secrets Manager take the four steps, some of them twice. A rotation that is held up for too long changes nothing,
-// and makes room for the next one.
+// rotateSecret has Secrets Manager take the four steps, some of them twice. A rotation that is held up for too long
+// changes nothing, and makes room for the next one.
 func (s *simulation) rotateSecret() error {
 	s.after(s.between(day, 120*day), s.rotateSecret)
 	s.done.secretRotations++

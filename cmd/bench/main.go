@@ -1,10 +1,11 @@
 //go:build unix
 
-// Bench measures the built verify function against the least that a verification can be, and the local server against RSA.
-// `make bench` builds what it needs and calls it.
+// Bench measures the built verify function against the least that a verification can be, and the local server against
+// RSA. `make bench` builds what it needs and calls it.
 //
-// It serves the Lambda Runtime API, X-Ray's socket, and the calls to AWS, which it counts and answers after the time that AWS takes.
-// All that it starts, it ends. What it prints are ratios within one run: the times themselves say more of the machine.
+// It serves the Lambda Runtime API, X-Ray's socket, and the calls to AWS, which it counts and answers after the time
+// that AWS takes. All that it starts, it ends. What it prints are ratios within one run: the times themselves say more
+// of the machine.
 package main
 
 import (
@@ -139,8 +140,8 @@ func (b *bench) costs(floor, table, signed result) error {
 	return nil
 }
 
-// servers measures the RSA rates anew beside each row, and takes the best of each figure: what else happens on the machine is not
-// meant.
+// servers measures the RSA rates anew beside each row, and takes the best of each figure: what else happens on the
+// machine is not meant.
 func (b *bench) servers() error {
 	connections := []int{1, 4, 16, 64}
 	fmt.Fprint(b.out, "\nlocal server, verifications a second\tlicenses\t")

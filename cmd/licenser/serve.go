@@ -159,8 +159,8 @@ func (c serveCommand) stream(folder *embedded.Folder, log *slog.Logger) *stream 
 	return &stream{changes: folder.Changes, handle: auditor.Handle, failures: failures, log: log, maxBehind: maxBehind}
 }
 
-// collectLessOften trades some tens of megabytes for a fifth more verifications a second: a request leaves garbage, and next to
-// nothing that stays. GOGC says otherwise.
+// collectLessOften trades some tens of megabytes for a fifth more verifications a second: a request leaves garbage, and
+// next to nothing that stays. GOGC says otherwise.
 func collectLessOften() {
 	if _, set := os.LookupEnv("GOGC"); !set {
 		debug.SetGCPercent(400)

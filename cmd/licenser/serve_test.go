@@ -339,7 +339,8 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 }
 
-// TestStopWithASlowClient: a client that never ends its request does not hold up the end for ever, nor make it a failure.
+// TestStopWithASlowClient: a client that never ends its request does not hold up the end for ever, nor make it a
+// failure.
 func TestStopWithASlowClient(t *testing.T) {
 	s := start(t, t.TempDir())
 	connection, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))

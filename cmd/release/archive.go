@@ -34,8 +34,8 @@ func (e entry) mode() os.FileMode {
 	return 0o644
 }
 
-// modified is the time of every file in an archive, the first that a zip file can say: when and where it was made must not
-// show.
+// modified is the time of every file in an archive, the first that a zip file can say: when and where it was made must
+// not show.
 var modified = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // writeArchive writes a file with the entries in the order of their names.

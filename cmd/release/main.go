@@ -1,5 +1,6 @@
-// Command release makes what a release offers for download, byte for byte the same on every machine: the command line for
-// each system, the template with its functions for sam deploy without Go, a bill of materials, and checksums of all.
+// Command release makes what a release offers for download, byte for byte the same on every machine: the command line
+// for each system, the template with its functions for sam deploy without Go, a bill of materials, and checksums of
+// all.
 package main
 
 import (

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// dateForm is how an expiration date is written, always in UTC.
+// dateForm is the form in which expiration dates are written, always in UTC.
 const dateForm = "2006-01-02T15:04:05.000Z"
 
 // Never is the ExpirationDate of a license that has no end: the last instant that a record can hold.
 var Never = time.Date(9999, time.December, 31, 23, 59, 59, int(999*time.Millisecond), time.UTC)
 
-// never is how the vendor asks for a license without an end.
+// never stands for Never where the vendor gives a date.
 const never = "never"
 
-// The forms of ISO 8601 that are read: basic or extended, the time with or without seconds, and a zone or none.
-// A fraction needs no form of its own: time.Parse takes one after the seconds, with a dot or a comma. No text has
-// two meanings, because a date has always eight digits, and a T or a space behind them.
+// The forms of ISO 8601 that are read: basic or extended, the time with or without seconds, and a zone or none. A
+// fraction needs no form of its own, because time.Parse accepts one after the seconds, with a dot or a comma. No text
+// has two meanings: a date always has eight digits, and a T or a space behind them.
 var (
 	dayForms  = []string{"2006-01-02", "20060102"}
 	timeForms = []string{"15:04:05", "15:04", "150405", "1504"}
@@ -100,8 +100,7 @@ func normalizeDate(text string) string {
 	return day + clock
 }
 
-// inCalendar refuses dates that the zone moves out of the four-digit years: they could not be written so that they
-// can be read.
+// inCalendar refuses dates that the zone moves out of the four-digit years. FormatDate could not write them.
 func inCalendar(date time.Time) (time.Time, error) {
 	if date.Year() < 1 || date.Year() > 9999 {
 		return time.Time{}, errNotADate
@@ -109,5 +108,5 @@ func inCalendar(date time.Time) (time.Time, error) {
 	return date, nil
 }
 
-// FormatDate writes a date as ParseDate's strict form, 2025-01-03T00:00:00.000Z.
+// FormatDate returns a date in the strict form, 2025-01-03T00:00:00.000Z.
 func FormatDate(date time.Time) string { return date.UTC().Format(dateForm) }

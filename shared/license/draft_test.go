@@ -109,7 +109,8 @@ func services(n int, value string) (list []license.Service) {
 
 func urls(n, length int) (list []license.AppURL) {
 	for i := range n {
-		list = append(list, license.AppURL{URL: fmt.Sprintf("https://a%d.example.com/%s", i, strings.Repeat("a", length))})
+		url := fmt.Sprintf("https://a%d.example.com/%s", i, strings.Repeat("a", length))
+		list = append(list, license.AppURL{URL: url})
 	}
 	return list
 }

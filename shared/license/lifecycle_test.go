@@ -70,7 +70,8 @@ func TestTransitions(t *testing.T) {
 				var impossible *license.TransitionError
 				switch {
 				case want == refused:
-					if !errors.As(err, &impossible) || impossible.Message == "" || licensetest.Diff(before, after) != "" {
+					if !errors.As(err, &impossible) || impossible.Message == "" ||
+						licensetest.Diff(before, after) != "" {
 						t.Errorf("got %+v, %v; want a refusal", after, err)
 					}
 				case err != nil:
@@ -94,12 +95,14 @@ func TestRenewRefuses(t *testing.T) {
 	} {
 		l := licensetest.Issue(t)
 		var invalid *license.InvalidError
-		if after, err := l.Renew(date, licensetest.Change("")); !errors.As(err, &invalid) || licensetest.Diff(l, after) != "" {
+		if after, err := l.Renew(date, licensetest.Change("")); !errors.As(err, &invalid) ||
+			licensetest.Diff(l, after) != "" {
 			t.Errorf("%s: got %+v, %v", name, after, err)
 		}
 	}
 	l := licensetest.Issue(t)
-	if after, err := l.Renew(license.FormatDate(l.ExpirationDate), licensetest.Change("")); err != nil || after.Version != l.Version {
+	if after, err := l.Renew(license.FormatDate(l.ExpirationDate), licensetest.Change("")); err != nil ||
+		after.Version != l.Version {
 		t.Errorf("the same date: %+v, %v", after, err)
 	}
 }
@@ -126,7 +129,8 @@ func TestNever(t *testing.T) {
 	}
 	of := licensetest.Issue(t)
 	endless, err := of.Renew(never, change)
-	if err != nil || !endless.IsEndless() || of.IsEndless() || endless.Record()["expirationdate"] != "9999-12-31T23:59:59.999Z" {
+	if err != nil || !endless.IsEndless() || of.IsEndless() ||
+		endless.Record()["expirationdate"] != "9999-12-31T23:59:59.999Z" {
 		t.Fatalf("renewed to %s, %v", endless.ExpirationDate, err)
 	}
 	if endless.Status(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)) != license.Active {
@@ -136,7 +140,8 @@ func TestNever(t *testing.T) {
 		t.Errorf("renewed again: %+v, %v", again, err)
 	}
 	var invalid *license.InvalidError
-	if _, err := endless.Renew("9999-12-30", change); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "must be never") {
+	if _, err := endless.Renew("9999-12-30", change); !errors.As(err, &invalid) ||
+		!strings.Contains(err.Error(), "must be never") {
 		t.Errorf("renewed to a date: %v", err)
 	}
 	graced, _ := patch(of, license.Patch{GraceDays: &seven})
@@ -182,7 +187,8 @@ func TestReinstateWantsAReason(t *testing.T) {
 func TestReinstateEndsBoth(t *testing.T) {
 	l := licensetest.Issue(t)
 	l.Suspended, l.Revoked = true, true
-	if got, err := l.Reinstate(licensetest.Change("a mistake")); err != nil || got.Status(licensetest.Now) != license.Active {
+	if got, err := l.Reinstate(licensetest.Change("a mistake")); err != nil ||
+		got.Status(licensetest.Now) != license.Active {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }

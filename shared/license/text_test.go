@@ -117,7 +117,8 @@ func TestTexts(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"a\x00", "a\x1b", "a\u0085", "\xff"} {
-		if wrong := refusalOf(t, func(d *license.Draft) { d.Notes = text }); len(wrong) != 1 || wrong[0].Field != "notes" {
+		if wrong := refusalOf(t, func(d *license.Draft) { d.Notes = text }); len(wrong) != 1 ||
+			wrong[0].Field != "notes" {
 			t.Errorf("notes %q: %v", text, wrong)
 		}
 		if err := license.CheckReason(text); err == nil {
@@ -144,7 +145,8 @@ func FuzzName(f *testing.F) {
 		if l.CustomerName != name {
 			t.Errorf("%q is stored as %q", name, l.CustomerName)
 		}
-		if strings.ContainsFunc(name, unicode.IsControl) || strings.ContainsAny(name, "\u2028\u2029\u202e\u2066") || strings.TrimSpace(name) == "" {
+		if strings.ContainsFunc(name, unicode.IsControl) || strings.ContainsAny(name, "\u2028\u2029\u202e\u2066") ||
+			strings.TrimSpace(name) == "" {
 			t.Errorf("%q is taken", name)
 		}
 		if wrong := refusalOf(t, func(d *license.Draft) { d.CustomerName = name + "\n" }); len(wrong) == 0 {

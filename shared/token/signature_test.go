@@ -23,8 +23,8 @@ func (k countingKey) SignDigest(ctx context.Context, by *rsa.PublicKey, digest [
 	return k.SigningKey.SignDigest(ctx, by, digest)
 }
 
-// TestSameTokenAgain: an earlier signature makes the same token as long as that would say the same, whether it is known from
-// memory or was stored.
+// TestSameTokenAgain: an earlier signature makes the same token as long as that would say the same, whether it is known
+// from memory or was stored.
 func TestSameTokenAgain(t *testing.T) {
 	healthy, key := newAuthorizer(t)
 	l := licensetest.Issue(t)

@@ -118,7 +118,8 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestUntraced: what Lambda does not trace is handled, and nothing is sent: the next one received is of the next invocation.
+// TestUntraced: what Lambda does not trace is handled, and nothing is sent: the next one received is of the next
+// invocation.
 func TestUntraced(t *testing.T) {
 	for _, header := range []string{"", "Root=" + traceID + ";Parent=" + parentID + ";Sampled=0", "Root=" + traceID, "Sampled=1", "=;;"} {
 		daemon := lambdatest.NewDaemon(t)

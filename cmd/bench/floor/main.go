@@ -1,5 +1,5 @@
-// The floor is the least that a verification can be: one strongly consistent read of one item. `make bench` holds the verify
-// function to it.
+// The floor is the least that a verification can be: one strongly consistent read of one item. `make bench` holds the
+// verify function to it.
 package main
 
 import (

@@ -32,8 +32,8 @@ type Answer struct {
 	Body   string
 }
 
-// CheckEvent holds a function's answer to the description, and the body of a request that was accepted too. An answer to
-// a route that the description does not have is held to what it says of such routes.
+// CheckEvent holds a function's answer to the description, and the body of a request that was accepted too. An answer
+// to a route that the description does not have is held to what it says of such routes.
 func CheckEvent(t testing.TB, event events.APIGatewayProxyRequest, response events.APIGatewayProxyResponse) {
 	t.Helper()
 	route := event.HTTPMethod + " " + event.Resource
@@ -375,7 +375,8 @@ func (d *Document) Operations() map[string]Operation {
 // Routes answers the names of Operations, sorted.
 func (d *Document) Routes() []string { return slices.Sorted(maps.Keys(d.Operations())) }
 
-// Values answers, by status, which values the member of the bodies of a content type can have, over all the given routes.
+// Values answers, by status, which values the member of the bodies of a content type can have, over all the given
+// routes.
 func (d *Document) Values(contentType, member string, routes ...string) map[int][]string {
 	values := map[int][]string{}
 	for _, route := range routes {

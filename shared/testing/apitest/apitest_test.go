@@ -93,8 +93,8 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// TestGenerators: the document has nothing that one of the generators of clients is known to stumble over. `make test-clients`
-// runs some of them.
+// TestGenerators: the document has nothing that one of the generators of clients is known to stumble over. `make
+// test-clients` runs some of them.
 func TestGenerators(t *testing.T) {
 	d := read(t)
 	responses, _ := d.at("components", "responses")
@@ -120,8 +120,8 @@ func TestGenerators(t *testing.T) {
 	})
 }
 
-// checkParameterOrder wants those of the path first, as they are the first arguments of a generated method. The parameters
-// of a whole path would come last.
+// checkParameterOrder wants those of the path first, as they are the first arguments of a generated method. The
+// parameters of a whole path would come last.
 func (d *Document) checkParameterOrder(t *testing.T, path []string) {
 	t.Helper()
 	if len(path) == 2 {

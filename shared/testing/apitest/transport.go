@@ -22,7 +22,8 @@ type Transport struct {
 	problems []error
 }
 
-// NewTransport answers a Transport that sends requests as http.DefaultTransport does now. It panics without openapi.yaml.
+// NewTransport answers a Transport that sends requests as http.DefaultTransport does now. It panics without
+// openapi.yaml.
 func NewTransport() *Transport {
 	if _, err := Read(); err != nil {
 		panic(err)

@@ -338,7 +338,8 @@ func updateForeign(t *testing.T, h Harness) {
 	}
 }
 
-// updateConcurrently: of many writers that have read the same license one wins, and the others, who begin anew, lose nothing.
+// updateConcurrently: of many writers that have read the same license one wins, and the others, who begin anew, lose
+// nothing.
 func updateConcurrently(t *testing.T, h Harness) {
 	const writers = 50
 	l := Issue(t)

@@ -57,7 +57,10 @@ func TestOpenAPIRoutes(t *testing.T) {
 	for path, methods := range template.Resources.Api.Properties.DefinitionBody.Paths {
 		delete(methods, "options") // see TestPreflights
 		for method, operation := range methods {
-			deployed[strings.ToUpper(method)+" "+path] = apitest.Operation{ID: operation.OperationID, Public: len(operation.Security) == 0}
+			deployed[strings.ToUpper(method)+" "+path] = apitest.Operation{
+				ID:     operation.OperationID,
+				Public: len(operation.Security) == 0,
+			}
 		}
 	}
 	if diff := cmp.Diff(deployed, document.Operations()); diff != "" {

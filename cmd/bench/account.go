@@ -27,7 +27,8 @@ const (
 	keyARN         = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 )
 
-// account is as much of an AWS account as a verification calls: it speaks AWS JSON, and answers at once.
+// account stands in for the parts of an AWS account that a verification calls. It speaks AWS JSON, and responds at
+// once.
 type account struct {
 	secret token.Secret
 	key    *rsa.PrivateKey
@@ -52,10 +53,11 @@ func newAccount() (*account, error) {
 	}, nil
 }
 
-// issue makes a license and answers its id and its key.
+// issue stores a new license, and returns its id and its license key.
 func (a *account) issue() (id, key string, err error) {
 	id = uuid.NewString()
-	services := license.JSONList(`[{"serviceName":"Reports","serviceValue":"reports"},{"serviceName":"Export","serviceValue":"export"}]`)
+	services := license.JSONList(`[{"serviceName":"Reports","serviceValue":"reports"},` +
+		`{"serviceName":"Export","serviceValue":"export"}]`)
 	urls := license.JSONList(`[{"URL":"https://app.example.com"},{"URL":"https://test.example.com"}]`)
 	l := license.License{
 		ID: id, CustomerID: uuid.NewString(), CustomerName: "Example Ltd", Services: services, AppURLs: urls,
@@ -83,7 +85,7 @@ type itemKey struct {
 	LicenseID struct{ S string } `json:"licenseid"`
 }
 
-// ServeHTTP answers the operations by their names in X-Amz-Target.
+// ServeHTTP implements http.Handler. X-Amz-Target names the operation.
 func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var input struct {
 		TableName    string
@@ -153,7 +155,7 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(text)
 }
 
-// item is nil where there is none.
+// item returns the item of a license in a table, or nil.
 func (a *account) item(table, id string) json.RawMessage {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -103,7 +103,8 @@ func TestGatewayResponsesAreTheTemplates(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		status := fmt.Sprint(response.StatusCode)
-		if body.Error == "" || body.Code != body.Error || (status == "400") && body.Error != "BAD_LICENSE_SERVER_REQUEST" {
+		if body.Error == "" || body.Code != body.Error ||
+			(status == "400") && body.Error != "BAD_LICENSE_SERVER_REQUEST" {
 			t.Errorf("%s answers %s %+v", name, status, body)
 		}
 		code, _ := strconv.Atoi(status)
@@ -121,17 +122,25 @@ func TestGatewayResponsesAreTheTemplates(t *testing.T) {
 			t.Errorf("headers of %s (-local +template):\n%s", name, diff)
 		}
 	}
-	for name, local := range map[string]gatewayAnswer{
+	for name, local := range map[string]gatewayResponse{
 		"BAD_REQUEST_BODY":             badRequest,
 		"MISSING_AUTHENTICATION_TOKEN": noSuchRoute,
 		"REQUEST_TOO_LARGE":            requestTooLarge,
 		"API_CONFIGURATION_ERROR":      internalError,
 	} {
 		recorder := httptest.NewRecorder()
-		gatewayResponse(recorder, local)
+		local.write(recorder)
 		want := declared[name]
-		if recorder.Body.String() != want.ResponseTemplates["application/json"] || fmt.Sprint(recorder.Code) != fmt.Sprint(want.StatusCode) {
-			t.Errorf("%s: the local server answers %d %s, API Gateway %v %s", name, recorder.Code, recorder.Body, want.StatusCode, want.ResponseTemplates["application/json"])
+		if recorder.Body.String() != want.ResponseTemplates["application/json"] ||
+			fmt.Sprint(recorder.Code) != fmt.Sprint(want.StatusCode) {
+			t.Errorf(
+				"%s: the local server answers %d %s, API Gateway %v %s",
+				name,
+				recorder.Code,
+				recorder.Body,
+				want.StatusCode,
+				want.ResponseTemplates["application/json"],
+			)
 		}
 	}
 }
@@ -149,7 +158,9 @@ func newTestGateway(t *testing.T, principal string) *httptest.Server {
 			return api.Response{}, err
 		}
 		return api.JSON(http.StatusOK, map[string]any{
-			"id": r.PathParameter("licenseid"), "query": r.QueryParameters(), "queryvalues": values, "principal": r.Principal(), "body": body,
+			"id": r.PathParameter(
+				"licenseid",
+			), "query": r.QueryParameters(), "queryvalues": values, "principal": r.Principal(), "body": body,
 		})
 	}
 	router := api.Router{
@@ -164,7 +175,11 @@ func newTestGateway(t *testing.T, principal string) *httptest.Server {
 
 func TestGatewayMakesEvents(t *testing.T) {
 	server := newTestGateway(t, "someone")
-	response, err := server.Client().Post(server.URL+"/things/a%2Fb?x=1&x=2&y=%20", "", strings.NewReader("\xff\x00binary"))
+	response, err := server.Client().Post(
+		server.URL+"/things/a%2Fb?x=1&x=2&y=%20",
+		"",
+		strings.NewReader("\xff\x00binary"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +193,8 @@ func TestGatewayMakesEvents(t *testing.T) {
 	if err := json.NewDecoder(response.Body).Decode(&got); err != nil {
 		t.Fatal(err)
 	}
-	if got.ID != "a/b" || got.Principal != "someone" || got.Query["x"] != "2" || got.Query["y"] != " " || string(got.Body) != "\xff\x00binary" {
+	if got.ID != "a/b" || got.Principal != "someone" || got.Query["x"] != "2" || got.Query["y"] != " " ||
+		string(got.Body) != "\xff\x00binary" {
 		t.Errorf("got %+v", got)
 	}
 	if x := got.QueryValues["x"]; !slices.Equal(x, []string{"1", "2"}) {
@@ -192,13 +208,21 @@ func TestGatewayMakesEvents(t *testing.T) {
 // TestGatewayIsOpenToWebPages: on the public routes alone a preflight is answered, and every answer can be read by
 // pages of any origin.
 func TestGatewayIsOpenToWebPages(t *testing.T) {
-	verifier, issuer := verification.Verifier{Log: telemetry.NewLogger(io.Discard)}.Router(), issuance.Issuer{Log: telemetry.NewLogger(io.Discard)}.Router()
+	verifier, issuer := verification.Verifier{
+		Log: telemetry.NewLogger(io.Discard),
+	}.Router(), issuance.Issuer{
+		Log: telemetry.NewLogger(io.Discard),
+	}.Router()
 	server := httptest.NewServer(newGateway(lambdaFunction{router: verifier}, lambdaFunction{router: issuer}))
 	defer server.Close()
 	for route, authorization := range templateRoutes(t) {
 		method, path, _ := strings.Cut(route, " ")
 		t.Run(route, func(t *testing.T) {
-			request, err := http.NewRequest(http.MethodOptions, server.URL+strings.ReplaceAll(path, "{licenseid}", "1"), nil)
+			request, err := http.NewRequest(
+				http.MethodOptions,
+				server.URL+strings.ReplaceAll(path, "{licenseid}", "1"),
+				nil,
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -209,7 +233,8 @@ func TestGatewayIsOpenToWebPages(t *testing.T) {
 				t.Fatal(err)
 			}
 			response.Body.Close()
-			allowed := response.Header.Get("Access-Control-Allow-Methods") == method && response.StatusCode == http.StatusNoContent
+			allowed := response.Header.Get("Access-Control-Allow-Methods") == method &&
+				response.StatusCode == http.StatusNoContent
 			if allowed != (authorization == "NONE") {
 				t.Errorf("got %d %v", response.StatusCode, response.Header)
 			}
@@ -239,11 +264,13 @@ func TestGatewayAnswers(t *testing.T) {
 		status             int
 		code               string
 	}{
-		"unknown path":              {"GET", "/nothing", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
-		"unknown method":            {"PUT", "/licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
-		"HEAD":                      {"HEAD", "/licenses", "", 403, ""},
-		"unclean path":              {"GET", "//licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
-		"over 10 MB":                {"POST", "/verify-license", strings.Repeat("a", maxPayload+1), 413, "REQUEST_TOO_LARGE"},
+		"unknown path":   {"GET", "/nothing", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"unknown method": {"PUT", "/licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"HEAD":           {"HEAD", "/licenses", "", 403, ""},
+		"unclean path":   {"GET", "//licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"over 10 MB": {
+			"POST", "/verify-license", strings.Repeat("a", maxPayload+1), 413, "REQUEST_TOO_LARGE",
+		},
 		"query not percent-encoded": {"GET", "/licenses?customerid=%zz", "", 400, "BAD_LICENSE_SERVER_REQUEST"},
 		"query with a lone percent": {"GET", "/licenses?limit=1&status=%", "", 400, "BAD_LICENSE_SERVER_REQUEST"},
 		"query with a semicolon":    {"GET", "/licenses?limit=1;status=active", "", 400, "BAD_LICENSE_SERVER_REQUEST"},
@@ -256,7 +283,9 @@ func TestGatewayAnswers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+			client := http.Client{
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			}
 			response, err := client.Do(request)
 			if err != nil {
 				t.Fatal(err)

@@ -51,7 +51,8 @@ func TestPackageTemplate(t *testing.T) {
 		t.Errorf("architecture %v", architecture)
 	}
 	for _, id := range functions {
-		if in(got, "Resources", id, "Properties")["CodeUri"] != "functions/"+id || in(got, "Resources", id)["Metadata"] != nil {
+		if in(got, "Resources", id, "Properties")["CodeUri"] != "functions/"+id ||
+			in(got, "Resources", id)["Metadata"] != nil {
 			t.Errorf("%s: %v", id, in(got, "Resources", id))
 		}
 		delete(in(got, "Resources", id, "Properties"), "CodeUri")
@@ -61,7 +62,10 @@ func TestPackageTemplate(t *testing.T) {
 		t.Errorf("functions %v", functions)
 	}
 	delete(in(want, "Globals", "Function"), "CodeUri")
-	maps.Copy(in(want, "Parameters", "Architecture"), map[string]any{"Default": "x86_64", "AllowedValues": []any{"x86_64"}})
+	maps.Copy(
+		in(want, "Parameters", "Architecture"),
+		map[string]any{"Default": "x86_64", "AllowedValues": []any{"x86_64"}},
+	)
 	before, errBefore := yaml.Marshal(want)
 	after, errAfter := yaml.Marshal(got)
 	if err := errors.Join(errBefore, errAfter); err != nil || !bytes.Equal(before, after) {
@@ -97,10 +101,12 @@ func intrinsics(t *testing.T, text []byte) map[string]int {
 
 func TestPackageTemplateErrors(t *testing.T) {
 	for name, source := range map[string]string{
-		"no YAML":      "a: [",
-		"nothing":      "",
-		"no functions": "Parameters: {Architecture: {Default: a, AllowedValues: [a]}}\nGlobals: {Function: {CodeUri: .}}\nResources: {}",
-		"no resources": "Parameters: {Architecture: {Default: a, AllowedValues: [a]}}\nGlobals: {Function: {CodeUri: .}}",
+		"no YAML": "a: [",
+		"nothing": "",
+		"no functions": "Parameters: {Architecture: {Default: a, AllowedValues: [a]}}\n" +
+			"Globals: {Function: {CodeUri: .}}\nResources: {}",
+		"no resources": "Parameters: {Architecture: {Default: a, AllowedValues: [a]}}\n" +
+			"Globals: {Function: {CodeUri: .}}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, err := packageTemplate([]byte(source), "arm64"); err == nil {
@@ -137,7 +143,9 @@ func TestArchives(t *testing.T) {
 			}
 		})
 	}
-	if err := writeZip(filepath.Join(folder, "c.zip"), []entry{{name: "c", from: filepath.Join(folder, "absent")}}); err == nil {
+	if err := writeZip(
+		filepath.Join(folder, "c.zip"), []entry{{name: "c", from: filepath.Join(folder, "absent")}},
+	); err == nil {
 		t.Error("no error for a file that is not there")
 	}
 }
@@ -196,7 +204,9 @@ func TestBillOfMaterials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{`"bomFormat": "CycloneDX"`, `"pkg:golang/std@go1.`, `"pkg:golang/gopkg.in/yaml.v3@v3.`} {
+	for _, part := range []string{
+		`"bomFormat": "CycloneDX"`, `"pkg:golang/std@go1.`, `"pkg:golang/gopkg.in/yaml.v3@v3.`,
+	} {
 		if !bytes.Contains(text, []byte(part)) {
 			t.Errorf("no %s", part)
 		}

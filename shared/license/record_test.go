@@ -16,7 +16,8 @@ import (
 )
 
 // original is the example item of the original Open Licenser.
-const original = `{"licenseid":{"S":"d5b35ffa-af15-44b7-9de0-5b1b6dc4daec"},"appurls":{"S":"[{\"URL\":\"http://asd.soic\"}]"},
+const original = `{"licenseid":{"S":"d5b35ffa-af15-44b7-9de0-5b1b6dc4daec"},
+	"appurls":{"S":"[{\"URL\":\"http://asd.soic\"}]"},
  "changedtimestamp":{"N":"1718622505782"},"customerid":{"S":"869b100f-06b7-44cc-80df-b4c4bf728461"},
  "customername":{"S":"Test Customer"},"expirationdate":{"S":"2025-01-03T00:00:00.000Z"},"isrevoked":{"BOOL":false},
  "notes":{"S":"asdasf"},"services":{"S":"[{\"serviceName\":\"TEST\",\"serviceValue\":\"EmbeddedPowerBI\"}]"}}`
@@ -241,15 +242,30 @@ func TestStatusOfOddRecords(t *testing.T) {
 		record attribute.Map
 		want   license.Status
 	}{
-		"revoked, all else odd":             {with(odd, attribute.Map{"isrevoked": true}), license.Revoked},
-		"nothing says no":                   {with(odd, attribute.Map{"isrevoked": false}), license.Unreadable},
-		"revocation odd":                    {with(odd, attribute.Map{"isrevoked": "true", "issuspended": true}), license.Unreadable},
-		"suspended, the rest odd":           {with(odd, attribute.Map{"issuspended": true}), license.Suspended},
-		"suspension odd, expired":           {attribute.Map{"issuspended": "yes", "expirationdate": "2020-01-01"}, license.Unreadable},
-		"expired, the rest odd":             {with(odd, attribute.Map{"issuspended": false, "expirationdate": "2020-01-01", "gracedays": attribute.Number("2")}), license.Expired},
-		"past its date, grace odd":          {attribute.Map{"expirationdate": "2020-01-01", "gracedays": attribute.Number("1.5")}, license.Unreadable},
-		"in its grace, services odd":        {attribute.Map{"expirationdate": "2026-10-31", "gracedays": attribute.Number("7"), "services": nil}, license.Unreadable},
-		"in force, bookkeeping odd":         {attribute.Map{"customerid": true, "notes": []any{}, "version": "1", "changedby": false}, license.Active},
+		"revoked, all else odd": {with(odd, attribute.Map{"isrevoked": true}), license.Revoked},
+		"nothing says no":       {with(odd, attribute.Map{"isrevoked": false}), license.Unreadable},
+		"revocation odd": {
+			with(odd, attribute.Map{"isrevoked": "true", "issuspended": true}), license.Unreadable,
+		},
+		"suspended, the rest odd": {with(odd, attribute.Map{"issuspended": true}), license.Suspended},
+		"suspension odd, expired": {
+			attribute.Map{"issuspended": "yes", "expirationdate": "2020-01-01"}, license.Unreadable,
+		},
+		"expired, the rest odd": {
+			with(odd, attribute.Map{"issuspended": false, "expirationdate": "2020-01-01",
+				"gracedays": attribute.Number("2")}),
+			license.Expired,
+		},
+		"past its date, grace odd": {
+			attribute.Map{"expirationdate": "2020-01-01", "gracedays": attribute.Number("1.5")}, license.Unreadable,
+		},
+		"in its grace, services odd": {
+			attribute.Map{"expirationdate": "2026-10-31", "gracedays": attribute.Number("7"), "services": nil},
+			license.Unreadable,
+		},
+		"in force, bookkeeping odd": {
+			attribute.Map{"customerid": true, "notes": []any{}, "version": "1", "changedby": false}, license.Active,
+		},
 		"in force, no customer's id":        {attribute.Map{"customerid": nil}, license.Active},
 		"in force, customer's name is NULL": {attribute.Map{"customername": nil}, license.Unreadable},
 	} {
@@ -370,7 +386,8 @@ func FuzzFromRecord(f *testing.F) {
 	f.Add([]byte(`{"licenseid":{"S":"x"},"isrevoked":{"S":"true"},"expirationdate":{"S":"2030-01-01"}}`))
 	f.Add(
 		[]byte(
-			`{"licenseid":{"S":"x"},"gracedays":{"N":"1E99"},"expirationdate":{"S":"9999-12-31"},"services":{"L":[{"M":{"a":{"N":"x"}}}]}}`,
+			`{"licenseid":{"S":"x"},"gracedays":{"N":"1E99"},"expirationdate":{"S":"9999-12-31"},
+				"services":{"L":[{"M":{"a":{"N":"x"}}}]}}`,
 		),
 	)
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -12,12 +12,30 @@ import (
 
 // acceptedNames are names of one line, in which something is to be seen.
 var acceptedNames = map[string]string{
-	"Latin": "Example & Söhne", "decomposed": "So\u0308hne", "digits": "4711", "sign": "&", "inner white space": "A  B", "around": " A ",
-	"Persian with a non-joiner": "شرکت نمونه\u200cای", "Hindi with a joiner": "क्\u200dष", "Arabic with a mark": "\u200fمثال\u200e",
-	"Arabic letter mark": "\u061cمثال", "Hebrew with points": "שָׁלוֹם", "Hangul": "예시", "Hangul, conjoining": "\u1112\u1161\u11ab",
-	"Chinese": "示例", "Thai": "ตัวอย่าง", "family": "👨\u200d👩\u200d👧", "heart": "❤\ufe0f", "keycap": "1\ufe0f\u20e3", "flag": "🇳🇱",
-	"flag of tags":            "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
-	"variant of an ideograph": "葛\U000e0100", "soft hyphen within": "Exa\u00admple", "private use": "\uf8ff", "ligature joiner": "\u034fA",
+	"Latin":                     "Example & Söhne",
+	"decomposed":                "So\u0308hne",
+	"digits":                    "4711",
+	"sign":                      "&",
+	"inner white space":         "A  B",
+	"around":                    " A ",
+	"Persian with a non-joiner": "شرکت نمونه\u200cای",
+	"Hindi with a joiner":       "क्\u200dष",
+	"Arabic with a mark":        "\u200fمثال\u200e",
+	"Arabic letter mark":        "\u061cمثال",
+	"Hebrew with points":        "שָׁלוֹם",
+	"Hangul":                    "예시",
+	"Hangul, conjoining":        "\u1112\u1161\u11ab",
+	"Chinese":                   "示例",
+	"Thai":                      "ตัวอย่าง",
+	"family":                    "👨\u200d👩\u200d👧",
+	"heart":                     "❤\ufe0f",
+	"keycap":                    "1\ufe0f\u20e3",
+	"flag":                      "🇳🇱",
+	"flag of tags":              "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+	"variant of an ideograph":   "葛\U000e0100",
+	"soft hyphen within":        "Exa\u00admple",
+	"private use":               "\uf8ff",
+	"ligature joiner":           "\u034fA",
 }
 
 // refusedNames hold, by what is wrong with them, names that are none, and what the refusal says.
@@ -70,9 +88,13 @@ var refusedNames = map[string]struct{ name, says string }{
 
 // nameFields are where names stand, and how they are refused.
 var nameFields = map[string]func(*license.Draft, string){
-	"customername":             func(d *license.Draft, name string) { d.CustomerName = name },
-	"services[0].serviceName":  func(d *license.Draft, name string) { d.Services = []license.Service{{Name: name, Value: "a"}} },
-	"services[0].serviceValue": func(d *license.Draft, name string) { d.Services = []license.Service{{Name: "a", Value: name}} },
+	"customername": func(d *license.Draft, name string) { d.CustomerName = name },
+	"services[0].serviceName": func(d *license.Draft, name string) {
+		d.Services = []license.Service{{Name: name, Value: "a"}}
+	},
+	"services[0].serviceValue": func(d *license.Draft, name string) {
+		d.Services = []license.Service{{Name: "a", Value: name}}
+	},
 }
 
 func refusalOf(t testing.TB, change func(*license.Draft)) []license.FieldError {

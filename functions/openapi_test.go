@@ -14,7 +14,7 @@ import (
 	"openlicenser/shared/testing/apitest"
 )
 
-// apiTemplate is what these tests read of the template's API.
+// apiTemplate is the part of the template that these tests read.
 type apiTemplate struct {
 	Resources struct {
 		Api struct {
@@ -68,7 +68,8 @@ func TestOpenAPIRoutes(t *testing.T) {
 	}
 }
 
-// TestOpenAPIGatewayCodes: openapi.yaml has, for each status, the codes that API Gateway answers by itself.
+// TestOpenAPIGatewayCodes: openapi.yaml has, for each status, the codes of the responses that API Gateway makes by
+// itself.
 func TestOpenAPIGatewayCodes(t *testing.T) {
 	template, document := readAPI(t)
 	deployed := map[int][]string{}

@@ -393,12 +393,12 @@ func (s *simulation) giveAgain(p *product) error {
 	if err != nil {
 		return err
 	}
-	var answer struct{ LicenseKey string }
-	if err := json.Unmarshal(text, &answer); err != nil {
+	var key struct{ LicenseKey string }
+	if err := json.Unmarshal(text, &key); err != nil {
 		return err
 	}
-	p.keys = append(p.keys, answer.LicenseKey)
-	return s.verify(p, answer.LicenseKey)
+	p.keys = append(p.keys, key.LicenseKey)
+	return s.verify(p, key.LicenseKey)
 }
 
 // use: the product is started. It checks the token that it has, and asks for another one now and then.
@@ -422,11 +422,11 @@ func (s *simulation) verify(p *product, key string) error {
 	if response.StatusCode != 200 {
 		return &violation{fmt.Sprintf("a valid license is answered with %d %s", response.StatusCode, response.Body)}
 	}
-	var answer struct{ Message string }
-	if err := json.Unmarshal([]byte(response.Body), &answer); err != nil {
+	var body struct{ Message string }
+	if err := json.Unmarshal([]byte(response.Body), &body); err != nil {
 		return err
 	}
-	p.token, p.expires = answer.Message, s.now.Add(simLifetime)
+	p.token, p.expires = body.Message, s.now.Add(simLifetime)
 	// The last moment of a token that is not replaced.
 	s.after(simLifetime-time.Second, func() error { return s.check(p) })
 	return s.check(p)

@@ -41,7 +41,7 @@ func TestRoutesAreTheTemplates(t *testing.T) {
 	}
 }
 
-// templateRoutes answers the template's routes and how each is authorized.
+// templateRoutes returns the template's routes and how each is authorized.
 func templateRoutes(t *testing.T) map[string]string {
 	t.Helper()
 	routes := map[string]string{}
@@ -252,7 +252,7 @@ func TestGatewayIsOpenToWebPages(t *testing.T) {
 	}
 }
 
-// TestGatewayAnswers: what API Gateway answers by itself, with the member that products read.
+// TestGatewayAnswers: the responses that API Gateway makes by itself have the member that products read.
 func TestGatewayAnswers(t *testing.T) {
 	server := httptest.NewServer(newGateway(
 		lambdaFunction{router: verification.Verifier{}.Router()},

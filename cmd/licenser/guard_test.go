@@ -34,7 +34,7 @@ func writeToken(t *testing.T, text string, mode os.FileMode) string {
 	return file
 }
 
-// send sends a request with the headers, of which Host is one, and returns the answer and its code.
+// send sends a request with the headers, of which Host is one, and returns the response and its code.
 func send(t *testing.T, method, url, body string, header map[string]string) (response *http.Response, code string) {
 	t.Helper()
 	request, err := http.NewRequest(method, url, strings.NewReader(body))

@@ -31,7 +31,7 @@ import (
 // binary is the built program; TestMain makes it.
 var binary string
 
-// checked holds every answer to openapi.yaml that a test gets from http's clients.
+// checked checks every response that a test gets from http's clients against openapi.yaml.
 var checked = apitest.NewTransport()
 
 func TestMain(m *testing.M) {

@@ -15,7 +15,7 @@ import (
 	"openlicenser/shared/urlpattern"
 )
 
-// storeURL issues a license with one application URL, and answers what is stored of it, or the refusal.
+// storeURL issues a license with one application URL, and returns what is stored of it, or the refusal.
 func storeURL(t testing.TB, text string) (stored, refusal string) {
 	t.Helper()
 	d := validDraft()

@@ -87,13 +87,13 @@ func ReusePeriod(days string, lifetime time.Duration) (time.Duration, error) {
 const maxMoves = 3
 
 // Authorize returns the token of a license that may be used at now, and its signature. The token ends with its
-// lifetime, or with the license, grace included, if that comes first. It is an earlier token if the earlier signature,
-// zero for none, is still the one of the license's token at its time. An error is a fault of ours.
+// lifetime, or with the license, grace included, if that comes first. If the kept signature, zero
+// for none, still fits the token that was signed with it, that token is returned again. An error is a fault of ours.
 func (a Authorizer) Authorize(
-	ctx context.Context, l license.License, now time.Time, earlier Signature,
+	ctx context.Context, l license.License, now time.Time, kept Signature,
 ) (string, Signature, error) {
 	for moves := 0; ; moves++ {
-		text, signature, err := a.authorize(ctx, l, now, earlier)
+		text, signature, err := a.authorize(ctx, l, now, kept)
 		if !errors.Is(err, ErrKeyMoved) || moves == maxMoves {
 			return text, signature, err
 		}
@@ -124,18 +124,18 @@ func (a Authorizer) signer(ctx context.Context, l license.License) (*rsa.PublicK
 }
 
 func (a Authorizer) authorize(
-	ctx context.Context, l license.License, now time.Time, earlier Signature,
+	ctx context.Context, l license.License, now time.Time, kept Signature,
 ) (string, Signature, error) {
 	public, err := a.signer(ctx, l)
 	if err != nil {
 		return "", Signature{}, fmt.Errorf("public key: %w", err)
 	}
-	if len(earlier.Bytes) > 0 {
-		text, err := a.unsigned(l, public, earlier.SignedAt)
+	if len(kept.Bytes) > 0 {
+		text, err := a.unsigned(l, public, kept.SignedAt)
 		if err != nil {
 			return "", Signature{}, err
 		}
-		if again, isOf := earlier.of(text, public); isOf {
+		if again, isOf := kept.of(text, public); isOf {
 			return again.complete(text), again, nil
 		}
 	}

@@ -56,11 +56,14 @@ var acceptedPatterns = map[string]string{
 	"five alternatives begin alike":     `^((app|api|apx|apy|apz)\.)+com$`,
 	"large count after anything":        `^.*a.{200}$`,
 	"labels and labels":                 `^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$`,
-	"labels without two hyphens":        `^([a-z0-9]+(-[a-z0-9]+)*\.)+[a-z]{2,}$`,
-	"parts joined by hyphens":           `^app-[a-z]+-[0-9]+-[a-z]+\.example\.com$`,
-	"any of many stages":                `^.*\.(dev|test|acc|prod|stage|qa|uat|demo|beta|lab)\..*$`,
-	"alternatives that overlap once":    `^(a|ab|[a-z]+)\.example\.com$`,
-	"longest":                           `^` + strings.Repeat("a", MaxPattern-2) + `$`,
+	"any host of RFC 1123": `^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])\.)*` +
+		`([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])$`,
+	"any address":                    `^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$`,
+	"labels without two hyphens":     `^([a-z0-9]+(-[a-z0-9]+)*\.)+[a-z]{2,}$`,
+	"parts joined by hyphens":        `^app-[a-z]+-[0-9]+-[a-z]+\.example\.com$`,
+	"any of many stages":             `^.*\.(dev|test|acc|prod|stage|qa|uat|demo|beta|lab)\..*$`,
+	"alternatives that overlap once": `^(a|ab|[a-z]+)\.example\.com$`,
+	"longest":                        `^` + strings.Repeat("a", MaxPattern-2) + `$`,
 }
 
 // What a refusal says, in part.

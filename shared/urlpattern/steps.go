@@ -19,8 +19,8 @@ import (
 //
 //   - A repeated group must have one way. The text must tell where each of its turns ends. It does if all texts of the
 //     group are equally long, or if a separator begins or ends the group: a character that nothing else in it matches.
-//   - The ways of alternatives are added up. Alternatives that differ in a character before their first repeat do not
-//     count together.
+//   - The ways of alternatives are added up. Alternatives that differ in a character before their first repeat, or in
+//     the lengths of their texts, do not count together.
 //   - A part of variable length is closed if the text tells where it ends. Then it has one way. It is closed if it
 //     matches nothing that can follow, or if it ends with a character that the rest of its sequence does not match.
 //   - A part that is not closed is open. It has as many ways as it can have lengths.
@@ -133,7 +133,7 @@ func (m *meter) piece(x piece, next exits, copies int) (ways int) {
 
 func (x piece) isRepeated() bool { return x.max == unbounded || x.max > 1 }
 
-// alternatives returns the most ways that alternatives have which can begin alike.
+// alternatives returns the most ways of alternatives that do not differ.
 func (m *meter) alternatives(branches [][]piece, next exits, copies int) (ways int) {
 	each := make([]int, len(branches))
 	for i, branch := range branches {
@@ -151,8 +151,14 @@ func (m *meter) alternatives(branches [][]piece, next exits, copies int) (ways i
 	return ways
 }
 
-// differ reports whether no text can begin both sequences, because of a character before their first repeat.
+// differ reports whether no text matches both sequences, because of its length or of a character before the first
+// repeat.
 func differ(a, b []piece) bool {
+	shortestA, longestA := span(a)
+	shortestB, longestB := span(b)
+	if longestA < shortestB || longestB < shortestA {
+		return true
+	}
 	for i := range min(len(a), len(b)) {
 		if a[i].branches != nil || b[i].branches != nil || a[i].min == 0 || b[i].min == 0 {
 			return false

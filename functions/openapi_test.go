@@ -42,7 +42,8 @@ func TestOpenAPIRoutes(t *testing.T) {
 	}
 }
 
-// TestOpenAPIGatewayCodes: openapi.yaml has, for each status, the codes that API Gateway answers by itself.
+// TestOpenAPIGatewayCodes: openapi.yaml has, for each status, the codes of the responses that API Gateway makes by
+// itself.
 func TestOpenAPIGatewayCodes(t *testing.T) {
 	declared, document := readAPI(t)
 	deployed := map[int][]string{}

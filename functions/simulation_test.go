@@ -36,9 +36,10 @@ import (
 	"openlicenser/shared/token"
 )
 
-// The simulation lets three years pass, in which both kinds of key are replaced again and again, while instances of the functions
-// come and go with what they keep in memory, customers keep their license keys, and products keep the published keys or embed
-// one. It drives the real handlers over the real adapters; KMS and Secrets Manager are in memory, and the clock is virtual.
+// The simulation lets three years pass, in which both kinds of key are replaced again and again, while instances of the
+// functions come and go with what they keep in memory, customers keep their license keys, and products keep the
+// published keys or embed one. It drives the real handlers over the real adapters; KMS and Secrets Manager are in
+// memory, and the clock is virtual.
 //
 // SIMULATION_SEED repeats a run, SIMULATION_RUNS asks for more of them.
 
@@ -80,7 +81,10 @@ func TestSimulation(t *testing.T) {
 		}
 		t.Logf("SIMULATION_SEED=%d: %+v", seed, s.done)
 		// What did not happen was not tested.
-		if d := s.done; d.verifications < 1000 || d.promotions < 4 || d.retirements < 3 || d.secretRotations < 8 || d.pins < 8 || d.cuts < 5 || d.refusals < 20 {
+		if d := s.done; d.verifications < 1000 || d.promotions < 4 || d.retirements < 3 || d.secretRotations < 8 ||
+			d.pins < 8 ||
+			d.cuts < 5 ||
+			d.refusals < 20 {
 			t.Errorf("SIMULATION_SEED=%d: only %+v", seed, d)
 		}
 	}
@@ -190,7 +194,14 @@ func (s *simulation) between(least, most time.Duration) time.Duration {
 func simulate(t *testing.T, seed uint64, skipped sabotage) (*simulation, error) {
 	t.Helper()
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	s := &simulation{t: t, random: rand.New(rand.NewPCG(seed, 0)), skipped: skipped, now: begin, end: begin.Add(simulatedTime), keptSignatures: map[string]token.Signature{}}
+	s := &simulation{
+		t:              t,
+		random:         rand.New(rand.NewPCG(seed, 0)),
+		skipped:        skipped,
+		now:            begin,
+		end:            begin.Add(simulatedTime),
+		keptSignatures: map[string]token.Signature{},
+	}
 	s.kms = kmstest.New(s.clock)
 	if _, err := s.kms.AddRSA(simAlias); err != nil {
 		t.Fatal(err)
@@ -247,7 +258,9 @@ func (s *simulation) restartVerifier(i int) error {
 		Licenses: reader,
 		Secrets:  s.secretsOf(awskeys.NewSecrets(s.secrets, simSecret, awskeys.WithClock(s.clock))),
 		Authorizer: token.Authorizer{
-			Key: awskeys.NewSigningKey(s.kms, names, awskeys.WithClock(s.clock)), Issuer: "simulation", Lifetime: simLifetime,
+			Key:      awskeys.NewSigningKey(s.kms, names, awskeys.WithClock(s.clock)),
+			Issuer:   "simulation",
+			Lifetime: simLifetime,
 		},
 		Reuse: verification.NewReuse(simLifetime/10, s.signatures(reader)),
 		Now:   s.clock,
@@ -314,7 +327,9 @@ func (s *simulation) vendor(method, resource, id, body string) ([]byte, error) {
 		Headers: map[string]string{"If-Match": "*"},
 	})
 	if response.StatusCode >= 300 {
-		return nil, &violation{fmt.Sprintf("%s %s is answered with %d %s", method, resource, response.StatusCode, response.Body)}
+		return nil, &violation{
+			fmt.Sprintf("%s %s is answered with %d %s", method, resource, response.StatusCode, response.Body),
+		}
 	}
 	return []byte(response.Body), nil
 }
@@ -345,8 +360,14 @@ func (s *simulation) sell(embeds bool) error {
 	if err := json.Unmarshal(text, &issued); err != nil {
 		return err
 	}
-	p := &product{id: issued.LicenseID, keys: []string{issued.LicenseKey}, embeds: embeds, keeps: s.between(time.Minute, productKeeps),
-		known: map[string]any{}, freedAt: map[string]time.Time{}}
+	p := &product{
+		id:      issued.LicenseID,
+		keys:    []string{issued.LicenseKey},
+		embeds:  embeds,
+		keeps:   s.between(time.Minute, productKeeps),
+		known:   map[string]any{},
+		freedAt: map[string]time.Time{},
+	}
 	s.products = append(s.products, p)
 	if embeds {
 		if err := s.embed(p); err != nil {
@@ -373,12 +394,12 @@ func (s *simulation) giveAgain(p *product) error {
 	if err != nil {
 		return err
 	}
-	var answer struct{ LicenseKey string }
-	if err := json.Unmarshal(text, &answer); err != nil {
+	var key struct{ LicenseKey string }
+	if err := json.Unmarshal(text, &key); err != nil {
 		return err
 	}
-	p.keys = append(p.keys, answer.LicenseKey)
-	return s.verify(p, answer.LicenseKey)
+	p.keys = append(p.keys, key.LicenseKey)
+	return s.verify(p, key.LicenseKey)
 }
 
 // use: the product is started. It checks the token that it has, and asks for another one now and then.
@@ -402,17 +423,18 @@ func (s *simulation) verify(p *product, key string) error {
 	if response.StatusCode != 200 {
 		return &violation{fmt.Sprintf("a valid license is answered with %d %s", response.StatusCode, response.Body)}
 	}
-	var answer struct{ Message string }
-	if err := json.Unmarshal([]byte(response.Body), &answer); err != nil {
+	var body struct{ Message string }
+	if err := json.Unmarshal([]byte(response.Body), &body); err != nil {
 		return err
 	}
-	p.token, p.expires = answer.Message, s.now.Add(simLifetime)
-	s.after(simLifetime-time.Second, func() error { return s.check(p) }) // the last moment of a token that is not replaced
+	p.token, p.expires = body.Message, s.now.Add(simLifetime)
+	// The last moment of a token that is not replaced.
+	s.after(simLifetime-time.Second, func() error { return s.check(p) })
 	return s.check(p)
 }
 
-// check wants the token that the product holds to be valid for the keys that the product knows, and for one that starts with no
-// key in memory.
+// check wants the token that the product holds to be valid for the keys that the product knows, and for one that starts
+// with no key in memory.
 func (s *simulation) check(p *product) error {
 	if p.token == "" || !s.now.Before(p.expires) {
 		return nil
@@ -439,7 +461,10 @@ func (s *simulation) check(p *product) error {
 
 // published asks an instance for the keys, by kid.
 func (s *simulation) published() (map[string]any, error) {
-	response := s.call(s.verifiers, events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/.well-known/jwks.json"})
+	response := s.call(
+		s.verifiers,
+		events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/.well-known/jwks.json"},
+	)
 	var set jose.JSONWebKeySet
 	if err := json.Unmarshal([]byte(response.Body), &set); err != nil || response.StatusCode != 200 {
 		return nil, &violation{fmt.Sprintf("the key set is answered with %d %s", response.StatusCode, response.Body)}
@@ -496,7 +521,12 @@ func (s *simulation) pin(p *product, kid string) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.vendor("PATCH", "/licenses/{licenseid}", p.id, strings.Replace(fmt.Sprintf(`{"tokenkeyid":%s}`, value), `""`, "null", 1))
+	_, err = s.vendor(
+		"PATCH",
+		"/licenses/{licenseid}",
+		p.id,
+		strings.Replace(fmt.Sprintf(`{"tokenkeyid":%s}`, value), `""`, "null", 1),
+	)
 	return err
 }
 
@@ -530,7 +560,11 @@ func (s *simulation) promoteAtOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(store.Put(ctx, token.Previous, keys[token.Current]), store.Put(ctx, token.Current, keys[token.Next]), store.Clear(ctx, token.Next))
+	return errors.Join(
+		store.Put(ctx, token.Previous, keys[token.Current]),
+		store.Put(ctx, token.Current, keys[token.Next]),
+		store.Clear(ctx, token.Next),
+	)
 }
 
 // promoted: whoever embeds a key is updated in the next months.
@@ -620,8 +654,8 @@ func (s *simulation) step(take func(context.Context) error, then func() error) e
 	return try()
 }
 
-// rotateSecret has Secrets Manager take the four steps, some of them twice. A rotation that is held up for too long changes nothing,
-// and makes room for the next one.
+// rotateSecret has Secrets Manager take the four steps, some of them twice. A rotation that is held up for too long
+// changes nothing, and makes room for the next one.
 func (s *simulation) rotateSecret() error {
 	s.after(s.between(day, 120*day), s.rotateSecret)
 	s.done.secretRotations++
@@ -630,9 +664,16 @@ func (s *simulation) rotateSecret() error {
 		return nil
 	}
 	version := s.secrets.begin()
-	rotator := rotation.Rotator{Versions: awskeys.NewRingVersions(s.secrets), Now: s.clock, Log: slog.New(slog.DiscardHandler)}
+	rotator := rotation.Rotator{
+		Versions: awskeys.NewRingVersions(s.secrets),
+		Now:      s.clock,
+		Log:      slog.New(slog.DiscardHandler),
+	}
 	step := func(name string) error {
-		_, err := rotator.Handle(context.Background(), rotation.Event{Step: name, SecretID: simSecret, Version: version})
+		_, err := rotator.Handle(
+			context.Background(),
+			rotation.Event{Step: name, SecretID: simSecret, Version: version},
+		)
 		return err
 	}
 	isHeldUp := s.random.IntN(4) == 0
@@ -706,7 +747,9 @@ func (m *secretsManager) current() string {
 	panic("no version is current")
 }
 
-func (m *secretsManager) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+func (m *secretsManager) GetSecretValue(
+	_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options),
+) (*secretsmanager.GetSecretValueOutput, error) {
 	version := aws.ToString(in.VersionId)
 	if version == "" {
 		version = m.current()
@@ -718,24 +761,34 @@ func (m *secretsManager) GetSecretValue(_ context.Context, in *secretsmanager.Ge
 	return &secretsmanager.GetSecretValueOutput{SecretString: &value}, nil
 }
 
-func (m *secretsManager) DescribeSecret(context.Context, *secretsmanager.DescribeSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error) {
+func (m *secretsManager) DescribeSecret(
+	context.Context, *secretsmanager.DescribeSecretInput, ...func(*secretsmanager.Options),
+) (*secretsmanager.DescribeSecretOutput, error) {
 	return &secretsmanager.DescribeSecretOutput{VersionIdsToStages: m.stages}, nil
 }
 
-func (m *secretsManager) PutSecretValue(_ context.Context, in *secretsmanager.PutSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error) {
+func (m *secretsManager) PutSecretValue(
+	_ context.Context, in *secretsmanager.PutSecretValueInput, _ ...func(*secretsmanager.Options),
+) (*secretsmanager.PutSecretValueOutput, error) {
 	m.values[*in.ClientRequestToken], m.stages[*in.ClientRequestToken] = *in.SecretString, in.VersionStages
 	return &secretsmanager.PutSecretValueOutput{}, nil
 }
 
-func (m *secretsManager) UpdateSecretVersionStage(_ context.Context, in *secretsmanager.UpdateSecretVersionStageInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error) {
+func (m *secretsManager) UpdateSecretVersionStage(
+	_ context.Context, in *secretsmanager.UpdateSecretVersionStageInput, _ ...func(*secretsmanager.Options),
+) (*secretsmanager.UpdateSecretVersionStageOutput, error) {
 	if *in.VersionStage == "AWSPENDING" && in.MoveToVersionId == nil {
-		m.stages[*in.RemoveFromVersionId] = slices.DeleteFunc(m.stages[*in.RemoveFromVersionId], func(stage string) bool { return stage == "AWSPENDING" })
+		m.stages[*in.RemoveFromVersionId] = slices.DeleteFunc(
+			m.stages[*in.RemoveFromVersionId],
+			func(stage string) bool { return stage == "AWSPENDING" },
+		)
 		return &secretsmanager.UpdateSecretVersionStageOutput{}, nil
 	}
 	if *in.VersionStage != "AWSCURRENT" || m.current() != *in.RemoveFromVersionId {
 		return nil, &types.InvalidParameterException{}
 	}
-	m.stages[*in.RemoveFromVersionId], m.stages[*in.MoveToVersionId] = []string{"AWSPREVIOUS"}, []string{"AWSCURRENT", "AWSPENDING"}
+	m.stages[*in.RemoveFromVersionId] = []string{"AWSPREVIOUS"}
+	m.stages[*in.MoveToVersionId] = []string{"AWSCURRENT", "AWSPENDING"}
 	return &secretsmanager.UpdateSecretVersionStageOutput{}, nil
 }
 

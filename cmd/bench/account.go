@@ -23,7 +23,8 @@ const (
 	signatureTable = "signatures"
 )
 
-// account is as much of an AWS account as a verification calls: it speaks AWS JSON, and answers at once.
+// account stands in for the parts of an AWS account that a verification calls. It speaks AWS JSON, and responds at
+// once.
 type account struct {
 	secret token.Secret
 	kms    *kmstest.KMS
@@ -43,10 +44,11 @@ func newAccount() (*account, error) {
 	}, nil
 }
 
-// issue makes a license and answers its id and its key.
+// issue stores a new license, and returns its id and its license key.
 func (a *account) issue() (id, key string, err error) {
 	id = uuid.NewString()
-	services := license.JSONList(`[{"serviceName":"Reports","serviceValue":"reports"},{"serviceName":"Export","serviceValue":"export"}]`)
+	services := license.JSONList(`[{"serviceName":"Reports","serviceValue":"reports"},` +
+		`{"serviceName":"Export","serviceValue":"export"}]`)
 	urls := license.JSONList(`[{"URL":"https://app.example.com"},{"URL":"https://test.example.com"}]`)
 	l := license.License{
 		ID: id, CustomerID: uuid.NewString(), CustomerName: "Example Ltd", Services: services, AppURLs: urls,
@@ -74,7 +76,7 @@ type itemKey struct {
 	LicenseID struct{ S string } `json:"licenseid"`
 }
 
-// ServeHTTP answers the operations by their names in X-Amz-Target.
+// ServeHTTP implements http.Handler. X-Amz-Target names the operation.
 func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.Header.Get("X-Amz-Target"), "TrentService.") {
 		a.kms.ServeHTTP(w, r)
@@ -138,7 +140,7 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(text)
 }
 
-// item is nil where there is none.
+// item returns the item of a license in a table, or nil.
 func (a *account) item(table, id string) json.RawMessage {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -35,7 +35,8 @@ func TestCost(t *testing.T) {
 		dynamoDB: 1.5*0.125e-6 + 0.625e-6/9,
 		kms:      3e-6 / 9,
 	}
-	if math.Abs(got.sum()-want.sum()) > 1e-12 || math.Abs(got.kms-want.kms) > 1e-12 || math.Abs(got.dynamoDB-want.dynamoDB) > 1e-12 {
+	if math.Abs(got.sum()-want.sum()) > 1e-12 || math.Abs(got.kms-want.kms) > 1e-12 ||
+		math.Abs(got.dynamoDB-want.dynamoDB) > 1e-12 {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -46,7 +47,9 @@ func TestProxy(t *testing.T) {
 		w.WriteHeader(http.StatusTeapot)
 		w.Write([]byte("answer"))
 	}))
-	for name, least := range map[string]time.Duration{"GetItem": delays["GetItem"], "Sign": delays["Sign"], "Unknown": 0} {
+	for name, least := range map[string]time.Duration{
+		"GetItem": delays["GetItem"], "Sign": delays["Sign"], "Unknown": 0,
+	} {
 		request := httptest.NewRequest("POST", "/", nil)
 		request.Header.Set("X-Amz-Target", "Service_1."+name)
 		answer := httptest.NewRecorder()
@@ -55,7 +58,8 @@ func TestProxy(t *testing.T) {
 		if took := time.Since(begun); took < least {
 			t.Errorf("%s took %v", name, took)
 		}
-		if answer.Code != http.StatusTeapot || answer.Body.String() != "answer" || answer.Header().Get("X-Test") != "1" {
+		if answer.Code != http.StatusTeapot || answer.Body.String() != "answer" ||
+			answer.Header().Get("X-Test") != "1" {
 			t.Errorf("%s: %v", name, answer)
 		}
 	}
@@ -72,7 +76,9 @@ func TestReadOK(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, bad := range []string{"", "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", good[:len(good)-1]} {
+	for _, bad := range []string{
+		"", "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", good[:len(good)-1],
+	} {
 		if readOK(bufio.NewReader(strings.NewReader(bad))) == nil {
 			t.Errorf("accepted %q", bad)
 		}
@@ -97,7 +103,8 @@ func TestAccount(t *testing.T) {
 		return answer.Body.String()
 	}
 	call("PutItem", `{"TableName":"signatures","Item":{"licenseid":{"S":"`+id+`"},"signature":{"B":"AA=="}}}`)
-	both := `{"RequestItems":{"licenses":{"Keys":[{"licenseid":{"S":"` + id + `"}}]},"signatures":{"Keys":[{"licenseid":{"S":"` + id + `"}}]}}}`
+	keys := `{"Keys":[{"licenseid":{"S":"` + id + `"}}]}`
+	both := `{"RequestItems":{"licenses":` + keys + `,"signatures":` + keys + `}}`
 	if got := call("BatchGetItem", both); !strings.Contains(got, "AA==") || !strings.Contains(got, "Example Ltd") {
 		t.Errorf("both: %s", got)
 	}

@@ -11,15 +11,15 @@ const (
 	perReadUnit      = 0.125e-6      // DynamoDB on demand (https://aws.amazon.com/dynamodb/pricing/on-demand/)
 	perWriteUnit     = 0.625e-6      //
 	perSignature     = 3e-6          // KMS, RSA_2048 (https://aws.amazon.com/kms/pricing/)
-	original         = 8.40          // the original's per million, without the gateway
-	reusedOf         = 9             // days that a token serves by default, and so verifications by one signature
+	original         = 8.40          // a million verifications of the original, without the gateway
+	reusedOf         = 9             // days that a token is reused by default, and so verifications by one signature
 	costTarget       = original / 10 //
 	consistentUnits  = 1             // a strongly consistent read of up to 4 KB
 	signatureUnits   = 0.5           // an eventually consistent one
 	keptSignatureSum = 1             // a write of up to 1 KB
 )
 
-// price is what one call of an operation costs besides the function's own time.
+// price maps operations to the cost of one call, without the function's own time.
 var price = map[string]float64{
 	"GetItem":      consistentUnits * perReadUnit,
 	"BatchGetItem": (consistentUnits + signatureUnits) * perReadUnit,
@@ -27,12 +27,12 @@ var price = map[string]float64{
 	"Sign":         perSignature,
 }
 
-// cost is what one verification costs, in its parts.
+// cost is the cost of one verification, in its parts.
 type cost struct{ requests, duration, dynamoDB, kms float64 }
 
 func (c cost) sum() float64 { return c.requests + c.duration + c.dynamoDB + c.kms }
 
-// costOf takes the function's memory in MB.
+// costOf returns the cost of a verification by a function with so much memory.
 func costOf(r result, megabytes float64) cost {
 	c := cost{requests: perRequest, duration: billed(r.warm) * megabytes / 1024 * perGigabyteSec}
 	for name, calls := range r.calls {
@@ -46,7 +46,7 @@ func costOf(r result, megabytes float64) cost {
 	return c
 }
 
-// billed is the mean of durations in seconds, each rounded up to a millisecond as Lambda does.
+// billed returns the mean of durations in seconds, each rounded up to a millisecond as Lambda does.
 func billed(durations []float64) float64 {
 	var sum float64
 	for _, d := range durations {
@@ -55,7 +55,7 @@ func billed(durations []float64) float64 {
 	return sum / float64(len(durations))
 }
 
-// fleet is the cost where each license is verified once a day by one installation: one verification of nine is signed.
+// fleet returns the cost if one installation verifies each license once a day. Then one verification of nine is signed.
 func fleet(reused, signed cost) cost {
 	mix := func(reused, signed float64) float64 { return (reused*(reusedOf-1) + signed) / reusedOf }
 	return cost{

@@ -19,15 +19,15 @@ import (
 // function is a running Lambda function, with a Lambda Runtime API of its own
 // (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html).
 type function struct {
-	command *exec.Cmd
-	server  *http.Server
-	asked   chan time.Time // when it asks for an event
-	events  chan []byte
-	handed  chan time.Time // when it has got one
-	answers chan answer
+	command   *exec.Cmd
+	server    *http.Server
+	asked     chan time.Time // when the function asks for an event
+	events    chan []byte
+	handed    chan time.Time // when the function has got an event
+	responses chan response
 }
 
-type answer struct {
+type response struct {
 	at   time.Time
 	body []byte
 }
@@ -35,12 +35,13 @@ type answer struct {
 // patience is how long a function may take for anything.
 const patience = 20 * time.Second
 
-var errSilent = errors.New("the function does not answer")
+var errSilent = errors.New("the function does not respond")
 
-// startFunction answers a function that is ready, and how long that took from the start of its process.
+// startFunction returns a function that is ready, and how long that took from the start of its process.
 func startFunction(binary string, environment ...string) (*function, time.Duration, error) {
 	f := &function{
-		asked: make(chan time.Time, 1), events: make(chan []byte), handed: make(chan time.Time, 1), answers: make(chan answer, 1),
+		asked: make(chan time.Time, 1), events: make(chan []byte),
+		handed: make(chan time.Time, 1), responses: make(chan response, 1),
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -74,6 +75,7 @@ func (f *function) stop() {
 
 func (f *function) runtimeAPI() http.Handler {
 	mux := http.NewServeMux()
+	const trace = "Root=1-67340000-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1"
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case f.asked <- time.Now():
@@ -83,23 +85,25 @@ func (f *function) runtimeAPI() http.Handler {
 		case event := <-f.events:
 			w.Header().Set("Lambda-Runtime-Aws-Request-Id", "invocation")
 			w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(10*time.Second).UnixMilli()))
-			w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:123456789012:function:bench")
-			w.Header().Set("Lambda-Runtime-Trace-Id", "Root=1-67340000-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1")
+			w.Header().Set("Lambda-Runtime-Invoked-Function-Arn",
+				"arn:aws:lambda:eu-central-1:123456789012:function:bench")
+			w.Header().Set("Lambda-Runtime-Trace-Id", trace)
 			f.handed <- time.Now()
 			w.Write(event)
 		case <-r.Context().Done():
 		}
 	})
-	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/{outcome}", func(w http.ResponseWriter, r *http.Request) {
-		at := time.Now()
-		body, _ := io.ReadAll(r.Body)
-		w.WriteHeader(http.StatusAccepted)
-		f.answers <- answer{at, body}
-	})
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/{outcome}",
+		func(w http.ResponseWriter, r *http.Request) {
+			at := time.Now()
+			body, _ := io.ReadAll(r.Body)
+			w.WriteHeader(http.StatusAccepted)
+			f.responses <- response{at, body}
+		})
 	return mux
 }
 
-// invoke answers how long an event took, from handing it out to the answer. Any status but 200 is an error.
+// invoke returns how long an event took, from handing it out to the response. Any status but 200 is an error.
 func (f *function) invoke(event []byte) (time.Duration, error) {
 	timeout := time.After(patience)
 	select {
@@ -109,9 +113,9 @@ func (f *function) invoke(event []byte) (time.Duration, error) {
 	}
 	begun := <-f.handed
 	select {
-	case a := <-f.answers:
+	case a := <-f.responses:
 		if !bytes.Contains(a.body, []byte(`"statusCode":200`)) {
-			return 0, fmt.Errorf("the function answers %s", a.body)
+			return 0, fmt.Errorf("the function responds %s", a.body)
 		}
 		return a.at.Sub(begun), nil
 	case <-timeout:
@@ -119,7 +123,7 @@ func (f *function) invoke(event []byte) (time.Duration, error) {
 	}
 }
 
-// peakMemory is VmHWM in bytes, and zero where the system has no /proc.
+// peakMemory returns VmHWM in bytes, or zero if the system has no /proc.
 func (f *function) peakMemory() float64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.command.Process.Pid))
 	if err != nil {

@@ -1,10 +1,11 @@
 //go:build unix
 
-// Bench measures the built verify function against the least that a verification can be, and the local server against RSA.
-// `make bench` builds what it needs and calls it.
+// Bench compares the verify function with the least that a verification can be, and the local server with RSA. `make
+// bench` builds what it needs and runs it.
 //
-// It serves the Lambda Runtime API, X-Ray's socket, and the calls to AWS, which it counts and answers after the time that AWS takes.
-// All that it starts, it ends. What it prints are ratios within one run: the times themselves say more of the machine.
+// It stands in for the Lambda Runtime API, X-Ray's daemon and AWS. It counts the calls to AWS, and responds after the
+// time that AWS takes. It ends all processes that it starts. The figures to look at are the ratios within one run,
+// because the times depend on the machine.
 package main
 
 import (
@@ -76,7 +77,8 @@ func (b *bench) functions() error {
 		return err
 	}
 	floor, table, memory, signed, off := results[0], results[1], results[2], results[3], results[4]
-	fmt.Fprintf(b.out, "verify, %d processes, %d warm verifications of each kind; GetItem, BatchGetItem and PutItem take 4 ms, the rest of AWS 8 ms\n", b.Rounds, len(floor.warm))
+	fmt.Fprintf(b.out, "verify, %d processes, %d warm verifications of each kind; "+
+		"GetItem, BatchGetItem and PutItem take 4 ms, the rest of AWS 8 ms\n", b.Rounds, len(floor.warm))
 	fmt.Fprintln(b.out, "\tfloor\treused, table\treused, memory\tsigned, kept\treuse off\t")
 	row := func(name, unit string, scale float64, of func(result) float64) {
 		fmt.Fprintf(b.out, "%s, %s\t", name, unit)
@@ -110,7 +112,7 @@ func (b *bench) functions() error {
 	b.target("first verification, of the floor's", first(table)/first(floor), 2)
 	b.target("peak memory, of the floor's", peak(table)/peak(floor), 2)
 	b.target("AWS calls with reuse", table.callsPerVerification(), 1)
-	fmt.Fprintf(b.out, "%d of all answers of AWS came later than their time\n", lab.proxy.late)
+	fmt.Fprintf(b.out, "%d of all responses of AWS came later than their time\n", lab.proxy.late)
 	return b.out.Flush()
 }
 
@@ -130,7 +132,8 @@ func (b *bench) costs(floor, table, signed result) error {
 	fmt.Fprintln(b.out, "$ per million\trequests\tduration\tDynamoDB\tKMS\tall\t")
 	row := func(name string, c cost) {
 		const million = 1e6
-		fmt.Fprintf(b.out, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t\n", name, c.requests*million, c.duration*million, c.dynamoDB*million, c.kms*million, c.sum()*million)
+		fmt.Fprintf(b.out, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t\n", name,
+			c.requests*million, c.duration*million, c.dynamoDB*million, c.kms*million, c.sum()*million)
 	}
 	fleet := fleet(costOf(table, float64(megabytes)), costOf(signed, float64(megabytes)))
 	row(floorName, costOf(floor, float64(megabytes)))
@@ -139,8 +142,8 @@ func (b *bench) costs(floor, table, signed result) error {
 	return nil
 }
 
-// servers measures the RSA rates anew beside each row, and takes the best of each figure: what else happens on the machine is not
-// meant.
+// servers measures the local server, and the RSA rates anew beside each row. It compares the best of each figure,
+// because other load on the machine only makes them worse.
 func (b *bench) servers() error {
 	connections := []int{1, 4, 16, 64}
 	fmt.Fprint(b.out, "\nlocal server, verifications a second\tlicenses\t")
@@ -189,7 +192,7 @@ func (b *bench) servers() error {
 	return nil
 }
 
-// target says whether a figure is at most as high as it should be.
+// target prints whether a figure is as low as it should be.
 func (b *bench) target(name string, got, most float64) {
 	b.verdict(name, got, "at most", most, got <= most)
 }

@@ -14,17 +14,17 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// scenario is a binary under certain conditions.
+// scenario is a binary and the conditions that it runs under.
 type scenario struct {
 	name   string
 	binary string
-	// What the tokens come from. The environment of the floor is the same.
+	// Where the tokens come from.
 	reuseDays string // TOKEN_REUSE_DAYS
 	signed    bool   // the signature table holds the signatures of all licenses
 	repeated  bool   // one license again and again, instead of each once
 }
 
-// result is what a scenario came to. Times are in seconds, memory is in bytes.
+// result is the result of a scenario. Times are in seconds, memory is in bytes.
 type result struct {
 	start, first, memory float64 // medians over the processes
 	warm                 []float64
@@ -62,7 +62,7 @@ func newLaboratory(licenses int, daemon string) (*laboratory, error) {
 	return l, nil
 }
 
-// verifyEvent is the sample event of a valid license with another license key.
+// verifyEvent returns the sample event of a valid license with another license key.
 func verifyEvent(key string) ([]byte, error) {
 	text, err := os.ReadFile("events/verify/valid.json")
 	if err != nil {
@@ -79,15 +79,17 @@ func verifyEvent(key string) ([]byte, error) {
 func (l *laboratory) environment(s scenario) []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + l.endpoint.URL, "AWS_XRAY_DAEMON_ADDRESS=" + l.daemon,
-		"LICENSER_DB=" + licenseTable, "SIGNATURE_TABLE=" + signatureTable, "JWT_SECRETS_NAME=secret", "KMS_KEY_ID=alias/token",
+		"LICENSER_DB=" + licenseTable, "SIGNATURE_TABLE=" + signatureTable,
+		"JWT_SECRETS_NAME=secret", "KMS_KEY_ID=alias/token",
 		"TOKEN_REUSE_DAYS=" + s.reuseDays, "LICENSE_ID=" + l.ids[0],
 	}
 }
 
-// run starts a process for each scenario in each round, so that what else happens on the machine meets all of them.
+// run starts a process for each scenario in each round, so that other load on the machine affects all scenarios.
 func (l *laboratory) run(scenarios []scenario, rounds int) ([]result, error) {
 	results := make([]result, len(scenarios))
-	starts, firsts, memories := make([][]float64, len(scenarios)), make([][]float64, len(scenarios)), make([][]float64, len(scenarios))
+	starts, firsts := make([][]float64, len(scenarios)), make([][]float64, len(scenarios))
+	memories := make([][]float64, len(scenarios))
 	for range rounds {
 		for i, s := range scenarios {
 			if err := l.prepare(s); err != nil {
@@ -108,12 +110,13 @@ func (l *laboratory) run(scenarios []scenario, rounds int) ([]result, error) {
 		}
 	}
 	for i := range results {
-		results[i].start, results[i].first, results[i].memory = percentile(starts[i], 50), percentile(firsts[i], 50), percentile(memories[i], 50)
+		results[i].start, results[i].first = percentile(starts[i], 50), percentile(firsts[i], 50)
+		results[i].memory = percentile(memories[i], 50)
 	}
 	return results, nil
 }
 
-// prepare leaves the signature table as the scenario wants it.
+// prepare empties the signature table or fills it, as the scenario needs it.
 func (l *laboratory) prepare(s scenario) error {
 	l.account.forgetSignatures()
 	if !s.signed {
@@ -165,7 +168,7 @@ func (r result) callsPerVerification() float64 {
 	return float64(sum) / float64(len(r.warm))
 }
 
-// percentile is the nearest rank; zero of nothing.
+// percentile returns the nearest rank, or zero if there are no values.
 func percentile(values []float64, p float64) float64 {
 	if len(values) == 0 {
 		return 0

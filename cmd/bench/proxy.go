@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// delays are what AWS takes, from the arrival of a request to its answer. What is not here takes none.
+// delays maps operations to the time that AWS takes from a request to its response. Other operations take none.
 var delays = map[string]time.Duration{
 	"GetItem":        4 * time.Millisecond,
 	"BatchGetItem":   4 * time.Millisecond,
@@ -21,13 +21,13 @@ var delays = map[string]time.Duration{
 	"GetSecretValue": 8 * time.Millisecond,
 }
 
-// proxy counts the calls to the handler behind it, and answers none before its delay is over, however fast that is.
+// proxy counts the calls to the handler behind it. It responds to none before its delay is over.
 type proxy struct {
 	next http.Handler
 
 	mu    sync.Mutex
 	calls map[string]int
-	late  int // answers that took longer than their delay
+	late  int // responses that took longer than their delay
 }
 
 func newProxy(next http.Handler) *proxy { return &proxy{next: next, calls: map[string]int{}} }
@@ -36,8 +36,8 @@ func newProxy(next http.Handler) *proxy { return &proxy{next: next, calls: map[s
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := operation(r)
 	due := time.Now().Add(delays[name])
-	answer := httptest.NewRecorder()
-	p.next.ServeHTTP(answer, r)
+	response := httptest.NewRecorder()
+	p.next.ServeHTTP(response, r)
 	isLate := time.Now().After(due)
 	p.mu.Lock()
 	p.calls[name]++
@@ -46,12 +46,12 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Unlock()
 	waitUntil(due)
-	maps.Copy(w.Header(), answer.Header())
-	w.WriteHeader(answer.Code)
-	w.Write(answer.Body.Bytes())
+	maps.Copy(w.Header(), response.Header())
+	w.WriteHeader(response.Code)
+	w.Write(response.Body.Bytes())
 }
 
-// waitUntil is more exact than time.Sleep, which comes back a tenth of a millisecond late.
+// waitUntil sleeps more exactly than time.Sleep, which comes back a tenth of a millisecond late.
 func waitUntil(due time.Time) {
 	time.Sleep(time.Until(due) - 300*time.Microsecond)
 	for time.Now().Before(due) {
@@ -59,7 +59,7 @@ func waitUntil(due time.Time) {
 	}
 }
 
-// take answers the calls since it was last asked.
+// take returns the calls since it was last called.
 func (p *proxy) take() map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -43,9 +43,10 @@ func startServer(binary, reuseDays string) (s *server, err error) {
 	}
 	s.address = listener.Addr().String()
 	listener.Close()
-	s.command = exec.Command(binary, "serve", "--listen", s.address, "--data", s.folder, "--token-reuse-days", reuseDays)
+	s.command = exec.Command(binary,
+		"serve", "--listen", s.address, "--data", s.folder, "--token-reuse-days", reuseDays)
 	var log bytes.Buffer
-	s.command.Stderr = nil // one record for each request, which costs what it costs
+	s.command.Stderr = nil // the log records are still written
 	s.command.Stdout = &log
 	if err := s.command.Start(); err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func startServer(binary, reuseDays string) (s *server, err error) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	s.stop()
-	return nil, fmt.Errorf("licenser serve does not answer: %s", log.Bytes())
+	return nil, fmt.Errorf("licenser serve does not respond: %s", log.Bytes())
 }
 
 func (s *server) stop() {
@@ -67,11 +68,13 @@ func (s *server) stop() {
 	_ = os.RemoveAll(s.folder)
 }
 
-// issue answers the bytes of requests that verify so many licenses.
+// issue returns the bytes of requests that verify so many licenses.
 func (s *server) issue(licenses int) (requests [][]byte, err error) {
 	for range licenses {
 		response, err := http.Post("http://"+s.address+"/licenses", "application/json", bytes.NewReader([]byte(
-			`{"customername":"Example Ltd","expirationdate":"2099-01-01","services":[{"serviceName":"Reports","serviceValue":"reports"}],"appurls":[{"URL":"https://app.example.com"}]}`)))
+			`{"customername":"Example Ltd","expirationdate":"2099-01-01",`+
+				`"services":[{"serviceName":"Reports","serviceValue":"reports"}],`+
+				`"appurls":[{"URL":"https://app.example.com"}]}`)))
 		if err != nil {
 			return nil, err
 		}
@@ -82,15 +85,15 @@ func (s *server) issue(licenses int) (requests [][]byte, err error) {
 			return nil, fmt.Errorf("issuing: %s, %w", response.Status, err)
 		}
 		body := fmt.Sprintf(`{"licensekey":%q}`, issued.LicenseKey)
-		requests = append(requests, fmt.Appendf(nil, "POST /verify-license HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-			s.address, len(body), body))
+		requests = append(requests, fmt.Appendf(nil, "POST /verify-license HTTP/1.1\r\nHost: %s\r\n"+
+			"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", s.address, len(body), body))
 	}
 	return requests, nil
 }
 
-// load sends the requests in turn by so many connections at once, and answers how many a second are answered with 200.
+// load sends the requests in turn by so many connections at once, and returns how many a second succeed.
 func (s *server) load(requests [][]byte, connections int, d time.Duration) (float64, error) {
-	var answered, turn atomic.Int64
+	var succeeded, turn atomic.Int64
 	var all sync.WaitGroup
 	failures := make(chan error, connections)
 	begun := time.Now()
@@ -112,16 +115,16 @@ func (s *server) load(requests [][]byte, connections int, d time.Duration) (floa
 					failures <- err
 					return
 				}
-				answered.Add(1)
+				succeeded.Add(1)
 			}
 		})
 	}
 	all.Wait()
 	close(failures)
-	return float64(answered.Load()) / time.Since(begun).Seconds(), <-failures
+	return float64(succeeded.Load()) / time.Since(begun).Seconds(), <-failures
 }
 
-// readOK reads one answer with the status 200 and a Content-Length.
+// readOK reads one response with the status 200 and a Content-Length.
 func readOK(r *bufio.Reader) error {
 	length := -1
 	for first := true; ; first = false {
@@ -130,7 +133,7 @@ func readOK(r *bufio.Reader) error {
 			return err
 		}
 		if first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
-			return fmt.Errorf("answered %s", line)
+			return fmt.Errorf("got %s", line)
 		}
 		if value, is := bytes.CutPrefix(line, []byte("Content-Length: ")); is {
 			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
@@ -142,13 +145,13 @@ func readOK(r *bufio.Reader) error {
 		}
 	}
 	if length < 0 {
-		return errors.New("an answer without a Content-Length")
+		return errors.New("a response without a Content-Length")
 	}
 	_, err := io.CopyN(io.Discard, r, int64(length))
 	return err
 }
 
-// rsaRate is how many RSA-2048 signatures a second Go makes on all cores.
+// rsaRate returns how many RSA-2048 signatures a second Go makes on all cores.
 func rsaRate(d time.Duration) (float64, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -174,9 +177,10 @@ func rsaRate(d time.Duration) (float64, error) {
 
 var signRate = regexp.MustCompile(`rsa\s+2048 bits\s+\S+\s+\S+\s+([\d.]+)`)
 
-// opensslRate is the same by openssl, in whole seconds, and zero where that is not installed.
+// opensslRate returns the same for openssl, or zero if that is not installed. It measures whole seconds.
 func opensslRate(d time.Duration) float64 {
-	out, err := exec.Command("openssl", "speed", "-seconds", fmt.Sprint(max(1, int(d.Seconds()))), "-multi", fmt.Sprint(runtime.GOMAXPROCS(0)), "rsa2048").Output()
+	seconds, processes := fmt.Sprint(max(1, int(d.Seconds()))), fmt.Sprint(runtime.GOMAXPROCS(0))
+	out, err := exec.Command("openssl", "speed", "-seconds", seconds, "-multi", processes, "rsa2048").Output()
 	if err != nil {
 		return 0
 	}

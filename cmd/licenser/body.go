@@ -9,16 +9,16 @@ import (
 	"sync/atomic"
 )
 
-// bodies reads the bodies of the requests to one function, and bounds what they take of memory together. Products
-// cannot take what is the vendor's, because each function has its own.
+// bodies reads the bodies of the requests to one function, and bounds the memory of all of them. Each function has its
+// own, so that requests of products leave memory for those of the vendor.
 type bodies struct {
 	limit int          // bytes that the function reads of a body
 	free  atomic.Int64 // bytes that may still be taken
 }
 
 const (
-	smallBody = 16 << 10 // bytes that each request may have, whatever the others take
-	allBodies = 16 << 20 // bytes of all longer ones together
+	smallBody = 16 << 10 // bytes that each request may always take
+	allBodies = 16 << 20 // bytes that all longer bodies may take together
 )
 
 func newBodies(limit int) *bodies {
@@ -27,14 +27,14 @@ func newBodies(limit int) *bodies {
 	return b
 }
 
-// What read can meet.
+// The errors of read.
 var (
 	errBodyOverPayload = errors.New("the body is longer than maxPayload")
 	errBodiesTaken     = errors.New("other bodies take all memory that there is for them")
 )
 
-// read returns the body, or the limit and one byte of a longer one: the function then refuses it as it would the whole,
-// which on AWS it gets. Done gives the memory free again, when the function no longer has it.
+// read returns the body, or limit+1 bytes of a longer one. The function refuses these as it would refuse the whole
+// body, which it gets on AWS. Done frees the memory once the function does not hold the body any more.
 func (b *bodies) read(body io.Reader, length int64) (read string, done func(), err error) {
 	wanted := int64(b.limit) + 1
 	done = func() {}
@@ -69,20 +69,20 @@ func (b *bodies) read(body io.Reader, length int64) (read string, done func(), e
 	return text.String(), done, nil
 }
 
-// refuseBody answers a request whose body could not be read.
+// refuseBody responds to a request whose body could not be read.
 func refuseBody(w http.ResponseWriter, err error) {
-	w.Header().Set("Connection", "close") // what remains of the body is not waited for
+	w.Header().Set("Connection", "close") // instead of waiting for the rest of the body
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		panic(http.ErrAbortHandler) // a slow network is no bad request; without an answer, products go on
+		panic(http.ErrAbortHandler) // a slow network is no bad request; without a response, products go on
 	case errors.Is(err, errBodiesTaken):
 		w.Header().Set("Retry-After", "1")
-		gatewayResponse(w, serverBusy)
+		serverBusy.write(w)
 	case errors.Is(err, errBodyOverPayload):
-		gatewayResponse(w, requestTooLarge)
+		requestTooLarge.write(w)
 	default:
-		gatewayResponse(w, badRequest)
+		badRequest.write(w)
 	}
 }
 
-var serverBusy = gatewayAnswer{http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE"}
+var serverBusy = gatewayResponse{http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE"}

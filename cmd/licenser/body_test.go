@@ -92,11 +92,15 @@ func TestTooLongForTheFunction(t *testing.T) {
 		status     int
 		code       string
 	}{
-		"verification":         {"/verify-license", strings.Repeat("a", 1<<20), 400, `"error":"BAD_LICENSE_SERVER_REQUEST"`},
-		"verification, binary": {"/verify-license", strings.Repeat("\xff", 1<<20), 400, `"error":"BAD_LICENSE_SERVER_REQUEST"`},
-		"vendor's":             {"/licenses", strings.Repeat("a", 1<<20), 413, `"code":"BODY_TOO_LARGE"`},
-		"vendor's, binary":     {"/licenses", strings.Repeat("\xff", 1<<20), 413, `"code":"BODY_TOO_LARGE"`},
-		"vendor's, cut in é":   {"/licenses", strings.Repeat("é", 1<<19), 413, `"code":"BODY_TOO_LARGE"`},
+		"verification": {
+			"/verify-license", strings.Repeat("a", 1<<20), 400, `"error":"BAD_LICENSE_SERVER_REQUEST"`,
+		},
+		"verification, binary": {
+			"/verify-license", strings.Repeat("\xff", 1<<20), 400, `"error":"BAD_LICENSE_SERVER_REQUEST"`,
+		},
+		"vendor's":           {"/licenses", strings.Repeat("a", 1<<20), 413, `"code":"BODY_TOO_LARGE"`},
+		"vendor's, binary":   {"/licenses", strings.Repeat("\xff", 1<<20), 413, `"code":"BODY_TOO_LARGE"`},
+		"vendor's, cut in é": {"/licenses", strings.Repeat("é", 1<<19), 413, `"code":"BODY_TOO_LARGE"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			response, err := http.Post(server.URL+test.path, "application/json", strings.NewReader(test.body))
@@ -133,9 +137,16 @@ func TestBodiesInFlight(t *testing.T) {
 	}
 	server := httptest.NewServer(newGateway(lambdaFunction{router: router}))
 	defer server.Close()
-	client := &http.Client{Transport: server.Client().Transport, Timeout: 20 * time.Second} // past the check of openapi.yaml
+	client := &http.Client{
+		Transport: server.Client().Transport,
+		Timeout:   20 * time.Second,
+	} // past the check of openapi.yaml
 	post := func(length int) *http.Response {
-		response, err := client.Post(server.URL+"/licenses", "application/json", strings.NewReader(strings.Repeat("a", length)))
+		response, err := client.Post(
+			server.URL+"/licenses",
+			"application/json",
+			strings.NewReader(strings.Repeat("a", length)),
+		)
 		if err != nil {
 			t.Error(err)
 			return &http.Response{Header: http.Header{}}
@@ -151,7 +162,9 @@ func TestBodiesInFlight(t *testing.T) {
 	for range held {
 		<-entered
 	}
-	if response := post(limit / 2); response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" || !response.Close {
+	if response := post(limit / 2); response.StatusCode != http.StatusServiceUnavailable ||
+		response.Header.Get("Retry-After") == "" ||
+		!response.Close {
 		t.Errorf("one too many got %d %v, connection closed %t", response.StatusCode, response.Header, response.Close)
 	}
 	if response := post(1000); response.StatusCode != http.StatusNoContent {
@@ -168,23 +181,31 @@ func TestBodiesInFlight(t *testing.T) {
 	}
 }
 
+func noContent(context.Context, api.Request) (api.Response, error) {
+	return api.Response{Status: 204}, nil
+}
+
 // TestSlowClients: none is held for ever, and none gets a 400, a definite no, for being slow.
 func TestSlowClients(t *testing.T) {
 	for name, test := range map[string]struct {
 		request string
 		drip    string // goes on one byte at a time
 	}{
-		"header does not end":     {"POST /things/1 HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", "a"},
-		"body does not end":       {"POST /things/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", "a"},
-		"chunks do not end":       {"POST /things/1 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n"},
+		"header does not end": {"POST /things/1 HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", "a"},
+		"body does not end": {
+			"POST /things/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", "a",
+		},
+		"chunks do not end": {
+			"POST /things/1 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n",
+		},
 		"answer is not read":      {"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n", ""},
 		"nothing after a request": {"GET /short HTTP/1.1\r\nHost: localhost\r\n\r\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			router := api.Router{
 				Routes: api.Routes{
-					"POST /things/{licenseid}": func(context.Context, api.Request) (api.Response, error) { return api.Response{Status: 204}, nil },
-					"GET /short":               func(context.Context, api.Request) (api.Response, error) { return api.Response{Status: 204}, nil },
+					"POST /things/{licenseid}": noContent,
+					"GET /short":               noContent,
 					"GET /long": func(context.Context, api.Request) (api.Response, error) {
 						return api.Response{Status: 200, Body: make([]byte, 64<<20)}, nil
 					},

@@ -18,15 +18,15 @@ import (
 const toolsVariable = "LICENSER_TEST_CLIENTS"
 
 // cannedAnswers are answers to GET /licenses/{licenseid} that take more than the life of a license to get.
-var cannedAnswers = map[string]apitest.Answer{
+var cannedAnswers = map[string]apitest.Response{
 	"endless":    cannedAnswer(200, `{"licenseid":"endless","status":"active","expirationdate":null,"services":[{"other":1}],"appurls":[]}`),
 	"unreadable": cannedAnswer(200, `{"licenseid":"unreadable","status":"unreadable","problems":[{"field":"services","message":"is no list"}]}`),
 	"gateway": cannedAnswer(500, `{"error":"INTERNAL_LICENSE_SERVER_ERROR","type":"about:blank","title":"Internal Server Error","status":500,`+
 		`"code":"INTERNAL_LICENSE_SERVER_ERROR"}`),
 }
 
-func cannedAnswer(status int, body string) apitest.Answer {
-	return apitest.Answer{Status: status, Body: body, Header: map[string]string{
+func cannedAnswer(status int, body string) apitest.Response {
+	return apitest.Response{Status: status, Body: body, Header: map[string]string{
 		"Content-Type": "application/json", "Cache-Control": "no-store", "X-Request-Id": "1", "Etag": `"1-0"`,
 	}}
 }

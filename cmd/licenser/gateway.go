@@ -21,18 +21,18 @@ import (
 	"openlicenser/shared/api"
 )
 
-// gateway stands in for API Gateway: it turns HTTP requests into proxy events, hands them to the function whose
-// route they match, and answers by itself where API Gateway would.
+// gateway stands in for API Gateway. It turns HTTP requests into proxy events, and hands them to the function whose
+// route they match. It responds by itself where API Gateway would.
 type gateway struct {
 	mux      *http.ServeMux
-	inFlight *sync.WaitGroup // requests; they go on when their client or the server has gone
+	inFlight *sync.WaitGroup // counts requests, which go on without their client
 }
 
-// lambdaFunction is a function behind the gateway. Its routes are called in the name of the principal.
+// lambdaFunction is a function behind the gateway. The principal calls its routes.
 type lambdaFunction struct {
 	router    api.Router
 	principal string
-	guard     *guard // of the routes that are not public; nil lets everything pass
+	guard     *guard // of the routes that are not public; nil for none
 	bodies    *bodies
 }
 
@@ -59,8 +59,7 @@ func newGateway(functions ...lambdaFunction) gateway {
 	return g
 }
 
-// handlePreflights leaves the preflights of the public routes to their function, where API Gateway answers them by
-// itself.
+// handlePreflights hands the preflights of the public routes to their function. API Gateway responds to them by itself.
 func (g gateway) handlePreflights(f lambdaFunction) {
 	handled := map[string]bool{}
 	for _, route := range f.router.Public {
@@ -71,18 +70,18 @@ func (g gateway) handlePreflights(f lambdaFunction) {
 	}
 }
 
-// ServeHTTP implements http.Handler. API Gateway, other than ServeMux, neither redirects to a cleaner path nor
-// answers HEAD with the route of GET.
+// ServeHTTP implements http.Handler. Other than ServeMux, API Gateway does not redirect to a cleaner path, and does not
+// serve HEAD by the route of GET.
 func (g gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.inFlight.Add(1)
 	defer g.inFlight.Done()
 	handler, pattern := g.mux.Handler(r)
 	if !strings.HasPrefix(pattern, r.Method+" ") {
-		gatewayResponse(w, noSuchRoute)
+		noSuchRoute.write(w)
 		return
 	}
 	if _, isRedirect := handler.(http.HandlerFunc); !isRedirect {
-		gatewayResponse(w, noSuchRoute)
+		noSuchRoute.write(w)
 		return
 	}
 	g.mux.ServeHTTP(w, r)
@@ -93,7 +92,7 @@ func (f lambdaFunction) serve(route string) http.HandlerFunc {
 	names := pathParameterNames(resource)
 	return func(w http.ResponseWriter, r *http.Request) {
 		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil { // r.URL.Query would drop what it cannot parse
-			gatewayResponse(w, badRequest)
+			badRequest.write(w)
 			return
 		}
 		body, done, err := f.bodies.read(r.Body, r.ContentLength)
@@ -114,7 +113,7 @@ func (f lambdaFunction) serve(route string) http.HandlerFunc {
 		defer cancel()
 		response, err := f.router.Handle(ctx, event)
 		if err != nil {
-			gatewayResponse(w, internalError)
+			internalError.write(w)
 			return
 		}
 		writeResponse(w, response)
@@ -172,26 +171,26 @@ func writeResponse(w http.ResponseWriter, response events.APIGatewayProxyRespons
 		w.Header().Set(name, value)
 	}
 	w.WriteHeader(response.StatusCode)
-	io.WriteString(w, response.Body) // a client that has gone gets no answer
+	io.WriteString(w, response.Body) // the client may have gone
 }
 
-// gatewayAnswer is an answer that does not come from a function; the template's GatewayResponses say the same.
-type gatewayAnswer struct {
+// gatewayResponse is a response that does not come from a function. The template's GatewayResponses are the same.
+type gatewayResponse struct {
 	status int
 	code   string
 }
 
 var (
-	badRequest      = gatewayAnswer{http.StatusBadRequest, "BAD_LICENSE_SERVER_REQUEST"}
-	noSuchRoute     = gatewayAnswer{http.StatusForbidden, "MISSING_AUTHENTICATION_TOKEN"}
-	requestTooLarge = gatewayAnswer{http.StatusRequestEntityTooLarge, "REQUEST_TOO_LARGE"}
-	internalError   = gatewayAnswer{http.StatusInternalServerError, "INTERNAL_LICENSE_SERVER_ERROR"}
+	badRequest      = gatewayResponse{http.StatusBadRequest, "BAD_LICENSE_SERVER_REQUEST"}
+	noSuchRoute     = gatewayResponse{http.StatusForbidden, "MISSING_AUTHENTICATION_TOKEN"}
+	requestTooLarge = gatewayResponse{http.StatusRequestEntityTooLarge, "REQUEST_TOO_LARGE"}
+	internalError   = gatewayResponse{http.StatusInternalServerError, "INTERNAL_LICENSE_SERVER_ERROR"}
 )
 
-// retryAfterSeconds is what the template's gateway responses say, too.
+// retryAfterSeconds is also in the template's GatewayResponses.
 const retryAfterSeconds = "30"
 
-// setGatewayHeaders sets what all these answers have: web pages of any origin may read them.
+// setGatewayHeaders sets the headers of all these responses. Web pages of any origin may read them.
 func setGatewayHeaders(header http.Header, status int) {
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
@@ -203,11 +202,11 @@ func setGatewayHeaders(header http.Header, status int) {
 	}
 }
 
-// gatewayResponse writes a body that serves both kinds of callers: products read error, and for the vendor it is a
+// write sends a body that serves both kinds of callers. Products read its member error, and for the vendor it is a
 // problem detail (RFC 9457).
-func gatewayResponse(w http.ResponseWriter, answer gatewayAnswer) {
-	setGatewayHeaders(w.Header(), answer.status)
-	w.WriteHeader(answer.status)
+func (g gatewayResponse) write(w http.ResponseWriter) {
+	setGatewayHeaders(w.Header(), g.status)
+	w.WriteHeader(g.status)
 	fmt.Fprintf(w, `{"error":%q,"type":"about:blank","title":%q,"status":%d,"code":%q}`,
-		answer.code, http.StatusText(answer.status), answer.status, answer.code)
+		g.code, http.StatusText(g.status), g.status, g.code)
 }

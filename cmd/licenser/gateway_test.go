@@ -118,14 +118,14 @@ func TestGatewayResponsesAreTheTemplates(t *testing.T) {
 			t.Errorf("headers of %s (-local +template):\n%s", name, diff)
 		}
 	}
-	for name, local := range map[string]gatewayAnswer{
+	for name, local := range map[string]gatewayResponse{
 		"BAD_REQUEST_BODY":             badRequest,
 		"MISSING_AUTHENTICATION_TOKEN": noSuchRoute,
 		"REQUEST_TOO_LARGE":            requestTooLarge,
 		"API_CONFIGURATION_ERROR":      internalError,
 	} {
 		recorder := httptest.NewRecorder()
-		gatewayResponse(recorder, local)
+		local.write(recorder)
 		status, body := declared[name].Status, declared[name].Templates["application/json"]
 		if recorder.Body.String() != body || recorder.Code != status {
 			t.Errorf("%s: the local server answers %d %s, API Gateway %d %s",
@@ -199,7 +199,11 @@ func TestGatewayIsOpenToWebPages(t *testing.T) {
 	for route, authorization := range templateRoutes(t) {
 		method, path, _ := strings.Cut(route, " ")
 		t.Run(route, func(t *testing.T) {
-			request, err := http.NewRequest(http.MethodOptions, server.URL+strings.ReplaceAll(path, "{licenseid}", "1"), nil)
+			request, err := http.NewRequest(
+				http.MethodOptions,
+				server.URL+strings.ReplaceAll(path, "{licenseid}", "1"),
+				nil,
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -229,7 +233,7 @@ func TestGatewayIsOpenToWebPages(t *testing.T) {
 	}
 }
 
-// TestGatewayAnswers: what API Gateway answers by itself, with the member that products read.
+// TestGatewayAnswers: the responses that API Gateway makes by itself have the member that products read.
 func TestGatewayAnswers(t *testing.T) {
 	server := httptest.NewServer(newGateway(
 		lambdaFunction{router: verification.Verifier{}.Router()},
@@ -241,11 +245,13 @@ func TestGatewayAnswers(t *testing.T) {
 		status             int
 		code               string
 	}{
-		"unknown path":              {"GET", "/nothing", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
-		"unknown method":            {"PUT", "/licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
-		"HEAD":                      {"HEAD", "/licenses", "", 403, ""},
-		"unclean path":              {"GET", "//licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
-		"over 10 MB":                {"POST", "/verify-license", strings.Repeat("a", maxPayload+1), 413, "REQUEST_TOO_LARGE"},
+		"unknown path":   {"GET", "/nothing", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"unknown method": {"PUT", "/licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"HEAD":           {"HEAD", "/licenses", "", 403, ""},
+		"unclean path":   {"GET", "//licenses", "", 403, "MISSING_AUTHENTICATION_TOKEN"},
+		"over 10 MB": {
+			"POST", "/verify-license", strings.Repeat("a", maxPayload+1), 413, "REQUEST_TOO_LARGE",
+		},
 		"query not percent-encoded": {"GET", "/licenses?customerid=%zz", "", 400, "BAD_LICENSE_SERVER_REQUEST"},
 		"query with a lone percent": {"GET", "/licenses?limit=1&status=%", "", 400, "BAD_LICENSE_SERVER_REQUEST"},
 		"query with a semicolon":    {"GET", "/licenses?limit=1;status=active", "", 400, "BAD_LICENSE_SERVER_REQUEST"},

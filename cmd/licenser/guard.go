@@ -13,27 +13,29 @@ import (
 	"strings"
 )
 
-// guard refuses what must not reach the functions: requests under a foreign name, what other web pages send to the
-// vendor's routes, and callers of these without the vendor's token.
+// guard refuses requests that must not reach the functions. These are requests for a foreign host name, and requests to
+// the vendor's routes that come from other web pages or lack the vendor's token.
 type guard struct {
-	names       map[string]bool    // hosts that requests may name, beside this machine's own; lower case
-	token       *[sha256.Size]byte // digest of the vendor's token; nil: the vendor's routes need none
+	names       map[string]bool    // host names besides this machine's own, in lower case
+	token       *[sha256.Size]byte // digest of the vendor's token; nil for none
 	crossOrigin *http.CrossOriginProtection
 	log         *slog.Logger
 }
 
-// newGuard returns the guard of a server that listens on address, which --listen gave as listen. It returns an error
-// where other machines could issue licenses: where they reach the address, or a proxy that hosts names, and there is no
-// token.
+// newGuard returns the guard of a server that listens on address, which --listen has given as listen. It returns an
+// error if other machines could issue licenses without a token. They could if they reach the address, or a proxy that
+// hosts names.
 func newGuard(listen string, address net.Addr, hosts []string, token string, log *slog.Logger) (*guard, error) {
 	g := &guard{names: map[string]bool{}, crossOrigin: http.NewCrossOriginProtection(), log: log}
 	if token != "" {
 		digest := sha256.Sum256([]byte(token))
 		g.token = &digest
 	}
-	const needsToken = "whoever reaches it could issue and revoke licenses: give the vendor's routes a token with --vendor-token-file"
+	const needsToken = "whoever reaches it could issue and revoke licenses: " +
+		"give the vendor's routes a token with --vendor-token-file"
 	if tcp, isTCP := address.(*net.TCPAddr); g.token == nil && !(isTCP && tcp.IP.IsLoopback()) {
-		return nil, fmt.Errorf("--listen %s is open to other machines, and %s, or listen on 127.0.0.1", listen, needsToken)
+		return nil, fmt.Errorf("--listen %s is open to other machines, and %s, or listen on 127.0.0.1",
+			listen, needsToken)
 	}
 	if g.token == nil && len(hosts) > 0 {
 		return nil, fmt.Errorf("--host %s is for a proxy, and %s", hosts[0], needsToken)
@@ -51,7 +53,7 @@ func newGuard(listen string, address net.Addr, hosts []string, token string, log
 	return g, nil
 }
 
-// checkHost returns a value of --host as hostName returns the Host of a request.
+// checkHost returns a value of --host in the form of hostName, or an error.
 func checkHost(host string) (string, error) {
 	name := hostName(host)
 	if _, err := netip.ParseAddr(name); err == nil {
@@ -61,7 +63,8 @@ func checkHost(host string) (string, error) {
 		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.ContainsRune("-._", c) {
 			continue
 		}
-		return "", fmt.Errorf("--host %q: give the name alone as browsers send it, without scheme, port or path, as licenses.example.com", host)
+		return "", fmt.Errorf("--host %q: give the name alone as browsers send it, without scheme, port or path, "+
+			"as licenses.example.com", host)
 	}
 	if name == "" || strings.Contains(host, ":") {
 		return "", fmt.Errorf("--host %q: give the name alone, without a port, as licenses.example.com", host)
@@ -79,8 +82,9 @@ func hostName(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// checkName lets only requests pass that are for a name of this server. A web page can give its own name the address of
-// this machine (DNS rebinding), and is then of the same origin as the server for the browser; only the Host tells.
+// checkName refuses requests that are not for a name of this server. A web page can give its own name the address of
+// this machine (DNS rebinding). For the browser it then has the same origin as the server, and only the Host tells them
+// apart.
 func (g *guard) checkName(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !g.isOurs(r) {
@@ -92,8 +96,8 @@ func (g *guard) checkName(next http.Handler) http.Handler {
 	})
 }
 
-// isOurs reports whether the Host is a name of this server. Port forwarding changes ports, so any will do. Nobody but
-// this machine can have the address of the connection itself.
+// isOurs reports whether the Host is a name of this server. The port does not matter, because port forwarding changes
+// it. The address of the connection itself is a name too, because only this machine has it.
 func (g *guard) isOurs(r *http.Request) bool {
 	name := hostName(r.Host)
 	if name == "localhost" || g.names[name] {
@@ -107,17 +111,19 @@ func (g *guard) isOurs(r *http.Request) bool {
 	return ip.Unmap().IsLoopback() || isTCP && ip.Unmap() == local.AddrPort().Addr().Unmap()
 }
 
-// protect lets only the vendor's requests pass. The token does not go further: a function has no use for it.
+// protect refuses requests that are not the vendor's. It removes the token, for which functions have no use.
 func (g *guard) protect(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if g.isOfAnotherPage(r) {
-			g.refuse(w, r, http.StatusForbidden, "ACCESS_DENIED", "The vendor's routes are closed to web pages of other origins.")
+			g.refuse(w, r, http.StatusForbidden, "ACCESS_DENIED",
+				"The vendor's routes are closed to web pages of other origins.")
 			return
 		}
 		if g.token != nil {
 			if err := g.checkToken(r.Header["Authorization"]); err != nil {
 				w.Header().Set("WWW-Authenticate", err.Error())
-				g.refuse(w, r, http.StatusUnauthorized, "UNAUTHORIZED", "Send the vendor's token: Authorization: Bearer TOKEN.")
+				g.refuse(w, r, http.StatusUnauthorized, "UNAUTHORIZED",
+					"Send the vendor's token: Authorization: Bearer TOKEN.")
 				return
 			}
 			r.Header.Del("Authorization")
@@ -126,8 +132,8 @@ func (g *guard) protect(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// isOfAnotherPage reports whether a browser says that a page of another origin sent the request. CrossOriginProtection
-// lets safe methods pass; here they are held to the same, because a page learns of a GET at least whether it succeeded.
+// isOfAnotherPage reports whether a browser says that a page of another origin has sent the request. Other than with
+// CrossOriginProtection, that includes safe methods, because a page at least learns whether a GET has succeeded.
 func (g *guard) isOfAnotherPage(r *http.Request) bool {
 	unsafe := *r
 	unsafe.Method = http.MethodPost
@@ -140,7 +146,7 @@ var (
 	errWrongToken = errors.New(`Bearer error="invalid_token"`)
 )
 
-// checkToken returns errNoToken or errWrongToken. It takes as long for each wrong token.
+// checkToken returns errNoToken, errWrongToken or nil. It takes the same time for each wrong token.
 func (g *guard) checkToken(authorization []string) error {
 	if len(authorization) != 1 {
 		return errNoToken
@@ -156,11 +162,11 @@ func (g *guard) checkToken(authorization []string) error {
 	return nil
 }
 
-// refuse writes a body that serves both kinds of callers, as gatewayResponse does, and says what to do. Nothing of the
-// request is in it.
+// refuse sends a body that serves both kinds of callers, as that of a gatewayResponse, and says what to do. It must not
+// hold anything of the request.
 func (g *guard) refuse(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
-	g.log.WarnContext(r.Context(), "refused", "code", code, "method", r.Method, "host", r.Host, "origin", r.Header.Get("Origin"),
-		"remote", r.RemoteAddr, "reason", detail)
+	g.log.WarnContext(r.Context(), "refused", "code", code, "method", r.Method, "host", r.Host,
+		"origin", r.Header.Get("Origin"), "remote", r.RemoteAddr, "reason", detail)
 	body, err := json.Marshal(struct {
 		Error  string `json:"error"`
 		Type   string `json:"type"`
@@ -175,5 +181,5 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, status int, code,
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	w.Write(body) // a client that has gone gets no answer
+	w.Write(body) // the client may have gone
 }

@@ -34,7 +34,7 @@ func writeToken(t *testing.T, text string, mode os.FileMode) string {
 	return file
 }
 
-// send sends a request with the headers, of which Host is one, and returns the answer and its code.
+// send sends a request with the headers, of which Host is one, and returns the response and its code.
 func send(t *testing.T, method, url, body string, header map[string]string) (response *http.Response, code string) {
 	t.Helper()
 	request, err := http.NewRequest(method, url, strings.NewReader(body))
@@ -76,30 +76,36 @@ func TestHosts(t *testing.T) {
 		local   string // address that the connection came to; 127.0.0.1 unless set
 		passes  bool
 	}{
-		"localhost":                  {"127.0.0.1:3000", loopback, nil, "localhost:3000", "", true},
-		"localhost, other port":      {"127.0.0.1:3000", loopback, nil, "localhost:8080", "", true},
-		"localhost, no port":         {"127.0.0.1:3000", loopback, nil, "localhost", "", true},
-		"LOCALHOST with a dot":       {"127.0.0.1:3000", loopback, nil, "LOCALHOST.:3000", "", true},
-		"127.0.0.1":                  {"127.0.0.1:3000", loopback, nil, "127.0.0.1:3000", "", true},
-		"another of this machine":    {"127.0.0.1:3000", loopback, nil, "127.8.9.1", "", true},
-		"IPv6":                       {"[::1]:3000", loopback, nil, "[::1]:3000", "", true},
-		"IPv6 without a port":        {"[::1]:3000", loopback, nil, "[::1]", "", true},
-		"rebound name":               {"127.0.0.1:3000", loopback, nil, "rebound.example.org:3000", "", false},
-		"rebound name, no port":      {"127.0.0.1:3000", loopback, nil, "rebound.example.org", "", false},
-		"begins with localhost":      {"127.0.0.1:3000", loopback, nil, "localhost.example.org", "", false},
-		"ends with localhost":        {"127.0.0.1:3000", loopback, nil, "example.localhost", "", false},
-		"looks like an address":      {"127.0.0.1:3000", loopback, nil, "127.0.0.1.example.org", "", false},
-		"another machine's address":  {"127.0.0.1:3000", loopback, nil, "192.0.2.1:3000", "", false},
-		"no host":                    {"127.0.0.1:3000", loopback, nil, "", "", false},
-		"name of --listen":           {"Licenses.example.com:3000", loopback, nil, "licenses.example.com:3000", "", true},
-		"address of --listen":        {"192.0.2.7:3000", every, nil, "192.0.2.7:3000", "192.0.2.7", true},
-		"address of the connection":  {":3000", every, nil, "192.0.2.7:3000", "192.0.2.7", true},
-		"other than the connection":  {":3000", every, nil, "192.0.2.8:3000", "192.0.2.7", false},
-		"name on an open address":    {":3000", every, nil, "rebound.example.org", "192.0.2.7", false},
-		"--host":                     {"127.0.0.1:3000", loopback, []string{"a.example.com", "B.example.com."}, "b.EXAMPLE.com:443", "", true},
-		"below --host":               {"127.0.0.1:3000", loopback, []string{"example.com"}, "a.example.com", "", false},
-		"--host that is an address":  {"127.0.0.1:3000", loopback, []string{"192.0.2.9"}, "192.0.2.9", "", true},
-		"--host that is IPv6":        {"127.0.0.1:3000", loopback, []string{"[2001:DB8::1]"}, "[2001:db8::1]:443", "", true},
+		"localhost":                 {"127.0.0.1:3000", loopback, nil, "localhost:3000", "", true},
+		"localhost, other port":     {"127.0.0.1:3000", loopback, nil, "localhost:8080", "", true},
+		"localhost, no port":        {"127.0.0.1:3000", loopback, nil, "localhost", "", true},
+		"LOCALHOST with a dot":      {"127.0.0.1:3000", loopback, nil, "LOCALHOST.:3000", "", true},
+		"127.0.0.1":                 {"127.0.0.1:3000", loopback, nil, "127.0.0.1:3000", "", true},
+		"another of this machine":   {"127.0.0.1:3000", loopback, nil, "127.8.9.1", "", true},
+		"IPv6":                      {"[::1]:3000", loopback, nil, "[::1]:3000", "", true},
+		"IPv6 without a port":       {"[::1]:3000", loopback, nil, "[::1]", "", true},
+		"rebound name":              {"127.0.0.1:3000", loopback, nil, "rebound.example.org:3000", "", false},
+		"rebound name, no port":     {"127.0.0.1:3000", loopback, nil, "rebound.example.org", "", false},
+		"begins with localhost":     {"127.0.0.1:3000", loopback, nil, "localhost.example.org", "", false},
+		"ends with localhost":       {"127.0.0.1:3000", loopback, nil, "example.localhost", "", false},
+		"looks like an address":     {"127.0.0.1:3000", loopback, nil, "127.0.0.1.example.org", "", false},
+		"another machine's address": {"127.0.0.1:3000", loopback, nil, "192.0.2.1:3000", "", false},
+		"no host":                   {"127.0.0.1:3000", loopback, nil, "", "", false},
+		"name of --listen": {
+			"Licenses.example.com:3000", loopback, nil, "licenses.example.com:3000", "", true,
+		},
+		"address of --listen":       {"192.0.2.7:3000", every, nil, "192.0.2.7:3000", "192.0.2.7", true},
+		"address of the connection": {":3000", every, nil, "192.0.2.7:3000", "192.0.2.7", true},
+		"other than the connection": {":3000", every, nil, "192.0.2.8:3000", "192.0.2.7", false},
+		"name on an open address":   {":3000", every, nil, "rebound.example.org", "192.0.2.7", false},
+		"--host": {
+			"127.0.0.1:3000", loopback, []string{"a.example.com", "B.example.com."}, "b.EXAMPLE.com:443", "", true,
+		},
+		"below --host":              {"127.0.0.1:3000", loopback, []string{"example.com"}, "a.example.com", "", false},
+		"--host that is an address": {"127.0.0.1:3000", loopback, []string{"192.0.2.9"}, "192.0.2.9", "", true},
+		"--host that is IPv6": {
+			"127.0.0.1:3000", loopback, []string{"[2001:DB8::1]"}, "[2001:db8::1]:443", "", true,
+		},
 		"this machine beside --host": {"127.0.0.1:3000", loopback, []string{"example.com"}, "127.0.0.1:3000", "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,34 +132,53 @@ func TestHosts(t *testing.T) {
 func TestOtherPages(t *testing.T) {
 	s := start(t, t.TempDir())
 	host := strings.TrimPrefix(s.url, "http://")
-	page := map[string]string{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "Content-Type": "text/plain"}
+	page := map[string]string{
+		"Origin":         "https://evil.example",
+		"Sec-Fetch-Site": "cross-site",
+		"Content-Type":   "text/plain",
+	}
 	for name, test := range map[string]struct {
 		method, path string
 		header       map[string]string
 		want         int
 	}{
-		"simple POST":                   {"POST", "/licenses", page, 403},
-		"revocation":                    {"POST", "/licenses/" + testID + "/revoke", page, 403},
-		"POST, Origin alone":            {"POST", "/licenses", map[string]string{"Origin": "https://evil.example"}, 403},
-		"POST, Sec-Fetch-Site alone":    {"POST", "/licenses", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
-		"POST from a sandbox":           {"POST", "/licenses", map[string]string{"Origin": "null"}, 403},
-		"POST from another port":        {"POST", "/licenses", map[string]string{"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"}, 403},
-		"POST from another port, old":   {"POST", "/licenses", map[string]string{"Origin": "http://127.0.0.1:1"}, 403},
-		"GET":                           {"GET", "/licenses", map[string]string{"Origin": "https://evil.example"}, 403},
-		"GET of an image":               {"GET", "/licenses/" + testID, map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}, 403},
-		"DELETE":                        {"DELETE", "/licenses/" + testID, page, 403},
-		"rebound name":                  {"GET", "/licenses", map[string]string{"Host": "rebound.example", "Sec-Fetch-Site": "same-origin"}, 403},
-		"rebound name, POST":            {"POST", "/licenses", map[string]string{"Host": "rebound.example", "Origin": "http://rebound.example"}, 403},
-		"rebound name, verification":    {"POST", "/verify-license", map[string]string{"Host": "rebound.example"}, 403},
-		"own page":                      {"POST", "/licenses", map[string]string{"Origin": s.url, "Sec-Fetch-Site": "same-origin"}, 201},
-		"own page, without metadata":    {"GET", "/licenses", map[string]string{"Origin": s.url}, 200},
-		"address bar":                   {"GET", "/licenses", map[string]string{"Sec-Fetch-Site": "none"}, 200},
-		"no browser":                    {"GET", "/licenses", nil, 200},
-		"verification from a page":      {"POST", "/verify-license", page, 400},
-		"keys for a page":               {"GET", "/.well-known/jwks.json", page, 200},
-		"key for a page":                {"GET", "/public-key.pem", page, 200},
-		"checkpoint's key for a page":   {"GET", "/audit/checkpoint-key", page, 200},
-		"POST through a forwarded port": {"POST", "/licenses", map[string]string{"Host": "localhost:8080", "Origin": "http://localhost:8080"}, 201},
+		"simple POST": {"POST", "/licenses", page, 403},
+		"revocation":  {"POST", "/licenses/" + testID + "/revoke", page, 403},
+		"POST, Origin alone": {
+			"POST", "/licenses", map[string]string{"Origin": "https://evil.example"}, 403,
+		},
+		"POST, Sec-Fetch-Site alone": {"POST", "/licenses", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
+		"POST from a sandbox":        {"POST", "/licenses", map[string]string{"Origin": "null"}, 403},
+		"POST from another port": {
+			"POST", "/licenses", map[string]string{"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"}, 403,
+		},
+		"POST from another port, old": {"POST", "/licenses", map[string]string{"Origin": "http://127.0.0.1:1"}, 403},
+		"GET":                         {"GET", "/licenses", map[string]string{"Origin": "https://evil.example"}, 403},
+		"GET of an image": {
+			"GET", "/licenses/" + testID, map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"},
+			403,
+		},
+		"DELETE": {"DELETE", "/licenses/" + testID, page, 403},
+		"rebound name": {
+			"GET", "/licenses", map[string]string{"Host": "rebound.example", "Sec-Fetch-Site": "same-origin"}, 403,
+		},
+		"rebound name, POST": {
+			"POST", "/licenses", map[string]string{"Host": "rebound.example", "Origin": "http://rebound.example"}, 403,
+		},
+		"rebound name, verification": {"POST", "/verify-license", map[string]string{"Host": "rebound.example"}, 403},
+		"own page": {
+			"POST", "/licenses", map[string]string{"Origin": s.url, "Sec-Fetch-Site": "same-origin"}, 201,
+		},
+		"own page, without metadata":  {"GET", "/licenses", map[string]string{"Origin": s.url}, 200},
+		"address bar":                 {"GET", "/licenses", map[string]string{"Sec-Fetch-Site": "none"}, 200},
+		"no browser":                  {"GET", "/licenses", nil, 200},
+		"verification from a page":    {"POST", "/verify-license", page, 400},
+		"keys for a page":             {"GET", "/.well-known/jwks.json", page, 200},
+		"key for a page":              {"GET", "/public-key.pem", page, 200},
+		"checkpoint's key for a page": {"GET", "/audit/checkpoint-key", page, 200},
+		"POST through a forwarded port": {
+			"POST", "/licenses", map[string]string{"Host": "localhost:8080", "Origin": "http://localhost:8080"}, 201,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			header := map[string]string{"Host": host}
@@ -170,7 +195,8 @@ func TestOtherPages(t *testing.T) {
 		t.Errorf("there are %d licenses, of which the test's own requests have issued 2", len(list.Licenses))
 	}
 	s.stop()
-	if log := s.stderr.String(); !strings.Contains(log, `"origin":"https://evil.example"`) && !strings.Contains(log, "origin=https://evil.example") {
+	if log := s.stderr.String(); !strings.Contains(log, `"origin":"https://evil.example"`) &&
+		!strings.Contains(log, "origin=https://evil.example") {
 		t.Errorf("the log does not say who was refused:\n%s", log)
 	}
 }
@@ -187,24 +213,46 @@ func TestVendorToken(t *testing.T) {
 		want         int
 		challenge    string
 	}{
-		"none":                {"GET", "/licenses", nil, 401, `Bearer`},
-		"none, POST":          {"POST", "/licenses", nil, 401, `Bearer`},
-		"wrong":               {"POST", "/licenses", map[string]string{"Authorization": "Bearer " + strings.Repeat("a", 44)}, 401, `Bearer error="invalid_token"`},
-		"begun":               {"POST", "/licenses", map[string]string{"Authorization": "Bearer " + testToken[:43]}, 401, `Bearer error="invalid_token"`},
-		"empty":               {"POST", "/licenses", map[string]string{"Authorization": "Bearer "}, 401, `Bearer error="invalid_token"`},
-		"other scheme":        {"POST", "/licenses", map[string]string{"Authorization": "Basic " + testToken}, 401, `Bearer`},
-		"token alone":         {"POST", "/licenses", map[string]string{"Authorization": testToken}, 401, `Bearer`},
-		"right":               {"POST", "/licenses", map[string]string{"Authorization": "Bearer " + testToken}, 201, ``},
-		"right, lower case":   {"GET", "/licenses", map[string]string{"Authorization": "bearer " + testToken}, 200, ``},
-		"right, proxy's name": {"GET", "/licenses", map[string]string{"Authorization": "Bearer " + testToken, "Host": "licenses.example.com"}, 200, ``},
-		"right, other page":   {"POST", "/licenses", map[string]string{"Authorization": "Bearer " + testToken, "Origin": "https://evil.example"}, 403, ``},
-		"right, other host":   {"POST", "/licenses", map[string]string{"Authorization": "Bearer " + testToken, "Host": "evil.example"}, 403, ``},
-		"public":              {"POST", "/verify-license", nil, 400, ``},
-		"public keys":         {"GET", "/.well-known/jwks.json", nil, 200, ``},
+		"none":       {"GET", "/licenses", nil, 401, `Bearer`},
+		"none, POST": {"POST", "/licenses", nil, 401, `Bearer`},
+		"wrong": {
+			"POST", "/licenses", map[string]string{"Authorization": "Bearer " + strings.Repeat("a", 44)}, 401,
+			`Bearer error="invalid_token"`,
+		},
+		"begun": {
+			"POST", "/licenses", map[string]string{"Authorization": "Bearer " + testToken[:43]}, 401,
+			`Bearer error="invalid_token"`,
+		},
+		"empty": {
+			"POST", "/licenses", map[string]string{"Authorization": "Bearer "}, 401, `Bearer error="invalid_token"`,
+		},
+		"other scheme": {
+			"POST", "/licenses", map[string]string{"Authorization": "Basic " + testToken}, 401, `Bearer`,
+		},
+		"token alone": {"POST", "/licenses", map[string]string{"Authorization": testToken}, 401, `Bearer`},
+		"right": {
+			"POST", "/licenses", map[string]string{"Authorization": "Bearer " + testToken}, 201, ``,
+		},
+		"right, lower case": {"GET", "/licenses", map[string]string{"Authorization": "bearer " + testToken}, 200, ``},
+		"right, proxy's name": {
+			"GET", "/licenses",
+			map[string]string{"Authorization": "Bearer " + testToken, "Host": "licenses.example.com"}, 200, ``,
+		},
+		"right, other page": {
+			"POST", "/licenses",
+			map[string]string{"Authorization": "Bearer " + testToken, "Origin": "https://evil.example"}, 403, ``,
+		},
+		"right, other host": {
+			"POST", "/licenses", map[string]string{"Authorization": "Bearer " + testToken, "Host": "evil.example"}, 403,
+			``,
+		},
+		"public":      {"POST", "/verify-license", nil, 400, ``},
+		"public keys": {"GET", "/.well-known/jwks.json", nil, 200, ``},
 	} {
 		t.Run(name, func(t *testing.T) {
 			response, code := send(t, test.method, s.url+test.path, order, test.header)
-			if response.StatusCode != test.want || response.Header.Get("WWW-Authenticate") != test.challenge || test.want == 401 && code != "UNAUTHORIZED" {
+			if response.StatusCode != test.want || response.Header.Get("WWW-Authenticate") != test.challenge ||
+				test.want == 401 && code != "UNAUTHORIZED" {
 				t.Errorf("got %d %s %q", response.StatusCode, code, response.Header.Get("WWW-Authenticate"))
 			}
 		})
@@ -226,7 +274,16 @@ func TestVendorToken(t *testing.T) {
 	})
 
 	// The commands that take --api bring the token.
-	out, err := exec.Command(binary, "audit", "verify", "--all", "--api", s.url, "--api-token-file", file).CombinedOutput()
+	out, err := exec.Command(
+		binary,
+		"audit",
+		"verify",
+		"--all",
+		"--api",
+		s.url,
+		"--api-token-file",
+		file,
+	).CombinedOutput()
 	if err != nil || strings.Count(string(out), "  ok  ") != 1 {
 		t.Fatalf("%v: %s", err, out)
 	}

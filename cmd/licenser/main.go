@@ -1,4 +1,5 @@
-// Command licenser is Open Licenser for people: the whole service on this machine.
+// Command licenser is Open Licenser for people. It serves the whole service on this machine, and works on the keys and
+// the audit trail of a deployed one.
 package main
 
 import (
@@ -14,7 +15,7 @@ import (
 )
 
 type program struct {
-	Version kong.VersionFlag `help:"Print the version and end."`
+	Version kong.VersionFlag `help:"Print the version and exit."`
 
 	Serve serveCommand `cmd:"" help:"Serve the licensing API on this machine, without AWS."`
 	Keys  keysCommand  `cmd:"" help:"Work on the secrets that sign license keys."`

@@ -27,7 +27,7 @@ import (
 	"openlicenser/shared/token"
 )
 
-// serveCommand runs the very handlers that Lambda runs, on the data in one folder.
+// serveCommand runs the same handlers as Lambda, on the data in one folder.
 type serveCommand struct {
 	Listen            string `help:"Address and port to listen on. One that other machines reach needs --vendor-token-file." default:"127.0.0.1:3000"`
 	Data              string `help:"Folder for the data and the keys; made where it does not exist." default:".licenser" type:"path"`
@@ -109,8 +109,8 @@ func (c serveCommand) Run(ctx context.Context) error {
 	return errors.Join(err, folder.Close())
 }
 
-// principal returns who the audit trail says has made a change. With a token that is whoever holds it, not the user
-// that this process runs as.
+// principal returns who makes changes, for the audit trail. With a token that is whoever holds it, not the user that
+// this process runs as.
 func (c serveCommand) principal() (string, error) {
 	if c.VendorTokenFile != "" {
 		return "vendor-token", nil
@@ -122,7 +122,9 @@ func (c serveCommand) principal() (string, error) {
 	return current.Username, nil
 }
 
-func (c serveCommand) gateway(folder *embedded.Folder, checkpoints checkpoints, lifetime time.Duration, principal string, log *slog.Logger) (gateway, error) {
+func (c serveCommand) gateway(
+	folder *embedded.Folder, checkpoints checkpoints, lifetime time.Duration, principal string, log *slog.Logger,
+) (gateway, error) {
 	verifier := verification.Verifier{
 		Licenses: folder.Licenses,
 		Secrets:  folder.Secrets,
@@ -164,13 +166,23 @@ func (c serveCommand) issuer(folder *embedded.Folder, checkpoints checkpoints, l
 }
 
 func (c serveCommand) stream(folder *embedded.Folder, log *slog.Logger) *stream {
-	auditor := auditing.Auditor{Recorder: audit.Recorder{Store: folder.AuditTrail}, Concurrency: batchSize, Log: log}
+	auditor := auditing.Auditor{
+		Recorder:    audit.Recorder{Store: folder.AuditTrail},
+		Concurrency: batchSize,
+		Log:         log,
+	}
 	failures := filepath.Join(c.Data, "audit-failures")
-	return &stream{changes: folder.Changes, handle: auditor.Handle, failures: failures, log: log, maxBehind: maxBehind}
+	return &stream{
+		changes:   folder.Changes,
+		handle:    auditor.Handle,
+		failures:  failures,
+		log:       log,
+		maxBehind: maxBehind,
+	}
 }
 
-// collectLessOften trades some tens of megabytes for a fifth more verifications a second: a request leaves garbage, and next to
-// nothing that stays. GOGC says otherwise.
+// collectLessOften trades some tens of megabytes for a fifth more verifications a second. Next to nothing of a request
+// outlives it. The environment variable GOGC takes precedence.
 func collectLessOften() {
 	if _, set := os.LookupEnv("GOGC"); !set {
 		debug.SetGCPercent(400)
@@ -180,13 +192,13 @@ func collectLessOften() {
 // shutdownTimeout bounds how long a stop waits for requests that have begun.
 const shutdownTimeout = 10 * time.Second
 
-// What a client may take, so that none that sends or reads too slowly is held for ever.
+// The limits for a client, so that one that sends or reads slowly is not served for ever.
 const (
-	headerTimeout  = 10 * time.Second
-	requestTimeout = time.Minute // for the whole request
-	answerTimeout  = time.Minute // for reading the answer
-	idleTimeout    = 2 * time.Minute
-	maxHeader      = 32 << 10 // bytes; API Gateway takes 10 KB
+	headerTimeout   = 10 * time.Second
+	requestTimeout  = time.Minute // for the whole request
+	responseTimeout = time.Minute // for reading the response
+	idleTimeout     = 2 * time.Minute
+	maxHeader       = 32 << 10 // bytes; API Gateway takes 10 KB
 )
 
 func newServer(handler http.Handler) *http.Server {
@@ -194,7 +206,7 @@ func newServer(handler http.Handler) *http.Server {
 		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
-		WriteTimeout:      requestTimeout + integrationTimeout + answerTimeout, // counts from the end of the header
+		WriteTimeout:      requestTimeout + integrationTimeout + responseTimeout, // from the end of the header
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 	}
@@ -207,7 +219,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler)
 		<-ctx.Done()
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
-		if server.Shutdown(bounded) != nil { // a client that does not end its request must not hold up the end
+		if server.Shutdown(bounded) != nil { // a client that does not finish its request must not hold up the stop
 			stopped <- server.Close()
 		}
 		close(stopped)
@@ -218,20 +230,25 @@ func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler)
 	return <-stopped
 }
 
-// welcome holds commands that can be pasted in this order; the second and the third take what they need from the
-// answer to the first.
+// welcome holds commands to be pasted in this order. The second and the third read what they need from the response to
+// the first.
 var welcome = template.Must(template.New("welcome").Parse(`Open Licenser listens on {{.URL}}
 Its data lies in {{.Folder}}
 Stop it with Ctrl-C. To try it, paste into another terminal:
 
 Issue a license:
-  curl -s {{.URL}}/licenses{{.Authorization}} -d '{"customername":"Example Ltd","expirationdate":"{{.Expiration}}","services":[{"serviceName":"Reports","serviceValue":"reports"}],"appurls":[{"URL":"https://app.example.com"}]}' | tee '{{.Folder}}/example.json'
+  curl -s {{.URL}}/licenses{{.Authorization}} -d '{"customername":"Example Ltd",` +
+	`"expirationdate":"{{.Expiration}}","services":[{"serviceName":"Reports","serviceValue":"reports"}],` +
+	`"appurls":[{"URL":"https://app.example.com"}]}' | tee '{{.Folder}}/example.json'
 
 Verify it, as a product does:
-  curl -s {{.URL}}/verify-license -d "{\"licensekey\":\"$(sed 's/.*"licensekey":"\([^"]*\)".*/\1/' '{{.Folder}}/example.json')\"}"
+  curl -s {{.URL}}/verify-license ` +
+	`-d "{\"licensekey\":\"$(sed 's/.*"licensekey":"\([^"]*\)".*/\1/' '{{.Folder}}/example.json')\"}"
 
 Revoke it:
-  curl -s {{.URL}}/licenses/$(sed 's/.*"licenseid":"\([^"]*\)".*/\1/' '{{.Folder}}/example.json')/revoke{{.Authorization}} -d '{"reason":"contract ended"}'
+  curl -s {{.URL}}/licenses/` +
+	`$(sed 's/.*"licenseid":"\([^"]*\)".*/\1/' '{{.Folder}}/example.json')/revoke{{.Authorization}} ` +
+	`-d '{"reason":"contract ended"}'
 
 `))
 
@@ -252,7 +269,7 @@ func (c serveCommand) printWelcome(address net.Addr) error {
 	})
 }
 
-// reachable returns an address for this machine's own clients of a server that may listen on all of its addresses.
+// reachable returns the address at which clients on this machine reach the server. It may listen on all addresses.
 func reachable(address net.Addr) string {
 	tcp, isTCP := address.(*net.TCPAddr)
 	switch {

@@ -31,7 +31,7 @@ import (
 // binary is the built program; TestMain makes it.
 var binary string
 
-// checked holds every answer to openapi.yaml that a test gets from http's clients.
+// checked checks every response that a test gets from http's clients against openapi.yaml.
 var checked = apitest.NewTransport()
 
 func TestMain(m *testing.M) {
@@ -200,7 +200,8 @@ func TestTheLine(t *testing.T) {
 		t.Errorf("after the revocation: %+v", answer)
 	}
 	entries := s.trail(l.LicenseID, 2)
-	if entries[0].Action != audit.Issued || entries[1].Action != audit.Revoked || entries[1].Reason != "contract ended" {
+	if entries[0].Action != audit.Issued || entries[1].Action != audit.Revoked ||
+		entries[1].Reason != "contract ended" {
 		t.Errorf("trail %+v", entries)
 	}
 	if entries[1].Actor == "" || entries[1].Actor == audit.UnknownActor || entries[1].Actor != l.ChangedBy {
@@ -232,7 +233,8 @@ func TestWelcome(t *testing.T) {
 // TestReachable: what is printed of a server on all addresses is one that clients can use.
 func TestReachable(t *testing.T) {
 	for address, want := range map[string]string{
-		"127.0.0.1:3000": "127.0.0.1:3000", "0.0.0.0:3000": "127.0.0.1:3000", "[::]:3000": "[::1]:3000", "192.0.2.1:3000": "192.0.2.1:3000",
+		"127.0.0.1:3000": "127.0.0.1:3000", "0.0.0.0:3000": "127.0.0.1:3000", "[::]:3000": "[::1]:3000",
+		"192.0.2.1:3000": "192.0.2.1:3000",
 	} {
 		if got := reachable(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address))); got != want {
 			t.Errorf("%s is printed as %s", address, got)
@@ -273,9 +275,10 @@ func testWelcome(t *testing.T, options ...string) {
 		if strings.Contains(command[1], "/revoke ") {
 			route = "POST /licenses/{licenseid}/revoke"
 		}
-		apitest.Check(t, route, apitest.NewAnswer(response, out))
+		apitest.Check(t, route, apitest.NewResponse(response, out))
 	}
-	if len(answers) != 3 || !strings.Contains(answers[0], `"licensekey":"eyJ`) || !strings.HasPrefix(answers[1], `{"message":"eyJ`) ||
+	if len(answers) != 3 || !strings.Contains(answers[0], `"licensekey":"eyJ`) ||
+		!strings.HasPrefix(answers[1], `{"message":"eyJ`) ||
 		!strings.Contains(answers[2], `"status":"revoked"`) {
 		t.Errorf("answers:\n%s", strings.Join(answers, "\n"))
 	}
@@ -339,7 +342,8 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 }
 
-// TestStopWithASlowClient: a client that never ends its request does not hold up the end for ever, nor make it a failure.
+// TestStopWithASlowClient: a client that never ends its request does not hold up the end for ever, nor make it a
+// failure.
 func TestStopWithASlowClient(t *testing.T) {
 	s := start(t, t.TempDir())
 	connection, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
@@ -347,7 +351,9 @@ func TestStopWithASlowClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	if _, err := io.WriteString(connection, "POST /licenses HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+	if _, err := io.WriteString(
+		connection, "POST /licenses HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
+	); err != nil {
 		t.Fatal(err)
 	}
 	s.issue() // the server is at work, so the request before is too
@@ -385,31 +391,42 @@ func TestRefusesToStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := writeToken(t, testToken, 0o640)
+	options := func(more ...string) []string {
+		return append([]string{"--listen", "127.0.0.1:0", "--data", t.TempDir()}, more...)
+	}
 	damaged := t.TempDir()
-	if err := os.WriteFile(filepath.Join(damaged, "licenser.db"), []byte(strings.Repeat("noise", 10000)), 0o600); err != nil {
+	if err := os.WriteFile(
+		filepath.Join(damaged, "licenser.db"), []byte(strings.Repeat("noise", 10000)), 0o600,
+	); err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
 		args []string
 		want string
 	}{
-		"port in use":       {[]string{"--listen", busy.Addr().String(), "--data", t.TempDir()}, "address already in use"},
+		"port in use": {
+			[]string{"--listen", busy.Addr().String(), "--data", t.TempDir()}, "address already in use",
+		},
 		"no address":        {[]string{"--listen", "nowhere", "--data", t.TempDir()}, "--listen"},
 		"folder is a file":  {[]string{"--listen", "127.0.0.1:0", "--data", file}, "data folder"},
 		"data file damaged": {[]string{"--listen", "127.0.0.1:0", "--data", damaged}, "licenser.db is damaged"},
-		"lifetime of 0":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--token-lifetime-days", "0"}, "from 1 to 3650"},
+		"lifetime of 0":     {options("--token-lifetime-days", "0"), "from 1 to 3650"},
 		"open to others":    {[]string{"--listen", "0.0.0.0:0", "--data", t.TempDir()}, "--vendor-token-file"},
 		"open, all of them": {[]string{"--listen", ":0", "--data", t.TempDir()}, "--vendor-token-file"},
-		"proxy, no token":   {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--host", "licenses.example.com"}, "--vendor-token-file"},
-		"host is a URL":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", good, "--host", "https://example.com"}, "--host"},
-		"host with a port":  {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", good, "--host", "example.com:443"}, "without a port"},
-		"token file empty":  {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", ""}, "--vendor-token-file"},
-		"no token file":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", filepath.Join(t.TempDir(), "none")}, "no such file"},
-		"token for all":     {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", writeToken(t, testToken, 0o644)}, "chmod o="},
-		"token too short":   {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", writeToken(t, testToken[:31], 0o600)}, "32 to 1024"},
-		"token too long":    {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", writeToken(t, strings.Repeat("a", 1025), 0o600)}, "32 to 1024"},
-		"two tokens":        {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--vendor-token-file", writeToken(t, testToken+"\n"+testToken, 0o600)}, "one line"},
-		"lifetime too long": {[]string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--token-lifetime-days", "200000"}, "from 1 to 3650"},
+		"proxy, no token":   {options("--host", "licenses.example.com"), "--vendor-token-file"},
+		"host is a URL":     {options("--vendor-token-file", good, "--host", "https://example.com"), "--host"},
+		"host with a port":  {options("--vendor-token-file", good, "--host", "example.com:443"), "without a port"},
+		"token file empty":  {options("--vendor-token-file", ""), "--vendor-token-file"},
+		"no token file":     {options("--vendor-token-file", filepath.Join(t.TempDir(), "none")), "no such file"},
+		"token for all":     {options("--vendor-token-file", writeToken(t, testToken, 0o644)), "chmod o="},
+		"token too short":   {options("--vendor-token-file", writeToken(t, testToken[:31], 0o600)), "32 to 1024"},
+		"token too long": {
+			options("--vendor-token-file", writeToken(t, strings.Repeat("a", 1025), 0o600)), "32 to 1024",
+		},
+		"two tokens": {
+			options("--vendor-token-file", writeToken(t, testToken+"\n"+testToken, 0o600)), "one line",
+		},
+		"lifetime too long": {options("--token-lifetime-days", "200000"), "from 1 to 3650"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -419,7 +436,8 @@ func TestRefusesToStart(t *testing.T) {
 			command.Stderr = &stderr
 			err := command.Run()
 			lines := strings.Count(strings.TrimSpace(stderr.String()), "\n") + 1
-			if err == nil || ctx.Err() != nil || lines != 1 || !strings.Contains(stderr.String(), test.want) || strings.Contains(stderr.String(), testToken[:31]) {
+			if err == nil || ctx.Err() != nil || lines != 1 || !strings.Contains(stderr.String(), test.want) ||
+				strings.Contains(stderr.String(), testToken[:31]) {
 				t.Errorf("%v: %s", err, stderr.String())
 			}
 		})
@@ -432,7 +450,9 @@ func TestRefusesToStart(t *testing.T) {
 		if err := os.Chmod(folder, 0o500); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := exec.Command(binary, "serve", "--data", filepath.Join(folder, "data")).CombinedOutput(); err == nil ||
+		if out, err := exec.Command(
+			binary, "serve", "--data", filepath.Join(folder, "data"),
+		).CombinedOutput(); err == nil ||
 			!strings.Contains(string(out), "permission denied") {
 			t.Errorf("%v: %s", err, out)
 		}

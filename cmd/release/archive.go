@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// entry is a file in an archive: content, or what is in the file from.
+// entry is a file in an archive.
 type entry struct {
 	name      string // with slashes
-	from      string
-	content   []byte
+	from      string // the file that it is a copy of, or empty
+	content   []byte // of one that is no copy
 	isProgram bool
 }
 
@@ -34,8 +34,8 @@ func (e entry) mode() os.FileMode {
 	return 0o644
 }
 
-// modified is the time of every file in an archive, the first that a zip file can say: when and where it was made must not
-// show.
+// modified is the time of every file in an archive: the earliest one of the zip format. Archives must not differ by
+// when they were made.
 var modified = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // writeArchive writes a file with the entries in the order of their names.
@@ -51,14 +51,20 @@ func writeArchive(path string, entries []entry, write func(w io.Writer, entries 
 
 func writeTarGz(path string, entries []entry) error {
 	return writeArchive(path, entries, func(w io.Writer, entries []entry) error {
-		compressed := gzip.NewWriter(w) // its header names no file and no time unless told
+		compressed := gzip.NewWriter(w) // without a file name and a time in its header
 		archive := tar.NewWriter(compressed)
 		for _, e := range entries {
 			content, err := e.read()
 			if err != nil {
 				return err
 			}
-			header := tar.Header{Name: e.name, Mode: int64(e.mode()), Size: int64(len(content)), ModTime: modified, Format: tar.FormatUSTAR}
+			header := tar.Header{
+				Name:    e.name,
+				Mode:    int64(e.mode()),
+				Size:    int64(len(content)),
+				ModTime: modified,
+				Format:  tar.FormatUSTAR,
+			}
 			if err := archive.WriteHeader(&header); err != nil {
 				return err
 			}

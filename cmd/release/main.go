@@ -1,5 +1,6 @@
-// Command release makes what a release offers for download, byte for byte the same on every machine: the command line for
-// each system, the template with its functions for sam deploy without Go, a bill of materials, and checksums of all.
+// Command release makes what a release offers for download. That is the command line for each system, the template with
+// its built functions, a bill of materials (SBOM), and checksums. The files are the same on every machine, byte for
+// byte.
 package main
 
 import (
@@ -11,7 +12,7 @@ import (
 )
 
 func main() {
-	out := flag.String("out", "dist", "folder for the files; what an earlier release left in it goes")
+	out := flag.String("out", "dist", "folder for the files; those of an earlier release in it are removed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

@@ -13,12 +13,12 @@ import (
 	"openlicenser/shared/version"
 )
 
-// platforms are those that the command line is built for.
+// platforms lists what the command line is built for.
 var platforms = []struct{ system, processor string }{
 	{"darwin", "amd64"}, {"darwin", "arm64"}, {"linux", "amd64"}, {"linux", "arm64"}, {"windows", "amd64"},
 }
 
-// architectures are those of Lambda, with Go's names for them.
+// architectures maps Lambda's names of processors to Go's.
 var architectures = map[string]string{"arm64": "arm64", "x86_64": "amd64"}
 
 // makeRelease writes the files into the folder out. It runs at the top of the repository.
@@ -51,7 +51,7 @@ func makeRelease(ctx context.Context, out string) error {
 type release struct {
 	ctx       context.Context
 	out, work string
-	binaries  []string // all that were built, for the bill of materials
+	binaries  []string // that were built, for the bill of materials
 }
 
 // path names a file of the release.
@@ -72,7 +72,7 @@ func (r *release) clear() error {
 	return os.MkdirAll(r.out, 0o755)
 }
 
-// make builds by the Makefile, which knows the flags.
+// make runs make, because the Makefile has the flags of builds.
 func (r *release) make(arguments ...string) error {
 	command := exec.CommandContext(r.ctx, "make", append([]string{"--no-print-directory"}, arguments...)...)
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr
@@ -120,7 +120,7 @@ func (r *release) commandLine(system, processor string) error {
 	return writeTarGz(r.path(rest+".tar.gz"), entries)
 }
 
-// stack packs the template with built functions, for one of Lambda's architectures.
+// stack writes an archive of the template and its built functions, for one of Lambda's architectures.
 func (r *release) stack(architecture, processor string) error {
 	source, err := os.ReadFile("template.yaml")
 	if err != nil {

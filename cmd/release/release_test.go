@@ -191,7 +191,9 @@ func TestBillOfMaterials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{`"bomFormat": "CycloneDX"`, `"pkg:golang/std@go1.`, `"pkg:golang/gopkg.in/yaml.v3@v3.`} {
+	for _, part := range []string{
+		`"bomFormat": "CycloneDX"`, `"pkg:golang/std@go1.`, `"pkg:golang/gopkg.in/yaml.v3@v3.`,
+	} {
 		if !bytes.Contains(text, []byte(part)) {
 			t.Errorf("no %s", part)
 		}

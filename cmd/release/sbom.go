@@ -15,7 +15,7 @@ import (
 	"openlicenser/shared/version"
 )
 
-// billOfMaterials writes, as CycloneDX, the modules that the binaries say they hold.
+// billOfMaterials writes the modules in the binaries, as the binaries list them, in CycloneDX's format.
 func (r *release) billOfMaterials() (err error) {
 	modules := map[string]debug.Module{}
 	var goVersion string
@@ -40,11 +40,14 @@ func (r *release) billOfMaterials() (err error) {
 	return cyclonedx.NewBOMEncoder(file, cyclonedx.BOMFileFormatJSON).SetPretty(true).Encode(newBOM(modules, goVersion))
 }
 
-// newBOM has neither a serial number nor a time, which would be others on every machine.
+// newBOM returns a bill of materials without a serial number and a time, which would differ on every machine.
 func newBOM(modules map[string]debug.Module, goVersion string) *cyclonedx.BOM {
 	bom := cyclonedx.NewBOM()
 	bom.Metadata = &cyclonedx.Metadata{Component: &cyclonedx.Component{
-		BOMRef: "open-licenser", Type: cyclonedx.ComponentTypeApplication, Name: "open-licenser", Version: version.Number,
+		BOMRef:   "open-licenser",
+		Type:     cyclonedx.ComponentTypeApplication,
+		Name:     "open-licenser",
+		Version:  version.Number,
 		Licenses: &cyclonedx.Licenses{{License: &cyclonedx.License{ID: "MIT"}}},
 	}}
 	components := []cyclonedx.Component{library("std", goVersion)}

@@ -8,11 +8,11 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// codeFolder is where a packaged template has the code of a function.
+// codeFolder returns the folder of a function's code beside a packaged template.
 func codeFolder(function string) string { return "functions/" + function }
 
-// packageTemplate returns the template for functions that are built already, for one of Lambda's architectures, and the
-// logical ids of the functions. sam deploy needs neither Go nor make then.
+// packageTemplate returns the template for functions that are built already, and the logical ids of the functions. It
+// is for one of Lambda's architectures. To deploy it takes neither Go nor make.
 func packageTemplate(source []byte, architecture string) (packaged []byte, functions []string, err error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(source, &document); err != nil {
@@ -43,7 +43,7 @@ func packageTemplate(source []byte, architecture string) (packaged []byte, funct
 		if properties == nil || member(resource, "Metadata") == nil {
 			return nil, nil, fmt.Errorf("%s has no Properties or no Metadata", id)
 		}
-		remove(resource, "Metadata") // how sam build builds it
+		remove(resource, "Metadata") // which says how to build it
 		properties.Content = append(properties.Content, new(text("CodeUri")), new(text(codeFolder(id))))
 		functions = append(functions, id)
 	}

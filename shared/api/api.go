@@ -1,6 +1,6 @@
-// Package api adapts handlers to what stands in front of a Lambda function, be it a REST API, an HTTP API or a function
-// URL: it reads their events, routes them, turns errors into answers, and logs each invocation once. It knows HTTP, and
-// nothing of licenses.
+// Package api adapts handlers to what invokes a Lambda function over HTTP: a REST API, an HTTP API or a function URL.
+// It reads their events, routes them, turns errors into responses, and logs each invocation once. It must not know what
+// the handlers do: nothing of licenses.
 package api
 
 import (
@@ -19,7 +19,7 @@ import (
 	"openlicenser/shared/telemetry"
 )
 
-// Handler answers one request. An error is turned into an answer by the Router.
+// Handler returns the response to one request. The Router turns an error into a response.
 type Handler func(ctx context.Context, r Request) (Response, error)
 
 // Routes holds handlers by method and path, as "POST /licenses/{licenseid}/revoke".
@@ -30,10 +30,10 @@ type Router struct {
 	Function string // its name, for log and metrics
 	Routes   Routes
 	Public   []string                 // the routes that a web page of any origin may call (CORS)
-	MaxBody  int                      // bytes that its routes read; longer bodies may come cut to one more
-	Fallback Handler                  // answers what no route does
-	Failure  func(err error) Failure  // says what an error means to the caller
-	Render   func(f Failure) Response // writes that down
+	MaxBody  int                      // bytes that its routes read; a longer body may be cut after one more byte
+	Fallback Handler                  // handles the requests that no route matches
+	Failure  func(err error) Failure  // returns what an error means to the caller
+	Render   func(f Failure) Response // returns the response that says so
 	Log      *slog.Logger
 }
 
@@ -41,28 +41,30 @@ type Router struct {
 type Failure struct {
 	Status int
 	Code   string // stable, for programs
-	Detail string // for people, says what to do
+	Detail string // for people: what to do
 	Fields any    // what was wrong with which field
 	Log    string // in place of the error's text, where that holds what the caller has sent
 }
 
-// answerReserve is kept back of the invocation's time, so that an answer gets out when AWS is slow: a function that
-// is cut off leaves the caller with API Gateway's answer and us without a log record.
-const answerReserve = 500 * time.Millisecond
+// responseReserve is kept back of the invocation's time, so that a response gets out when AWS is slow. If Lambda cuts a
+// function off, the caller gets API Gateway's response, and we get no log record.
+const responseReserve = 500 * time.Millisecond
 
-// Handle answers one event of a REST API; see Invoke.
-func (rt Router) Handle(ctx context.Context, event events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
+// Handle returns the response to one event of a REST API. See Invoke.
+func (rt Router) Handle(
+	ctx context.Context, event events.APIGatewayProxyRequest,
+) (events.APIGatewayProxyResponse, error) {
 	return rt.Invoke(ctx, fromREST(event))
 }
 
-// Invoke answers one event, in the form that all fronts take. Its error is always nil: API Gateway would answer a
-// failed function with a body of its own.
+// Invoke returns the response to one event, in the form that all fronts accept. The error is always nil, because API
+// Gateway sends a body of its own for a function that fails.
 func (rt Router) Invoke(ctx context.Context, event Event) (events.APIGatewayProxyResponse, error) {
 	ctx, record := telemetry.Begin(ctx)
 	begun := time.Now()
 	if deadline, bounded := ctx.Deadline(); bounded {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerReserve))
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-responseReserve))
 		defer cancel()
 	}
 	route, handler, request := rt.find(event)
@@ -107,7 +109,7 @@ func (rt Router) log(ctx context.Context, record *telemetry.Record, status int, 
 	rt.Log.LogAttrs(ctx, level, "request", append(attrs, record.Attrs()...)...)
 }
 
-// protect turns a panic into an error, so that the caller gets the documented answer.
+// protect turns a panic into an error, so that the caller gets the documented response.
 func protect(handler Handler) Handler {
 	return func(ctx context.Context, r Request) (response Response, err error) {
 		defer func() {
@@ -119,14 +121,14 @@ func protect(handler Handler) Handler {
 	}
 }
 
-// Response is an answer.
+// Response is an HTTP response.
 type Response struct {
 	Status int
 	Header map[string]string
 	Body   []byte
 }
 
-// JSON answers v.
+// JSON returns a response whose body is v.
 func JSON(status int, v any) (Response, error) { return jsonAs("application/json", status, v) }
 
 func jsonAs(contentType string, status int, v any) (Response, error) {

@@ -46,7 +46,12 @@ func newRouter(log *bytes.Buffer) api.Router {
 		},
 		Failure: func(err error) api.Failure {
 			if errors.Is(err, errTeapot) {
-				return api.Failure{Status: http.StatusTeapot, Code: "TEAPOT", Detail: "Short and stout.", Fields: []string{"handle"}}
+				return api.Failure{
+					Status: http.StatusTeapot,
+					Code:   "TEAPOT",
+					Detail: "Short and stout.",
+					Fields: []string{"handle"},
+				}
 			}
 			return api.Failure{Status: http.StatusInternalServerError, Code: "INTERNAL"}
 		},
@@ -65,28 +70,39 @@ func TestRouter(t *testing.T) {
 		inError string
 	}{
 		"OK": {"/ok", 200, `{"a":"b"}`,
-			map[string]any{"level": "INFO", "route": "GET /ok", "status": 200.0, "code": "OK", "licenseid": "id-1", "awscalls": 2.0}, ""},
-		"ErrMapped": {"/error", 418, `{"type":"about:blank","title":"I'm a teapot","status":418,"code":"TEAPOT","detail":"Short and stout.","errors":["handle"]}`,
-			map[string]any{"level": "INFO", "route": "GET /error", "status": 418.0, "code": "TEAPOT", "error": "internal text"}, ""},
-		"Panic": {"/panic", 500, `{"type":"about:blank","title":"Internal Server Error","status":500,"code":"INTERNAL"}`,
-			map[string]any{"level": "ERROR", "route": "GET /panic", "status": 500.0, "code": "INTERNAL"}, "panic: internal text\n"},
+			map[string]any{"level": "INFO", "route": "GET /ok", "status": 200.0, "code": "OK", "licenseid": "id-1",
+				"awscalls": 2.0}, ""},
+		"ErrMapped": {"/error", 418, `{"type":"about:blank","title":"I'm a teapot","status":418,"code":"TEAPOT",` +
+			`"detail":"Short and stout.","errors":["handle"]}`,
+			map[string]any{"level": "INFO", "route": "GET /error", "status": 418.0, "code": "TEAPOT",
+				"error": "internal text"}, ""},
+		"Panic": {"/panic", 500, `{"type":"about:blank","title":"Internal Server Error","status":500,` +
+			`"code":"INTERNAL"}`,
+			map[string]any{"level": "ERROR", "route": "GET /panic", "status": 500.0, "code": "INTERNAL"},
+			"panic: internal text\n"},
 		"Fallback": {"/nowhere", 404, `"fallback"`,
 			map[string]any{"level": "INFO", "route": "GET /nowhere", "status": 404.0, "code": "OK"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
-			event := events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: test.path, QueryStringParameters: map[string]string{"a": "b"}}
+			event := events.APIGatewayProxyRequest{
+				HTTPMethod:            "GET",
+				Resource:              test.path,
+				QueryStringParameters: map[string]string{"a": "b"},
+			}
 			event.RequestContext.RequestID = "request-1"
 			event.Headers = map[string]string{"X-Amzn-Trace-Id": "trace-1"}
 			response, err := newRouter(&log).Handle(t.Context(), event)
-			if err != nil || response.StatusCode != test.status || response.Body != test.body || response.Headers["X-Request-Id"] != "request-1" {
+			if err != nil || response.StatusCode != test.status || response.Body != test.body ||
+				response.Headers["X-Request-Id"] != "request-1" {
 				t.Errorf("got %+v, %v", response, err)
 			}
 			var record map[string]any
 			if err := json.Unmarshal(log.Bytes(), &record); err != nil {
 				t.Fatalf("not one record: %v: %s", err, log.Bytes())
 			}
-			if message, _ := record["error"].(string); test.inError != "" && !bytes.HasPrefix([]byte(message), []byte(test.inError)) {
+			if message, _ := record["error"].(string); test.inError != "" &&
+				!bytes.HasPrefix([]byte(message), []byte(test.inError)) {
 				t.Errorf("error %q", message)
 			} else if test.inError != "" {
 				delete(record, "error")
@@ -97,7 +113,14 @@ func TestRouter(t *testing.T) {
 				}
 				delete(record, varying)
 			}
-			want := map[string]any{"msg": "request", "version": version.Number, "function": "test", "requestid": "request-1", "traceid": "trace-1", "requests": 1.0}
+			want := map[string]any{
+				"msg":       "request",
+				"version":   version.Number,
+				"function":  "test",
+				"requestid": "request-1",
+				"traceid":   "trace-1",
+				"requests":  1.0,
+			}
 			for key, value := range test.record {
 				want[key] = value
 			}
@@ -128,7 +151,8 @@ func TestMetrics(t *testing.T) {
 	var log bytes.Buffer
 	router := newRouter(nil)
 	router.Log = telemetry.NewLogger(&log)
-	if _, err := router.Handle(t.Context(), events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/signed"}); err != nil {
+	event := events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/signed"}
+	if _, err := router.Handle(t.Context(), event); err != nil {
 		t.Fatal(err)
 	}
 	var record map[string]any

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// CrossOrigin returns the headers by which a browser lets a page of any origin read an answer
-// (https://fetch.spec.whatwg.org/#http-cors-protocol). There are no cookies, so that * gives nothing away.
+// CrossOrigin returns the headers that let a page of any origin read a response
+// (https://fetch.spec.whatwg.org/#http-cors-protocol). There are no cookies, so * gives nothing away.
 func CrossOrigin() map[string]string {
 	return map[string]string{
 		"Access-Control-Allow-Origin":   "*",
@@ -15,8 +15,8 @@ func CrossOrigin() map[string]string {
 	}
 }
 
-// Preflight returns the headers by which a browser learns, for a day, that a page may send a JSON body by one of the
-// methods.
+// Preflight returns the headers that let a page send a JSON body with one of the methods. A browser keeps them for a
+// day.
 func Preflight(methods ...string) map[string]string {
 	return map[string]string{
 		"Access-Control-Allow-Origin":  "*",

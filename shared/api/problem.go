@@ -2,8 +2,8 @@ package api
 
 import "net/http"
 
-// problem is a problem detail (RFC 9457) with our members code and errors. Its type is about:blank, so its title
-// is that of the status (RFC 9457 section 4.2.1).
+// problem is a problem detail (RFC 9457) with our members code and errors. Its type is about:blank, so its title is
+// that of the status (RFC 9457 section 4.2.1).
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -13,10 +13,10 @@ type problem struct {
 	Errors any    `json:"errors,omitempty"`
 }
 
-// retryAfterSeconds is when a service that is too busy should be asked again.
+// retryAfterSeconds is the Retry-After of a service that is too busy.
 const retryAfterSeconds = "5"
 
-// Problem renders a failure as application/problem+json.
+// Problem returns a response that states a failure as application/problem+json.
 func Problem(f Failure) Response {
 	response, err := jsonAs("application/problem+json", f.Status, problem{
 		Type:   "about:blank",

@@ -11,8 +11,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// Event is what a function behind HTTP is invoked with, as far as it is used. It takes both of the forms that there
-// are:
+// Event is the event of a function behind HTTP, as far as it is used. It holds both of the forms that there are:
 //   - payload 1.0, of a REST API and of an HTTP API that is set to it
 //     (https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html);
 //   - payload 2.0, of an HTTP API and of a function URL
@@ -32,7 +31,7 @@ type Event struct {
 
 	// Both.
 	Headers               map[string]string `json:"headers"`
-	QueryStringParameters map[string]string `json:"queryStringParameters"` // of one that stands twice, the last, or (2.0) all with commas
+	QueryStringParameters map[string]string `json:"queryStringParameters"` // of a repeated one the last, or (2.0) all
 
 	// Payload 1.0: each line of a header, and each value of a parameter.
 	MultiValueHeaders               map[string][]string `json:"multiValueHeaders"`
@@ -57,35 +56,46 @@ type Event struct {
 
 func fromREST(e events.APIGatewayProxyRequest) (event Event) {
 	event.HTTPMethod, event.Resource, event.Path = e.HTTPMethod, e.Resource, e.Path
-	event.Headers, event.QueryStringParameters, event.PathParameters = e.Headers, e.QueryStringParameters, e.PathParameters
-	event.MultiValueHeaders, event.MultiValueQueryStringParameters = e.MultiValueHeaders, e.MultiValueQueryStringParameters
+	event.Headers, event.MultiValueHeaders = e.Headers, e.MultiValueHeaders
+	event.QueryStringParameters = e.QueryStringParameters
+	event.MultiValueQueryStringParameters = e.MultiValueQueryStringParameters
+	event.PathParameters = e.PathParameters
 	event.Body, event.IsBase64Encoded = e.Body, e.IsBase64Encoded
-	event.RequestContext.RequestID, event.RequestContext.Stage = e.RequestContext.RequestID, e.RequestContext.Stage
-	event.RequestContext.Path, event.RequestContext.Identity.UserARN = e.RequestContext.Path, e.RequestContext.Identity.UserArn
+	from, to := e.RequestContext, &event.RequestContext
+	to.RequestID, to.Stage, to.Path, to.Identity.UserARN = from.RequestID, from.Stage, from.Path, from.Identity.UserArn
 	return event
 }
 
 func (e Event) isPayload2() bool { return e.Version == "2.0" }
 
-// request reads what is the same for all routes. Its path is the most likely one until a route takes another.
+// request returns the request without what depends on the route. Its path is the likeliest one until a route takes
+// another.
 func (e Event) request() Request {
 	r := Request{
-		method: e.HTTPMethod, path: e.paths()[0], urlPath: cmp.Or(e.RequestContext.Path, e.Path), query: e.QueryStringParameters,
-		queries: e.MultiValueQueryStringParameters, headers: e.Headers, headerLines: e.MultiValueHeaders,
-		body: e.Body, isBase64Encoded: e.IsBase64Encoded,
-		id: e.RequestContext.RequestID, principal: e.principal(),
+		method:          e.HTTPMethod,
+		path:            e.paths()[0],
+		urlPath:         cmp.Or(e.RequestContext.Path, e.Path),
+		query:           e.QueryStringParameters,
+		queries:         e.MultiValueQueryStringParameters,
+		headers:         e.Headers,
+		headerLines:     e.MultiValueHeaders,
+		body:            e.Body,
+		isBase64Encoded: e.IsBase64Encoded,
+		id:              e.RequestContext.RequestID,
+		principal:       e.principal(),
 	}
 	if e.isPayload2() {
 		r.method, r.urlPath = e.RequestContext.HTTP.Method, e.RawPath
-		r.queries, r.malformedQuery = url.ParseQuery(e.RawQueryString) // payload 2.0 joins the values of one that stands twice
-		if r.malformedQuery == nil {                                   // else the front's own reading
+		// The front's own reading joins the values of a repeated parameter. It is only used if ours fails.
+		r.queries, r.malformedQuery = url.ParseQuery(e.RawQueryString)
+		if r.malformedQuery == nil {
 			r.query = lastOfEach(r.queries)
 		}
 	}
 	return r
 }
 
-// route is the front's name for the route that it took.
+// route returns the front's name for the route that it took.
 func (e Event) route() string {
 	if e.isPayload2() {
 		return e.RouteKey
@@ -93,9 +103,9 @@ func (e Event) route() string {
 	return e.HTTPMethod + " " + e.Resource
 }
 
-// paths are what the path may be without the part that belongs to the front, the likeliest first. Only an HTTP API has
-// its stage in the path. What a catch-all route, as /{proxy+}, stands for has neither the stage, nor the path that a
-// custom domain name adds, nor that of the resource which the route belongs to.
+// paths returns what the path may be without the part that belongs to the front, the likeliest first. Only an HTTP API
+// has its stage in the path. The part that a catch-all route, as /{proxy+}, stands for begins behind the stage, the
+// path of a custom domain name, and the path of the route's own resource.
 func (e Event) paths() []string {
 	path := e.Path
 	if e.isPayload2() {
@@ -111,7 +121,7 @@ func (e Event) paths() []string {
 	return paths
 }
 
-// greedyParameter is the name in {name+}, with which a catch-all route ends.
+// greedyParameter returns the name in {name+}, with which a catch-all route ends, or an empty text.
 func greedyParameter(route string) string {
 	name, isGreedy := strings.CutSuffix(route, "+}")
 	if !isGreedy {
@@ -120,7 +130,7 @@ func greedyParameter(route string) string {
 	return name[strings.LastIndexByte(name, '{')+1:]
 }
 
-// principal is empty unless the front has checked an IAM signature.
+// principal returns the ARN of who has signed the request. It is empty unless the front has checked an IAM signature.
 func (e Event) principal() string {
 	if arn := e.RequestContext.Identity.UserARN; arn != "" || len(e.RequestContext.Authorizer) == 0 {
 		return arn
@@ -136,10 +146,10 @@ func (e Event) principal() string {
 	return authorizer.IAM.UserARN
 }
 
-// ErrUnauthorized says that a front which can authorize callers has not done so, on a route that is not public.
+// ErrUnauthorized reports that the front, which could authorize callers, has not done so on a route that is not public.
 var ErrUnauthorized = errors.New("the front authorizes nobody")
 
-// isOpen reports whether an HTTP API or a function URL lets everybody pass. A REST API, whose events have no version, does
+// isOpen reports whether an HTTP API or a function URL authorizes nobody. A REST API, whose events have no version, does
 // not tell: behind sam local there are no principals either.
 func (e Event) isOpen() bool {
 	if e.Version == "" || e.principal() != "" {
@@ -157,22 +167,22 @@ func lastOfEach(values map[string][]string) map[string]string {
 	return last
 }
 
-// Request is what a handler answers, whatever front it came by.
+// Request is an HTTP request, whatever front it came by.
 type Request struct {
 	method, path, urlPath      string
 	headers, query, parameters map[string]string
-	headerLines, queries       map[string][]string // what stands more than once, as far as the front tells
+	headerLines, queries       map[string][]string // with all values of what is repeated, as far as the front tells
 	malformedQuery             error
 	body                       string
 	isBase64Encoded            bool
 	id, principal              string
 }
 
-// ErrBodyTooLarge says that a body is longer than what a route takes.
+// ErrBodyTooLarge reports that a body is longer than what a route reads.
 var ErrBodyTooLarge = errors.New("the body is too large")
 
-// Body answers the body's bytes. It answers ErrBodyTooLarge, without a copy, where there are more than limit, and
-// another error where the body is base64-encoded and cannot be decoded.
+// Body returns the bytes of the body. If there are more than limit, it returns ErrBodyTooLarge without a copy. Another
+// error reports a base64-encoded body that cannot be decoded.
 func (r Request) Body(limit int) ([]byte, error) {
 	if !r.isBase64Encoded {
 		if len(r.body) > limit {
@@ -190,16 +200,16 @@ func (r Request) Body(limit int) ([]byte, error) {
 	return body, err
 }
 
-// Method is the HTTP method.
+// Method returns the HTTP method.
 func (r Request) Method() string { return r.method }
 
-// Path is the path as the caller sent it, without the stage.
+// Path returns the path as the caller sent it, without the stage.
 func (r Request) Path() string { return r.path }
 
-// URLPath is the path of the URL that the caller used, with the stage where it is a part of it.
+// URLPath returns the path of the URL that the caller used. It includes the stage if the URL does.
 func (r Request) URLPath() string { return r.urlPath }
 
-// Header answers a header by its name, in whatever case the caller wrote it, or nothing.
+// Header returns the value of a header, or an empty text. The case of the name does not matter.
 func (r Request) Header(name string) string {
 	for written, value := range r.headers {
 		if strings.EqualFold(written, name) {
@@ -209,8 +219,8 @@ func (r Request) Header(name string) string {
 	return ""
 }
 
-// HeaderValues returns the values of a header by its name, in whatever case the caller wrote it: one for each line that
-// the front tells apart, empty ones included. It returns nil for a header that is absent.
+// HeaderValues returns the values of a header, one for each line that the front tells apart, empty ones included. It
+// returns nil for a header that is absent. The case of the name does not matter.
 func (r Request) HeaderValues(name string) []string {
 	for written, values := range r.headerLines {
 		if strings.EqualFold(written, name) && len(values) > 0 {
@@ -226,7 +236,7 @@ func (r Request) HeaderValues(name string) []string {
 }
 
 // QueryValues returns the query's parameters, each with all of its values. The error reports a query that cannot be
-// parsed, where the front has let one pass.
+// parsed. Some fronts refuse such a query before it gets here.
 func (r Request) QueryValues() (map[string][]string, error) {
 	all := make(map[string][]string, len(r.query))
 	for name, value := range r.query {
@@ -240,14 +250,14 @@ func (r Request) QueryValues() (map[string][]string, error) {
 	return all, r.malformedQuery
 }
 
-// PathParameter answers the part of the path that stands for {name} in the route.
+// PathParameter returns the part of the path that stands for {name} in the route.
 func (r Request) PathParameter(name string) string { return r.parameters[name] }
 
-// QueryParameters answers the query's parameters; of one that stands twice, the last.
+// QueryParameters returns the query's parameters. Of a repeated one it returns the last value.
 func (r Request) QueryParameters() map[string]string { return r.query }
 
-// ID is the front's id of the request.
+// ID returns the front's id of the request.
 func (r Request) ID() string { return r.id }
 
-// Principal is the ARN of the IAM principal that signed the request, empty on a route without authorization.
+// Principal returns the ARN of the IAM principal that signed the request. It is empty on a route without authorization.
 func (r Request) Principal() string { return r.principal }

@@ -14,16 +14,23 @@ func TestHeaderValues(t *testing.T) {
 		event events.APIGatewayProxyRequest
 		want  []string
 	}{
-		"absent":            {events.APIGatewayProxyRequest{Headers: map[string]string{"if-none-match": "x"}}, nil},
-		"empty":             {events.APIGatewayProxyRequest{Headers: map[string]string{"if-match": ""}}, []string{""}},
-		"in another case":   {events.APIGatewayProxyRequest{Headers: map[string]string{"IF-MATCH": "x"}}, []string{"x"}},
-		"empty, in a list":  {events.APIGatewayProxyRequest{MultiValueHeaders: map[string][]string{"if-match": {""}}}, []string{""}},
-		"no line in a list": {events.APIGatewayProxyRequest{MultiValueHeaders: map[string][]string{"if-match": {}}}, nil},
+		"absent": {events.APIGatewayProxyRequest{Headers: map[string]string{"if-none-match": "x"}}, nil},
+		"empty":  {events.APIGatewayProxyRequest{Headers: map[string]string{"if-match": ""}}, []string{""}},
+		"in another case": {
+			events.APIGatewayProxyRequest{Headers: map[string]string{"IF-MATCH": "x"}}, []string{"x"},
+		},
+		"empty, in a list": {
+			events.APIGatewayProxyRequest{MultiValueHeaders: map[string][]string{"if-match": {""}}}, []string{""},
+		},
+		"no line in a list": {
+			events.APIGatewayProxyRequest{MultiValueHeaders: map[string][]string{"if-match": {}}}, nil,
+		},
 		"two lines": {events.APIGatewayProxyRequest{
 			Headers: map[string]string{"if-match": "y"}, MultiValueHeaders: map[string][]string{"If-Match": {"x", "y"}},
 		}, []string{"x", "y"}},
 	} {
-		if got := fromREST(test.event).request().HeaderValues("If-Match"); !slices.Equal(got, test.want) || (got == nil) != (test.want == nil) {
+		if got := fromREST(test.event).request().HeaderValues("If-Match"); !slices.Equal(got, test.want) ||
+			(got == nil) != (test.want == nil) {
 			t.Errorf("%s: got %q, want %q", name, got, test.want)
 		}
 	}
@@ -34,8 +41,11 @@ func TestQueryValues(t *testing.T) {
 		event events.APIGatewayProxyRequest
 		want  map[string][]string
 	}{
-		"none":        {events.APIGatewayProxyRequest{}, map[string][]string{}},
-		"single ones": {events.APIGatewayProxyRequest{QueryStringParameters: map[string]string{"a": "1", "b": ""}}, map[string][]string{"a": {"1"}, "b": {""}}},
+		"none": {events.APIGatewayProxyRequest{}, map[string][]string{}},
+		"single ones": {
+			events.APIGatewayProxyRequest{QueryStringParameters: map[string]string{"a": "1", "b": ""}},
+			map[string][]string{"a": {"1"}, "b": {""}},
+		},
 		"one twice": {events.APIGatewayProxyRequest{
 			QueryStringParameters:           map[string]string{"a": "2"},
 			MultiValueQueryStringParameters: map[string][]string{"a": {"1", "2"}},

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Unrouted stands in Router.Public for the requests that no route takes.
+// Unrouted stands in Router.Public for the requests that no route matches.
 const Unrouted = ""
 
-// find returns the handler of an event, the name of its route for the log, and the request with what the route makes of
-// its path. A front that has routed to one of our routes is believed. Others, as a function URL or a catch-all route,
-// leave the choice to us.
+// find returns the handler of an event, the name of its route for the log, and the request with the parameters of its
+// path. If the front has chosen one of our routes, that one counts. A function URL and a catch-all route leave the
+// choice to us.
 func (rt Router) find(e Event) (route string, handler Handler, r Request) {
 	r, route = e.request(), e.route()
 	if handler, known := rt.Routes[route]; known {
@@ -31,7 +31,7 @@ func (rt Router) find(e Event) (route string, handler Handler, r Request) {
 	return route, rt.Fallback, r
 }
 
-// match returns the route with the least parameters that takes the path, or none.
+// match returns the route with the fewest parameters that matches the path, or none.
 func (routes Routes) match(method, path string) (matched string, parameters map[string]string) {
 	if route := method + " " + path; routes[route] != nil {
 		return route, nil
@@ -48,8 +48,8 @@ func (routes Routes) match(method, path string) (matched string, parameters map[
 	return matched, parameters
 }
 
-// matchPath compares segment by segment. What the pattern says in words has to be written so: what an IAM policy allows
-// or denies is the path as it was sent. A parameter is decoded.
+// matchPath compares a path with the pattern of a route, segment by segment, and returns the decoded parameters. All
+// other segments must be written as in the pattern, because an IAM policy allows or denies the path as it was sent.
 func matchPath(pattern, path string) (parameters map[string]string, matches bool) {
 	parts, segments := strings.Split(pattern, "/"), strings.Split(path, "/")
 	if len(parts) != len(segments) {
@@ -73,7 +73,7 @@ func matchPath(pattern, path string) (parameters map[string]string, matches bool
 	return parameters, true
 }
 
-// isPublic tells whether a web page of any origin may call the route, by the name that find gives it.
+// isPublic reports whether a web page of any origin may call the route that find has named.
 func (rt Router) isPublic(route string) bool {
 	if rt.Routes[route] == nil {
 		route = Unrouted
@@ -81,7 +81,7 @@ func (rt Router) isPublic(route string) bool {
 	return slices.Contains(rt.Public, route)
 }
 
-// publicMethods are the methods of the public routes on the path of an event. What is unrouted is a POST.
+// publicMethods returns the methods of the public routes on the path of an event. For what is unrouted that is POST.
 func (rt Router) publicMethods(e Event) (methods []string) {
 	paths := append(e.paths(), e.Resource)
 	for _, route := range rt.Public {

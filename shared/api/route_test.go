@@ -30,8 +30,10 @@ func fronted(log *bytes.Buffer) api.Router {
 			if err != nil {
 				return api.Response{}, err
 			}
-			return api.JSON(http.StatusOK, saw{route, r.Method(), r.Path(), r.URLPath(), r.ID(), r.Principal(), r.Header("X-Amzn-Trace-Id"), string(body),
-				r.PathParameter("item"), r.PathParameter("part"), r.QueryParameters()})
+			return api.JSON(http.StatusOK, saw{
+				route, r.Method(), r.Path(), r.URLPath(), r.ID(), r.Principal(), r.Header("X-Amzn-Trace-Id"),
+				string(body), r.PathParameter("item"), r.PathParameter("part"), r.QueryParameters(),
+			})
 		}
 	}
 	return api.Router{
@@ -61,14 +63,17 @@ func TestFronts(t *testing.T) {
 		"REST API": {
 			`{"httpMethod":"GET","resource":"/items/{item}","path":"/items/1","pathParameters":{"item":"1"},"body":null,
 				"queryStringParameters":{"a":"b"},"headers":{"X-Amzn-Trace-Id":"trace"},
-				"requestContext":{"requestId":"id","stage":"prod","path":"/prod/items/1","identity":{"userArn":"arn:me"},"authorizer":null}}`,
-			saw{Route: "GET /items/{item}", Method: "GET", Path: "/items/1", URLPath: "/prod/items/1", ID: "id", Principal: "arn:me", Trace: "trace",
+				"requestContext":{"requestId":"id","stage":"prod","path":"/prod/items/1",
+					"identity":{"userArn":"arn:me"},"authorizer":null}}`,
+			saw{Route: "GET /items/{item}", Method: "GET", Path: "/items/1", URLPath: "/prod/items/1", ID: "id",
+				Principal: "arn:me", Trace: "trace",
 				Item: "1", Query: map[string]string{"a": "b"}}, "",
 		},
 		"REST API, catch-all": {
 			`{"httpMethod":"GET","resource":"/{proxy+}","path":"/items/a%2Fb","pathParameters":{"proxy":"items/a%2Fb"},
 				"requestContext":{"stage":"items","path":"/items/items/a%2Fb"}}`,
-			saw{Route: "GET /items/{item}", Method: "GET", Path: "/items/a%2Fb", URLPath: "/items/items/a%2Fb", Item: "a/b"}, "",
+			saw{Route: "GET /items/{item}", Method: "GET", Path: "/items/a%2Fb", URLPath: "/items/items/a%2Fb",
+				Item: "a/b"}, "",
 		},
 		"REST API, catch-all on a domain with a base path": {
 			`{"httpMethod":"GET","resource":"/{proxy+}","path":"/shop/items/1","pathParameters":{"proxy":"items/1"},
@@ -76,19 +81,26 @@ func TestFronts(t *testing.T) {
 			saw{Route: "GET /items/{item}", Method: "GET", Path: "/items/1", URLPath: "/shop/items/1", Item: "1"}, "",
 		},
 		"REST API, catch-all below a resource": {
-			`{"httpMethod":"GET","resource":"/shop/{rest+}","path":"/shop/items/1","pathParameters":{"rest":"items/1"},"requestContext":{"path":"/p/shop/items/1"}}`,
+			`{"httpMethod":"GET","resource":"/shop/{rest+}","path":"/shop/items/1","pathParameters":{"rest":"items/1"},
+				"requestContext":{"path":"/p/shop/items/1"}}`,
 			saw{Route: "GET /items/{item}", Method: "GET", Path: "/items/1", URLPath: "/p/shop/items/1", Item: "1"}, "",
 		},
 		"REST API, another authorizer": {
-			`{"httpMethod":"GET","resource":"/keys","path":"/keys","requestContext":{"authorizer":{"principalId":"user","iam":"arn:forged"}}}`,
+			`{"httpMethod":"GET","resource":"/keys","path":"/keys",
+				"requestContext":{"authorizer":{"principalId":"user","iam":"arn:forged"}}}`,
 			saw{Route: "GET /keys", Method: "GET", Path: "/keys", URLPath: "/keys"}, "",
 		},
 		"function URL": {
-			`{"version":"2.0","routeKey":"$default","rawPath":"/items/1/parts/sell","rawQueryString":"a=1&a=2&b=%20","cookies":["c=d"],
-				"queryStringParameters":{"a":"1,2","b":" "},"headers":{"x-amzn-trace-id":"trace"},"body":"aGVsbG8=","isBase64Encoded":true,
-				"requestContext":{"requestId":"id","stage":"$default","http":{"method":"POST","path":"/items/1/parts/sell"},` + signed + `}}`,
-			saw{Route: "POST /items/{item}/parts/sell", Method: "POST", Path: "/items/1/parts/sell", URLPath: "/items/1/parts/sell", ID: "id",
-				Principal: "arn:me", Trace: "trace", Body: "hello", Item: "1", Query: map[string]string{"a": "2", "b": " "}}, "",
+			`{"version":"2.0","routeKey":"$default","rawPath":"/items/1/parts/sell","rawQueryString":"a=1&a=2&b=%20",
+				"cookies":["c=d"],
+				"queryStringParameters":{"a":"1,2","b":" "},"headers":{"x-amzn-trace-id":"trace"},"body":"aGVsbG8=",
+					"isBase64Encoded":true,
+				"requestContext":{"requestId":"id","stage":"$default",
+					"http":{"method":"POST","path":"/items/1/parts/sell"},` + signed + `}}`,
+			saw{Route: "POST /items/{item}/parts/sell", Method: "POST", Path: "/items/1/parts/sell",
+				URLPath: "/items/1/parts/sell", ID: "id",
+				Principal: "arn:me", Trace: "trace", Body: "hello", Item: "1",
+				Query: map[string]string{"a": "2", "b": " "}}, "",
 		},
 		"HTTP API, its own route": {
 			`{"version":"2.0","routeKey":"GET /items/{item}","rawPath":"/items/1","pathParameters":{"item":"1"},
@@ -96,12 +108,15 @@ func TestFronts(t *testing.T) {
 			saw{Route: "GET /items/{item}", Method: "GET", Path: "/items/1", URLPath: "/items/1", Item: "1"}, "",
 		},
 		"HTTP API, a stage, ANY": {
-			`{"version":"2.0","routeKey":"ANY /{proxy+}","rawPath":"/prod/items/1/2","pathParameters":{"proxy":"items/1/2"},
+			`{"version":"2.0","routeKey":"ANY /{proxy+}","rawPath":"/prod/items/1/2",
+				"pathParameters":{"proxy":"items/1/2"},
 				"requestContext":{"stage":"prod","http":{"method":"GET"},` + signed + `}}`,
-			saw{Route: "GET /items/{item}/{part}", Method: "GET", Path: "/items/1/2", URLPath: "/prod/items/1/2", Principal: "arn:me", Item: "1", Part: "2"}, "",
+			saw{Route: "GET /items/{item}/{part}", Method: "GET", Path: "/items/1/2", URLPath: "/prod/items/1/2",
+				Principal: "arn:me", Item: "1", Part: "2"}, "",
 		},
 		"HTTP API, $default in a stage": {
-			`{"version":"2.0","routeKey":"$default","rawPath":"/items/items/all","requestContext":{"stage":"items","http":{"method":"GET"},"authorizer":null}}`,
+			`{"version":"2.0","routeKey":"$default","rawPath":"/items/items/all",
+				"requestContext":{"stage":"items","http":{"method":"GET"},"authorizer":null}}`,
 			saw{Route: "GET /items/all", Method: "GET", Path: "/items/all", URLPath: "/items/items/all"}, "",
 		},
 		"HTTP API, payload 1.0": {
@@ -110,20 +125,25 @@ func TestFronts(t *testing.T) {
 			saw{Route: "GET /items/{item}/parts", Method: "GET", Path: "/items/1/parts", URLPath: "/prod/items/1/parts", Item: "1"}, "",
 		},
 		"query that cannot be read": {
-			`{"version":"2.0","routeKey":"$default","rawPath":"/keys","rawQueryString":"a=%zz","queryStringParameters":{"a":"%zz"},"requestContext":{"http":{"method":"GET"}}}`,
-			saw{Route: "GET /keys", Method: "GET", Path: "/keys", URLPath: "/keys", Query: map[string]string{"a": "%zz"}}, "",
+			`{"version":"2.0","routeKey":"$default","rawPath":"/keys","rawQueryString":"a=%zz",
+				"queryStringParameters":{"a":"%zz"},"requestContext":{"http":{"method":"GET"}}}`,
+			saw{Route: "GET /keys", Method: "GET", Path: "/keys", URLPath: "/keys",
+				Query: map[string]string{"a": "%zz"}}, "",
 		},
 		"no route": {
 			`{"version":"2.0","routeKey":"$default","rawPath":"/a-secret","requestContext":{"http":{"method":"GET"}}}`,
 			saw{Route: "none", Method: "GET", Path: "/a-secret", URLPath: "/a-secret"}, "$default",
 		},
 		"another method": {
-			`{"version":"2.0","routeKey":"$default","rawPath":"/items/1","requestContext":{"http":{"method":"DELETE"}}}`,
+			`{"version":"2.0","routeKey":"$default","rawPath":"/items/1",
+				"requestContext":{"http":{"method":"DELETE"}}}`,
 			saw{Route: "none", Method: "DELETE", Path: "/items/1", URLPath: "/items/1"}, "$default",
 		},
 		"words are not decoded": { // a policy that denies /parts/sell sees the path as it was sent
-			`{"version":"2.0","routeKey":"$default","rawPath":"/items/1/parts/s%65ll","requestContext":{"http":{"method":"POST"}}}`,
-			saw{Route: "none", Method: "POST", Path: "/items/1/parts/s%65ll", URLPath: "/items/1/parts/s%65ll"}, "$default",
+			`{"version":"2.0","routeKey":"$default","rawPath":"/items/1/parts/s%65ll",
+				"requestContext":{"http":{"method":"POST"}}}`,
+			saw{Route: "none", Method: "POST", Path: "/items/1/parts/s%65ll", URLPath: "/items/1/parts/s%65ll"},
+			"$default",
 		},
 		"empty parameter": {
 			`{"httpMethod":"GET","resource":"/{proxy+}","path":"/items/","pathParameters":{"proxy":"items/"}}`,
@@ -234,7 +254,8 @@ func TestCrossOrigin(t *testing.T) {
 			if err != nil || response.StatusCode != test.status {
 				t.Fatalf("got %d, %v", response.StatusCode, err)
 			}
-			for _, header := range []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age"} {
+			for _, header := range []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Methods",
+				"Access-Control-Allow-Headers", "Access-Control-Max-Age"} {
 				if response.Headers[header] != test.want[header] {
 					t.Errorf("%s: %q, want %q", header, response.Headers[header], test.want[header])
 				}

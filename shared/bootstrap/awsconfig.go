@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	// attemptTimeout bounds one attempt: a call that hangs leaves time for another one. DynamoDB and KMS answer
-	// within some 20 ms as a rule.
+	// attemptTimeout bounds one attempt, so that a call that hangs leaves time for another one. DynamoDB and KMS
+	// usually respond within 20 ms.
 	attemptTimeout = 2 * time.Second
 	maxAttempts    = 3
 	// maxBackoff bounds the jittered pause between attempts.
 	maxBackoff = 500 * time.Millisecond
 )
 
-// AWSConfig returns the configuration that Lambda gives the function by its environment, with more options on top. Calls
-// have bounded time and few, jittered retries, and are counted in the invocation's log record.
+// AWSConfig returns the configuration in the environment that Lambda gives the function, with more options on top.
+// Calls have bounded time and few, jittered retries. They are counted in the invocation's log record.
 func AWSConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (aws.Config, error) {
 	return config.LoadDefaultConfig(ctx, append([]func(*config.LoadOptions) error{
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(attemptTimeout)),
@@ -37,17 +37,20 @@ func AWSConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (aw
 			})
 		}),
 		config.WithLogger(logging.LoggerFunc(func(_ logging.Classification, format string, v ...any) {
-			slog.Warn("AWS SDK: " + fmt.Sprintf(format, v...)) // in the form of our own records
+			slog.Warn("AWS SDK: " + fmt.Sprintf(format, v...))
 		})),
 		config.WithAPIOptions([]func(*middleware.Stack) error{countCalls}),
 	}, more...)...)
 }
 
-// countCalls notes each call, and not each attempt, in the invocation's record.
+// countCalls adds middleware that counts each call, not each attempt, in the invocation's record.
 func countCalls(stack *middleware.Stack) error {
-	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("CountCalls",
-		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
-			telemetry.Count(ctx, "awscalls")
-			return next.HandleInitialize(ctx, in)
-		}), middleware.Before)
+	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("CountCalls", countCall), middleware.Before)
+}
+
+func countCall(
+	ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
+) (middleware.InitializeOutput, middleware.Metadata, error) {
+	telemetry.Count(ctx, "awscalls")
+	return next.HandleInitialize(ctx, in)
 }

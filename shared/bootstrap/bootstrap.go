@@ -1,5 +1,5 @@
-// Package bootstrap is how every function starts: it logs as JSON, reads its environment, makes a traced AWS configuration,
-// and then answers events.
+// Package bootstrap starts a Lambda function: it sets up logging and tracing, reads the environment, loads the AWS
+// configuration, and hands events to the function's handler. It must not know what the function does.
 package bootstrap
 
 import (
@@ -16,15 +16,15 @@ import (
 	"openlicenser/shared/tracing"
 )
 
-// Handler answers an event of a function.
-type Handler[Event, Answer any] func(ctx context.Context, event Event) (Answer, error)
+// Handler returns the response to an event of a function.
+type Handler[Event, Response any] func(ctx context.Context, event Event) (Response, error)
 
-// Start runs a function. It reads the environment into the fields of E that have an env tag, has wire make the handler,
-// and hands it events, each a segment of the name. It does not return. What is missing or wrong, all of it in one record,
-// ends the process: Lambda reports that, and no event is lost by it. Without an X-Ray daemon to reach the function goes on,
-// and traces nothing.
-func Start[E, Event, Answer any](name string, wire func(E, aws.Config) (Handler[Event, Answer], error)) {
-	slog.SetDefault(telemetry.NewLogger(os.Stdout)) // log writes through it too
+// Start runs a function, and does not return. It reads the environment into the fields of E that have an env tag, calls
+// wire for the handler, and hands it the events. The name is that of its segments in X-Ray. If anything is missing or
+// wrong, one log record names all of it, and the process ends. Lambda reports that, and no event is lost. Without an
+// X-Ray daemon to reach, the function runs untraced.
+func Start[E, Event, Response any](name string, wire func(E, aws.Config) (Handler[Event, Response], error)) {
+	slog.SetDefault(telemetry.NewLogger(os.Stdout)) // package log writes through it too
 	environment, err := env.ParseAs[E]()
 	if err != nil {
 		log.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"openlicenser/shared/urlpattern"
 )
 
-// storeURL issues a license with one application URL, and answers what is stored of it, or the refusal.
+// storeURL issues a license with one application URL, and returns what is stored of it, or the refusal.
 func storeURL(t testing.TB, text string) (stored, refusal string) {
 	t.Helper()
 	d := validDraft()
@@ -34,28 +34,34 @@ func storeURL(t testing.TB, text string) (stored, refusal string) {
 
 // storedURLs are application URLs that are taken, and how they are stored.
 var storedURLs = map[string]struct{ text, want string }{
-	"as it is":                   {"https://app.example.com", "https://app.example.com"},
-	"with a slash":               {"https://app.example.com/", "https://app.example.com/"},
-	"path, query and fragment":   {"http://localhost/A%20b?C=d#E", "http://localhost/A%20b?C=d#E"},
-	"query without a path":       {"https://example.com?Q=/a", "https://example.com?Q=/a"},
-	"star in the path":           {"https://example.com/*", "https://example.com/*"},
-	"at sign in the path":        {"https://example.com/@me", "https://example.com/@me"},
-	"path beyond ASCII":          {"https://example.com/bücher/می‌خواهم", "https://example.com/bücher/می‌خواهم"},
-	"upper case":                 {"HTTPS://App.Example.COM/Path", "https://app.example.com/Path"},
-	"one label":                  {"http://intranet", "http://intranet"},
-	"localhost":                  {"http://localhost", "http://localhost"},
-	"port":                       {"http://localhost:8080/", "http://localhost:8080/"},
-	"last port":                  {"https://example.com:65535", "https://example.com:65535"},
-	"port with zeros":            {"https://example.com:08443", "https://example.com:8443"},
-	"default port":               {"https://example.com:443/a", "https://example.com/a"},
-	"default port of http":       {"http://example.com:80", "http://example.com"},
-	"default port of the other":  {"https://example.com:80", "https://example.com:80"},
-	"empty port":                 {"https://example.com:", "https://example.com"},
-	"underscore":                 {"http://my_host.example.com", "http://my_host.example.com"},
-	"hyphens within":             {"https://r3---sn-a.example.com", "https://r3---sn-a.example.com"},
-	"label of digits":            {"https://4711.example.com", "https://4711.example.com"},
-	"longest label":              {"https://" + strings.Repeat("a", 63) + ".com", "https://" + strings.Repeat("a", 63) + ".com"},
-	"longest host name":          {"https://" + strings.Repeat("a.", 126) + "a", "https://" + strings.Repeat("a.", 126) + "a"},
+	"as it is":                  {"https://app.example.com", "https://app.example.com"},
+	"with a slash":              {"https://app.example.com/", "https://app.example.com/"},
+	"path, query and fragment":  {"http://localhost/A%20b?C=d#E", "http://localhost/A%20b?C=d#E"},
+	"query without a path":      {"https://example.com?Q=/a", "https://example.com?Q=/a"},
+	"star in the path":          {"https://example.com/*", "https://example.com/*"},
+	"at sign in the path":       {"https://example.com/@me", "https://example.com/@me"},
+	"path beyond ASCII":         {"https://example.com/bücher/می‌خواهم", "https://example.com/bücher/می‌خواهم"},
+	"upper case":                {"HTTPS://App.Example.COM/Path", "https://app.example.com/Path"},
+	"one label":                 {"http://intranet", "http://intranet"},
+	"localhost":                 {"http://localhost", "http://localhost"},
+	"port":                      {"http://localhost:8080/", "http://localhost:8080/"},
+	"last port":                 {"https://example.com:65535", "https://example.com:65535"},
+	"port with zeros":           {"https://example.com:08443", "https://example.com:8443"},
+	"default port":              {"https://example.com:443/a", "https://example.com/a"},
+	"default port of http":      {"http://example.com:80", "http://example.com"},
+	"default port of the other": {"https://example.com:80", "https://example.com:80"},
+	"empty port":                {"https://example.com:", "https://example.com"},
+	"underscore":                {"http://my_host.example.com", "http://my_host.example.com"},
+	"hyphens within":            {"https://r3---sn-a.example.com", "https://r3---sn-a.example.com"},
+	"label of digits":           {"https://4711.example.com", "https://4711.example.com"},
+	"longest label": {
+		"https://" + strings.Repeat("a", 63) + ".com",
+		"https://" + strings.Repeat("a", 63) + ".com",
+	},
+	"longest host name": {
+		"https://" + strings.Repeat("a.", 126) + "a",
+		"https://" + strings.Repeat("a.", 126) + "a",
+	},
 	"international":              {"https://bücher.example", "https://xn--bcher-kva.example"},
 	"international, upper case":  {"https://BÜCHER.example:8443/Ü", "https://xn--bcher-kva.example:8443/Ü"},
 	"international, decomposed":  {"https://bu\u0308cher.example", "https://xn--bcher-kva.example"},
@@ -137,7 +143,10 @@ var refusedURLs = map[string]struct{ text, says string }{
 	"label of 64 in its xn-- form":  {"https://" + strings.Repeat("a", 60) + "ü.com", "at most 63 characters"},
 	"host name of 254":              {"https://" + strings.Repeat("a.", 126) + "aa", "at most 253 characters"},
 	"host name of 254, with a port": {"https://" + strings.Repeat("a.", 126) + "aa:8080", "at most 253 characters"},
-	"URL of 2049":                   {"https://example.com/" + strings.Repeat("é", urlpattern.MaxURL-19), "at most 2048 characters"},
+	"URL of 2049": {
+		"https://example.com/" + strings.Repeat("é", urlpattern.MaxURL-19),
+		"at most 2048 characters",
+	},
 	"plus sign":                     {"https://a+b.example.com", "letters, digits"},
 	"slash by percent":              {"https://a%2Fb.example.com", "absolute http or https URL"},
 	"invalid xn--":                  {"https://xn--a.example", "UTS #46"},
@@ -200,7 +209,8 @@ func TestAppURLsGrow(t *testing.T) {
 		t.Fatalf("%d bytes are sent, %v", len(sent), err)
 	}
 	var invalid *license.InvalidError
-	if _, err := d.Issue("id", licensetest.Change("")); !errors.As(err, &invalid) || invalid.Fields[0].Field != "appurls" {
+	if _, err := d.Issue("id", licensetest.Change("")); !errors.As(err, &invalid) ||
+		invalid.Fields[0].Field != "appurls" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -243,7 +253,8 @@ func FuzzAppURL(f *testing.F) {
 			t.Fatal(err)
 		}
 		host := parsed.Hostname()
-		if host == "" || len(host) > 253 || strings.ToLower(host) != host || strings.ContainsFunc(host, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		if host == "" || len(host) > 253 || strings.ToLower(host) != host ||
+			strings.ContainsFunc(host, func(c rune) bool { return c <= ' ' || c > '~' }) {
 			t.Errorf("%q has the host %q", text, host)
 		}
 		if !strings.Contains(host, ":") && slices.Contains(strings.Split(host, "."), "") {

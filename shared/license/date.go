@@ -6,18 +6,19 @@ import (
 	"time"
 )
 
-// dateForm is how an expiration date is written, always in UTC.
+// dateForm is the form in which expiration dates are written, always in UTC.
 const dateForm = "2006-01-02T15:04:05.000Z"
 
 // Never is the ExpirationDate of a license that has no end: the last instant that a record can hold.
 var Never = time.Date(9999, time.December, 31, 23, 59, 59, int(999*time.Millisecond), time.UTC)
 
-// never is how the vendor asks for a license without an end.
+// never stands for Never where the vendor gives a date.
 const never = "never"
 
 // The forms of ISO 8601 that are read: basic or extended, the time with or without minutes and seconds, and a zone or
-// none. Weeks and days of the year are not read. A fraction needs no form of its own: time.Parse takes one after the seconds, with a dot or a comma. No text has
-// two meanings, because a date has always eight digits, and a T or a space behind them.
+// none. Weeks and days of the year are not read. A fraction needs no form of its own, because time.Parse accepts one
+// after the seconds, with a dot or a comma. No text has two meanings: a date always has eight digits, and a T or a space
+// behind them.
 var (
 	dayForms  = []string{"2006-01-02", "20060102"}
 	timeForms = []string{"15:04:05", "15:04", "150405", "1504", "15"}
@@ -104,8 +105,7 @@ func normalizeDate(text string) (normal string, isMidnight24 bool) {
 	return day + clock, false
 }
 
-// withoutZoneName writes Z for the names of UTC, and nothing for one behind an offset of zero, as Go and databases print
-// both.
+// withoutZoneName writes Z for a name of UTC, also for one behind an offset of zero: Go and databases print both.
 func withoutZoneName(text string) string {
 	for _, name := range []string{"UTC", "GMT"} {
 		rest, named := strings.CutSuffix(text, name)
@@ -128,8 +128,8 @@ func isZero(clock string) bool {
 	return strings.Trim(clock, "0:.,") == ""
 }
 
-// inCalendar returns the date in UTC. It refuses dates that the zone moves out of the four-digit years: they could not be
-// written so that they can be read.
+// inCalendar returns the date in UTC. It refuses one that the zone moves out of the four-digit years, which FormatDate
+// could not write.
 func inCalendar(date time.Time) (time.Time, error) {
 	date = date.UTC()
 	if date.Year() < 1 || date.Year() > 9999 {
@@ -138,5 +138,5 @@ func inCalendar(date time.Time) (time.Time, error) {
 	return date, nil
 }
 
-// FormatDate writes a date as ParseDate's strict form, 2025-01-03T00:00:00.000Z.
+// FormatDate returns a date in the strict form, 2025-01-03T00:00:00.000Z.
 func FormatDate(date time.Time) string { return date.UTC().Format(dateForm) }

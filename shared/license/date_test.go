@@ -132,7 +132,8 @@ func parseOnce(text string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// FuzzParseDate: a date that is read is written, and read again, as the same instant, and what was ever read keeps its meaning.
+// FuzzParseDate: a date that is read is written, and read again, as the same instant, and what was ever read keeps its
+// meaning.
 func FuzzParseDate(f *testing.F) {
 	for _, test := range readDates {
 		f.Add(test.text)
@@ -152,7 +153,8 @@ func FuzzParseDate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := license.ParseDate(license.FormatDate(got)); err != nil || !again.Equal(got.Truncate(time.Millisecond)) {
+		if again, err := license.ParseDate(license.FormatDate(got)); err != nil ||
+			!again.Equal(got.Truncate(time.Millisecond)) {
 			t.Errorf("%q is %s, and written and read again %s, %v", text, got, again, err)
 		}
 		if again, err := license.ParseEnd(license.FormatDate(end)); err != nil || !again.Equal(end) {

@@ -47,7 +47,7 @@ type AppURL struct {
 	URL string `json:"URL"`
 }
 
-// FieldError says what is wrong with one field, and what it should be.
+// FieldError says what is wrong with one field, and what the field should be.
 type FieldError struct {
 	Field   string `json:"field"` // as services[2].serviceName
 	Message string `json:"message"`
@@ -77,13 +77,13 @@ type Patch struct {
 	TokenKeyID     *string // empty: the license is pinned to no key
 }
 
-// NewID makes the id of a new license: a UUID of version 7, which sorts by time (RFC 9562 section 5.7).
+// NewID returns the id for a new license: a UUID of version 7, which sorts by time (RFC 9562 section 5.7).
 func NewID() (string, error) {
 	id, err := uuid.NewV7()
 	return id.String(), err
 }
 
-// Issue makes the license that the draft asks for, with an id of NewID, or answers an *InvalidError.
+// Issue returns the license that the draft asks for, or an *InvalidError. The id is one of NewID.
 func (d Draft) Issue(id string, c Change) (License, error) {
 	l := License{ID: id, Created: c.At}
 	fields := Patch{
@@ -91,7 +91,8 @@ func (d Draft) Issue(id string, c Change) (License, error) {
 		Notes: &d.Notes, GraceDays: &d.GraceDays,
 	}.apply(&l, c.At)
 	if d.CustomerID != "" && !IsUUID(d.CustomerID) {
-		fields = append(fields, FieldError{"customerid", "must be a UUID, as 869b100f-06b7-44cc-80df-b4c4bf728461, or absent"})
+		fields = append(fields, FieldError{"customerid",
+			"must be a UUID, as 869b100f-06b7-44cc-80df-b4c4bf728461, or absent"})
 	}
 	if len(fields) > 0 {
 		return License{}, &InvalidError{Fields: fields}
@@ -103,8 +104,8 @@ func (d Draft) Issue(id string, c Change) (License, error) {
 	return l.stamped(c), nil
 }
 
-// Patch changes the given fields, or answers an *InvalidError. A patch that changes nothing answers the license as
-// it is, with the same Version. What other tools wrote into fields that are not given stays as it is.
+// Patch returns the license with the given fields changed, or an *InvalidError. A patch that changes nothing returns
+// the license as it is, with the same Version. Fields that are not given keep what other tools wrote into them.
 func (l License) Patch(p Patch, c Change) (License, error) {
 	patched := l.mended(p.attributes()...)
 	if fields := p.apply(&patched, c.At); len(fields) > 0 {
@@ -116,12 +117,16 @@ func (l License) Patch(p Patch, c Change) (License, error) {
 	return patched.stamped(c), nil
 }
 
-// attributes returns those of a record that the given fields replace.
+// attributes returns the names of a record's attributes that the given fields replace.
 func (p Patch) attributes() (names []string) {
 	for name, given := range map[string]bool{
-		attrCustomerName: p.CustomerName != nil, attrExpirationDate: p.ExpirationDate != nil, attrServices: p.Services != nil,
-		attrAppURLs: p.AppURLs != nil, attrNotes: p.Notes != nil, attrGraceDays: p.GraceDays != nil,
-		attrTokenKeyID: p.TokenKeyID != nil,
+		attrCustomerName:   p.CustomerName != nil,
+		attrExpirationDate: p.ExpirationDate != nil,
+		attrServices:       p.Services != nil,
+		attrAppURLs:        p.AppURLs != nil,
+		attrNotes:          p.Notes != nil,
+		attrGraceDays:      p.GraceDays != nil,
+		attrTokenKeyID:     p.TokenKeyID != nil,
 	} {
 		if given {
 			names = append(names, name)
@@ -130,7 +135,7 @@ func (p Patch) attributes() (names []string) {
 	return names
 }
 
-// apply sets the given fields and answers all that is wrong with them.
+// apply sets the given fields of l, and returns all that is wrong with them.
 func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 	refuse := func(field, message string) { fields = append(fields, FieldError{field, message}) }
 	if p.CustomerName != nil {
@@ -165,7 +170,7 @@ func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 	}
 	if p.TokenKeyID != nil {
 		if *p.TokenKeyID != "" && !isKeyID(*p.TokenKeyID) {
-			refuse("tokenkeyid", "must be the kid of a token key, as GET /.well-known/jwks.json answers it")
+			refuse("tokenkeyid", "must be the kid of a token key that is published")
 		}
 		l.TokenKeyID = *p.TokenKeyID
 	}
@@ -188,7 +193,8 @@ func (p Patch) end(l License, now time.Time) (end time.Time, problem string) {
 	return end, problem
 }
 
-// isKeyID wants the form of a thumbprint (RFC 7638): 32 bytes in base64url. Which keys there are is not known here.
+// isKeyID reports whether a text has the form of a thumbprint (RFC 7638): 32 bytes in base64url. Which keys there are
+// is not known here.
 func isKeyID(text string) bool {
 	thumbprint, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	return err == nil && len(text) == 43 && len(thumbprint) == sha256.Size
@@ -208,7 +214,7 @@ func refuseServices(refuse func(field, message string), services []Service, byte
 func storedAppURLs(refuse func(field, message string), urls []AppURL) JSONList {
 	list := marshalList(urls)
 	if refuseSize(refuse, "appurls", "URLs", len(urls), MaxAppURLs, len(list)) {
-		return list // the check of a pattern can take a tenth of a second
+		return list
 	}
 	stored := make([]AppURL, len(urls))
 	for i, u := range urls {
@@ -223,7 +229,7 @@ func storedAppURLs(refuse func(field, message string), urls []AppURL) JSONList {
 	return list
 }
 
-// refuseSize tells whether a list has more elements than most, or more bytes as JSON than MaxListBytes.
+// refuseSize refuses a list that has more elements than most, or more bytes as JSON than MaxListBytes.
 func refuseSize(refuse func(field, message string), field, noun string, elements, most, bytes int) (refused bool) {
 	switch {
 	case elements > most:
@@ -236,7 +242,7 @@ func refuseSize(refuse func(field, message string), field, noun string, elements
 	return true
 }
 
-// marshalList writes a nil list as an empty one.
+// marshalList returns a list as JSON. A nil list is an empty one.
 func marshalList[T Service | AppURL](elements []T) JSONList {
 	text, err := plainjson.Marshal(append([]T{}, elements...))
 	if err != nil {
@@ -245,7 +251,7 @@ func marshalList[T Service | AppURL](elements []T) JSONList {
 	return JSONList(text)
 }
 
-// CheckReason tells whether a reason for a change may be recorded; the error is an *InvalidError.
+// CheckReason returns an *InvalidError for a reason that cannot be recorded.
 func CheckReason(reason string) error {
 	var fields []FieldError
 	refuse := func(field, message string) { fields = append(fields, FieldError{field, message}) }
@@ -256,5 +262,5 @@ func CheckReason(reason string) error {
 	return nil
 }
 
-// IsUUID accepts the one form of RFC 9562 section 4: uuid.Parse accepts others too.
+// IsUUID reports whether a text is a UUID in the form of RFC 9562 section 4. uuid.Parse accepts other forms too.
 func IsUUID(text string) bool { return len(text) == 36 && uuid.Validate(text) == nil }

@@ -1,6 +1,6 @@
-// Package license is the domain: what a license is, when it may be used, how it may change, how it is
-// read from and written to a stored record, and what a store of licenses promises. It knows no AWS, no
-// HTTP and no cryptography.
+// Package license is the domain: what a license is, when it may be used, and how it may change. It also says how a
+// license is read from and written to a stored record, and what a store of licenses promises. It must not know AWS,
+// HTTP, the command line or cryptography.
 package license
 
 import (
@@ -34,15 +34,15 @@ type License struct {
 	ChangeReason string
 	RequestID    string
 
-	// Problems says which attributes of the stored record cannot be understood. The fields above that they belong to
-	// are zero.
+	// Problems lists the attributes of the stored record that cannot be understood. The fields above that they belong
+	// to are zero.
 	Problems []FieldError
 
-	stored attribute.Map // what Expectation answers for a license that was read from a store
+	stored attribute.Map // what Expectation returns for a license that was read from a store
 }
 
-// JSONList is the text of a JSON array of objects. A stored text is kept to the byte, because products
-// read it from their token.
+// JSONList is the text of a JSON array of objects. A stored text is kept to the byte, because products read it from
+// their token.
 type JSONList string
 
 // MarshalJSON writes the array itself, not a string that holds it.
@@ -63,9 +63,9 @@ const (
 	Unreadable Status = "unreadable"
 )
 
-// Status returns the status at an instant. A license that may not be used needs nothing but the attribute that says so:
-// what follows it in the order of precedence may be as odd as it likes. Where an attribute cannot be understood before
-// anything has said no, the status is Unreadable.
+// Status returns the status at an instant. It looks at the attributes in the order of precedence. The first one that
+// says no decides, however odd the rest of the record is. The status is Unreadable if an attribute cannot be understood
+// before anything has said no.
 func (l License) Status(now time.Time) Status {
 	switch {
 	case l.HasProblem(attrRevoked):
@@ -89,16 +89,17 @@ func (l License) Status(now time.Time) Status {
 	}
 }
 
-// IsEndless tells whether the license has no end.
+// IsEndless reports whether the license has no end.
 func (l License) IsEndless() bool { return !l.ExpirationDate.Before(Never) }
 
-// EndsAt is the first instant at which the license is expired, grace included. It means nothing unless EndIsKnown.
+// EndsAt returns the first instant at which the license is expired, grace included. It means nothing unless EndIsKnown.
 func (l License) EndsAt() time.Time { return l.ExpirationDate.AddDate(0, 0, l.GraceDays) }
 
 // EndIsKnown reports whether EndsAt follows from the record.
 func (l License) EndIsKnown() bool { return !l.HasProblem(attrExpirationDate, attrGraceDays) }
 
-// IsReadable reports whether all was understood that decides whether the license may be used, or that a token says.
+// IsReadable reports whether an authorization token can be made: all that decides about it, or that it says, has been
+// understood.
 func (l License) IsReadable() bool {
 	return l.EndIsKnown() && !l.HasProblem(attrRevoked, attrSuspended, attrCustomerName, attrServices, attrAppURLs)
 }

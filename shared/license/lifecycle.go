@@ -14,14 +14,14 @@ type Change struct {
 	RequestID string
 }
 
-// TransitionError says that a license's status does not allow what was asked for. Its text says what does.
+// TransitionError reports that the status of a license does not allow a change. Its text says what does.
 type TransitionError struct{ Message string }
 
 func (e *TransitionError) Error() string { return e.Message }
 
-// The transitions of the life cycle. One that changes nothing answers the license as it is, with the same
-// Version. Suspension and revocation are independent of the dates: an expired license can be renewed while it
-// is suspended, and is then still suspended.
+// The transitions of the life cycle. One that changes nothing returns the license as it is, with the same Version.
+// Suspension and revocation are independent of the dates: an expired license can be renewed while it is suspended, and
+// is then still suspended.
 //
 //	           revoke      suspend     reinstate            renew
 //	active     revoked     suspended   -                    later end
@@ -52,8 +52,8 @@ func (l License) Suspend(c Change) (License, error) {
 	return l.mended(attrSuspended).stamped(c), nil
 }
 
-// Reinstate takes a suspension or, where a reason is given, a revocation back. A stored flag that cannot be understood
-// may have meant either. The error is a *TransitionError.
+// Reinstate takes a suspension back or, with a reason, a revocation. A stored flag that cannot be understood may have
+// meant either. The error is a *TransitionError.
 func (l License) Reinstate(c Change) (License, error) {
 	switch {
 	case l.Deleted:
@@ -78,17 +78,18 @@ func (l License) Renew(expirationDate string, c Change) (License, error) {
 		return l, err
 	}
 	if renewed.ExpirationDate.Before(l.ExpirationDate) {
-		message := "must not be earlier than it is, " + FormatDate(l.ExpirationDate) + "; PATCH the license to shorten it"
+		message := "must not be earlier than it is, " + FormatDate(l.ExpirationDate) +
+			"; renewing only extends, so change the license to shorten it"
 		if l.IsEndless() {
-			message = "must be never, as it is; PATCH the license to give it an end"
+			message = "must be never, as it is; renewing only extends, so change the license to give it an end"
 		}
 		return l, &InvalidError{[]FieldError{{"expirationdate", message}}}
 	}
 	return renewed, nil
 }
 
-// Delete marks the license for removal and revokes it. A record that is removed says no more who removed it and why, so
-// the mark is written first, and the audit trail finds it in what was removed.
+// Delete revokes the license and marks it for removal. The mark says who removes it and why. It is written before the
+// record is removed, so that the audit trail finds it in what was removed.
 func (l License) Delete(c Change) License {
 	l.Revoked, l.Deleted = true, true
 	return l.mended(attrRevoked, attrDeleted).stamped(c)

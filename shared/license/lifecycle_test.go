@@ -70,7 +70,8 @@ func TestTransitions(t *testing.T) {
 				var impossible *license.TransitionError
 				switch {
 				case want == refused:
-					if !errors.As(err, &impossible) || impossible.Message == "" || licensetest.Diff(before, after) != "" {
+					if !errors.As(err, &impossible) || impossible.Message == "" ||
+						licensetest.Diff(before, after) != "" {
 						t.Errorf("got %+v, %v; want a refusal", after, err)
 					}
 				case err != nil:
@@ -79,7 +80,8 @@ func TestTransitions(t *testing.T) {
 					if diff := licensetest.Diff(before, after); diff != "" {
 						t.Errorf("changed:\n%s", diff)
 					}
-				case after.Status(licensetest.Now) != want || after.Version != before.Version+1 || after.RequestID != change.RequestID ||
+				case after.Status(licensetest.Now) != want || after.Version != before.Version+1 ||
+					after.RequestID != change.RequestID ||
 					after.ChangedBy != change.By || !after.Changed.Equal(change.At):
 					t.Errorf("got %+v, want status %s", after, want)
 				}
@@ -94,12 +96,14 @@ func TestRenewRefuses(t *testing.T) {
 	} {
 		l := licensetest.Issue(t)
 		var invalid *license.InvalidError
-		if after, err := l.Renew(date, licensetest.Change("")); !errors.As(err, &invalid) || licensetest.Diff(l, after) != "" {
+		if after, err := l.Renew(date, licensetest.Change("")); !errors.As(err, &invalid) ||
+			licensetest.Diff(l, after) != "" {
 			t.Errorf("%s: got %+v, %v", name, after, err)
 		}
 	}
 	l := licensetest.Issue(t)
-	if after, err := l.Renew(license.FormatDate(l.ExpirationDate), licensetest.Change("")); err != nil || after.Version != l.Version {
+	if after, err := l.Renew(license.FormatDate(l.ExpirationDate), licensetest.Change("")); err != nil ||
+		after.Version != l.Version {
 		t.Errorf("the same date: %+v, %v", after, err)
 	}
 }
@@ -126,7 +130,8 @@ func TestNever(t *testing.T) {
 	}
 	of := licensetest.Issue(t)
 	endless, err := of.Renew(never, change)
-	if err != nil || !endless.IsEndless() || of.IsEndless() || endless.Record()["expirationdate"] != "9999-12-31T23:59:59.999Z" {
+	if err != nil || !endless.IsEndless() || of.IsEndless() ||
+		endless.Record()["expirationdate"] != "9999-12-31T23:59:59.999Z" {
 		t.Fatalf("renewed to %s, %v", endless.ExpirationDate, err)
 	}
 	if endless.Status(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)) != license.Active {
@@ -136,7 +141,8 @@ func TestNever(t *testing.T) {
 		t.Errorf("renewed again: %+v, %v", again, err)
 	}
 	var invalid *license.InvalidError
-	if _, err := endless.Renew("9999-12-30", change); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "must be never") {
+	if _, err := endless.Renew("9999-12-30", change); !errors.As(err, &invalid) ||
+		!strings.Contains(err.Error(), "must be never") {
 		t.Errorf("renewed to a date: %v", err)
 	}
 	graced, _ := patch(of, license.Patch{GraceDays: &seven})
@@ -147,11 +153,13 @@ func TestNever(t *testing.T) {
 		p     license.Patch
 		wrong string
 	}{
-		"an end":                            {endless, license.Patch{ExpirationDate: &date}, ""},
-		"an end and days of grace":          {endless, license.Patch{ExpirationDate: &date, GraceDays: &seven}, ""},
-		"no days of grace":                  {endless, license.Patch{GraceDays: &none}, ""},
-		"days of grace":                     {endless, license.Patch{GraceDays: &seven}, "gracedays"},
-		"never, with days of grace":         {of, license.Patch{ExpirationDate: &never, GraceDays: &seven}, "gracedays"},
+		"an end":                   {endless, license.Patch{ExpirationDate: &date}, ""},
+		"an end and days of grace": {endless, license.Patch{ExpirationDate: &date, GraceDays: &seven}, ""},
+		"no days of grace":         {endless, license.Patch{GraceDays: &none}, ""},
+		"days of grace":            {endless, license.Patch{GraceDays: &seven}, "gracedays"},
+		"never, with days of grace": {
+			of, license.Patch{ExpirationDate: &never, GraceDays: &seven}, "gracedays",
+		},
 		"never, where days of grace stand":  {graced, license.Patch{ExpirationDate: &never}, "expirationdate"},
 		"never, and no more days of grace":  {graced, license.Patch{ExpirationDate: &never, GraceDays: &none}, ""},
 		"another field of a foreign record": {foreign, license.Patch{CustomerName: &date}, ""},
@@ -182,7 +190,8 @@ func TestReinstateWantsAReason(t *testing.T) {
 func TestReinstateEndsBoth(t *testing.T) {
 	l := licensetest.Issue(t)
 	l.Suspended, l.Revoked = true, true
-	if got, err := l.Reinstate(licensetest.Change("a mistake")); err != nil || got.Status(licensetest.Now) != license.Active {
+	if got, err := l.Reinstate(licensetest.Change("a mistake")); err != nil ||
+		got.Status(licensetest.Now) != license.Active {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
@@ -192,7 +201,8 @@ func TestPatch(t *testing.T) {
 	name, grace := "Another", 7
 	after, err := before.Patch(license.Patch{CustomerName: &name, GraceDays: &grace}, licensetest.Change("moved"))
 	want := before
-	want.CustomerName, want.GraceDays, want.Version, want.ChangeReason, want.RequestID = name, grace, 2, "moved", after.RequestID
+	want.CustomerName, want.GraceDays = name, grace
+	want.Version, want.ChangeReason, want.RequestID = 2, "moved", after.RequestID
 	if diff := licensetest.Diff(want, after); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}

@@ -2,25 +2,25 @@ package license
 
 import "time"
 
-// Query selects a page of a list. A filter that is zero lets every license pass.
+// Query selects a page of a list. A filter that is zero passes every license.
 type Query struct {
 	CustomerID     string
 	Status         Status
 	ExpiringBefore time.Time // exclusive
 
-	Now      time.Time // the instant at which Status is meant
+	Now      time.Time // the instant to which Status refers
 	Position string    // Page.Next of the page before, empty for the first page
 	Limit    int       // 1 to 100
 }
 
-// Page is a part of a list. Where the index does not serve all filters, it can hold fewer licenses than the Limit, or
-// none, and yet not be the last.
+// Page is a part of a list. If the index does not serve all filters, a page that is not the last can hold fewer
+// licenses than the Limit, or none.
 type Page struct {
 	Licenses []License
 	Next     string // Query.Position of the page that follows, empty at the end
 }
 
-// MaxReads bounds the cost of a page: a store reads at most MaxReads times the Limit of a Query to fill it.
+// MaxReads bounds the cost of a page. To fill it, a store reads at most MaxReads times the Limit of the Query.
 const MaxReads = 10
 
 // Index is an order of licenses. Every list is read from the end of its index to the beginning.
@@ -34,11 +34,11 @@ const (
 	ByStanding Index = "standing" // the licenses of a Standing, by expiration date
 )
 
-// Index answers the index that serves the query. Customers have few licenses, so theirs are filtered as they are read:
+// Index returns the index that serves the query. A customer has few licenses, so these are filtered as they are read:
 //
 //	filter                  index       what is read and left out
 //	none                    Newest      nothing
-//	customerid, and others  OfCustomer  what the others do not let pass
+//	customerid, and others  OfCustomer  what the others do not pass
 //	status, and the date    ByStanding  grace: what expired in the last MaxGraceDays; expired: what is in its grace
 //	the date alone          ByExpiry    nothing
 func (q Query) Index() Index {
@@ -54,7 +54,7 @@ func (q Query) Index() Index {
 	}
 }
 
-// Standing is the status of a license as far as it does not depend on the time: Revoked, Suspended or Active.
+// Standing returns the status of a license as far as it does not depend on the time: Revoked, Suspended or Active.
 func (l License) Standing() Status {
 	if status := l.Status(time.Time{}); status == Revoked || status == Suspended {
 		return status
@@ -62,7 +62,7 @@ func (l License) Standing() Status {
 	return Active // whatever its date, which may be the zero time too
 }
 
-// Standing is that of the licenses that have the Status of the query.
+// Standing returns the standing of the licenses that have the Status of the query.
 func (q Query) Standing() Status {
 	if q.Status == Revoked || q.Status == Suspended {
 		return q.Status
@@ -70,18 +70,17 @@ func (q Query) Standing() Status {
 	return Active
 }
 
-// dateSlack is how far a date of another tool's, which may have a zone, can sort from where it belongs.
+// dateSlack bounds how far from its place a date can sort that another tool has written with a zone.
 const dateSlack = 24 * time.Hour
 
-// What sorts before and after every date that ParseDate reads, however it is written: as they begin with a digit, and go on with
-// one.
+// What sorts before and after every date that ParseDate reads. All of their forms begin with two digits.
 const (
 	beforeDates = "0"
 	afterDates  = ":"
 )
 
-// Dates answers bounds, both inclusive, of the expiration dates, as they are stored, of all licenses that Matches lets pass. Where
-// from is after to there are none.
+// Dates returns bounds, both inclusive, for the stored expiration dates of the licenses that Matches passes. If from is
+// after to, it passes none.
 func (q Query) Dates() (from, to string) {
 	var first, last time.Time // zero: no bound
 	switch q.Status {
@@ -105,7 +104,7 @@ func (q Query) Dates() (from, to string) {
 	return from, to
 }
 
-// Matches tells whether the filters let a license pass.
+// Matches reports whether a license passes the filters.
 func (q Query) Matches(l License) bool {
 	return (q.CustomerID == "" || q.CustomerID == l.CustomerID) &&
 		(q.Status == "" || q.Status == l.Status(q.Now)) &&

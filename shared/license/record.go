@@ -14,8 +14,8 @@ import (
 	"openlicenser/shared/plainjson"
 )
 
-// The attributes of a record. The first group is shared with the original Open Licenser and its tools and
-// keeps name and type; the second is ours, and may be absent.
+// The attributes of a record. The first group is shared with the original Open Licenser and its tools, so it keeps
+// names and types. The second group is ours, and may be absent.
 const (
 	attrID             = "licenseid"        // S, UUID
 	attrAppURLs        = "appurls"          // S, JSON
@@ -38,10 +38,10 @@ const (
 	attrRequestID    = "requestid"        // S
 )
 
-// maxStoredGraceDays bounds what a record may say: more is taken for a mistake.
+// maxStoredGraceDays bounds what a record may say. More must be a mistake.
 const maxStoredGraceDays = 36500
 
-// Record writes the license as a record, in the strict form.
+// Record returns the license as a record, in the strict form.
 func (l License) Record() attribute.Map {
 	record := attribute.Map{
 		attrID:             l.ID,
@@ -68,7 +68,10 @@ func (l License) Record() attribute.Map {
 		record[attrGraceDays] = attribute.Number(strconv.Itoa(l.GraceDays))
 	}
 	for name, text := range map[string]string{
-		attrTokenKeyID: l.TokenKeyID, attrChangedBy: l.ChangedBy, attrChangeReason: l.ChangeReason, attrRequestID: l.RequestID,
+		attrTokenKeyID:   l.TokenKeyID,
+		attrChangedBy:    l.ChangedBy,
+		attrChangeReason: l.ChangeReason,
+		attrRequestID:    l.RequestID,
 	} {
 		if text != "" {
 			record[name] = text
@@ -77,8 +80,8 @@ func (l License) Record() attribute.Map {
 	return record
 }
 
-// Delta says which attributes an update from before to after sets and which it removes. An attribute that could not be
-// understood stays as it is stored until after has a value for it.
+// Delta returns the attributes that an update from before to after sets, and those that it removes. An attribute that
+// could not be understood stays as it is stored until after has a value for it.
 func Delta(before, after License) (set attribute.Map, remove []string) {
 	old, set := before.Record(), after.Record()
 	for _, p := range before.Problems {
@@ -100,8 +103,8 @@ func Delta(before, after License) (set attribute.Map, remove []string) {
 	return set, remove
 }
 
-// Expectation gives the values, as they are stored, by which an update recognizes that the record is still
-// the one that was read as l. A nil stands for an attribute that is absent or NULL.
+// Expectation returns the stored values by which an update recognizes the record that was read as l. A nil stands for
+// an attribute that is absent or NULL.
 func (l License) Expectation() attribute.Map {
 	if l.stored != nil {
 		return l.stored
@@ -109,9 +112,9 @@ func (l License) Expectation() attribute.Map {
 	return attribute.Map{attrVersion: versionNumber(l.Version), attrChanged: millis(l.Changed)}
 }
 
-// FromRecord reads a record, whoever wrote it. Attributes must be absent or of their exact name and type; what cannot
-// be understood is in Problems, and License.Status says whether that matters. The error is ErrUnreadable where the record
-// has no id.
+// FromRecord reads a record, whoever wrote it. The error is ErrUnreadable if the record has no id. An attribute must be
+// absent, or have its exact name and type. What cannot be understood is in Problems, and License.Status says whether it
+// matters.
 func FromRecord(record attribute.Map) (License, error) {
 	r := recordReader{record: record}
 	l := License{
@@ -144,14 +147,15 @@ func FromRecord(record attribute.Map) (License, error) {
 	return l, nil
 }
 
-// RecordVersion is the version of a record, also of one that cannot be read otherwise; 0 where there is none.
+// RecordVersion returns the version of a record, or 0 where it has none. It also serves records that FromRecord
+// refuses.
 func RecordVersion(record attribute.Map) int64 {
 	version, _ := wholeNumber(record[attrVersion])
 	return version
 }
 
-// recordReader reads attributes, and collects what it cannot understand. It names types and never values: problems are
-// logged.
+// recordReader reads attributes, and collects what it cannot understand. It names types and never values, because
+// problems are logged.
 type recordReader struct {
 	record   attribute.Map
 	problems []FieldError
@@ -271,7 +275,7 @@ func (r *recordReader) checkedList(name, text string) JSONList {
 	return JSONList(text)
 }
 
-// plain turns an attribute's value into what encoding/json writes without type tags.
+// plain returns an attribute's value as encoding/json writes it without type tags.
 func plain(value any) any {
 	switch v := value.(type) {
 	case attribute.Number:
@@ -293,7 +297,7 @@ func plain(value any) any {
 	}
 }
 
-// number reads an N, as far as a float64 can hold it: exactly for whole numbers up to 2^53.
+// number reads an N of up to 2^53, below which a float64 holds every whole number exactly.
 func number(value any) (float64, bool) {
 	text, isNumber := value.(attribute.Number)
 	parsed, err := strconv.ParseFloat(string(text), 64)

@@ -16,7 +16,8 @@ import (
 )
 
 // original is the example item of the original Open Licenser.
-const original = `{"licenseid":{"S":"d5b35ffa-af15-44b7-9de0-5b1b6dc4daec"},"appurls":{"S":"[{\"URL\":\"http://asd.soic\"}]"},
+const original = `{"licenseid":{"S":"d5b35ffa-af15-44b7-9de0-5b1b6dc4daec"},
+	"appurls":{"S":"[{\"URL\":\"http://asd.soic\"}]"},
  "changedtimestamp":{"N":"1718622505782"},"customerid":{"S":"869b100f-06b7-44cc-80df-b4c4bf728461"},
  "customername":{"S":"Test Customer"},"expirationdate":{"S":"2025-01-03T00:00:00.000Z"},"isrevoked":{"BOOL":false},
  "notes":{"S":"asdasf"},"services":{"S":"[{\"serviceName\":\"TEST\",\"serviceValue\":\"EmbeddedPowerBI\"}]"}}`
@@ -68,9 +69,13 @@ func TestFromRecordVariants(t *testing.T) {
 		value     any
 		holds     func(license.License) bool
 	}{
-		"date in the strict form":            {"expirationdate", "2030-01-03T00:00:00.000Z", midnight},
-		"date without a fraction":            {"expirationdate", "2030-01-03T00:00:00Z", midnight},
-		"date with microseconds":             {"expirationdate", "2030-01-03T00:00:00.123456Z", date("2030-01-03T00:00:00.123456Z")},
+		"date in the strict form": {"expirationdate", "2030-01-03T00:00:00.000Z", midnight},
+		"date without a fraction": {"expirationdate", "2030-01-03T00:00:00Z", midnight},
+		"date with microseconds": {
+			"expirationdate",
+			"2030-01-03T00:00:00.123456Z",
+			date("2030-01-03T00:00:00.123456Z"),
+		},
 		"date with an offset":                {"expirationdate", "2030-01-03T02:00:00+02:00", midnight},
 		"date with an offset without colon":  {"expirationdate", "2030-01-03T02:00:00+0200", midnight},
 		"date without a zone":                {"expirationdate", "2030-01-03T00:00:00", midnight},
@@ -89,26 +94,61 @@ func TestFromRecordVariants(t *testing.T) {
 		"isrevoked absent":                   {"isrevoked", absent, usable},
 		"isrevoked false":                    {"isrevoked", false, usable},
 		"isrevoked true":                     {"isrevoked", true, func(l license.License) bool { return l.Revoked }},
-		"issuspended true":                   {"issuspended", true, func(l license.License) bool { return l.Suspended }},
-		"isRevoked in another case":          {"isRevoked", true, usable},
-		"services as text, spaces kept":      {"services", `[{"serviceName": "A"}]`, services(`[{"serviceName": "A"}]`)},
+		"issuspended true": {
+			"issuspended",
+			true,
+			func(l license.License) bool { return l.Suspended },
+		},
+		"isRevoked in another case": {"isRevoked", true, usable},
+		"services as text, spaces kept": {
+			"services",
+			`[{"serviceName": "A"}]`,
+			services(`[{"serviceName": "A"}]`),
+		},
 		"services as a native list": {"services", []any{attribute.Map{"serviceName": "A", "serviceValue": "<&>"}},
 			services(`[{"serviceName":"A","serviceValue":"<&>"}]`)},
-		"services as a native list of odd things": {"services", []any{attribute.Map{"a": attribute.Number("1.50"), "b": nil, "c": []any{true}}},
-			services(`[{"a":1.50,"b":null,"c":[true]}]`)},
-		"services absent":                {"services", absent, services("[]")},
-		"services empty text":            {"services", " ", services("[]")},
-		"services empty list":            {"services", []any{}, services("[]")},
-		"appurls absent":                 {"appurls", absent, func(l license.License) bool { return l.AppURLs == "[]" }},
-		"customername absent":            {"customername", absent, func(l license.License) bool { return l.CustomerName == "" }},
-		"gracedays":                      {"gracedays", attribute.Number("7"), func(l license.License) bool { return l.GraceDays == 7 }},
-		"gracedays 7.0":                  {"gracedays", attribute.Number("7.0"), func(l license.License) bool { return l.GraceDays == 7 }},
+		"services as a native list of odd things": {
+			"services",
+			[]any{attribute.Map{"a": attribute.Number("1.50"), "b": nil, "c": []any{true}}},
+			services(`[{"a":1.50,"b":null,"c":[true]}]`),
+		},
+		"services absent":     {"services", absent, services("[]")},
+		"services empty text": {"services", " ", services("[]")},
+		"services empty list": {"services", []any{}, services("[]")},
+		"appurls absent": {
+			"appurls",
+			absent,
+			func(l license.License) bool { return l.AppURLs == "[]" },
+		},
+		"customername absent": {
+			"customername",
+			absent,
+			func(l license.License) bool { return l.CustomerName == "" },
+		},
+		"gracedays": {
+			"gracedays",
+			attribute.Number("7"),
+			func(l license.License) bool { return l.GraceDays == 7 },
+		},
+		"gracedays 7.0": {
+			"gracedays",
+			attribute.Number("7.0"),
+			func(l license.License) bool { return l.GraceDays == 7 },
+		},
 		"version as text":                {"version", "3", bookkeeping},
 		"changedtimestamp as text":       {"changedtimestamp", "2024-06-17", bookkeeping},
 		"changedtimestamp with fraction": {"changedtimestamp", attribute.Number("1718622505782.5"), bookkeeping},
 		"notes as a list":                {"notes", []any{"a"}, bookkeeping},
-		"tokenkeyid":                     {"tokenkeyid", "kid", func(l license.License) bool { return l.TokenKeyID == "kid" }},
-		"tokenkeyid as a number":         {"tokenkeyid", attribute.Number("7"), func(l license.License) bool { return l.TokenKeyID == "" }},
+		"tokenkeyid": {
+			"tokenkeyid",
+			"kid",
+			func(l license.License) bool { return l.TokenKeyID == "kid" },
+		},
+		"tokenkeyid as a number": {
+			"tokenkeyid",
+			attribute.Number("7"),
+			func(l license.License) bool { return l.TokenKeyID == "" },
+		},
 		"customerid as a number":         {"customerid", attribute.Number("7"), bookkeeping},
 		"an attribute that nobody knows": {"colour", attribute.StringSet{"red"}, bookkeeping},
 	}
@@ -179,7 +219,8 @@ func TestFromRecordVariants(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || l.Status(licensetest.Now) != license.Unreadable || l.IsReadable() || !l.HasProblem(test.attribute) {
+			if err != nil || l.Status(licensetest.Now) != license.Unreadable || l.IsReadable() ||
+				!l.HasProblem(test.attribute) {
 				t.Errorf("got %+v, %v; want it to be unreadable", l, err)
 			}
 		})
@@ -201,20 +242,37 @@ func TestStatusOfOddRecords(t *testing.T) {
 		record attribute.Map
 		want   license.Status
 	}{
-		"revoked, all else odd":             {with(odd, attribute.Map{"isrevoked": true}), license.Revoked},
-		"nothing says no":                   {with(odd, attribute.Map{"isrevoked": false}), license.Unreadable},
-		"revocation odd":                    {with(odd, attribute.Map{"isrevoked": "true", "issuspended": true}), license.Unreadable},
-		"suspended, the rest odd":           {with(odd, attribute.Map{"issuspended": true}), license.Suspended},
-		"suspension odd, expired":           {attribute.Map{"issuspended": "yes", "expirationdate": "2020-01-01"}, license.Unreadable},
-		"expired, the rest odd":             {with(odd, attribute.Map{"issuspended": false, "expirationdate": "2020-01-01", "gracedays": attribute.Number("2")}), license.Expired},
-		"past its date, grace odd":          {attribute.Map{"expirationdate": "2020-01-01", "gracedays": attribute.Number("1.5")}, license.Unreadable},
-		"in its grace, services odd":        {attribute.Map{"expirationdate": "2026-10-31", "gracedays": attribute.Number("7"), "services": nil}, license.Unreadable},
-		"in force, bookkeeping odd":         {attribute.Map{"customerid": true, "notes": []any{}, "version": "1", "changedby": false}, license.Active},
+		"revoked, all else odd": {with(odd, attribute.Map{"isrevoked": true}), license.Revoked},
+		"nothing says no":       {with(odd, attribute.Map{"isrevoked": false}), license.Unreadable},
+		"revocation odd": {
+			with(odd, attribute.Map{"isrevoked": "true", "issuspended": true}), license.Unreadable,
+		},
+		"suspended, the rest odd": {with(odd, attribute.Map{"issuspended": true}), license.Suspended},
+		"suspension odd, expired": {
+			attribute.Map{"issuspended": "yes", "expirationdate": "2020-01-01"}, license.Unreadable,
+		},
+		"expired, the rest odd": {
+			with(odd, attribute.Map{"issuspended": false, "expirationdate": "2020-01-01",
+				"gracedays": attribute.Number("2")}),
+			license.Expired,
+		},
+		"past its date, grace odd": {
+			attribute.Map{"expirationdate": "2020-01-01", "gracedays": attribute.Number("1.5")}, license.Unreadable,
+		},
+		"in its grace, services odd": {
+			attribute.Map{"expirationdate": "2026-10-31", "gracedays": attribute.Number("7"), "services": nil},
+			license.Unreadable,
+		},
+		"in force, bookkeeping odd": {
+			attribute.Map{"customerid": true, "notes": []any{}, "version": "1", "changedby": false}, license.Active,
+		},
 		"in force, no customer's id":        {attribute.Map{"customerid": nil}, license.Active},
 		"in force, customer's name is NULL": {attribute.Map{"customername": nil}, license.Unreadable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := license.FromRecord(with(with(originalRecord(t), attribute.Map{"expirationdate": "2030-01-03"}), test.record))
+			l, err := license.FromRecord(
+				with(with(originalRecord(t), attribute.Map{"expirationdate": "2030-01-03"}), test.record),
+			)
 			if err != nil || l.Status(licensetest.Now) != test.want {
 				t.Errorf("got %s of %+v, %v", l.Status(licensetest.Now), l, err)
 			}
@@ -225,7 +283,17 @@ func TestStatusOfOddRecords(t *testing.T) {
 // TestProblemsNameNoValues: they are logged, and shown to whoever may read the license.
 func TestProblemsNameNoValues(t *testing.T) {
 	record := attribute.Map{"licenseid": "id"}
-	names := []string{"isrevoked", "issuspended", "isdeleted", "expirationdate", "gracedays", "services", "appurls", "customername", "notes"}
+	names := []string{
+		"isrevoked",
+		"issuspended",
+		"isdeleted",
+		"expirationdate",
+		"gracedays",
+		"services",
+		"appurls",
+		"customername",
+		"notes",
+	}
 	for _, name := range names {
 		record[name] = attribute.StringSet{"a secret remark"}
 	}
@@ -252,10 +320,12 @@ func TestRecordRoundTrips(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		want := license.License{
-			ID:             rapid.StringN(1, -1, 50).Draw(t, "id"),
-			CustomerID:     rapid.String().Draw(t, "customer"),
-			CustomerName:   rapid.String().Draw(t, "name"),
-			Services:       license.JSONList(rapid.SampledFrom([]string{"[]", `[{"serviceName":"<é>"}]`}).Draw(t, "services")),
+			ID:           rapid.StringN(1, -1, 50).Draw(t, "id"),
+			CustomerID:   rapid.String().Draw(t, "customer"),
+			CustomerName: rapid.String().Draw(t, "name"),
+			Services: license.JSONList(
+				rapid.SampledFrom([]string{"[]", `[{"serviceName":"<é>"}]`}).Draw(t, "services"),
+			),
 			AppURLs:        "[]",
 			ExpirationDate: instant.Draw(t, "expiration"),
 			GraceDays:      rapid.IntRange(0, license.MaxGraceDays).Draw(t, "grace"),
@@ -314,7 +384,12 @@ func TestDelta(t *testing.T) {
 func FuzzFromRecord(f *testing.F) {
 	f.Add([]byte(original))
 	f.Add([]byte(`{"licenseid":{"S":"x"},"isrevoked":{"S":"true"},"expirationdate":{"S":"2030-01-01"}}`))
-	f.Add([]byte(`{"licenseid":{"S":"x"},"gracedays":{"N":"1E99"},"expirationdate":{"S":"9999-12-31"},"services":{"L":[{"M":{"a":{"N":"x"}}}]}}`))
+	f.Add(
+		[]byte(
+			`{"licenseid":{"S":"x"},"gracedays":{"N":"1E99"},"expirationdate":{"S":"9999-12-31"},
+				"services":{"L":[{"M":{"a":{"N":"x"}}}]}}`,
+		),
+	)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var record attribute.Map
 		if json.Unmarshal(text, &record) != nil {
@@ -333,7 +408,8 @@ func FuzzFromRecord(f *testing.F) {
 		if l.IsReadable() && (!json.Valid([]byte(l.Services)) || !json.Valid([]byte(l.AppURLs))) {
 			t.Fatalf("got %+v", l)
 		}
-		if status := l.Status(licensetest.Now); !l.IsReadable() && (status == license.Active || status == license.Grace) {
+		if status := l.Status(licensetest.Now); !l.IsReadable() &&
+			(status == license.Active || status == license.Grace) {
 			t.Fatalf("%s, in spite of %v", status, l.Problems)
 		}
 	})

@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// What a Store answers, to be tested with errors.Is. Any other error is a fault of the store: the outcome
-// of a write is then unknown.
+// The errors of a Store, for errors.Is. Any other error is a fault of the store: the outcome of a write is then
+// unknown.
 var (
 	ErrNotFound   = errors.New("no such license")
 	ErrExists     = errors.New("a license with this id exists")
@@ -17,8 +17,9 @@ var (
 
 // Reader reads single licenses. Reads are strongly consistent: they see every change acknowledged before.
 type Reader interface {
-	// Get returns the license, with what of its record cannot be understood as its Problems. The error is ErrNotFound
-	// where the store is certain that there is no such license, and ErrUnreadable where the record cannot be read at all.
+	// Get returns the license with the id. Its Problems are what of its record cannot be understood. The error is
+	// ErrNotFound if the store is certain that there is no such license. It is ErrUnreadable if the record cannot be
+	// read at all.
 	Get(ctx context.Context, id string) (License, error)
 }
 
@@ -26,16 +27,16 @@ type Reader interface {
 type Store interface {
 	Reader
 
-	// Create adds a license, or answers ErrExists and changes nothing.
+	// Create adds a license, or returns ErrExists and changes nothing.
 	Create(ctx context.Context, l License) error
 
-	// Update writes what differs between before, as read from this store, and after. Attributes that
-	// the domain does not know stay. It answers ErrConflict, and changes nothing, when the stored
-	// record no longer meets before's Expectation, or is gone.
+	// Update writes what differs between before, as read from this store, and after. Attributes that the domain does
+	// not know stay. It returns ErrConflict, and changes nothing, if the stored record does not meet before's
+	// Expectation any more, or is gone.
 	Update(ctx context.Context, before, after License) error
 
-	// Remove removes the record of l, as read from this store or written to it. It answers ErrConflict, and
-	// changes nothing, when the stored record does not meet l's Expectation, or is gone.
+	// Remove removes the record of l, as read from this store or written to it. It returns ErrConflict, and changes
+	// nothing, if the stored record does not meet l's Expectation, or is gone.
 	Remove(ctx context.Context, l License) error
 
 	// List returns a page of licenses in the order of q.Index, backwards. It may miss the changes of the last

@@ -9,7 +9,7 @@ import (
 	"openlicenser/shared/unicodetext"
 )
 
-// refuseName wants one line in which something is to be seen: people tell a customer or a service by it.
+// refuseName refuses a name that is not one visible line of text. People tell customers and services apart by it.
 func refuseName(refuse func(field, message string), field, name string, longest int) {
 	switch {
 	case strings.TrimSpace(name) == "":
@@ -26,7 +26,7 @@ func refuseName(refuse func(field, message string), field, name string, longest 
 	}
 }
 
-// refuseText lets a text have lines, or be empty.
+// refuseText refuses a text that is too long, or has control characters. It may have lines, or be empty.
 func refuseText(refuse func(field, message string), field, text string, longest int) {
 	switch {
 	case utf8.RuneCountInString(text) > longest:
@@ -36,5 +36,5 @@ func refuseText(refuse func(field, message string), field, text string, longest 
 	}
 }
 
-// isControl lets the white space of texts of several lines pass.
+// isControl does not report the white space of texts of several lines.
 func isControl(c rune) bool { return unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' }

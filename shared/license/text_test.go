@@ -12,12 +12,30 @@ import (
 
 // acceptedNames are names of one line, in which something is to be seen.
 var acceptedNames = map[string]string{
-	"Latin": "Example & Söhne", "decomposed": "So\u0308hne", "digits": "4711", "sign": "&", "inner white space": "A  B", "around": " A ",
-	"Persian with a non-joiner": "شرکت نمونه\u200cای", "Hindi with a joiner": "क्\u200dष", "Arabic with a mark": "\u200fمثال\u200e",
-	"Arabic letter mark": "\u061cمثال", "Hebrew with points": "שָׁלוֹם", "Hangul": "예시", "Hangul, conjoining": "\u1112\u1161\u11ab",
-	"Chinese": "示例", "Thai": "ตัวอย่าง", "family": "👨\u200d👩\u200d👧", "heart": "❤\ufe0f", "keycap": "1\ufe0f\u20e3", "flag": "🇳🇱",
-	"flag of tags":            "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
-	"variant of an ideograph": "葛\U000e0100", "soft hyphen within": "Exa\u00admple", "private use": "\uf8ff", "ligature joiner": "\u034fA",
+	"Latin":                     "Example & Söhne",
+	"decomposed":                "So\u0308hne",
+	"digits":                    "4711",
+	"sign":                      "&",
+	"inner white space":         "A  B",
+	"around":                    " A ",
+	"Persian with a non-joiner": "شرکت نمونه\u200cای",
+	"Hindi with a joiner":       "क्\u200dष",
+	"Arabic with a mark":        "\u200fمثال\u200e",
+	"Arabic letter mark":        "\u061cمثال",
+	"Hebrew with points":        "שָׁלוֹם",
+	"Hangul":                    "예시",
+	"Hangul, conjoining":        "\u1112\u1161\u11ab",
+	"Chinese":                   "示例",
+	"Thai":                      "ตัวอย่าง",
+	"family":                    "👨\u200d👩\u200d👧",
+	"heart":                     "❤\ufe0f",
+	"keycap":                    "1\ufe0f\u20e3",
+	"flag":                      "🇳🇱",
+	"flag of tags":              "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+	"variant of an ideograph":   "葛\U000e0100",
+	"soft hyphen within":        "Exa\u00admple",
+	"private use":               "\uf8ff",
+	"ligature joiner":           "\u034fA",
 }
 
 // refusedNames hold, by what is wrong with them, names that are none, and what the refusal says.
@@ -70,9 +88,13 @@ var refusedNames = map[string]struct{ name, says string }{
 
 // nameFields are where names stand, and how they are refused.
 var nameFields = map[string]func(*license.Draft, string){
-	"customername":             func(d *license.Draft, name string) { d.CustomerName = name },
-	"services[0].serviceName":  func(d *license.Draft, name string) { d.Services = []license.Service{{Name: name, Value: "a"}} },
-	"services[0].serviceValue": func(d *license.Draft, name string) { d.Services = []license.Service{{Name: "a", Value: name}} },
+	"customername": func(d *license.Draft, name string) { d.CustomerName = name },
+	"services[0].serviceName": func(d *license.Draft, name string) {
+		d.Services = []license.Service{{Name: name, Value: "a"}}
+	},
+	"services[0].serviceValue": func(d *license.Draft, name string) {
+		d.Services = []license.Service{{Name: "a", Value: name}}
+	},
 }
 
 func refusalOf(t testing.TB, change func(*license.Draft)) []license.FieldError {
@@ -117,7 +139,8 @@ func TestTexts(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"a\x00", "a\x1b", "a\u0085", "\xff"} {
-		if wrong := refusalOf(t, func(d *license.Draft) { d.Notes = text }); len(wrong) != 1 || wrong[0].Field != "notes" {
+		if wrong := refusalOf(t, func(d *license.Draft) { d.Notes = text }); len(wrong) != 1 ||
+			wrong[0].Field != "notes" {
 			t.Errorf("notes %q: %v", text, wrong)
 		}
 		if err := license.CheckReason(text); err == nil {
@@ -144,7 +167,8 @@ func FuzzName(f *testing.F) {
 		if l.CustomerName != name {
 			t.Errorf("%q is stored as %q", name, l.CustomerName)
 		}
-		if strings.ContainsFunc(name, unicode.IsControl) || strings.ContainsAny(name, "\u2028\u2029\u202e\u2066") || strings.TrimSpace(name) == "" {
+		if strings.ContainsFunc(name, unicode.IsControl) || strings.ContainsAny(name, "\u2028\u2029\u202e\u2066") ||
+			strings.TrimSpace(name) == "" {
 			t.Errorf("%q is taken", name)
 		}
 		if wrong := refusalOf(t, func(d *license.Draft) { d.CustomerName = name + "\n" }); len(wrong) == 0 {

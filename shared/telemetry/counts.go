@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Counts makes a log record count in CloudWatch, by function: the counts as its members, and what makes them metrics of
-// the Namespace. It is for functions that answer no requests.
+// Counts returns the members of a log record that CloudWatch counts by function: the counts, and what makes them
+// metrics of the Namespace. It is for functions that handle no requests.
 func Counts(now time.Time, function string, counts map[string]int) []slog.Attr {
 	attrs := []slog.Attr{slog.String(FunctionKey, FunctionName(function))}
 	var metrics []metric

@@ -20,14 +20,14 @@ const (
 	RequestsKey     = "requests"
 	MillisecondsKey = "milliseconds"
 
-	// What a token is made by, each counted once.
+	// How a token was made. Each token counts once.
 	SignaturesKey       = "signatures" // a new signature
 	ReusedFromMemoryKey = "reusedfrommemory"
 	ReusedFromTableKey  = "reusedfromtable"
 )
 
-// Metrics makes a request's log record count in CloudWatch, by function and outcome, with no call to it: the
-// embedded metric format
+// Metrics returns the member that makes CloudWatch count a request's log record, by function and outcome, without a
+// call to it. It is in the embedded metric format
 // (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
 func Metrics(now time.Time, record *Record) slog.Attr {
 	metrics := []metric{{RequestsKey, "Count"}, {MillisecondsKey, "Milliseconds"}}
@@ -39,8 +39,8 @@ func Metrics(now time.Time, record *Record) slog.Attr {
 	return directive(now, [][]string{{FunctionKey, CodeKey}, {FunctionKey}}, metrics)
 }
 
-// FunctionName tells the functions of two deployments in one account and region apart: it is the name that Lambda gave the
-// function, and elsewhere the one given.
+// FunctionName returns the name that Lambda has given the function, or outside of Lambda the one given. Lambda's name
+// tells two deployments in one account and region apart.
 func FunctionName(name string) string { return cmp.Or(os.Getenv("AWS_LAMBDA_FUNCTION_NAME"), name) }
 
 // Metrics that set off alarms.
@@ -50,7 +50,7 @@ const (
 	StaleKeysKey    = "StaleKeys"    // secrets and public keys that could not be read anew for too long
 )
 
-// CountMetric are the members that make the log record of a function count in CloudWatch, by function.
+// CountMetric returns the members of a log record that make CloudWatch count one metric, by function.
 func CountMetric(now time.Time, function, name string, count int) []slog.Attr {
 	return []slog.Attr{
 		slog.String(FunctionKey, FunctionName(function)),

@@ -1,5 +1,5 @@
-// Package telemetry gathers what is worth knowing about one invocation, and writes it as one structured
-// log record. Nothing secret goes in: no license key, no token, no secret.
+// Package telemetry gathers what is worth knowing about one invocation, and writes it as one structured log record. No
+// license key, token or secret may go into it.
 package telemetry
 
 import (
@@ -13,11 +13,11 @@ import (
 	"openlicenser/shared/version"
 )
 
-// NewLogger writes JSON, one record a line, as CloudWatch Logs Insights reads it. Each record names the version that
-// wrote it.
+// NewLogger returns a logger that writes JSON, one record a line, as CloudWatch Logs Insights reads it. Each record
+// names the version that wrote it.
 func NewLogger(w io.Writer) *slog.Logger { return newLogger(w, nil) }
 
-// NewConsoleLogger writes the same without what only CloudWatch reads.
+// NewConsoleLogger returns a logger that leaves out what only CloudWatch reads.
 func NewConsoleLogger(w io.Writer) *slog.Logger {
 	return newLogger(w, &slog.HandlerOptions{ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
 		if len(groups) == 0 && attr.Key == metricsKey {
@@ -40,7 +40,7 @@ type Record struct {
 
 type recordKey struct{}
 
-// Begin gives the context a Record, unless it has one already.
+// Begin returns the context's Record, or a context with a new one if it has none.
 func Begin(ctx context.Context) (context.Context, *Record) {
 	if record, begun := ctx.Value(recordKey{}).(*Record); begun {
 		return ctx, record
@@ -49,7 +49,7 @@ func Begin(ctx context.Context) (context.Context, *Record) {
 	return context.WithValue(ctx, recordKey{}, record), record
 }
 
-// Note adds attributes to the context's Record. Without one it does nothing.
+// Note adds attributes to the context's Record. Without a Record it does nothing.
 func Note(ctx context.Context, attrs ...slog.Attr) {
 	if record, begun := ctx.Value(recordKey{}).(*Record); begun {
 		record.mu.Lock()
@@ -58,7 +58,7 @@ func Note(ctx context.Context, attrs ...slog.Attr) {
 	}
 }
 
-// Count adds one to an attribute of the context's Record that is a number. Without one it does nothing.
+// Count adds one to a number of the context's Record. Without a Record it does nothing.
 func Count(ctx context.Context, name string) {
 	if record, begun := ctx.Value(recordKey{}).(*Record); begun {
 		record.mu.Lock()
@@ -73,7 +73,7 @@ func (r *Record) counted(name string) bool {
 	return r.counts[name] > 0
 }
 
-// Attrs answers what was noted so far, in order, then what was counted.
+// Attrs returns what was noted so far, in order, and then what was counted.
 func (r *Record) Attrs() []slog.Attr {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -23,27 +23,27 @@ import (
 
 const authorizationSubject = "authorization_token"
 
-// SigningKey is the port to the RSA key that signs authorization tokens, and to its successor and its predecessor.
+// SigningKey is the port to the RSA key that signs authorization tokens, and to its successor and predecessor.
 type SigningKey interface {
-	// PublicKey answers the public half of the key that signs now. It may be cached.
+	// PublicKey returns the public half of the key that signs now. It may be cached.
 	PublicKey(ctx context.Context) (*rsa.PublicKey, error)
 
-	// Published answers the keys that tokens may be checked with, the one that signs now first, and none twice. It may be
-	// cached.
+	// Published returns the keys that tokens may be checked with. The one that signs now comes first, and none is there
+	// twice. It may be cached.
 	Published(ctx context.Context) ([]PublishedKey, error)
 
-	// SignDigest answers the RSASSA-PKCS1-v1_5 signature of a SHA-256 digest by one of the keys that the other two have
-	// answered, or ErrKeyMoved.
+	// SignDigest returns the RSASSA-PKCS1-v1_5 signature of a SHA-256 digest, or ErrKeyMoved. The key is one that the
+	// other two methods have returned.
 	SignDigest(ctx context.Context, by *rsa.PublicKey, digest [sha256.Size]byte) ([]byte, error)
 }
 
 // PublishedKey is a key that tokens may be checked with.
 type PublishedKey struct {
 	Public *rsa.PublicKey
-	Signs  bool // the one that signs now, and its predecessor; the successor only waits
+	Signs  bool // true for the key that signs now and its predecessor, and false for the successor
 }
 
-// ErrKeyMoved says that the keys were changed since they were asked for. Ask again, and the answer is the new one.
+// ErrKeyMoved reports that the keys have changed since they were read. Reading them again returns the new ones.
 var ErrKeyMoved = errors.New("the token key is another one than before")
 
 // Authorizer makes authorization tokens.
@@ -53,14 +53,14 @@ type Authorizer struct {
 	Lifetime time.Duration // from the moment of signing to exp
 }
 
-// clockSkew is how far the claim iat lies before the moment of signing. The JWT libraries of many products refuse a token
-// whose iat is still to come, and a product's clock that was a second slow would refuse each fresh one.
+// clockSkew is how far the claim iat lies before the moment of signing. Many JWT libraries refuse a token whose iat is
+// in the future. Without the skew, a product whose clock is a second slow would refuse each fresh token.
 const clockSkew = 5 * time.Minute
 
-// maxLifetimeDays bounds what a configuration may ask for: a token cannot be taken back.
+// maxLifetimeDays bounds what a configuration may ask for, because a token cannot be taken back.
 const maxLifetimeDays = 3650
 
-// Lifetime answers the lifetime of so many days, or an error that says what is allowed.
+// Lifetime returns the lifetime of so many days, or an error that says what is allowed.
 func Lifetime(days int) (time.Duration, error) {
 	if days < 1 || days > maxLifetimeDays {
 		return 0, fmt.Errorf("%d is not a number of days from 1 to %d", days, maxLifetimeDays)
@@ -68,8 +68,8 @@ func Lifetime(days int) (time.Duration, error) {
 	return time.Duration(days) * 24 * time.Hour, nil
 }
 
-// ReusePeriod answers for how long after its signing a token of the lifetime is given again: so many days, zero for never, or, where
-// days is empty, a tenth of the lifetime. The error says what is allowed.
+// ReusePeriod returns for how long after its signing a token is given again, or an error that says what is allowed. It
+// is a number of days, with 0 for never. If days is empty, it is a tenth of the lifetime.
 func ReusePeriod(days string, lifetime time.Duration) (time.Duration, error) {
 	if days == "" {
 		return lifetime / 10, nil
@@ -82,25 +82,27 @@ func ReusePeriod(days string, lifetime time.Duration) (time.Duration, error) {
 	return period, nil
 }
 
-// maxMoves is how often the keys may change while one token is made: KMS takes some seconds to tell all of its machines of a
-// moved alias.
+// maxMoves is how often the keys may change while one token is made. KMS takes some seconds to tell all of its machines
+// of a moved alias.
 const maxMoves = 3
 
-// Authorize answers the token of a license that may be used at now, and its signature. It ends with its lifetime or with the
-// license, grace included, whichever comes first. Where an earlier signature is one of the token that would be signed, had it
-// been asked for then, that is the answer; zero is none. An error is a fault of ours.
-func (a Authorizer) Authorize(ctx context.Context, l license.License, now time.Time, earlier Signature) (string, Signature, error) {
+// Authorize returns the token of a license that may be used at now, and its signature. The token ends with its
+// lifetime, or with the license, grace included, if that comes first. If the kept signature, zero
+// for none, still fits the token that was signed with it, that token is returned again. An error is a fault of ours.
+func (a Authorizer) Authorize(
+	ctx context.Context, l license.License, now time.Time, kept Signature,
+) (string, Signature, error) {
 	for moves := 0; ; moves++ {
-		text, signature, err := a.authorize(ctx, l, now, earlier)
+		text, signature, err := a.authorize(ctx, l, now, kept)
 		if !errors.Is(err, ErrKeyMoved) || moves == maxMoves {
 			return text, signature, err
 		}
 	}
 }
 
-// signer answers the key that the license is pinned to, and the one that signs now where it is pinned to none. So it is too where
-// the pin names a key that does not sign, because it is no longer published or only waits: a valid license must never be refused,
-// and a product that knows no other key than that one is no worse off than with an error.
+// signer returns the key that the license is pinned to, or the one that signs now if it is pinned to none. The latter
+// also signs if the pin names a key that does not sign, because it is no longer published or only the successor. A
+// valid license must never be refused, and a product that knows no other key is no worse off than with an error.
 func (a Authorizer) signer(ctx context.Context, l license.License) (*rsa.PublicKey, error) {
 	current, err := a.Key.PublicKey(ctx)
 	if err != nil || l.TokenKeyID == "" || l.TokenKeyID == KeyID(current) {
@@ -115,22 +117,25 @@ func (a Authorizer) signer(ctx context.Context, l license.License) (*rsa.PublicK
 			return key.Public, nil
 		}
 	}
-	slog.ErrorContext(ctx, "the license is pinned to a token key that does not sign; the current one has signed instead",
+	slog.ErrorContext(ctx,
+		"the license is pinned to a token key that does not sign; the current one has signed instead",
 		"licenseid", l.ID, "tokenkeyid", l.TokenKeyID)
 	return current, nil
 }
 
-func (a Authorizer) authorize(ctx context.Context, l license.License, now time.Time, earlier Signature) (string, Signature, error) {
+func (a Authorizer) authorize(
+	ctx context.Context, l license.License, now time.Time, kept Signature,
+) (string, Signature, error) {
 	public, err := a.signer(ctx, l)
 	if err != nil {
 		return "", Signature{}, fmt.Errorf("public key: %w", err)
 	}
-	if len(earlier.Bytes) > 0 {
-		text, err := a.unsigned(l, public, earlier.SignedAt)
+	if len(kept.Bytes) > 0 {
+		text, err := a.unsigned(l, public, kept.SignedAt)
 		if err != nil {
 			return "", Signature{}, err
 		}
-		if again, isOf := earlier.of(text, public); isOf {
+		if again, isOf := kept.of(text, public); isOf {
 			return again.complete(text), again, nil
 		}
 	}
@@ -146,13 +151,17 @@ func (a Authorizer) authorize(ctx context.Context, l license.License, now time.T
 	return signature.complete(text), signature, nil
 }
 
-// unsigned answers what is signed (RFC 7515 section 5.1): the token without its third part.
+// unsigned returns the signing input (RFC 7515 section 5.1): the token without its third part.
 func (a Authorizer) unsigned(l license.License, public *rsa.PublicKey, signedAt time.Time) (string, error) {
 	expires := signedAt.Add(a.Lifetime)
 	if end := l.EndsAt(); end.Before(expires) {
 		expires = end
 	}
-	header, errHeader := json.Marshal(authorizationHeader{Algorithm: jwt.SigningMethodRS256.Alg(), KeyID: KeyID(public), Type: "JWT"})
+	header, errHeader := json.Marshal(authorizationHeader{
+		Algorithm: jwt.SigningMethodRS256.Alg(),
+		KeyID:     KeyID(public),
+		Type:      "JWT",
+	})
 	claims, errClaims := json.Marshal(authorizationClaims{
 		Issuer:         a.Issuer,
 		Subject:        authorizationSubject,
@@ -170,9 +179,8 @@ func (a Authorizer) unsigned(l license.License, public *rsa.PublicKey, signedAt 
 	return string(unsigned), errors.Join(errHeader, errClaims)
 }
 
-// sign has a digest signed, because the key is out of our reach: KMS takes at most 4,096 bytes of message, and a digest of any
-// message. It checks the signature before the token leaves, so that a wrong or moved key ends in an error and not in a token that
-// fails in the field.
+// sign has the digest signed, because KMS signs messages of at most 4,096 bytes. It checks the signature before the
+// token leaves. So a wrong or moved key ends in an error, and not in a token that fails in the field.
 func (a Authorizer) sign(ctx context.Context, unsigned string, public *rsa.PublicKey) (Signature, error) {
 	digest := sha256.Sum256([]byte(unsigned))
 	made, err := a.Key.SignDigest(ctx, public, digest)
@@ -191,8 +199,8 @@ type authorizationHeader struct {
 	Type      string `json:"typ"`
 }
 
-// authorizationClaims are the claims of an authorization token. The dates stand twice, in the two forms
-// that the original Java client and the original browser client read.
+// authorizationClaims are the claims of an authorization token. The expiration date is there twice: the original Java
+// client and the original browser client read different forms.
 type authorizationClaims struct {
 	Issuer         string `json:"iss"`
 	Subject        string `json:"sub"`
@@ -206,10 +214,10 @@ type authorizationClaims struct {
 	LicenseID      string `json:"licenseid"`
 }
 
-// escape writes JSON text in ASCII without the characters >, ?, ~ and DEL, so that its base64url form holds neither - nor _: the
-// original Java client decodes the payload with the standard alphabet. A sextet of the base64 form is 62 or 63 only where a byte
-// ends in 111110 or 111111, which in ASCII these four alone do, or where a byte beyond ASCII stands. All of them can only be in
-// strings, so \u escapes may take their place.
+// escape returns JSON text in ASCII without the characters >, ?, ~ and DEL. Then its base64url form holds neither - nor
+// _. The original Java client needs that, because it decodes the payload with the standard alphabet. A sextet of the
+// base64 form is 62 or 63 only if a byte ends in 111110 or 111111, as only these four do in ASCII, or lies beyond
+// ASCII. All of these characters can only be in strings, so \u escapes can replace them.
 func escape(text []byte) []byte {
 	if !slices.ContainsFunc(text, mustBeEscaped) {
 		return text

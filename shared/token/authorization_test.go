@@ -152,7 +152,8 @@ func TestStandardBase64DecodesThePayload(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, claims := read(t, text, &key.PublicKey)
-		if claims["customername"] != l.CustomerName || claims["appurls"] != string(l.AppURLs) || claims["licenseid"] != l.ID {
+		if claims["customername"] != l.CustomerName || claims["appurls"] != string(l.AppURLs) ||
+			claims["licenseid"] != l.ID {
 			t.Fatalf("claims %v of %+v", claims, l)
 		}
 	})
@@ -189,7 +190,8 @@ func TestSigningFails(t *testing.T) {
 	authorizer, key := newAuthorizer(t)
 	want := errors.New("throttled")
 	authorizer.Key = rsaKey{key: key, err: want}
-	if text, _, err := authorizer.Authorize(t.Context(), licensetest.Issue(t), now, token.Signature{}); text != "" || !errors.Is(err, want) {
+	if text, _, err := authorizer.Authorize(t.Context(), licensetest.Issue(t), now, token.Signature{}); text != "" ||
+		!errors.Is(err, want) {
 		t.Errorf("got %q, %v", text, err)
 	}
 }

@@ -16,8 +16,8 @@ func BenchmarkKeyID(b *testing.B) {
 	}
 }
 
-// BenchmarkAuthorize makes the token of a license without asking for a signature: with one from memory, and with one that was
-// stored, which is checked.
+// BenchmarkAuthorize makes the token of a license without asking for a signature: with one from memory, and with one
+// that was stored, which is checked.
 func BenchmarkAuthorize(b *testing.B) {
 	authorizer, _ := newAuthorizer(b)
 	l := licensetest.Issue(b)

@@ -1,6 +1,6 @@
-// Package token makes and reads the two kinds of JSON Web Token (RFC 7519) that products hold: the license
-// key, which the vendor gives to a customer, and the authorization token, which a product checks offline.
-// It owns the ports to the secret and to the key that sign them, and knows no AWS and no HTTP.
+// Package token makes and reads the two kinds of JSON Web Token (RFC 7519) that products hold: the license key, which
+// the vendor gives to a customer, and the authorization token, which a product checks offline. It owns the ports to the
+// secret and to the key that sign them. It must not know AWS, HTTP or the command line.
 package token
 
 import (
@@ -17,14 +17,13 @@ import (
 	"openlicenser/shared/strictjson"
 )
 
-// MaxLicenseKey is the length in bytes from which on a license key is refused unread.
+// MaxLicenseKey is the most bytes that a license key may have. A longer one is refused unread.
 const MaxLicenseKey = 8 << 10
 
 const licenseKeySubject = "License Key"
 
-// CleanLicenseKey returns a license key as it was signed, of one that was pasted: mail programs and people add white space,
-// line breaks, invisible characters, quotes and padding, and a license key has none of them. What is dropped is every
-// character that is neither of base64url nor a dot. The result is to be read strictly.
+// CleanLicenseKey returns a pasted license key without what mail programs and people add: white space, line breaks,
+// invisible characters, quotes and padding. It drops every character that is neither of base64url nor a dot.
 func CleanLicenseKey(pasted string) string {
 	return strings.Map(func(r rune) rune {
 		if r < utf8.RuneSelf && (isBase64URL(byte(r)) || r == '.') {
@@ -34,14 +33,14 @@ func CleanLicenseKey(pasted string) string {
 	}, pasted)
 }
 
-// ErrInvalidLicenseKey says that a text is no license key of ours. What was wrong is in the error's text,
-// for the log only: the caller must not learn how far a forgery came.
+// ErrInvalidLicenseKey reports that a text is no license key of ours. The error's text says what was wrong. It is for
+// the log only, because the caller must not learn how far a forgery came.
 var ErrInvalidLicenseKey = errors.New("invalid license key")
 
-// ErrSignature is the ErrInvalidLicenseKey of a key whose signature matches no secret of the ring that is in force.
+// ErrSignature is the ErrInvalidLicenseKey of a key whose signature matches no secret in force.
 var ErrSignature = fmt.Errorf("%w: the signature matches no secret in force", ErrInvalidLicenseKey)
 
-// SignLicenseKey makes the license key of a license. The same license, secret and issuer give the same key. An empty
+// SignLicenseKey returns the license key of a license. The same license, secret and issuer give the same key. An empty
 // secret is an error.
 func SignLicenseKey(secret Secret, issuer string, l license.License) (string, error) {
 	if secret == "" {
@@ -63,7 +62,7 @@ func SignLicenseKey(secret Secret, issuer string, l license.License) (string, er
 	return unsigned.SignedString([]byte(secret))
 }
 
-// UnverifiedKeyID answers the kid in the header of a license key, and nothing where there is none. Anyone can have written it.
+// UnverifiedKeyID returns the kid in the header of a license key, or an empty text. Anyone can have written it.
 func UnverifiedKeyID(key string) string {
 	segment, _, _ := strings.Cut(key, ".")
 	header, err := decodeObject(segment)
@@ -74,8 +73,8 @@ func UnverifiedKeyID(key string) string {
 	return kid
 }
 
-// UnverifiedLicenseID answers the licenseid in the claims of a license key, and nothing where there is none. Anyone can have
-// written it.
+// UnverifiedLicenseID returns the licenseid in the claims of a license key, or an empty text. Anyone can have written
+// it.
 func UnverifiedLicenseID(key string) string {
 	if len(key) > MaxLicenseKey {
 		return ""
@@ -91,9 +90,9 @@ func UnverifiedLicenseID(key string) string {
 	return licenseIDOf(claims)
 }
 
-// ReadLicenseKey answers the id of the license that the key is for, or ErrInvalidLicenseKey. Cheap checks
-// come first, and it decodes nothing of the key before its signature holds. So every secret of the ring is tried: a kid, which
-// keys of the original Open Licenser lack, would have to be read from a header that anyone can have written.
+// ReadLicenseKey returns the id of the license that the key is for, or ErrInvalidLicenseKey. Cheap checks come first,
+// and it decodes nothing of the key before its signature holds. So it tries every secret of the ring, and not the one
+// that the kid names: anyone can have written the header, and keys of the original Open Licenser have no kid.
 func ReadLicenseKey(ring Ring, key string, now time.Time) (licenseID string, err error) {
 	if len(key) > MaxLicenseKey {
 		return "", invalid("longer than %d bytes", MaxLicenseKey)
@@ -116,7 +115,7 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidLicenseKey}, args...)...)
 }
 
-// split wants exactly three segments in the base64url alphabet.
+// split returns the three segments of a key, which must be in the base64url alphabet.
 func split(key string) (header, claims, signature string, err error) {
 	if strings.Count(key, ".") != 2 {
 		return "", "", "", invalid("not three segments")
@@ -138,11 +137,11 @@ func isBase64URL(c byte) bool {
 // strictBase64URL refuses unused bits that are not zero (RFC 4648 section 3.5), so that a key has one spelling.
 var strictBase64URL = base64.RawURLEncoding.Strict()
 
-// verify wants an HS256 signature of one of the ring's secrets, of any length but zero: an empty secret would let
-// anyone sign.
+// verify checks that one of the ring's secrets has made the signature, by HS256. An empty secret is an error, because
+// anyone could sign with it.
 func (r Ring) verify(signed, signature string, now time.Time) error {
 	if err := r.checkNotEmpty(); err != nil {
-		return err // not an invalid key: ours is the fault
+		return err // the fault is ours, so this is no ErrInvalidLicenseKey
 	}
 	mac, err := strictBase64URL.DecodeString(signature)
 	if err != nil {
@@ -175,8 +174,8 @@ func checkHeader(segment string) error {
 	if alg, _ := header["alg"].(string); alg != jwt.SigningMethodHS256.Alg() {
 		return invalid("the algorithm is not HS256")
 	}
-	// RFC 7515 section 4.1.11: an extension that is critical and not understood makes the JWS invalid.
-	// b64 and zip would give the payload another meaning.
+	// An extension that is critical and not understood makes the JWS invalid (RFC 7515 section 4.1.11). b64 and zip
+	// would give the payload another meaning.
 	for _, name := range []string{"crit", "b64", "zip"} {
 		if _, present := header[name]; present {
 			return invalid("the header holds %s", name)
@@ -211,7 +210,7 @@ func checkClaims(segment string, now time.Time) (licenseID string, err error) {
 	return id, nil
 }
 
-// maxLicenseID is the longest partition key in bytes that DynamoDB takes.
+// maxLicenseID is the most bytes of an id: the length of a partition key in DynamoDB.
 const maxLicenseID = 2048
 
 func licenseIDOf(claims map[string]any) string {

@@ -134,10 +134,14 @@ func TestReadHostileLicenseKey(t *testing.T) {
 		"exp a text":                           sign(goodHeader, `{"licenseid":"id-1","exp":"4102444800"}`),
 		"exp null":                             sign(goodHeader, `{"licenseid":"id-1","exp":null}`),
 		"exp beyond all numbers":               sign(goodHeader, `{"licenseid":"id-1","exp":1e999}`),
-		"nbf in a second":                      sign(goodHeader, `{"licenseid":"id-1","nbf":`+seconds(now.Add(time.Second))+`}`),
-		"nbf a text":                           sign(goodHeader, `{"licenseid":"id-1","nbf":"0"}`),
-		"an authorization token":               sign(goodHeader, `{"licenseid":"id-1","sub":"authorization_token"}`),
-		"nested deep":                          sign(goodHeader, `{"licenseid":"id-1","a":`+strings.Repeat("[", 5000)+`}`),
+		"nbf in a second": sign(
+			goodHeader, `{"licenseid":"id-1","nbf":`+seconds(now.Add(time.Second))+`}`,
+		),
+		"nbf a text":             sign(goodHeader, `{"licenseid":"id-1","nbf":"0"}`),
+		"an authorization token": sign(goodHeader, `{"licenseid":"id-1","sub":"authorization_token"}`),
+		"nested deep": sign(
+			goodHeader, `{"licenseid":"id-1","a":`+strings.Repeat("[", 5000)+`}`,
+		),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if id, err := token.ReadLicenseKey(ring, key, now); !errors.Is(err, token.ErrInvalidLicenseKey) {
@@ -190,7 +194,8 @@ func TestBadSecretIsOurFault(t *testing.T) {
 	} {
 		for _, s := range []token.Secret{"", "another of more than thirty-two bytes"} {
 			key := signWith(s, goodHeader, goodClaims)
-			if id, err := token.ReadLicenseKey(bad, key, now); err == nil || errors.Is(err, token.ErrInvalidLicenseKey) {
+			if id, err := token.ReadLicenseKey(bad, key, now); err == nil ||
+				errors.Is(err, token.ErrInvalidLicenseKey) {
 				t.Errorf("%s: got %q, %v", name, id, err)
 			}
 		}
@@ -199,7 +204,9 @@ func TestBadSecretIsOurFault(t *testing.T) {
 
 // TestLongestLicenseKey: one byte more is refused although its signature is right.
 func TestLongestLicenseKey(t *testing.T) {
-	for length, want := range map[int]error{token.MaxLicenseKey: nil, token.MaxLicenseKey + 1: token.ErrInvalidLicenseKey} {
+	for length, want := range map[int]error{
+		token.MaxLicenseKey: nil, token.MaxLicenseKey + 1: token.ErrInvalidLicenseKey,
+	} {
 		key := keyOfLength(t, length)
 		if _, err := token.ReadLicenseKey(ring, key, now); !errors.Is(err, want) {
 			t.Errorf("%d bytes: %v", length, err)
@@ -214,7 +221,8 @@ func keyOfLength(t *testing.T, length int) string {
 		for inClaims := length / 2; inClaims < length; inClaims++ {
 			header := `{"alg":"HS256","x":"` + strings.Repeat("a", inHeader) + `"}`
 			claims := `{"licenseid":"id-1","x":"` + strings.Repeat("a", inClaims) + `"}`
-			if base64.RawURLEncoding.EncodedLen(len(header))+base64.RawURLEncoding.EncodedLen(len(claims))+45 == length {
+			encoded := base64.RawURLEncoding.EncodedLen
+			if encoded(len(header))+encoded(len(claims))+45 == length {
 				return sign(header, claims)
 			}
 		}

@@ -24,8 +24,8 @@ type JSONWebKey struct {
 	Exponent  string `json:"e"`
 }
 
-// NewJSONWebKey describes the public key. Its kid is the thumbprint of RFC 7638: the SHA-256 of the required members, in
-// alphabetical order.
+// NewJSONWebKey returns the JWK of a public key. Its kid is the thumbprint of RFC 7638: the SHA-256 of the required
+// members, in alphabetical order.
 func NewJSONWebKey(key *rsa.PublicKey) JSONWebKey {
 	modulus := base64.RawURLEncoding.EncodeToString(key.N.Bytes())
 	exponent := base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes())
@@ -40,10 +40,10 @@ func NewJSONWebKey(key *rsa.PublicKey) JSONWebKey {
 	}
 }
 
-// KeyID is the kid of the key's JSONWebKey, and of the tokens that it signs.
+// KeyID returns the kid of the key's JSONWebKey, and of the tokens that the key signs.
 func KeyID(key *rsa.PublicKey) string { return NewJSONWebKey(key).KeyID }
 
-// PublicKeyPEM writes the key as clients embed it: PEM of SubjectPublicKeyInfo (RFC 7468 section 13).
+// PublicKeyPEM returns the key as clients embed it: PEM of SubjectPublicKeyInfo (RFC 7468 section 13).
 func PublicKeyPEM(key *rsa.PublicKey) ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {

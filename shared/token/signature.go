@@ -11,16 +11,17 @@ import (
 	"openlicenser/shared/license"
 )
 
-// Signature is that of an authorization token, without the token: what the token says follows from the license, the Authorizer and
-// the time. So it makes the same token again, and once anything of it is different, the signature is one of another token.
+// Signature is the signature of an authorization token. The rest of the token follows from the license, the Authorizer
+// and the time, so the signature is all that has to be kept to give the same token again. Once any of these differ, it
+// is the signature of another token.
 type Signature struct {
 	SignedAt time.Time // a whole second, from which iat and exp follow
 	Bytes    []byte    // RSASSA-PKCS1-v1_5; none in the zero Signature
 
-	digest [sha256.Size]byte // what it is known to be the signature of; zero until that is known
+	digest [sha256.Size]byte // of the signed text, once that is known
 }
 
-// of tells whether s is the signature of a text by the key, and answers one that knows.
+// of reports whether s is the signature of a text by the key. It returns s with the digest of the text.
 func (s Signature) of(text string, public *rsa.PublicKey) (Signature, bool) {
 	digest := sha256.Sum256([]byte(text))
 	if s.digest == digest { // the text names the key
@@ -33,19 +34,20 @@ func (s Signature) of(text string, public *rsa.PublicKey) (Signature, bool) {
 	return s, true
 }
 
-// complete answers the compact serialization of RFC 7515 section 7.1.
+// complete returns the token in the compact serialization (RFC 7515 section 7.1).
 func (s Signature) complete(unsigned string) string {
 	text := make([]byte, 0, len(unsigned)+1+base64.RawURLEncoding.EncodedLen(len(s.Bytes)))
 	text = append(append(text, unsigned...), '.')
 	return string(base64.RawURLEncoding.AppendEncode(text, s.Bytes))
 }
 
-// Signatures is the port to the signatures that all instances share, one for each license. They are worth what tokens are: whoever
-// knows the license can make its token of one. Losing them costs signatures, and never an answer.
+// Signatures is the port to the signatures that all instances share, one for each license. A signature is as secret as
+// the token: whoever knows the license can make its token with it. Losing them only costs new signatures.
 type Signatures interface {
-	// Get answers a license as license.Reader does, strongly consistent, and in the same round trip the signature that was kept
-	// for it. Where there is none, or none can be had, it is zero; what came of the license decides about the error.
+	// Get returns a license as license.Reader does, and the signature that was kept for it, in one round trip. The
+	// signature is zero if there is none, or if it cannot be read. The error is only about the license.
 	Get(ctx context.Context, licenseID string) (license.License, Signature, error)
-	// Keep keeps a signature in place of the one before. From expires on nobody wants it.
+
+	// Keep stores a signature in place of the one before. It is of no use from expires on.
 	Keep(ctx context.Context, licenseID string, s Signature, expires time.Time) error
 }

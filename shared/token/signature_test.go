@@ -23,8 +23,8 @@ func (k countingKey) SignDigest(ctx context.Context, by *rsa.PublicKey, digest [
 	return k.SigningKey.SignDigest(ctx, by, digest)
 }
 
-// TestSameTokenAgain: an earlier signature makes the same token as long as that would say the same, whether it is known from
-// memory or was stored.
+// TestSameTokenAgain: an earlier signature makes the same token as long as that would say the same, whether it is known
+// from memory or was stored.
 func TestSameTokenAgain(t *testing.T) {
 	healthy, key := newAuthorizer(t)
 	l := licensetest.Issue(t)
@@ -38,17 +38,25 @@ func TestSameTokenAgain(t *testing.T) {
 		change    func(*token.Authorizer, *license.License)
 		isTheSame bool
 	}{
-		"nothing":        {func(*token.Authorizer, *license.License) {}, true},
-		"notes":          {func(_ *token.Authorizer, l *license.License) { l.Notes += "." }, true}, // which no token says
-		"customer name":  {func(_ *token.Authorizer, l *license.License) { l.CustomerName += "." }, false},
-		"services":       {func(_ *token.Authorizer, l *license.License) { l.Services = "[]" }, false},
-		"URLs":           {func(_ *token.Authorizer, l *license.License) { l.AppURLs = "[]" }, false},
-		"another one":    {func(_ *token.Authorizer, l *license.License) { l.ID = "another" }, false},
-		"expiration":     {func(_ *token.Authorizer, l *license.License) { l.ExpirationDate = l.ExpirationDate.AddDate(1, 0, 0) }, false},
-		"earlier end":    {func(_ *token.Authorizer, l *license.License) { l.ExpirationDate = now.Add(time.Hour) }, false},
+		"nothing": {func(*token.Authorizer, *license.License) {}, true},
+		// No token says the notes.
+		"notes":         {func(_ *token.Authorizer, l *license.License) { l.Notes += "." }, true},
+		"customer name": {func(_ *token.Authorizer, l *license.License) { l.CustomerName += "." }, false},
+		"services":      {func(_ *token.Authorizer, l *license.License) { l.Services = "[]" }, false},
+		"URLs":          {func(_ *token.Authorizer, l *license.License) { l.AppURLs = "[]" }, false},
+		"another one":   {func(_ *token.Authorizer, l *license.License) { l.ID = "another" }, false},
+		"expiration": {
+			func(_ *token.Authorizer, l *license.License) { l.ExpirationDate = l.ExpirationDate.AddDate(1, 0, 0) },
+			false,
+		},
+		"earlier end": {
+			func(_ *token.Authorizer, l *license.License) { l.ExpirationDate = now.Add(time.Hour) }, false,
+		},
 		"token lifetime": {func(a *token.Authorizer, _ *license.License) { a.Lifetime -= 24 * time.Hour }, false},
 		"issuer":         {func(a *token.Authorizer, _ *license.License) { a.Issuer += "." }, false},
-		"signing key":    {func(a *token.Authorizer, _ *license.License) { a.Key = rsaKey{key: otherKey, signsWith: otherKey} }, false},
+		"signing key": {
+			func(a *token.Authorizer, _ *license.License) { a.Key = rsaKey{key: otherKey, signsWith: otherKey} }, false,
+		},
 	} {
 		for kind, earlier := range map[string]token.Signature{"from memory": signature, "stored": stored} {
 			t.Run(name+" "+kind, func(t *testing.T) {
@@ -74,7 +82,8 @@ func TestSameTokenAgain(t *testing.T) {
 					verifier = &otherKey.PublicKey
 				}
 				_, claims := read(t, text, verifier)
-				if exp := time.Unix(int64(claims["exp"].(float64)), 0); exp.After(changed.EndsAt()) || exp.After(now.Add(time.Hour+authorizer.Lifetime)) {
+				if exp := time.Unix(int64(claims["exp"].(float64)), 0); exp.After(changed.EndsAt()) ||
+					exp.After(now.Add(time.Hour+authorizer.Lifetime)) {
 					t.Errorf("the token ends at %v", exp)
 				}
 			})
@@ -86,8 +95,11 @@ func TestSameTokenAgain(t *testing.T) {
 func TestForeignSignature(t *testing.T) {
 	authorizer, key := newAuthorizer(t)
 	l := licensetest.Issue(t)
-	for name, bytes := range map[string][]byte{"short": {1}, "none of it": make([]byte, 256), "long": make([]byte, 1024)} {
-		text, _, err := authorizer.Authorize(t.Context(), l, now, token.Signature{SignedAt: now.Truncate(time.Second), Bytes: bytes})
+	for name, bytes := range map[string][]byte{
+		"short": {1}, "none of it": make([]byte, 256), "long": make([]byte, 1024),
+	} {
+		earlier := token.Signature{SignedAt: now.Truncate(time.Second), Bytes: bytes}
+		text, _, err := authorizer.Authorize(t.Context(), l, now, earlier)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

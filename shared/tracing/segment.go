@@ -24,8 +24,8 @@ type segment struct {
 	Start       float64           `json:"start_time"` // Unix seconds
 	End         float64           `json:"end_time"`
 	Namespace   string            `json:"namespace,omitempty"`
-	Fault       bool              `json:"fault,omitempty"`    // of the one who answers
-	Error       bool              `json:"error,omitempty"`    // of the one who asks
+	Fault       bool              `json:"fault,omitempty"`    // of the server
+	Error       bool              `json:"error,omitempty"`    // of the client
 	Throttle    bool              `json:"throttle,omitempty"` // an Error too
 	Cause       *cause            `json:"cause,omitempty"`
 	HTTP        *httpCall         `json:"http,omitempty"`
@@ -59,14 +59,21 @@ type exception struct {
 }
 
 func begin(name, traceID, parentID string) *segment {
-	return &segment{Name: name, ID: newID(), TraceID: traceID, ParentID: parentID, Type: "subsegment", Start: seconds(time.Now())}
+	return &segment{
+		Name:     name,
+		ID:       newID(),
+		TraceID:  traceID,
+		ParentID: parentID,
+		Type:     "subsegment",
+		Start:    seconds(time.Now()),
+	}
 }
 
-// datagramHeader says to the daemon what follows
+// datagramHeader tells the daemon what follows
 // (https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-api-daemon).
 const datagramHeader = `{"format":"json","version":1}` + "\n"
 
-// end sends the segment. What cannot be sent is lost, and nothing else: an invocation must not fail for its trace.
+// end sends the segment. A segment that cannot be sent is lost, because an invocation must not fail for its trace.
 func (t Tracer) end(s *segment) {
 	s.End = seconds(time.Now())
 	if document, err := json.Marshal(s); err == nil {
@@ -74,8 +81,8 @@ func (t Tracer) end(s *segment) {
 	}
 }
 
-// answered takes the status zero for no answer.
-func (s *segment) answered(status int) {
+// responded records the status of a response. Zero stands for no response.
+func (s *segment) responded(status int) {
 	if status == 0 {
 		s.Fault = true
 		return
@@ -85,7 +92,8 @@ func (s *segment) answered(status int) {
 	s.Error = status >= http.StatusBadRequest && !s.Fault
 }
 
-// because says why the segment failed. AWS tells throttling by its code: DynamoDB and KMS answer it with the status 400.
+// because records why the segment failed. Throttling is recognized by AWS's code, because DynamoDB and KMS throttle
+// with the status 400.
 func (s *segment) because(err error, remote bool) {
 	e := exception{newID(), fmt.Sprintf("%T", err), err.Error(), remote}
 	var refusal smithy.APIError

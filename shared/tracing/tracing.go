@@ -1,10 +1,10 @@
-// Package tracing is AWS X-Ray: a subsegment for each invocation and each AWS call, with what the invocation's
-// telemetry.Record holds as annotations. Only the functions' mains know it, so that another tracer can take
+// Package tracing sends traces to AWS X-Ray: a subsegment for each invocation and each AWS call. Some attributes of the
+// invocation's telemetry.Record become annotations. Only bootstrap knows this package, so that another tracer can take
 // its place.
 //
-// It writes the documents itself, and takes from the X-Ray SDK what reads the trace header. The SDK's package xray
-// would double the size of a binary and the time that it takes to start (see docs/performance.md), and panics at an
-// address that it cannot read.
+// It writes the segment documents itself, and uses the X-Ray SDK only to read the trace header. The SDK's package xray
+// would double the size of a binary and its time to start (see docs/performance.md). It also panics at an address that
+// it cannot read.
 package tracing
 
 import (
@@ -28,7 +28,7 @@ import (
 	"openlicenser/shared/telemetry"
 )
 
-// Tracer sends segments to the X-Ray daemon, as far as Lambda traces the invocation. The zero Tracer sends none.
+// Tracer sends segments to the X-Ray daemon, for the invocations that Lambda traces. The zero Tracer sends none.
 type Tracer struct{ daemon net.Conn }
 
 // defaultDaemon is where Lambda runs the daemon beside the function.
@@ -37,9 +37,8 @@ const defaultDaemon = "127.0.0.1:2000"
 // dialTimeout bounds the look-up of the daemon's name: Lambda ends a function that takes ten seconds to start.
 const dialTimeout = time.Second
 
-// New makes a tracer for the daemon that AWS_XRAY_DAEMON_ADDRESS names, or the one that Lambda runs beside the
-// function. Whether one listens is not known and makes no difference. With an error it returns the zero Tracer: nothing
-// but traces depends on it.
+// New returns a tracer for the daemon that AWS_XRAY_DAEMON_ADDRESS names, or for the one that Lambda runs beside the
+// function. It does not find out whether a daemon listens. With an error it returns the zero Tracer, which is usable.
 func New() (Tracer, error) {
 	address, err := daemonAddress(os.Getenv("AWS_XRAY_DAEMON_ADDRESS"))
 	if err != nil {
@@ -52,9 +51,9 @@ func New() (Tracer, error) {
 	return Tracer{daemon}, nil
 }
 
-// daemonAddress reads the forms that AWS's SDKs read: host:port, or both of udp:host:port and tcp:host:port with a
-// space between them (https://docs.aws.amazon.com/xray/latest/devguide/xray-sdk-go-configuration.html). Segments go by
-// UDP.
+// daemonAddress returns the UDP address in a setting. It reads the forms that AWS's SDKs read: host:port, or both of
+// udp:host:port and tcp:host:port with a space between them
+// (https://docs.aws.amazon.com/xray/latest/devguide/xray-sdk-go-configuration.html).
 func daemonAddress(setting string) (string, error) {
 	if setting == "" {
 		return defaultDaemon, nil
@@ -79,11 +78,13 @@ func daemonAddress(setting string) (string, error) {
 const traceHeaderKey = "x-amzn-trace-id"
 
 // Handler traces each invocation as a subsegment of Lambda's segment, which itself cannot be annotated.
-func Handler[Event, Answer any](t Tracer, name string, handle func(context.Context, Event) (Answer, error)) func(context.Context, Event) (Answer, error) {
+func Handler[Event, Response any](
+	t Tracer, name string, handle func(context.Context, Event) (Response, error),
+) func(context.Context, Event) (Response, error) {
 	if t.daemon == nil {
 		return handle
 	}
-	return func(ctx context.Context, event Event) (Answer, error) {
+	return func(ctx context.Context, event Event) (Response, error) {
 		text, _ := ctx.Value(traceHeaderKey).(string)
 		trace := header.FromString(text)
 		if trace.SamplingDecision != header.Sampled || trace.TraceID == "" {
@@ -91,18 +92,18 @@ func Handler[Event, Answer any](t Tracer, name string, handle func(context.Conte
 		}
 		ctx, record := telemetry.Begin(ctx)
 		invocation := begin(name, trace.TraceID, trace.ParentID)
-		answer, err := handle(context.WithValue(ctx, parentKey{}, parent{trace.TraceID, invocation.ID}), event)
+		response, err := handle(context.WithValue(ctx, parentKey{}, parent{trace.TraceID, invocation.ID}), event)
 		invocation.Annotations = annotations(record.Attrs())
 		if err != nil {
 			invocation.Fault = true
 			invocation.because(err, false)
 		}
 		t.end(invocation)
-		return answer, err
+		return response, err
 	}
 }
 
-// annotated are the attributes by which traces can be searched.
+// annotated names the attributes by which traces can be searched.
 var annotated = []string{"code", "licenseid", "customerid"}
 
 func annotations(attrs []slog.Attr) map[string]string {
@@ -120,19 +121,21 @@ type parent struct{ traceID, id string }
 
 type parentKey struct{}
 
-// Instrument makes every call of the clients that are built from the configuration a subsegment. Calls outside of an invocation,
-// and in one that is not traced, go unseen.
+// Instrument makes each AWS call of the clients that are built from the configuration a subsegment. Calls outside of a
+// traced invocation are not sent.
 func (t Tracer) Instrument(cfg *aws.Config) {
 	if t.daemon == nil {
 		return
 	}
 	cfg.APIOptions = append(cfg.APIOptions, func(stack *middleware.Stack) error {
-		// After what puts the names of service and operation into the context.
+		// It comes after what puts the names of service and operation into the context.
 		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("XRay", t.call), middleware.After)
 	})
 }
 
-func (t Tracer) call(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+func (t Tracer) call(
+	ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
+) (middleware.InitializeOutput, middleware.Metadata, error) {
 	invocation, traced := ctx.Value(parentKey{}).(parent)
 	if !traced {
 		return next.HandleInitialize(ctx, in)
@@ -142,7 +145,7 @@ func (t Tracer) call(ctx context.Context, in middleware.InitializeInput, next mi
 	out, metadata, err := next.HandleInitialize(ctx, in)
 	requestID, _ := awsmiddleware.GetRequestIDMetadata(metadata)
 	call.AWS = &awsCall{awsmiddleware.GetOperationName(ctx), awsmiddleware.GetRegion(ctx), requestID}
-	call.answered(status(metadata, err))
+	call.responded(status(metadata, err))
 	if err != nil {
 		call.because(err, true)
 	}
@@ -150,7 +153,7 @@ func (t Tracer) call(ctx context.Context, in middleware.InitializeInput, next mi
 	return out, metadata, err
 }
 
-// status is the last one that AWS answered, and zero where it did not.
+// status returns the status of AWS's last response, or zero if there was none.
 func status(metadata middleware.Metadata, err error) int {
 	var refusal *smithyhttp.ResponseError
 	if errors.As(err, &refusal) && refusal.Response != nil {

@@ -26,7 +26,11 @@ const (
 )
 
 // traced runs one invocation that reads an item, and answers what the daemon receives for it: calls first.
-func traced(t *testing.T, header string, get lambdatest.Operation) (receive func() (lambdatest.Segment, string), err error) {
+func traced(
+	t *testing.T,
+	header string,
+	get lambdatest.Operation,
+) (receive func() (lambdatest.Segment, string), err error) {
 	t.Helper()
 	daemon := lambdatest.NewDaemon(t)
 	t.Setenv("AWS_XRAY_DAEMON_ADDRESS", daemon.Address)
@@ -35,8 +39,12 @@ func traced(t *testing.T, header string, get lambdatest.Operation) (receive func
 		t.Fatal(err)
 	}
 	endpoint := lambdatest.NewAWS(t, map[string]lambdatest.Operation{"GetItem": get})
-	cfg, err := bootstrap.AWSConfig(t.Context(), config.WithBaseEndpoint(endpoint.URL), config.WithRegion("eu-central-1"),
-		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("test", "test", "")))
+	cfg, err := bootstrap.AWSConfig(
+		t.Context(),
+		config.WithBaseEndpoint(endpoint.URL),
+		config.WithRegion("eu-central-1"),
+		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("test", "test", "")),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,17 +76,23 @@ func TestSubsegments(t *testing.T) {
 		t.Fatal(err)
 	}
 	call, text := receive()
-	if call.Name != "DynamoDB" || call.Namespace != "aws" || call.AWS.Operation != "GetItem" || call.AWS.Region != "eu-central-1" ||
-		call.HTTP.Response.Status != http.StatusOK || call.Fault || call.Error {
+	if call.Name != "DynamoDB" || call.Namespace != "aws" ||
+		call.AWS.Operation != "GetItem" || call.AWS.Region != "eu-central-1" ||
+		call.HTTP.Response.Status != http.StatusOK ||
+		call.Fault ||
+		call.Error {
 		t.Errorf("the call: %s", text)
 	}
 	invocation, text := receive()
-	if invocation.Name != "verify" || invocation.ParentID != parentID || invocation.Fault || len(invocation.Annotations) != 2 ||
-		invocation.Annotations["code"] != "OK" || invocation.Annotations["customerid"] != "c" {
+	if invocation.Name != "verify" || invocation.ParentID != parentID || invocation.Fault ||
+		len(invocation.Annotations) != 2 ||
+		invocation.Annotations["code"] != "OK" ||
+		invocation.Annotations["customerid"] != "c" {
 		t.Errorf("the invocation: %s", text)
 	}
 	for _, s := range []lambdatest.Segment{call, invocation} {
-		if s.TraceID != traceID || s.Type != "subsegment" || len(s.ID) != 16 || s.End < s.Start || s.Start < float64(before.Unix()) ||
+		if s.TraceID != traceID || s.Type != "subsegment" || len(s.ID) != 16 || s.End < s.Start ||
+			s.Start < float64(before.Unix()) ||
 			s.End > float64(time.Now().Unix()+1) {
 			t.Errorf("subsegment %+v", s)
 		}
@@ -107,8 +121,10 @@ func TestFailures(t *testing.T) {
 				t.Fatal("the call succeeded")
 			}
 			call, text := receive()
-			if call.HTTP.Response.Status != test.status || call.Fault != test.fault || call.Error != test.refused || call.Throttle != test.throttled ||
-				len(call.Cause.Exceptions) != 1 || test.exception != "" && call.Cause.Exceptions[0].Type != test.exception {
+			if call.HTTP.Response.Status != test.status || call.Fault != test.fault || call.Error != test.refused ||
+				call.Throttle != test.throttled ||
+				len(call.Cause.Exceptions) != 1 ||
+				test.exception != "" && call.Cause.Exceptions[0].Type != test.exception {
 				t.Errorf("the call: %s", text)
 			}
 			if invocation, text := receive(); !invocation.Fault || len(invocation.Cause.Exceptions) != 1 {
@@ -118,16 +134,23 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestUntraced: what Lambda does not trace is handled, and nothing is sent: the next one received is of the next invocation.
+// TestUntraced: what Lambda does not trace is handled, and nothing is sent: the next one received is of the next
+// invocation.
 func TestUntraced(t *testing.T) {
-	for _, header := range []string{"", "Root=" + traceID + ";Parent=" + parentID + ";Sampled=0", "Root=" + traceID, "Sampled=1", "=;;"} {
+	for _, header := range []string{
+		"", "Root=" + traceID + ";Parent=" + parentID + ";Sampled=0", "Root=" + traceID, "Sampled=1", "=;;",
+	} {
 		daemon := lambdatest.NewDaemon(t)
 		t.Setenv("AWS_XRAY_DAEMON_ADDRESS", daemon.Address)
 		tracer, err := tracing.New()
 		if err != nil {
 			t.Fatal(err)
 		}
-		handle := tracing.Handler(tracer, "verify", func(context.Context, string) (string, error) { return "", errors.New("failed") })
+		handle := tracing.Handler(
+			tracer,
+			"verify",
+			func(context.Context, string) (string, error) { return "", errors.New("failed") },
+		)
 		for _, header := range []string{header, "Root=" + traceID + ";Parent=fedcba9876543210;Sampled=1"} {
 			//lint:ignore SA1029 aws-lambda-go's own key
 			if _, err := handle(context.WithValue(t.Context(), "x-amzn-trace-id", header), ""); err == nil {
@@ -146,8 +169,10 @@ func TestDaemonAddress(t *testing.T) {
 		"": true, "127.0.0.1:2000": true, "localhost:2000": true, "[::1]:2000": true, ":2000": true,
 		"tcp:127.0.0.1:1 udp:127.0.0.1:2000": true, "udp:127.0.0.1:2000 tcp:127.0.0.1:1": true,
 		"udp:[::1]:2000 tcp:[::1]:1": true,
-		"nonsense":                   false, ":": false, " ": false, "::": false, "127.0.0.1": false, "127.0.0.1:": false, "127.0.0.1:http": false,
-		"127.0.0.1:0": false, "127.0.0.1:65536": false, "127.0.0.1:-1": false, "127.0.0.1:2000:2000": false, "[::1:2000": false,
+		"nonsense":                   false, ":": false, " ": false, "::": false, "127.0.0.1": false,
+		"127.0.0.1:": false, "127.0.0.1:http": false,
+		"127.0.0.1:0": false, "127.0.0.1:65536": false, "127.0.0.1:-1": false, "127.0.0.1:2000:2000": false,
+		"[::1:2000":          false,
 		"udp:127.0.0.1:2000": false, "tcp:127.0.0.1:2000": false, "udp:127.0.0.1:2000 udp:127.0.0.1:2000": false,
 		"tcp:127.0.0.1:2000 tcp:127.0.0.1:2000": false, "udp: tcp:": false, "127.0.0.1:2000 127.0.0.1:2001": false,
 		"udp:127.0.0.1:2000 tcp:127.0.0.1:2000 udp:127.0.0.1:2000": false,

@@ -1,4 +1,5 @@
-// Package unicodetext knows what people see of a text.
+// Package unicodetext reports what people see of a text: whether a character is visible, and whether it changes how
+// others look. It knows nothing of where the text comes from.
 package unicodetext
 
 import (
@@ -6,8 +7,8 @@ import (
 	"unicode"
 )
 
-// IsControl reports whether a character is a control character, or a separator of lines or paragraphs, which Unicode does
-// not count among them.
+// IsControl reports whether a character is a control character. Separators of lines and paragraphs count too, other
+// than in Unicode.
 func IsControl(c rune) bool { return unicode.IsControl(c) || c == '\u2028' || c == '\u2029' }
 
 // IsBidiControl reports whether a character turns the text behind it around (https://www.unicode.org/reports/tr9/,
@@ -16,12 +17,13 @@ func IsBidiControl(c rune) bool {
 	return c >= '\u202A' && c <= '\u202E' || c >= '\u2066' && c <= '\u2069'
 }
 
-// IsBlank reports whether there is nothing to see. Joiners and marks by themselves are nothing.
+// IsBlank reports whether a text has nothing to see. Joiners and marks by themselves are nothing.
 func IsBlank(text string) bool {
 	return !strings.ContainsFunc(text, func(c rune) bool { return !IsInvisible(c) && !unicode.Is(unicode.M, c) })
 }
 
-// IsInvisible knows white space, controls, format characters, tags, fillers, variation selectors and noncharacters.
+// IsInvisible reports whether a character is white space, a control, a format character, a tag, a filler, a variation
+// selector or a noncharacter.
 func IsInvisible(c rune) bool {
 	return unicode.In(c, unicode.Z, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point,
 		unicode.Variation_Selector, unicode.Noncharacter_Code_Point, blankSigns)

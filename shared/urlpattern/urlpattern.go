@@ -1,6 +1,6 @@
-// Package urlpattern knows the application URLs that a license may hold: an absolute http or https URL, or "re:" and a
-// regular expression over the host name. It takes what some product can match, and refuses the rest with what to write
-// instead. It knows nothing of licenses.
+// Package urlpattern checks the application URLs that a license may hold. One is an absolute http or https URL, or
+// "re:" and a regular expression over the host name. What no product can match is refused, with what to write instead.
+// The package knows nothing of licenses.
 package urlpattern
 
 import (
@@ -29,7 +29,8 @@ const prefix = "re:"
 
 // What to write in place of a URL that is refused.
 const (
-	wantURL        = "must be an absolute http or https URL, as https://app.example.com, or re: and a regular expression"
+	wantURL = "must be an absolute http or https URL, as https://app.example.com, " +
+		"or re: and a regular expression"
 	wantNoWildcard = "must name one host; for all hosts of a domain write a regular expression in place of *, " +
 		`as re:^([a-z0-9-]+\.)*example\.com$`
 	wantIPv6 = "must have an IPv6 address in [ ], with no zone and no IPv4 address in it, as http://[2001:db8::1]"
@@ -38,11 +39,11 @@ const (
 )
 
 // Canonical returns a URL in the one spelling that is stored, or a problem: why no product can match it, and what to
-// write instead. Products compare a URL as text, so the spelling is that of browsers: lower case, an international host name
-// in its xn-- form, no default port. A pattern stays as it is.
+// write instead. Products compare a URL as text, so the spelling is that of browsers: lower case, an international host
+// name in its xn-- form, no default port. A pattern stays as it is.
 //
-// The original's Java client compares host names alone, whatever the port. Its browser client compares the whole URL with
-// location.origin, port included, and knows no "re:".
+// The Java client of the original Open Licenser compares host names alone, whatever the port. Its browser client
+// compares the whole URL with location.origin, port included, and knows no "re:".
 func Canonical(text string) (canonical, problem string) {
 	if pattern, isPattern := strings.CutPrefix(text, prefix); isPattern {
 		return text, patternProblem(pattern)
@@ -117,7 +118,7 @@ func canonicalPort(scheme, port string) (canonical, problem string) {
 }
 
 // hostNames brings host names into the form that browsers look up (https://www.unicode.org/reports/tr46/). Hyphens and
-// ASCII are left to labelProblem, which says what is wrong. It knows the _ too, which hosts of some networks have.
+// ASCII are left to labelProblem, which says what is wrong. It also allows the _, which hosts of some networks have.
 var hostNames = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckHyphens(false), idna.StrictDomainName(false))
 
 // canonicalHost returns the host as browsers write it. An address is a host that a product may run on.
@@ -155,7 +156,7 @@ func canonicalHost(host string, isBracketed bool) (canonical, problem string) {
 // maxLabel is the longest label (RFC 1035 section 2.3.4).
 const maxLabel = 63
 
-// labelProblem looks at a label in its written form.
+// labelProblem returns what is wrong with a label in its Unicode form, or nothing.
 func labelProblem(label string) string {
 	switch {
 	case label == "":

@@ -1,4 +1,4 @@
-// Package version says which release this source is of.
+// Package version holds the version of this source.
 package version
 
 // Number is the version by Semantic Versioning. Between two releases it is that of the next one, with the suffix -dev.

@@ -1,5 +1,5 @@
-// The floor is the least that a verification can be: one strongly consistent read of one item. `make bench` holds the verify
-// function to it.
+// Floor is the least that a verification can be: one strongly consistent read of one item. `make bench` compares the
+// verify function with it.
 package main
 
 import (
@@ -23,8 +23,10 @@ func main() {
 	}
 	client := dynamodb.NewFromConfig(cfg)
 	in := &dynamodb.GetItemInput{
-		TableName:      aws.String(os.Getenv("LICENSER_DB")),
-		Key:            map[string]types.AttributeValue{"licenseid": &types.AttributeValueMemberS{Value: os.Getenv("LICENSE_ID")}},
+		TableName: aws.String(os.Getenv("LICENSER_DB")),
+		Key: map[string]types.AttributeValue{
+			"licenseid": &types.AttributeValueMemberS{Value: os.Getenv("LICENSE_ID")},
+		},
 		ConsistentRead: aws.Bool(true),
 	}
 	lambda.Start(func(ctx context.Context, _ events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {

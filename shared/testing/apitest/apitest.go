@@ -1,5 +1,5 @@
-// Package apitest holds the answers that tests receive to openapi.yaml, the API's description: each must be one that
-// the description promises. It is for tests only, and reads the file from the working folder upwards.
+// Package apitest checks the responses that tests receive against openapi.yaml, the API's description. It is for tests
+// only. It looks for the file in the working folder and those above it.
 package apitest
 
 import (
@@ -25,20 +25,21 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Answer is what a caller gets.
-type Answer struct {
+// Response is an HTTP response of the API.
+type Response struct {
 	Status int
 	Header map[string]string
 	Body   string
 }
 
-// CheckEvent holds a function's answer to the description, and the body of a request that was accepted too. An answer to
-// a route that the description does not have is held to what it says of such routes.
+// CheckEvent checks the response of a function, and the body of a request that was accepted. A response on a route that
+// the description does not have must be one that it allows for unknown routes.
 func CheckEvent(t testing.TB, event events.APIGatewayProxyRequest, response events.APIGatewayProxyResponse) {
 	t.Helper()
 	route := event.HTTPMethod + " " + event.Resource
-	Check(t, route, Answer{response.StatusCode, response.Headers, response.Body})
-	isSilent := event.Body == "" || event.HTTPMethod == http.MethodGet // RFC 9110 section 9.3.1: a GET's body says nothing
+	Check(t, route, Response{response.StatusCode, response.Headers, response.Body})
+	// The body of a GET has no meaning (RFC 9110 section 9.3.1).
+	isSilent := event.Body == "" || event.HTTPMethod == http.MethodGet
 	if response.StatusCode >= 300 || isSilent || event.IsBase64Encoded {
 		return
 	}
@@ -49,7 +50,7 @@ func CheckEvent(t testing.TB, event events.APIGatewayProxyRequest, response even
 	}
 }
 
-// CheckInvocation does what CheckEvent does, for an event of any front, as its JSON.
+// CheckInvocation does the same as CheckEvent, for the JSON of an event of any front.
 func CheckInvocation(t testing.TB, event []byte, response events.APIGatewayProxyResponse) {
 	t.Helper()
 	d, err := Read()
@@ -64,8 +65,8 @@ func CheckInvocation(t testing.TB, event []byte, response events.APIGatewayProxy
 	CheckEvent(t, events.APIGatewayProxyRequest{HTTPMethod: method, Resource: path, Body: body}, response)
 }
 
-// invoked answers the documented route that an event asks for, or else its method and path, and its body where that is
-// plain text. A front's own name for the route does not count, where it is a catch-all.
+// invoked returns the route of an event, and its body if that is plain text. The route is a documented one, or else the
+// method and path. A catch-all route of the front is resolved.
 func (d *Document) invoked(event []byte) (route, body string, err error) {
 	var one events.APIGatewayProxyRequest
 	var two events.APIGatewayV2HTTPRequest
@@ -77,7 +78,8 @@ func (d *Document) invoked(event []byte) (route, body string, err error) {
 	}
 	route, method, path := one.HTTPMethod+" "+one.Resource, one.HTTPMethod, one.Path
 	if two.Version == "2.0" {
-		route, method, path = two.RouteKey, two.RequestContext.HTTP.Method, strings.TrimPrefix(two.RawPath, "/"+two.RequestContext.Stage)
+		route, method = two.RouteKey, two.RequestContext.HTTP.Method
+		path = strings.TrimPrefix(two.RawPath, "/"+two.RequestContext.Stage)
 	}
 	if _, documented := d.Operations()[route]; !documented {
 		route = d.route(method, path)
@@ -85,7 +87,7 @@ func (d *Document) invoked(event []byte) (route, body string, err error) {
 	return route, body, nil
 }
 
-// route answers the documented route of a path, or else the path itself with the method.
+// route returns the documented route of a path, or else the method and the path itself.
 func (d *Document) route(method, path string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -102,8 +104,8 @@ func (d *Document) route(method, path string) string {
 	return pattern
 }
 
-// Check holds an answer to a route, as "GET /licenses/{licenseid}", to the description.
-func Check(t testing.TB, route string, a Answer) {
+// Check checks a response on a route, as "GET /licenses/{licenseid}".
+func Check(t testing.TB, route string, a Response) {
 	t.Helper()
 	if d, err := Read(); err != nil {
 		t.Fatal(err)
@@ -118,10 +120,10 @@ type Document struct {
 	mu       sync.Mutex // for all below; a Compiler serves one at a time
 	compiler *jsonschema.Compiler
 	schemas  map[string]*jsonschema.Schema
-	routes   *http.ServeMux // which never serves
+	routes   *http.ServeMux // only for its patterns
 }
 
-// Read answers the document, which is read once.
+// Read returns the document. It is read once.
 var Read = sync.OnceValues(func() (*Document, error) {
 	file, err := find("openapi.yaml")
 	if err != nil {
@@ -176,13 +178,13 @@ func parse(text []byte) (*Document, error) {
 	return &Document{root: root, compiler: compiler, schemas: map[string]*jsonschema.Schema{}}, nil
 }
 
-// At answers what stands at a path, with references followed on the way, or nil.
+// At returns what is at a path, or nil. It follows references on the way.
 func (d *Document) At(path ...string) any {
 	value, _ := d.at(path...)
 	return value
 }
 
-// at answers the pointer too.
+// at does the same as At, and also returns the JSON pointer of what it found.
 func (d *Document) at(path ...string) (value any, pointer string) {
 	value, pointer = d.root, ""
 	for _, name := range path {
@@ -205,10 +207,11 @@ func (d *Document) at(path ...string) (value any, pointer string) {
 	return value, pointer
 }
 
-// below goes on from a path.
+// below returns a path with more names.
 func below(path []string, names ...string) []string { return slices.Concat(path, names) }
 
-// reference answers where a reference leads. Those with members beside them are schemas, which jsonschema follows.
+// reference returns the target of a reference. One with members beside it is part of a schema, where jsonschema follows
+// it.
 func reference(value any) (target string, isReference bool) {
 	object, _ := value.(map[string]any)
 	text, _ := object["$ref"].(string)
@@ -216,7 +219,7 @@ func reference(value any) (target string, isReference bool) {
 	return target, isLocal && len(object) == 1
 }
 
-// escape is that of RFC 6901 section 3, in a URI fragment.
+// escape writes a name into a JSON pointer (RFC 6901 section 3) in a URI fragment.
 var escape = strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D", "+", "%2B")
 
 func (d *Document) schema(pointer string) (*jsonschema.Schema, error) {
@@ -232,10 +235,10 @@ func (d *Document) schema(pointer string) (*jsonschema.Schema, error) {
 	return schema, err
 }
 
-// unknownRoutes are the answers to routes that the document does not have.
+// unknownRoutes names the responses on routes that the document does not have, by status.
 var unknownRoutes = map[int]string{http.StatusForbidden: "Forbidden", http.StatusNotFound: "NotFound"}
 
-// isPublic tells whether a route on the path needs no credentials: such a path has a preflight.
+// isPublic reports whether a route on the path needs no credentials. Such a path has a preflight.
 func (d *Document) isPublic(path string) bool {
 	for route, operation := range d.Operations() {
 		if _, documented, _ := strings.Cut(route, " "); documented == path && operation.Public {
@@ -245,8 +248,8 @@ func (d *Document) isPublic(path string) bool {
 	return false
 }
 
-// Check tells in what an answer differs from what the document promises.
-func (d *Document) Check(route string, a Answer) error {
+// Check returns how a response differs from what the document promises.
+func (d *Document) Check(route string, a Response) error {
 	method, path, _ := strings.Cut(route, " ")
 	base := []string{"paths", path, strings.ToLower(method), "responses", strconv.Itoa(a.Status)}
 	switch {
@@ -274,10 +277,13 @@ func (d *Document) checkRequest(route, text string) error {
 	if err != nil {
 		return err
 	}
-	return d.validate(body, []string{"paths", path, strings.ToLower(method), "requestBody", "content", "application/json", "schema"})
+	return d.validate(
+		body,
+		[]string{"paths", path, strings.ToLower(method), "requestBody", "content", "application/json", "schema"},
+	)
 }
 
-func (d *Document) checkHeaders(a Answer, response []string) error {
+func (d *Document) checkHeaders(a Response, response []string) error {
 	sent := map[string]string{}
 	for name, value := range a.Header {
 		sent[textproto.CanonicalMIMEHeaderKey(name)] = value
@@ -308,7 +314,7 @@ func (d *Document) validateHeader(text string, schema []string) error {
 	return d.validate(text, schema)
 }
 
-func (d *Document) checkBody(a Answer, response []string) error {
+func (d *Document) checkBody(a Response, response []string) error {
 	contents, _ := d.At(below(response, "content")...).(map[string]any)
 	if len(contents) == 0 {
 		if a.Body != "" {
@@ -348,13 +354,13 @@ func (d *Document) validate(value any, path []string) error {
 	return schema.Validate(value)
 }
 
-// Operation is what the document says of a route, as far as others have to say the same.
+// Operation is what the document and the template both say of a route.
 type Operation struct {
 	ID     string
 	Public bool // needs no credentials
 }
 
-// Operations answers all routes, as "GET /licenses".
+// Operations returns all operations by route, as "GET /licenses".
 func (d *Document) Operations() map[string]Operation {
 	operations := map[string]Operation{}
 	paths, _ := d.At("paths").(map[string]any)
@@ -372,10 +378,11 @@ func (d *Document) Operations() map[string]Operation {
 	return operations
 }
 
-// Routes answers the names of Operations, sorted.
+// Routes returns the names of Operations, sorted.
 func (d *Document) Routes() []string { return slices.Sorted(maps.Keys(d.Operations())) }
 
-// Values answers, by status, which values the member of the bodies of a content type can have, over all the given routes.
+// Values returns the values that a member of the bodies can have, by status. The bodies are those of a content type, on
+// all the given routes.
 func (d *Document) Values(contentType, member string, routes ...string) map[int][]string {
 	values := map[int][]string{}
 	for _, route := range routes {
@@ -383,7 +390,8 @@ func (d *Document) Values(contentType, member string, routes ...string) map[int]
 		base := []string{"paths", path, strings.ToLower(method), "responses"}
 		responses, _ := d.At(base...).(map[string]any)
 		for status := range responses {
-			listed, _ := d.At(below(base, status, "content", contentType, "schema", "dependentSchemas", member, "properties", member, "enum")...).([]any)
+			listed, _ := d.At(below(base, status, "content", contentType, "schema",
+				"dependentSchemas", member, "properties", member, "enum")...).([]any)
 			code, _ := strconv.Atoi(status)
 			for _, value := range listed {
 				if text := fmt.Sprint(value); !slices.Contains(values[code], text) {

@@ -87,14 +87,15 @@ func TestClosed(t *testing.T) {
 	for name, schema := range schemas.(map[string]any) {
 		object := schema.(map[string]any)
 		isClosed := object["additionalProperties"] == false || object["unevaluatedProperties"] == false
-		if isObject := object["type"] == "object" || object["allOf"] != nil; isObject && isClosed == slices.Contains(open, name) {
+		if isObject := object["type"] == "object" || object["allOf"] != nil; isObject &&
+			isClosed == slices.Contains(open, name) {
 			t.Errorf("%s is closed: %t", name, isClosed)
 		}
 	}
 }
 
-// TestGenerators: the document has nothing that one of the generators of clients is known to stumble over. `make test-clients`
-// runs some of them.
+// TestGenerators: the document has nothing that one of the generators of clients is known to stumble over. `make
+// test-clients` runs some of them.
 func TestGenerators(t *testing.T) {
 	d := read(t)
 	responses, _ := d.at("components", "responses")
@@ -108,7 +109,11 @@ func TestGenerators(t *testing.T) {
 		at := strings.Join(path, " ")
 		for _, union := range []string{"anyOf", "oneOf"} {
 			if object[union] != nil {
-				t.Errorf("%s has %s: OpenAPI Generator's Java does not compile where a variant is a free object", at, union)
+				t.Errorf(
+					"%s has %s: OpenAPI Generator's Java does not compile where a variant is a free object",
+					at,
+					union,
+				)
 			}
 		}
 		if object["type"] == "boolean" && object["const"] != nil {
@@ -120,8 +125,8 @@ func TestGenerators(t *testing.T) {
 	})
 }
 
-// checkParameterOrder wants those of the path first, as they are the first arguments of a generated method. The parameters
-// of a whole path would come last.
+// checkParameterOrder wants those of the path first, as they are the first arguments of a generated method. The
+// parameters of a whole path would come last.
 func (d *Document) checkParameterOrder(t *testing.T, path []string) {
 	t.Helper()
 	if len(path) == 2 {
@@ -183,38 +188,68 @@ func TestCheck(t *testing.T) {
 		return changed
 	}
 	const route = "GET /licenses/{licenseid}/key"
-	const missing = `{"error":"MISSING_AUTHENTICATION_TOKEN","type":"about:blank","code":"MISSING_AUTHENTICATION_TOKEN"}`
+	const missing = `{"error":"MISSING_AUTHENTICATION_TOKEN","type":"about:blank",
+		"code":"MISSING_AUTHENTICATION_TOKEN"}`
 	for name, test := range map[string]struct {
 		route string
-		a     Answer
+		a     Response
 		want  string // a part of the error, empty for none
 	}{
-		"OK":                             {route, Answer{200, header, key}, ""},
-		"undocumented header":            {route, Answer{200, with("Server", "x"), key}, ""},
-		"unknown route":                  {"GET /nothing", Answer{403, header, missing}, ""},
-		"HEAD":                           {"HEAD /licenses", Answer{403, header, ""}, ""},
-		"unknown route is answered":      {"GET /nothing", Answer{200, header, key}, "200 is not documented"},
-		"undocumented method":            {"PUT /licenses", Answer{200, header, key}, "200 is not documented"},
-		"undocumented status":            {route, Answer{202, header, key}, "202 is not documented"},
-		"undocumented content type":      {route, Answer{200, with("Content-Type", "text/html"), key}, "text/html is not documented"},
-		"no content type":                {route, Answer{200, with("Content-Type", ""), key}, "content type"},
-		"no required header":             {route, Answer{200, with("X-Request-Id", ""), key}, "no header X-Request-Id"},
-		"wrong header":                   {route, Answer{200, with("Cache-Control", "public"), key}, "header Cache-Control"},
-		"not JSON":                       {route, Answer{200, header, "no"}, "no"},
-		"another body":                   {route, Answer{200, header, `{"licensekey":1}`}, "licensekey"},
-		"undocumented member":            {route, Answer{200, header, strings.Replace(key, "{", `{"a":1,`, 1)}, "additional properties 'a'"},
-		"code of another status":         {route, Answer{403, header, strings.ReplaceAll(missing, "MISSING_AUTHENTICATION_TOKEN", "THROTTLED")}, "/code"},
-		"undocumented member, error":     {route, Answer{403, header, strings.Replace(missing, "{", `{"a":1,`, 1)}, "additional properties 'a'"},
-		"body where none belongs":        {"DELETE /licenses/{licenseid}", Answer{204, header, key}, "has a body"},
-		"header that is no number":       {"POST /verify-license", Answer{500, with("Retry-After", "soon"), `{"error":"INTERNAL_LICENSE_SERVER_ERROR"}`}, "header Retry-After"},
-		"format":                         {"POST /licenses", Answer{201, header, strings.Replace(issued, "2030-01-31T00", "2030-01-32T00", 1)}, "date-time"},
-		"license key where it is secret": {"GET /licenses/{licenseid}", Answer{200, header, issued}, "at '/licensekey'"},
-		"preflight":                      {"OPTIONS /verify-license", Answer{204, preflight, ""}, ""},
-		"preflight of the vendor's":      {"OPTIONS /licenses", Answer{204, preflight, ""}, "204 is not documented"},
-		"preflight of another status":    {"OPTIONS /verify-license", Answer{200, preflight, ""}, "200 is not documented"},
-		"preflight without its headers":  {"OPTIONS /verify-license", Answer{204, header, ""}, "no header Access-Control-Allow-"},
-		"closed to other origins":        {"POST /verify-license", Answer{400, header, `{"error":"INVALID_LICENSE"}`}, "no header Access-Control-Allow-Origin"},
-		"license key in a list":          {"GET /licenses", Answer{200, header, `{"licenses":[` + issued + `]}`}, "at '/licenses/0/licensekey'"},
+		"OK":                        {route, Response{200, header, key}, ""},
+		"undocumented header":       {route, Response{200, with("Server", "x"), key}, ""},
+		"unknown route":             {"GET /nothing", Response{403, header, missing}, ""},
+		"HEAD":                      {"HEAD /licenses", Response{403, header, ""}, ""},
+		"unknown route is answered": {"GET /nothing", Response{200, header, key}, "200 is not documented"},
+		"undocumented method":       {"PUT /licenses", Response{200, header, key}, "200 is not documented"},
+		"undocumented status":       {route, Response{202, header, key}, "202 is not documented"},
+		"undocumented content type": {
+			route, Response{200, with("Content-Type", "text/html"), key}, "text/html is not documented",
+		},
+		"no content type":    {route, Response{200, with("Content-Type", ""), key}, "content type"},
+		"no required header": {route, Response{200, with("X-Request-Id", ""), key}, "no header X-Request-Id"},
+		"wrong header": {
+			route, Response{200, with("Cache-Control", "public"), key}, "header Cache-Control",
+		},
+		"not JSON":     {route, Response{200, header, "no"}, "no"},
+		"another body": {route, Response{200, header, `{"licensekey":1}`}, "licensekey"},
+		"undocumented member": {
+			route, Response{200, header, strings.Replace(key, "{", `{"a":1,`, 1)}, "additional properties 'a'",
+		},
+		"code of another status": {
+			route, Response{403, header, strings.ReplaceAll(missing, "MISSING_AUTHENTICATION_TOKEN", "THROTTLED")},
+			"/code",
+		},
+		"undocumented member, error": {
+			route, Response{403, header, strings.Replace(missing, "{", `{"a":1,`, 1)}, "additional properties 'a'",
+		},
+		"body where none belongs": {"DELETE /licenses/{licenseid}", Response{204, header, key}, "has a body"},
+		"header that is no number": {
+			"POST /verify-license",
+			Response{500, with("Retry-After", "soon"), `{"error":"INTERNAL_LICENSE_SERVER_ERROR"}`},
+			"header Retry-After",
+		},
+		"format": {
+			"POST /licenses", Response{201, header, strings.Replace(issued, "2030-01-31T00", "2030-01-32T00", 1)},
+			"date-time",
+		},
+		"license key where it is secret": {
+			"GET /licenses/{licenseid}", Response{200, header, issued}, "at '/licensekey'",
+		},
+		"preflight":                 {"OPTIONS /verify-license", Response{204, preflight, ""}, ""},
+		"preflight of the vendor's": {"OPTIONS /licenses", Response{204, preflight, ""}, "204 is not documented"},
+		"preflight of another status": {
+			"OPTIONS /verify-license", Response{200, preflight, ""}, "200 is not documented",
+		},
+		"preflight without its headers": {
+			"OPTIONS /verify-license", Response{204, header, ""}, "no header Access-Control-Allow-",
+		},
+		"closed to other origins": {
+			"POST /verify-license", Response{400, header, `{"error":"INVALID_LICENSE"}`},
+			"no header Access-Control-Allow-Origin",
+		},
+		"license key in a list": {
+			"GET /licenses", Response{200, header, `{"licenses":[` + issued + `]}`}, "at '/licenses/0/licensekey'",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := read(t).Check(test.route, test.a)
@@ -225,7 +260,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-const issued = `{"licenseid":"1","status":"active","customerid":"","customername":"","expirationdate":"2030-01-31T00:00:00.000Z",` +
+const issued = `{"licenseid":"1","status":"active","customerid":"","customername":"",
+	"expirationdate":"2030-01-31T00:00:00.000Z",` +
 	`"gracedays":0,"services":[{"other":1}],"appurls":[],"notes":"","version":1,"licensekey":"eyJhIjoxfQ.e30.c2ln"}`
 
 // TestTransport: an answer gets through as it is, and what is wrong with it is remembered.
@@ -250,7 +286,8 @@ func TestTransport(t *testing.T) {
 			t.Fatal(err)
 		}
 		response.Body.Close()
-		if err := transport.Err(); (err == nil) != (step.want == "") || err != nil && !strings.Contains(err.Error(), step.want) {
+		if err := transport.Err(); (err == nil) != (step.want == "") ||
+			err != nil && !strings.Contains(err.Error(), step.want) {
 			t.Errorf("%s: got %v, want %q", step.path, err, step.want)
 		}
 	}

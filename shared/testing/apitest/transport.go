@@ -8,8 +8,7 @@ import (
 	"sync"
 )
 
-// Transport holds every answer that comes over HTTP to the description. It is for a package's TestMain, so that no test
-// can forget it:
+// Transport checks every response that comes over HTTP. It is for a package's TestMain, so that no test can forget it:
 //
 //	transport := apitest.NewTransport()
 //	http.DefaultTransport = transport
@@ -22,7 +21,8 @@ type Transport struct {
 	problems []error
 }
 
-// NewTransport answers a Transport that sends requests as http.DefaultTransport does now. It panics without openapi.yaml.
+// NewTransport returns a Transport that sends requests as http.DefaultTransport does now. It panics without
+// openapi.yaml.
 func NewTransport() *Transport {
 	if _, err := Read(); err != nil {
 		panic(err)
@@ -30,7 +30,7 @@ func NewTransport() *Transport {
 	return &Transport{base: http.DefaultTransport}
 }
 
-// RoundTrip implements http.RoundTripper. What is wrong with an answer does not change it; Err tells.
+// RoundTrip implements http.RoundTripper. It returns every response as it is. Err returns what is wrong with them.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := t.base.RoundTrip(r)
 	if err != nil {
@@ -42,11 +42,11 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.check(r, NewAnswer(response, body))
+	t.check(r, NewResponse(response, body))
 	return response, nil
 }
 
-func (t *Transport) check(r *http.Request, a Answer) {
+func (t *Transport) check(r *http.Request, a Response) {
 	d, err := Read()
 	if err == nil {
 		err = d.Check(d.route(r.Method, r.URL.Path), a)
@@ -58,18 +58,18 @@ func (t *Transport) check(r *http.Request, a Answer) {
 	}
 }
 
-// Err tells in what the answers so far were not what the description promises.
+// Err returns how the responses so far differ from what the description promises.
 func (t *Transport) Err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return errors.Join(t.problems...)
 }
 
-// NewAnswer answers what came over HTTP.
-func NewAnswer(response *http.Response, body []byte) Answer {
+// NewResponse returns a response that came over HTTP.
+func NewResponse(response *http.Response, body []byte) Response {
 	header := make(map[string]string, len(response.Header))
 	for name := range response.Header {
 		header[name] = response.Header.Get(name)
 	}
-	return Answer{response.StatusCode, header, string(body)}
+	return Response{response.StatusCode, header, string(body)}
 }

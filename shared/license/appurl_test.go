@@ -40,7 +40,7 @@ var storedURLs = map[string]struct{ text, want string }{
 	"query without a path":      {"https://example.com?Q=/a", "https://example.com?Q=/a"},
 	"star in the path":          {"https://example.com/*", "https://example.com/*"},
 	"at sign in the path":       {"https://example.com/@me", "https://example.com/@me"},
-	"path beyond ASCII":         {"https://example.com/bücher/می‌خواهم", "https://example.com/bücher/می‌خواهم"},
+	"path beyond ASCII":         {"https://example.com/bücher/می\u200cخواهم", "https://example.com/bücher/می\u200cخواهم"},
 	"upper case":                {"HTTPS://App.Example.COM/Path", "https://app.example.com/Path"},
 	"one label":                 {"http://intranet", "http://intranet"},
 	"localhost":                 {"http://localhost", "http://localhost"},

@@ -12,10 +12,6 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false
 BUILD_LAMBDA = GOOS=linux GOARCH=$(LAMBDA_GOARCH) $(GO_BUILD) -tags lambda.norpc -ldflags='-s -w -buildid='
 
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
-# The packages with no line over 120 columns. Once all of them have none, this is ./...
-NARROW := ./cmd/bench/... ./cmd/release ./shared/api ./shared/bootstrap ./shared/license ./shared/telemetry \
-  ./shared/testing/apitest ./shared/testing/licensetest ./shared/tracing ./shared/unicodetext ./shared/urlpattern \
-  ./shared/version
 VENV := .tools/venv
 CHECKOV := .tools/checkov
 SAM := SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam
@@ -97,7 +93,7 @@ lint-go:
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	$(STATICCHECK) ./...
-	@.ci/columns $(NARROW)
+	@.ci/columns ./...
 
 lint-template: $(VENV)/installed $(CHECKOV)/installed
 	$(VENV)/bin/cfn-lint --include-checks I --template template.yaml

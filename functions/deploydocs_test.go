@@ -77,7 +77,8 @@ func needProgram(t *testing.T, name string) string {
 func paste(t *testing.T, commands, awsScript string, environment ...string) (output, calls, folder string) {
 	t.Helper()
 	bash, folder := needProgram(t, "bash"), t.TempDir()
-	const log = "#!/bin/bash\nprintf '%s' \"${0##*/} $*\" | tr '\\n' ' ' >>\"$FOLDER/calls\"; echo >>\"$FOLDER/calls\"\n"
+	const log = "#!/bin/bash\n" +
+		"printf '%s' \"${0##*/} $*\" | tr '\\n' ' ' >>\"$FOLDER/calls\"; echo >>\"$FOLDER/calls\"\n"
 	for name, script := range map[string]string{"aws": log + awsScript, "sam": log} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(script), 0o700); err != nil {
 			t.Fatal(err)
@@ -177,7 +178,8 @@ func wrongSignature(t *testing.T, in *http.Request, body []byte, credentials aws
 	}
 	_, want, _ := strings.Cut(again.Header.Get("Authorization"), "Signature=")
 	if _, got, _ := strings.Cut(in.Header.Get("Authorization"), "Signature="); got != want {
-		return "the signature is wrong: " + in.Header.Get("Authorization") + ", want " + again.Header.Get("Authorization")
+		return "the signature is wrong: " + in.Header.Get("Authorization") +
+			", want " + again.Header.Get("Authorization")
 	}
 	return ""
 }
@@ -199,7 +201,8 @@ func TestFailedDeployment(t *testing.T) {
 				switch {
 				case strings.Contains(line, "--no-deletion-protection-enabled"):
 					unprotected = append(unprotected, words[4])
-				case words[2] == "list-stack-resources" && !strings.Contains(line, "[?ResourceStatus=='DELETE_FAILED']"):
+				case words[2] == "list-stack-resources" &&
+					!strings.Contains(line, "[?ResourceStatus=='DELETE_FAILED']"):
 					t.Errorf("lists %s", line)
 				case strings.HasPrefix(words[2], "delete-") && words[2] != "delete-stack":
 					deleted = append(deleted, words[4])
@@ -269,8 +272,12 @@ func TestOverEarlierStack(t *testing.T) {
 		}
 	}
 	for parameter, output := range map[string]string{
-		"ExistingTable": "LicenseTableName", "ExistingAuditTable": "AuditTableName", "ExistingSecret": "LicenseKeySecretArn",
-		"ExistingCheckpoints": "CheckpointBucketName", "ExistingCheckpointKey": "CheckpointKeyArn", "CheckpointOrigin": "CheckpointOrigin",
+		"ExistingTable":         "LicenseTableName",
+		"ExistingAuditTable":    "AuditTableName",
+		"ExistingSecret":        "LicenseKeySecretArn",
+		"ExistingCheckpoints":   "CheckpointBucketName",
+		"ExistingCheckpointKey": "CheckpointKeyArn",
+		"CheckpointOrigin":      "CheckpointOrigin",
 	} {
 		if given[parameter] != outputs[output] {
 			t.Errorf("%s is %q", parameter, given[parameter])

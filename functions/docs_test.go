@@ -37,7 +37,8 @@ func sourceFiles(t *testing.T, suffix string) (files []string) {
 			return err
 		case !entry.IsDir() && strings.HasSuffix(name, suffix):
 			files = append(files, name)
-		case entry.IsDir() && (base != "." && base[0] == '.' || slices.Contains([]string{"testdata", "bin", "dist"}, base)):
+		case entry.IsDir() && (base != "." && base[0] == '.' ||
+			slices.Contains([]string{"testdata", "bin", "dist"}, base)):
 			return fs.SkipDir
 		}
 		return nil

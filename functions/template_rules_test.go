@@ -271,7 +271,10 @@ func TestFirstCheckpoint(t *testing.T) {
 	// What the function is told is what makes another checkpoint when it changes.
 	told := at(template, "Resources", "CheckpointFunction", "Properties", "Environment", "Variables")
 	for property, variable := range map[string]string{
-		"AuditTable": "AUDIT_TABLE", "Bucket": "CHECKPOINT_BUCKET", "Key": "CHECKPOINT_KEY_ID", "Origin": "CHECKPOINT_ORIGIN",
+		"AuditTable": "AUDIT_TABLE",
+		"Bucket":     "CHECKPOINT_BUCKET",
+		"Key":        "CHECKPOINT_KEY_ID",
+		"Origin":     "CHECKPOINT_ORIGIN",
 	} {
 		if got := at(first, "Properties", property); got == nil || !reflect.DeepEqual(got, at(told, variable)) {
 			t.Errorf("%s is %v, %s is %v", property, got, variable, at(told, variable))
@@ -301,7 +304,10 @@ func TestExisting(t *testing.T) {
 			"ExistingCheckpoints", "bucket", "CHECKPOINT_BUCKET",
 			[]string{"Checkpoints", "CheckpointsPolicy"}, []string{"arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"},
 		},
-		{"ExistingCheckpointKey", key, "CHECKPOINT_KEY_ID", []string{"CheckpointKey", "CheckpointKeyAlias"}, []string{key}},
+		{
+			"ExistingCheckpointKey", key, "CHECKPOINT_KEY_ID",
+			[]string{"CheckpointKey", "CheckpointKeyAlias"}, []string{key},
+		},
 		{"CheckpointOrigin", "openlicenser/earlier/audit", "CHECKPOINT_ORIGIN", nil, nil},
 	} {
 		t.Run(test.parameter, func(t *testing.T) {

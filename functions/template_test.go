@@ -77,7 +77,8 @@ func TestEnvironment(t *testing.T) {
 				read = append(read, match[1])
 			}
 			var set []string
-			for variable := range resources[strings.ToUpper(name[:1])+name[1:]+"Function"].Properties.Environment.Variables {
+			function := resources[strings.ToUpper(name[:1])+name[1:]+"Function"]
+			for variable := range function.Properties.Environment.Variables {
 				set = append(set, variable)
 			}
 			slices.Sort(read)

@@ -96,8 +96,10 @@ func TestReplayFails(t *testing.T) {
 
 // setAWS makes an endpoint and credentials the environment's.
 func setAWS(t *testing.T, endpoint string) {
-	for name, value := range map[string]string{"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "id",
-		"AWS_SECRET_ACCESS_KEY": "secret", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull} {
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "id",
+		"AWS_SECRET_ACCESS_KEY": "secret", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	} {
 		t.Setenv(name, value)
 	}
 }
@@ -134,7 +136,8 @@ func TestReplayOnAWS(t *testing.T) {
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		if path != "/2015-03-31/functions/audit-function/invocations" || len(got.Records) != 1 || got.Records[0].EventID != "an-event" {
+		if path != "/2015-03-31/functions/audit-function/invocations" ||
+			len(got.Records) != 1 || got.Records[0].EventID != "an-event" {
 			t.Errorf("%s: called %s with %+v", name, path, got)
 		}
 	}

@@ -34,8 +34,8 @@ func (s *server) proof(vkey, id string, sequence int64) (checkpoint.Checkpoint, 
 	return checkpoint.Checkpoint{}, checkpoint.Leaf{}
 }
 
-// TestCheckpoints: the built program signs what its trail says, and goes on from there after a restart. A data file that
-// was put back to an older state is found out.
+// TestCheckpoints: the built program signs what its trail says, and goes on from there after a restart. A data file
+// that was put back to an older state is found out.
 func TestCheckpoints(t *testing.T) {
 	data := t.TempDir()
 	s := start(t, data, "--checkpoint-interval", "50ms")
@@ -72,8 +72,9 @@ func TestCheckpoints(t *testing.T) {
 	}
 	s = start(t, data, "--checkpoint-interval", "50ms")
 	third := second
-	for deadline := time.Now().Add(30 * time.Second); third.Number < second.Number+2 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); third.Number < second.Number+2 && time.Now().Before(deadline); {
 		third, leaf = s.proof(vkey, l.LicenseID, 2)
+		time.Sleep(20 * time.Millisecond)
 	}
 	if third.Number < second.Number+2 || leaf != signed {
 		t.Errorf("checkpoint %d holds %v, want what was signed: %v", third.Number, leaf, signed)

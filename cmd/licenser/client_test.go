@@ -53,7 +53,9 @@ func TestTokenOfTheClient(t *testing.T) {
 		"no such file":                 {"https://licenses.example.com", file + "s", "no such file"},
 		"everybody can read it":        {"https://licenses.example.com", writeToken(t, testToken, 0o604), "chmod o="},
 		"too short":                    {"https://licenses.example.com", writeToken(t, "secret", 0o600), "32 to 1024"},
-		"line breaks":                  {"https://licenses.example.com", writeToken(t, testToken+"\r\nX: y", 0o600), "one line"},
+		"line breaks": {
+			"https://licenses.example.com", writeToken(t, testToken+"\r\nX: y", 0o600), "one line",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			request, err := sentBy(t, vendorAPI{API: test.api, APITokenFile: test.file})
@@ -66,7 +68,8 @@ func TestTokenOfTheClient(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := request.Header["Authorization"]; len(got) != 1 || got[0] != "Bearer "+testToken || len(request.Header) != 1 {
+			got := request.Header["Authorization"]
+			if len(got) != 1 || got[0] != "Bearer "+testToken || len(request.Header) != 1 {
 				t.Errorf("sends %v", request.Header)
 			}
 		})
@@ -81,7 +84,8 @@ func TestRequestsAreSigned(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := request.Header.Get("Authorization")
-	if !strings.Contains(got, "/eu-west-1/execute-api/aws4_request") || request.URL.String() != "https://api.example.com/prod/licenses?cursor=a%2Bb&limit=100" {
+	const target = "https://api.example.com/prod/licenses?cursor=a%2Bb&limit=100"
+	if !strings.Contains(got, "/eu-west-1/execute-api/aws4_request") || request.URL.String() != target {
 		t.Errorf("signed %s with %q", request.URL, got)
 	}
 	local, err := sentBy(t, vendorAPI{API: "http://127.0.0.1:3000"})

@@ -19,10 +19,12 @@ const toolsVariable = "LICENSER_TEST_CLIENTS"
 
 // cannedAnswers are answers to GET /licenses/{licenseid} that take more than the life of a license to get.
 var cannedAnswers = map[string]apitest.Response{
-	"endless":    cannedAnswer(200, `{"licenseid":"endless","status":"active","expirationdate":null,"services":[{"other":1}],"appurls":[]}`),
-	"unreadable": cannedAnswer(200, `{"licenseid":"unreadable","status":"unreadable","problems":[{"field":"services","message":"is no list"}]}`),
-	"gateway": cannedAnswer(500, `{"error":"INTERNAL_LICENSE_SERVER_ERROR","type":"about:blank","title":"Internal Server Error","status":500,`+
-		`"code":"INTERNAL_LICENSE_SERVER_ERROR"}`),
+	"endless": cannedAnswer(200, `{"licenseid":"endless","status":"active","expirationdate":null,`+
+		`"services":[{"other":1}],"appurls":[]}`),
+	"unreadable": cannedAnswer(200, `{"licenseid":"unreadable","status":"unreadable",`+
+		`"problems":[{"field":"services","message":"is no list"}]}`),
+	"gateway": cannedAnswer(500, `{"error":"INTERNAL_LICENSE_SERVER_ERROR","type":"about:blank",`+
+		`"title":"Internal Server Error","status":500,"code":"INTERNAL_LICENSE_SERVER_ERROR"}`),
 }
 
 func cannedAnswer(status int, body string) apitest.Response {
@@ -38,8 +40,8 @@ func TestCannedAnswers(t *testing.T) {
 	}
 }
 
-// TestGeneratedClients makes clients of openapi.yaml with the generators' default settings. Each must compile, and lead a
-// license through its life: see testdata/clients.
+// TestGeneratedClients makes clients of openapi.yaml with the generators' default settings. Each must compile, and lead
+// a license through its life: see testdata/clients.
 func TestGeneratedClients(t *testing.T) {
 	tools := os.Getenv(toolsVariable)
 	if tools == "" {
@@ -75,8 +77,8 @@ func serveCanned(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, a.Body)
 }
 
-// generatedClient is made in a folder of its own. Its methods return the command that leads a license through its life, but for
-// the two URLs.
+// generatedClient is made in a folder of its own. Its methods return the command that leads a license through its life,
+// but for the two URLs.
 type generatedClient struct {
 	*testing.T
 	folder, tools, openAPI, sources string
@@ -88,7 +90,8 @@ func newGeneratedClient(t *testing.T, tools string) generatedClient {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return generatedClient{t, t.TempDir(), tools, filepath.Join(root, "openapi.yaml"), filepath.Join(root, "cmd/licenser/testdata/clients")}
+	openAPI, programs := filepath.Join(root, "openapi.yaml"), filepath.Join(root, "cmd/licenser/testdata/clients")
+	return generatedClient{t, t.TempDir(), tools, openAPI, programs}
 }
 
 func (c generatedClient) goByOAPICodegen() []string {
@@ -99,7 +102,8 @@ func (c generatedClient) goByOAPICodegen() []string {
 	if err := os.Mkdir(filepath.Join(c.folder, "api"), 0o755); err != nil {
 		c.Fatal(err)
 	}
-	c.run(c.folder, "go", "tool", "oapi-codegen", "-generate", "types,client", "-package", "api", "-o", "api/api.go", c.openAPI)
+	c.run(c.folder, "go", "tool", "oapi-codegen",
+		"-generate", "types,client", "-package", "api", "-o", "api/api.go", c.openAPI)
 	c.run(c.folder, "go", "build", "-o", "life", ".")
 	return []string{filepath.Join(c.folder, "life")}
 }

@@ -232,7 +232,8 @@ func TestKeysRefused(t *testing.T) {
 	place := ringStoreFlags{Data: path, out: io.Discard}
 	for name, command := range map[string]func(*testing.T) error{
 		"the newest secret": func(t *testing.T) error {
-			return retireKeyCommand{KeyID: before.Current.KeyID(), From: "2030-01-01", ringStoreFlags: place}.Run(t.Context())
+			c := retireKeyCommand{KeyID: before.Current.KeyID(), From: "2030-01-01", ringStoreFlags: place}
+			return c.Run(t.Context())
 		},
 		"an unknown secret": func(t *testing.T) error {
 			return retireKeyCommand{KeyID: "x", From: "2030-01-01", ringStoreFlags: place}.Run(t.Context())
@@ -249,7 +250,8 @@ func TestKeysRefused(t *testing.T) {
 			return affectedKeysCommand{KeyID: kid, vendorAPI: api, ringStoreFlags: place}.Run(t.Context())
 		},
 		"another folder": func(t *testing.T) error {
-			return rotateKeysCommand{ringStoreFlags: ringStoreFlags{Data: t.TempDir(), out: io.Discard}}.Run(t.Context())
+			c := rotateKeysCommand{ringStoreFlags: ringStoreFlags{Data: t.TempDir(), out: io.Discard}}
+			return c.Run(t.Context())
 		},
 	} {
 		if err := command(t); err == nil {
@@ -379,7 +381,8 @@ func TestRetireOnAWS(t *testing.T) {
 		"the pending version cannot be moved": {func(v *secretVersions) { v.refused = "AWSPENDING" },
 			map[string]string{"AWSCURRENT": "version-1", "AWSPENDING": "version-1"}, "nothing is changed"},
 		"its own stage stays": {func(v *secretVersions) { v.refused = "LICENSER" },
-			map[string]string{"AWSCURRENT": "version-2", "AWSPREVIOUS": "version-1", "LICENSER": "version-2"}, "does no harm"},
+			map[string]string{"AWSCURRENT": "version-2", "AWSPREVIOUS": "version-1", "LICENSER": "version-2"},
+			"does no harm"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, ring := newSecretVersions(t)

@@ -141,7 +141,8 @@ func (c retireTokenKeyCommand) Run(ctx context.Context) error {
 		if err == nil && c.Key != "" {
 			fmt.Fprintf(c.output(), "The key %s is no longer published. "+
 				"It is still there and still costs; to have it deleted:\n"+
-				"  aws kms schedule-key-deletion --key-id %s --pending-window-in-days 30\n", retired.KeyID, retired.Name)
+				"  aws kms schedule-key-deletion --key-id %s --pending-window-in-days 30\n",
+				retired.KeyID, retired.Name)
 		}
 		return err
 	})

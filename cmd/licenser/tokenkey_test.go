@@ -186,7 +186,8 @@ func TestTokenKeyLocalCrash(t *testing.T) {
 				out:  io.Discard,
 				now:  func() time.Time { return time.Now().Add(token.DefaultLead) },
 			}
-			if err := (promoteTokenKeyCommand{Lead: token.DefaultLead, keyStoreFlags: place}).Run(t.Context()); err != nil {
+			promote := promoteTokenKeyCommand{Lead: token.DefaultLead, keyStoreFlags: place}
+			if err := promote.Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			after, err := store.Keys(t.Context())
@@ -211,7 +212,9 @@ func TestTokenKeyOnAWS(t *testing.T) {
 		},
 	})
 	setAWS(t, endpoint.URL)
-	for name, key := range map[string]string{"there is no alias/licenser": "alias/licenser", "is not an alias": "1234"} {
+	for name, key := range map[string]string{
+		"there is no alias/licenser": "alias/licenser", "is not an alias": "1234",
+	} {
 		err := showTokenKeysCommand{keyStoreFlags{Key: key, out: io.Discard}}.Run(context.Background())
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want one that says %q", err, name)

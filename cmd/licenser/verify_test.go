@@ -100,7 +100,10 @@ func (s *auditedServer) record(t *testing.T) {
 func (s *auditedServer) verify(t *testing.T, change func(*verifyCommand)) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	c := verifyCommand{LicenseIDs: []string{s.license.ID}, vendorAPI: vendorAPI{API: s.URL}, out: &out, delay: time.Millisecond, MaxAge: time.Hour}
+	c := verifyCommand{
+		LicenseIDs: []string{s.license.ID}, vendorAPI: vendorAPI{API: s.URL}, out: &out,
+		delay: time.Millisecond, MaxAge: time.Hour,
+	}
 	if change != nil {
 		change(&c)
 	}
@@ -150,7 +153,8 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestVerifyInEitherCase: the API finds a license in either case of its id, and what it shows is then no other license's.
+// TestVerifyInEitherCase: the API finds a license in either case of its id, and what it shows is then no other
+// license's.
 func TestVerifyInEitherCase(t *testing.T) {
 	s := newAuditedServer(t)
 	upper := func(c *verifyCommand) { c.LicenseIDs, c.Checkpoint = []string{strings.ToUpper(s.license.ID)}, true }
@@ -189,28 +193,39 @@ func TestVerifyFinds(t *testing.T) {
 	}
 	_, leaf, _ := strings.Cut(pages[proof], `"leaf":"`)
 	leafHash := leaf[len(s.license.ID)+3:][:64]
+	firstHead := `"head":{"sequence":1,"hash":"` + hashOf(first)
+	secondHead := `"head":{"sequence":2,"hash":"` + hashOf(second)
 	for name, test := range map[string]struct {
 		tamper func(path, body string) string
 		want   string
 	}{
-		"a changed reason":    {replace(audit, "contract ended", "contract ended!"), "entry 2 was changed"},
-		"a removed entry":     {replace(audit, first+"},{", ""), "entry 2 stands where entry 1 should"},
-		"swapped entries":     {replace(audit, first+"},{"+second, second+"},{"+first), "entry 2 stands where entry 1 should"},
+		"a changed reason": {replace(audit, "contract ended", "contract ended!"), "entry 2 was changed"},
+		"a removed entry":  {replace(audit, first+"},{", ""), "entry 2 stands where entry 1 should"},
+		"swapped entries": {
+			replace(audit, first+"},{"+second, second+"},{"+first), "entry 2 stands where entry 1 should",
+		},
 		"a tail that was cut": {replace(audit, "},{"+second, ""), "the stored head says entry 2"},
 		"and the head moved back": {func(path, body string) string {
 			body = strings.Replace(body, "},{"+second, "", 1)
-			return strings.Replace(body, `"head":{"sequence":2,"hash":"`+hashOf(second), `"head":{"sequence":1,"hash":"`+hashOf(first), 1)
+			return strings.Replace(body, secondHead, firstHead, 1)
 		}, "its tail was cut"},
-		"the head moved back": {replace(audit, `"head":{"sequence":2,"hash":"`+hashOf(second), `"head":{"sequence":1,"hash":"`+hashOf(first)), "the stored head says entry 1"},
-		"another record":      {replace(audit, `"recordhash":"`+pages[audit][len(pages[audit])-66:][:64]+`"}`, `"recordhash":"`+strings.Repeat("0", 64)+`"}`), "a change is missing in the trail"},
-		"no chain":            {replace(audit, pages[audit], `{"entries":[],"head":{"sequence":0,"hash":""}}`), "its tail was cut"},
-		"another leaf":        {replace(proof, leafHash, strings.Repeat("0", 64)), "checkpoint: "},
-		"another checkpoint":  {replace(proof, `\n1\n`, `\n2\n`), "checkpoint: "},
+		"the head moved back": {replace(audit, secondHead, firstHead), "the stored head says entry 1"},
+		"another record": {
+			replace(audit, `"recordhash":"`+pages[audit][len(pages[audit])-66:][:64]+`"}`,
+				`"recordhash":"`+strings.Repeat("0", 64)+`"}`),
+			"a change is missing in the trail",
+		},
+		"no chain": {
+			replace(audit, pages[audit], `{"entries":[],"head":{"sequence":0,"hash":""}}`), "its tail was cut",
+		},
+		"another leaf":       {replace(proof, leafHash, strings.Repeat("0", 64)), "checkpoint: "},
+		"another checkpoint": {replace(proof, `\n1\n`, `\n2\n`), "checkpoint: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.tamper = test.tamper
 			out, err := s.verify(t, func(c *verifyCommand) { c.Checkpoint, c.CheckpointKey = true, key })
-			if !errors.Is(err, errTrail) || !strings.Contains(out, s.license.ID+"  WRONG  ") || !strings.Contains(out, test.want) {
+			isWrong := strings.Contains(out, s.license.ID+"  WRONG  ")
+			if !errors.Is(err, errTrail) || !isWrong || !strings.Contains(out, test.want) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
@@ -255,19 +270,23 @@ func TestVerifyWaits(t *testing.T) {
 	}
 }
 
-// TestVerifyForeign: a license that other tools have written before the trail began has no chain, and is not called wrong or ok.
+// TestVerifyForeign: a license that other tools have written before the trail began has no chain, and is not called
+// wrong or ok.
 func TestVerifyForeign(t *testing.T) {
 	s := newAuditedServer(t)
 	id := "869b100f-06b7-44cc-80df-b4c4bf728461"
-	if err := s.folder.Licenses.PutRecord(t.Context(), attribute.Map{"licenseid": id, "expirationdate": "2030-01-01"}); err != nil {
+	record := attribute.Map{"licenseid": id, "expirationdate": "2030-01-01"}
+	if err := s.folder.Licenses.PutRecord(t.Context(), record); err != nil {
 		t.Fatal(err)
 	}
 	out, err := s.verify(t, func(c *verifyCommand) { c.LicenseIDs = []string{id} })
-	if err != nil || !strings.Contains(out, id+"  no chain") || strings.Contains(out, "  ok  ") || strings.Contains(out, "WRONG") {
+	if err != nil || !strings.Contains(out, id+"  no chain") ||
+		strings.Contains(out, "  ok  ") || strings.Contains(out, "WRONG") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	s.record(t)
-	if out, err := s.verify(t, func(c *verifyCommand) { c.LicenseIDs = []string{id} }); err != nil || !strings.Contains(out, id+"  ok  entries 1") {
+	out, err = s.verify(t, func(c *verifyCommand) { c.LicenseIDs = []string{id} })
+	if err != nil || !strings.Contains(out, id+"  ok  entries 1") {
 		t.Errorf("recorded: %v\n%s", err, out)
 	}
 }
@@ -290,7 +309,8 @@ func TestVerifyYoung(t *testing.T) {
 	}
 	s.record(t)
 	withCheckpoint := func(c *verifyCommand) { c.LicenseIDs, c.Checkpoint = []string{young.ID}, true }
-	if out, err := s.verify(t, withCheckpoint); err != nil || !strings.Contains(out, "not signed yet") || !strings.Contains(out, "ok  entries 1") {
+	out, err := s.verify(t, withCheckpoint)
+	if err != nil || !strings.Contains(out, "not signed yet") || !strings.Contains(out, "ok  entries 1") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if _, err := s.checkpoints.handle(context.WithoutCancel(t.Context()), events.EventBridgeEvent{}); err != nil {
@@ -305,7 +325,8 @@ func TestVerifyYoung(t *testing.T) {
 func TestExport(t *testing.T) {
 	s := newAuditedServer(t)
 	var out bytes.Buffer
-	if err := (exportCommand{LicenseID: s.license.ID, vendorAPI: vendorAPI{API: s.URL}, out: &out}).Run(t.Context()); err != nil {
+	c := exportCommand{LicenseID: s.license.ID, vendorAPI: vendorAPI{API: s.URL}, out: &out}
+	if err := c.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "chain.jsonl")
@@ -321,7 +342,9 @@ func TestExport(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	for name, text := range map[string]string{
-		"changed": strings.Replace(exported, "contract ended", "contract begun", 1), "cut off": exported[:len(exported)-1], "empty": "",
+		"changed": strings.Replace(exported, "contract ended", "contract begun", 1),
+		"cut off": exported[:len(exported)-1],
+		"empty":   "",
 	} {
 		write(text)
 		if out, err := s.verify(t, offline); err == nil || !strings.Contains(err.Error(), file) {
@@ -347,18 +370,32 @@ func TestVerifyNothing(t *testing.T) {
 		printed string
 		err     string
 	}{
-		"no entries":           {verifyCommand{LicenseIDs: []string{id}}, "WRONG  no entries", "the audit trail is not as it should be"},
-		"file and checkpoint":  {verifyCommand{File: "chain.jsonl", Checkpoint: true}, "", "--file checks the file alone"},
-		"file and license":     {verifyCommand{File: "chain.jsonl", LicenseIDs: []string{id}}, "", "--file checks the file alone"},
-		"key alone":            {verifyCommand{LicenseIDs: []string{id}, CheckpointKey: "key"}, "", "goes with --checkpoint"},
-		"file and key alone":   {verifyCommand{File: "chain.jsonl", CheckpointKey: "key"}, "", "goes with --checkpoint"},
-		"a key that is none":   {verifyCommand{LicenseIDs: []string{id}, Checkpoint: true, CheckpointKey: "key"}, "", "--checkpoint-key is no key"},
+		"no entries": {
+			verifyCommand{LicenseIDs: []string{id}}, "WRONG  no entries", "the audit trail is not as it should be",
+		},
+		"file and checkpoint": {
+			verifyCommand{File: "chain.jsonl", Checkpoint: true}, "", "--file checks the file alone",
+		},
+		"file and license": {
+			verifyCommand{File: "chain.jsonl", LicenseIDs: []string{id}}, "", "--file checks the file alone",
+		},
+		"key alone": {
+			verifyCommand{LicenseIDs: []string{id}, CheckpointKey: "key"}, "", "goes with --checkpoint",
+		},
+		"file and key alone": {
+			verifyCommand{File: "chain.jsonl", CheckpointKey: "key"}, "", "goes with --checkpoint",
+		},
+		"a key that is none": {
+			verifyCommand{LicenseIDs: []string{id}, Checkpoint: true, CheckpointKey: "key"},
+			"", "--checkpoint-key is no key",
+		},
 		"nothing to look at":   {verifyCommand{}, "", "name licenses"},
 		"licenses and all too": {verifyCommand{LicenseIDs: []string{id}, All: true}, "", "name licenses"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			test.command.vendorAPI, test.command.out, test.command.delay = vendorAPI{API: server.URL}, &out, time.Millisecond
+			test.command.vendorAPI = vendorAPI{API: server.URL}
+			test.command.out, test.command.delay = &out, time.Millisecond
 			err := test.command.Run(t.Context())
 			if err == nil || !strings.Contains(err.Error(), test.err) || !strings.Contains(out.String(), test.printed) {
 				t.Errorf("%v, printed %q", err, out.String())
@@ -367,7 +404,8 @@ func TestVerifyNothing(t *testing.T) {
 	}
 
 	var out bytes.Buffer
-	if err := (exportCommand{LicenseID: id, vendorAPI: vendorAPI{API: server.URL}, out: &out}).Run(t.Context()); err == nil || out.Len() > 0 {
+	c := exportCommand{LicenseID: id, vendorAPI: vendorAPI{API: server.URL}, out: &out}
+	if err := c.Run(t.Context()); err == nil || out.Len() > 0 {
 		t.Errorf("export: %v, %q", err, out.String())
 	}
 }

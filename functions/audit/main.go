@@ -22,7 +22,9 @@ type environment struct {
 
 func main() { bootstrap.Start("audit", wire) }
 
-func wire(e environment, cfg aws.Config) (bootstrap.Handler[events.DynamoDBEvent, events.DynamoDBEventResponse], error) {
+func wire(
+	e environment, cfg aws.Config,
+) (bootstrap.Handler[events.DynamoDBEvent, events.DynamoDBEventResponse], error) {
 	return newAuditor(e, cfg).Handle, nil
 }
 

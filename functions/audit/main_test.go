@@ -41,7 +41,8 @@ func TestBinary(t *testing.T) {
 
 	aws.Set("TransactWriteItems", lambdatest.Fault(http.StatusBadRequest, "ThrottlingException"))
 	f.Invoke(json.RawMessage(text), "", &response)
-	if len(response.BatchItemFailures) != 1 || response.BatchItemFailures[0].ItemIdentifier != "4421584500000000017450439001" {
+	failures := response.BatchItemFailures
+	if len(failures) != 1 || failures[0].ItemIdentifier != "4421584500000000017450439001" {
 		t.Errorf("got %+v", response)
 	}
 }

@@ -49,7 +49,8 @@ func newVendor(t *testing.T) *vendor {
 	t.Helper()
 	cfg := awstest.Config(awstest.Need(t, awstest.DynamoDBVariable))
 	client := dynamodb.NewFromConfig(cfg)
-	licenses, idempotency := awstest.NewTable(t, client, "LicenseTable"), awstest.NewTable(t, client, "IdempotencyTable")
+	licenses := awstest.NewTable(t, client, "LicenseTable")
+	idempotency := awstest.NewTable(t, client, "IdempotencyTable")
 	v := &vendor{
 		t: t, dynamoDB: cfg, auditTable: newAuditTable(t, cfg),
 		stream: awstest.Stream{Client: dynamodbstreams.NewFromConfig(cfg), ARN: aws.ToString(licenses.LatestStreamArn)},
@@ -104,7 +105,9 @@ func (v *vendor) call(status int, route, id, ifMatch, body string) (licenseID, e
 // wholeLife makes seven changes: issue, change, suspend, reinstate, revoke, and a removal, which are two.
 func (v *vendor) wholeLife(name string) (licenseID string) {
 	v.t.Helper()
-	id, tag := v.call(http.StatusCreated, "POST /licenses", "", "", fmt.Sprintf(`{"customername":%q,"expirationdate":"2099-01-31","services":[{"serviceName":"Reports","serviceValue":"reports"}]}`, name))
+	order := fmt.Sprintf(`{"customername":%q,"expirationdate":"2099-01-31",`+
+		`"services":[{"serviceName":"Reports","serviceValue":"reports"}]}`, name)
+	id, tag := v.call(http.StatusCreated, "POST /licenses", "", "", order)
 	v.call(http.StatusOK, "PATCH /licenses/{licenseid}", id, tag, `{"notes":"changed","reason":"asked for it"}`)
 	v.call(http.StatusOK, "POST /licenses/{licenseid}/suspend", id, "", `{"reason":"unpaid"}`)
 	v.call(http.StatusOK, "POST /licenses/{licenseid}/reinstate", id, "", `{"reason":"paid"}`)
@@ -114,8 +117,12 @@ func (v *vendor) wholeLife(name string) (licenseID string) {
 }
 
 var (
-	lifeActions = []audit.Action{audit.Issued, audit.Changed, audit.Suspended, audit.Reinstated, audit.Revoked, audit.Changed, audit.Deleted}
-	lifeReasons = []string{"", "asked for it", "unpaid", "paid", "contract ended", "issued by mistake", "issued by mistake"}
+	lifeActions = []audit.Action{
+		audit.Issued, audit.Changed, audit.Suspended, audit.Reinstated, audit.Revoked, audit.Changed, audit.Deleted,
+	}
+	lifeReasons = []string{
+		"", "asked for it", "unpaid", "paid", "contract ended", "issued by mistake", "issued by mistake",
+	}
 )
 
 func (v *vendor) records(n int) []events.DynamoDBEventRecord {
@@ -148,7 +155,9 @@ func deliver(ctx context.Context, auditor auditing.Auditor, records []events.Dyn
 		}
 		done := len(batch)
 		for _, failure := range response.BatchItemFailures {
-			done = min(done, slices.IndexFunc(batch, func(r events.DynamoDBEventRecord) bool { return r.Change.SequenceNumber == failure.ItemIdentifier }))
+			done = min(done, slices.IndexFunc(batch, func(r events.DynamoDBEventRecord) bool {
+				return r.Change.SequenceNumber == failure.ItemIdentifier
+			}))
 		}
 		if done < len(batch) {
 			failures++
@@ -197,7 +206,8 @@ func (v *vendor) wantLife(table, licenseID string) {
 func (v *vendor) items(table string) string {
 	v.t.Helper()
 	var all []map[string]types.AttributeValue
-	pages := dynamodb.NewScanPaginator(dynamodb.NewFromConfig(v.dynamoDB), &dynamodb.ScanInput{TableName: &table, ConsistentRead: aws.Bool(true)})
+	input := &dynamodb.ScanInput{TableName: &table, ConsistentRead: aws.Bool(true)}
+	pages := dynamodb.NewScanPaginator(dynamodb.NewFromConfig(v.dynamoDB), input)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(v.t.Context())
 		if err != nil {
@@ -212,8 +222,9 @@ func (v *vendor) items(table string) string {
 	return string(text)
 }
 
-// TestStream reads the real stream of changes that were made through the vendor's API. A shard that comes again from its start
-// changes no byte of the audit table, and neither the size of batches nor overlapping deliveries change a chain.
+// TestStream reads the real stream of changes that were made through the vendor's API. A shard that comes again from
+// its start changes no byte of the audit table, and neither the size of batches nor overlapping deliveries change a
+// chain.
 func TestStream(t *testing.T) {
 	v := newVendor(t)
 	licenses := []string{v.wholeLife("First Ltd"), v.wholeLife("Second Ltd")}

@@ -66,8 +66,9 @@ func TestBinary(t *testing.T) {
 		},
 	})
 	bucket := lambdatest.NewBucket(t)
-	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "CHECKPOINT_BUCKET=checkpoints", "CHECKPOINT_KEY_ID=alias/checkpoint",
-		"CHECKPOINT_ORIGIN="+origin, "AWS_ENDPOINT_URL="+aws.URL, "AWS_ENDPOINT_URL_S3="+bucket.URL)
+	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit",
+		"CHECKPOINT_BUCKET=checkpoints", "CHECKPOINT_KEY_ID=alias/checkpoint", "CHECKPOINT_ORIGIN="+origin,
+		"AWS_ENDPOINT_URL="+aws.URL, "AWS_ENDPOINT_URL_S3="+bucket.URL)
 	text, err := os.ReadFile("../../events/checkpoint/scheduled.json")
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +90,8 @@ func TestBinary(t *testing.T) {
 		t.Errorf("kept %q, %v", latest, err)
 	}
 	if aws.Calls("Query") != 4 || aws.Calls("Sign") != 2 || aws.Calls("GetPublicKey") != 1 {
-		t.Errorf("%d queries, %d signatures, %d public keys", aws.Calls("Query"), aws.Calls("Sign"), aws.Calls("GetPublicKey"))
+		t.Errorf("%d queries, %d signatures, %d public keys",
+			aws.Calls("Query"), aws.Calls("Sign"), aws.Calls("GetPublicKey"))
 	}
 
 	// What CloudFormation asks for, it is answered.
@@ -99,10 +101,12 @@ func TestBinary(t *testing.T) {
 		answered <- string(body)
 	}))
 	defer cloudFormation.Close()
-	request := `{"RequestType": "Delete", "ResponseURL": "` + cloudFormation.URL + `", "PhysicalResourceId": "FirstCheckpoint"}`
+	request := `{"RequestType": "Delete", "ResponseURL": "` + cloudFormation.URL + `", ` +
+		`"PhysicalResourceId": "FirstCheckpoint"}`
 	f.Invoke(json.RawMessage(request), "", &answer)
 	close(answered)
-	if body := <-answered; !strings.Contains(body, `"Status":"SUCCESS"`) || bucket.Object("checkpoints/latest") != latest {
+	body := <-answered
+	if !strings.Contains(body, `"Status":"SUCCESS"`) || bucket.Object("checkpoints/latest") != latest {
 		t.Errorf("answered %s", body)
 	}
 

@@ -33,9 +33,9 @@ func TestBinary(t *testing.T) {
 		},
 	})
 	bucket := lambdatest.NewBucket(t)
-	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "IDEMPOTENCY_TABLE=idempotency", "JWT_SECRETS_NAME=secret",
-		"CHECKPOINT_BUCKET=checkpoints", "CHECKPOINT_KEY_ID=alias/checkpoint", "CHECKPOINT_ORIGIN=openlicenser/test/audit",
-		"AWS_ENDPOINT_URL="+aws.URL, "AWS_ENDPOINT_URL_S3="+bucket.URL)
+	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "IDEMPOTENCY_TABLE=idempotency",
+		"JWT_SECRETS_NAME=secret", "CHECKPOINT_BUCKET=checkpoints", "CHECKPOINT_KEY_ID=alias/checkpoint",
+		"CHECKPOINT_ORIGIN=openlicenser/test/audit", "AWS_ENDPOINT_URL="+aws.URL, "AWS_ENDPOINT_URL_S3="+bucket.URL)
 	invoke := func(name string) events.APIGatewayProxyResponse {
 		text, err := os.ReadFile("../../events/issue/" + name + ".json")
 		if err != nil {
@@ -66,13 +66,15 @@ func TestBinary(t *testing.T) {
 	if created := invoke("function-url-create"); created.StatusCode != http.StatusCreated || aws.Calls("PutItem") != 2 {
 		t.Errorf("by a function URL: %d %s after %d puts", created.StatusCode, created.Body, aws.Calls("PutItem"))
 	}
-	if trail := invoke("audit"); trail.StatusCode != http.StatusOK || trail.Body != `{"entries":[],"head":{"sequence":0,"hash":""}}` {
+	trail := invoke("audit")
+	if trail.StatusCode != http.StatusOK || trail.Body != `{"entries":[],"head":{"sequence":0,"hash":""}}` {
 		t.Errorf("trail: %d %s", trail.StatusCode, trail.Body)
 	}
 	if none := invoke("checkpoint"); none.StatusCode != http.StatusNotFound {
 		t.Errorf("before the first checkpoint: %d %s", none.StatusCode, none.Body)
 	}
-	const signed = "openlicenser/test/audit\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n— openlicenser/test/audit c2lnbmVk\n"
+	const signed = "openlicenser/test/audit\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n" +
+		"— openlicenser/test/audit c2lnbmVk\n"
 	bucket.Put("checkpoints/latest", signed)
 	if latest := invoke("checkpoint"); latest.StatusCode != http.StatusOK || latest.Body != signed {
 		t.Errorf("checkpoint: %d %s", latest.StatusCode, latest.Body)

@@ -149,8 +149,8 @@ func (e Event) principal() string {
 // ErrUnauthorized reports that the front, which could authorize callers, has not done so on a route that is not public.
 var ErrUnauthorized = errors.New("the front authorizes nobody")
 
-// isOpen reports whether an HTTP API or a function URL authorizes nobody. A REST API, whose events have no version, does
-// not tell: behind sam local there are no principals either.
+// isOpen reports whether an HTTP API or a function URL authorizes nobody. A REST API, whose events have no version,
+// does not tell: behind sam local there are no principals either.
 func (e Event) isOpen() bool {
 	if e.Version == "" || e.principal() != "" {
 		return false

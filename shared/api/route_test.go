@@ -122,7 +122,10 @@ func TestFronts(t *testing.T) {
 		"HTTP API, payload 1.0": {
 			`{"version":"1.0","resource":"$default","path":"/prod/items/1/parts","httpMethod":"GET",
 				"requestContext":{"stage":"prod","path":"/prod/items/1/parts","authorizer":{"claims":{}}}}`,
-			saw{Route: "GET /items/{item}/parts", Method: "GET", Path: "/items/1/parts", URLPath: "/prod/items/1/parts", Item: "1"}, "",
+			saw{
+				Route: "GET /items/{item}/parts", Method: "GET",
+				Path: "/items/1/parts", URLPath: "/prod/items/1/parts", Item: "1",
+			}, "",
 		},
 		"query that cannot be read": {
 			`{"version":"2.0","routeKey":"$default","rawPath":"/keys","rawQueryString":"a=%zz",

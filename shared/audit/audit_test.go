@@ -23,7 +23,9 @@ func TestMemory(t *testing.T) {
 func describe(t *testing.T, before, after attribute.Map) audit.Entry {
 	t.Helper()
 	store := audittest.NewMemory(t)
-	event := audit.Event{ID: "event-1", SequenceNumber: "1", Time: licensetest.Now, LicenseID: "id", Old: before, New: after}
+	event := audit.Event{
+		ID: "event-1", SequenceNumber: "1", Time: licensetest.Now, LicenseID: "id", Old: before, New: after,
+	}
 	if err := (audit.Recorder{Store: store}).Record(t.Context(), event); err != nil {
 		t.Fatal(err)
 	}
@@ -41,28 +43,42 @@ func TestActions(t *testing.T) {
 		before, after attribute.Map
 		want          audit.Action
 	}{
-		"issued":                  {nil, base, audit.Issued},
-		"deleted":                 {base, nil, audit.Deleted},
-		"revoked":                 {base, with(attribute.Map{"isrevoked": true}), audit.Revoked},
-		"revocation taken back":   {with(attribute.Map{"isrevoked": true}), base, audit.Reinstated},
-		"suspended":               {base, with(attribute.Map{"issuspended": true}), audit.Suspended},
-		"suspension taken back":   {with(attribute.Map{"issuspended": true}), base, audit.Reinstated},
-		"renewed":                 {base, with(attribute.Map{"expirationdate": "2099-01-01"}), audit.Renewed},
-		"more days of grace":      {base, with(attribute.Map{"gracedays": attribute.Number("9")}), audit.Renewed},
-		"shortened":               {base, with(attribute.Map{"expirationdate": "2026-12-01"}), audit.Changed},
-		"date in another form":    {with(attribute.Map{"expirationdate": "2099-01-01"}), with(attribute.Map{"expirationdate": "2099-01-01T00:00:00Z"}), audit.Changed},
-		"revoked and renewed":     {base, with(attribute.Map{"isrevoked": true, "expirationdate": "2099-01-01"}), audit.Revoked},
-		"notes":                   {base, with(attribute.Map{"notes": "x"}), audit.Changed},
-		"no longer understood":    {base, with(attribute.Map{"isrevoked": "true"}), audit.Changed},
-		"revoked, not understood": {with(attribute.Map{"isrevoked": true}), with(attribute.Map{"isrevoked": "true"}), audit.Changed},
-		"understood as revoked":   {with(attribute.Map{"isrevoked": "true"}), with(attribute.Map{"isrevoked": true}), audit.Revoked},
-		"understood as in force":  {with(attribute.Map{"isrevoked": "true"}), base, audit.Reinstated},
-		"suspended at last":       {with(attribute.Map{"issuspended": "yes"}), with(attribute.Map{"issuspended": true}), audit.Suspended},
-		"suspended no more":       {with(attribute.Map{"issuspended": "yes"}), base, audit.Reinstated},
-		"date not understood":     {base, with(attribute.Map{"expirationdate": "soon"}), audit.Changed},
-		"date mended":             {with(attribute.Map{"expirationdate": "soon"}), base, audit.Changed},
-		"revoked, date odd":       {with(attribute.Map{"expirationdate": "soon"}), with(attribute.Map{"expirationdate": "soon", "isrevoked": true}), audit.Revoked},
-		"an unknown attribute":    {base, with(attribute.Map{"colour": attribute.BinarySet{{1}}}), audit.Changed},
+		"issued":                {nil, base, audit.Issued},
+		"deleted":               {base, nil, audit.Deleted},
+		"revoked":               {base, with(attribute.Map{"isrevoked": true}), audit.Revoked},
+		"revocation taken back": {with(attribute.Map{"isrevoked": true}), base, audit.Reinstated},
+		"suspended":             {base, with(attribute.Map{"issuspended": true}), audit.Suspended},
+		"suspension taken back": {with(attribute.Map{"issuspended": true}), base, audit.Reinstated},
+		"renewed":               {base, with(attribute.Map{"expirationdate": "2099-01-01"}), audit.Renewed},
+		"more days of grace":    {base, with(attribute.Map{"gracedays": attribute.Number("9")}), audit.Renewed},
+		"shortened":             {base, with(attribute.Map{"expirationdate": "2026-12-01"}), audit.Changed},
+		"date in another form": {
+			with(attribute.Map{"expirationdate": "2099-01-01"}),
+			with(attribute.Map{"expirationdate": "2099-01-01T00:00:00Z"}), audit.Changed,
+		},
+		"revoked and renewed": {
+			base, with(attribute.Map{"isrevoked": true, "expirationdate": "2099-01-01"}), audit.Revoked,
+		},
+		"notes":                {base, with(attribute.Map{"notes": "x"}), audit.Changed},
+		"no longer understood": {base, with(attribute.Map{"isrevoked": "true"}), audit.Changed},
+		"revoked, not understood": {
+			with(attribute.Map{"isrevoked": true}), with(attribute.Map{"isrevoked": "true"}), audit.Changed,
+		},
+		"understood as revoked": {
+			with(attribute.Map{"isrevoked": "true"}), with(attribute.Map{"isrevoked": true}), audit.Revoked,
+		},
+		"understood as in force": {with(attribute.Map{"isrevoked": "true"}), base, audit.Reinstated},
+		"suspended at last": {
+			with(attribute.Map{"issuspended": "yes"}), with(attribute.Map{"issuspended": true}), audit.Suspended,
+		},
+		"suspended no more":   {with(attribute.Map{"issuspended": "yes"}), base, audit.Reinstated},
+		"date not understood": {base, with(attribute.Map{"expirationdate": "soon"}), audit.Changed},
+		"date mended":         {with(attribute.Map{"expirationdate": "soon"}), base, audit.Changed},
+		"revoked, date odd": {
+			with(attribute.Map{"expirationdate": "soon"}),
+			with(attribute.Map{"expirationdate": "soon", "isrevoked": true}), audit.Revoked,
+		},
+		"an unknown attribute": {base, with(attribute.Map{"colour": attribute.BinarySet{{1}}}), audit.Changed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := describe(t, test.before, test.after).Action; got != test.want {
@@ -81,7 +97,8 @@ func TestActor(t *testing.T) {
 		t.Errorf("our change: %+v", e)
 	}
 	deleted := revoked.Delete(licensetest.Change("a mistake"))
-	if e := describe(t, deleted.Record(), nil); e.Action != audit.Deleted || e.Actor != deleted.ChangedBy || e.Reason != "a mistake" ||
+	e = describe(t, deleted.Record(), nil)
+	if e.Action != audit.Deleted || e.Actor != deleted.ChangedBy || e.Reason != "a mistake" ||
 		e.RequestID != deleted.RequestID {
 		t.Errorf("our removal: %+v", e)
 	}
@@ -106,7 +123,8 @@ func TestChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"changed":{"old":{"N":"1"},"new":{"N":"2"}},"gone":{"old":{"BOOL":true}},"new":{"new":{"NULL":true}},"type":{"old":{"S":"1"},"new":{"N":"1"}}}`
+	want := `{"changed":{"old":{"N":"1"},"new":{"N":"2"}},"gone":{"old":{"BOOL":true}},` +
+		`"new":{"new":{"NULL":true}},"type":{"old":{"S":"1"},"new":{"N":"1"}}}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -179,7 +197,11 @@ func TestVerifyFinds(t *testing.T) {
 		"a time changed":     func(e []audit.Entry) []audit.Entry { e[0].Time = "2026-11-01T12:00:01Z"; return e },
 		"the format changed": func(e []audit.Entry) []audit.Entry { e[0].Format = 2; return e },
 		"a change dropped":   func(e []audit.Entry) []audit.Entry { e[4].Changes = nil; return e },
-		"a hash made to fit": func(e []audit.Entry) []audit.Entry { e[2].Reason = "x"; e[2].Hash, _ = e[2].ComputeHash(); return e },
+		"a hash made to fit": func(e []audit.Entry) []audit.Entry {
+			e[2].Reason = "x"
+			e[2].Hash, _ = e[2].ComputeHash()
+			return e
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := audit.Verify(id, audit.Head{}, tamper(append([]audit.Entry(nil), good...))); err == nil {
@@ -213,7 +235,10 @@ func TestSequenceNumbers(t *testing.T) {
 			store := audittest.NewMemory(t)
 			var err error
 			for _, number := range test.numbers {
-				event := audit.Event{ID: strings.TrimLeft(number, "0"), SequenceNumber: number, LicenseID: "id", New: attribute.Map{"n": number}}
+				event := audit.Event{
+					ID: strings.TrimLeft(number, "0"), SequenceNumber: number, LicenseID: "id",
+					New: attribute.Map{"n": number},
+				}
 				if err = (audit.Recorder{Store: store}).Record(t.Context(), event); err != nil {
 					break
 				}

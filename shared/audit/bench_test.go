@@ -17,7 +17,9 @@ func longChain(b *testing.B, n int) (id string, entries []audit.Entry) {
 	store := audittest.NewMemory(b)
 	recorder := audit.Recorder{Store: store}
 	l := licensetest.Issue(b)
-	event := audit.Event{LicenseID: l.ID, Time: licensetest.Now, ID: "c4ca4238a0b923820dcc509a6f758491", New: l.Record()}
+	event := audit.Event{
+		LicenseID: l.ID, Time: licensetest.Now, ID: "c4ca4238a0b923820dcc509a6f758491", New: l.Record(),
+	}
 	for i := range n {
 		event.SequenceNumber = "44215845000000000" + strconv.Itoa(1_000_000_000+i)
 		if err := recorder.Record(b.Context(), event); err != nil {

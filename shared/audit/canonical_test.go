@@ -14,15 +14,17 @@ import (
 
 // FuzzCanonicalEntry holds the encoder of entries to RFC 8785, as jsontext has it.
 func FuzzCanonicalEntry(f *testing.F) {
-	f.Add("a", "é\ufb01", "🎉\x00\x1f\b\t\n\f\r\"\\/\u2028\x7f<>&", []byte(`{"M":{"b":{"S":"\u003c"},"a":{"N":"1"}}}`), int64(1), true)
+	f.Add("a", "é\ufb01", "🎉\x00\x1f\b\t\n\f\r\"\\/\u2028\x7f<>&",
+		[]byte(`{"M":{"b":{"S":"\u003c"},"a":{"N":"1"}}}`), int64(1), true)
 	f.Add("", "", "", []byte(`{"bytes":70000,"sha256":"00"}`), int64(-3), false)
 	f.Add("", "", "", []byte(`{"a":1.0,"b":[1e2,null,true,-0]}`), int64(1)<<53, false)
 	f.Fuzz(func(t *testing.T, name1, name2, text string, raw []byte, number int64, flag bool) {
 		type plain Entry // without the encoder
 		e := Entry{
-			Format: 1, LicenseID: name1, Sequence: number, Time: text, Action: Action(text), Actor: name2, Reason: text, RequestID: name2,
-			Changes: map[string]FieldChange{name1: {Old: raw}, name2: {New: raw, Old: raw}}, RecordHash: name1, Adopted: flag,
+			Format: 1, LicenseID: name1, Sequence: number, Time: text, Action: Action(text), Actor: name2,
+			Reason: text, RequestID: name2, RecordHash: name1, Adopted: flag,
 			Gap: flag, TimeToLive: flag, EventID: text, SequenceNumber: name1, Previous: name2, Hash: text,
+			Changes: map[string]FieldChange{name1: {Old: raw}, name2: {New: raw, Old: raw}},
 		}
 		if flag {
 			e.ChangesDigest = &Digest{Bytes: 7, SHA256: text}
@@ -49,12 +51,16 @@ func FuzzCanonicalEntry(f *testing.F) {
 	})
 }
 
-// FuzzAppendRaw holds the canonical form of values to RFC 8785. Hashes over anything else would not be those of the RFC.
+// FuzzAppendRaw holds the canonical form of values to RFC 8785. Hashes over anything else would not be those of the
+// RFC.
 func FuzzAppendRaw(f *testing.F) {
 	for _, seed := range []string{
-		`{"L":[{"S":"a\n\u0001"},{"M":{"a":{"N":"1"},"b":{"NULL":true}}},{"BOOL":false}]}`, `{"b":0,"a":0}`, `{"a":0,"a":0}`, `"\u0041"`, `"\u001F"`,
-		`"\u000a"`, `"\/"`, `01`, `1.0`, `12345678901234567`, `1 `, `[1,]`, `{"a"}`, `"é"`, `{"é":1}`, `{"\u0001":1}`, `[]`, `{}`, `null`, `nul`, `-0`, `"a`, "\"\x7f\"",
-		`{"a":1,}`, `[1 ,2]`, `1x`, "\"\xff\"", `{"S":"text"}`, `{"S":"}`, `{"N":"1"}`, `{"S":"a\"}`, `{"S":"é"}`, `{"S":"a","S":"b"}`, "{\"S\":\"\n\"}", `{"BOOL":true}`,
+		`{"L":[{"S":"a\n\u0001"},{"M":{"a":{"N":"1"},"b":{"NULL":true}}},{"BOOL":false}]}`,
+		`{"b":0,"a":0}`, `{"a":0,"a":0}`, `"\u0041"`, `"\u001F"`,
+		`"\u000a"`, `"\/"`, `01`, `1.0`, `12345678901234567`, `1 `, `[1,]`, `{"a"}`, `"é"`, `{"é":1}`,
+		`{"\u0001":1}`, `[]`, `{}`, `null`, `nul`, `-0`, `"a`, "\"\x7f\"",
+		`{"a":1,}`, `[1 ,2]`, `1x`, "\"\xff\"", `{"S":"text"}`, `{"S":"}`,
+		`{"N":"1"}`, `{"S":"a\"}`, `{"S":"é"}`, `{"S":"a","S":"b"}`, "{\"S\":\"\n\"}", `{"BOOL":true}`,
 		`{"BOOL":truE}`, `{"BOOL":false}`, `{"S":"a"}}`, "{\"S\":\"\xff\"}", `{"S":""}`,
 	} {
 		f.Add([]byte(seed))
@@ -72,7 +78,8 @@ func FuzzAppendRaw(f *testing.F) {
 // TestAppendRawKeepsEntries: what entries hold is canonical as it is.
 func TestAppendRawKeepsEntries(t *testing.T) {
 	for _, text := range []string{
-		`{"S":"text é \" \\ \n \u0001"}`, `{"N":"1"}`, `{"M":{"a":{"L":[]},"b":{"M":{}}}}`, `{"bytes":70000,"sha256":"00"}`, `{"NULL":true}`, `{"BOOL":false}`,
+		`{"S":"text é \" \\ \n \u0001"}`, `{"N":"1"}`, `{"M":{"a":{"L":[]},"b":{"M":{}}}}`,
+		`{"bytes":70000,"sha256":"00"}`, `{"NULL":true}`, `{"BOOL":false}`,
 	} {
 		if got, err := appendRaw(nil, []byte(text)); err != nil || string(got) != text {
 			t.Errorf("%s became %s, %v", text, got, err)
@@ -106,12 +113,14 @@ func TestHashRecord(t *testing.T) {
 		a, b string
 		same bool
 	}{
-		"order of members":    {`{"a":{"S":"1"},"b":{"S":"2"}}`, `{"b":{"S":"2"},"a":{"S":"1"}}`, true},
-		"escapes":             {`{"a":{"S":"é<\/"}}`, `{"a":{"S":"\u00e9\u003c/"}}`, true},
-		"string sets":         {`{"a":{"SS":["b","a","ä"]}}`, `{"a":{"SS":["ä","a","b"]}}`, true},
-		"number sets":         {`{"a":{"NS":["10","9"]}}`, `{"a":{"NS":["9","10"]}}`, true},
-		"binary sets":         {`{"a":{"BS":["/w==","AQ=="]}}`, `{"a":{"BS":["AQ==","/w=="]}}`, true},
-		"sets in lists":       {`{"a":{"L":[{"M":{"x":{"SS":["b","a"]}}}]}}`, `{"a":{"L":[{"M":{"x":{"SS":["a","b"]}}}]}}`, true},
+		"order of members": {`{"a":{"S":"1"},"b":{"S":"2"}}`, `{"b":{"S":"2"},"a":{"S":"1"}}`, true},
+		"escapes":          {`{"a":{"S":"é<\/"}}`, `{"a":{"S":"\u00e9\u003c/"}}`, true},
+		"string sets":      {`{"a":{"SS":["b","a","ä"]}}`, `{"a":{"SS":["ä","a","b"]}}`, true},
+		"number sets":      {`{"a":{"NS":["10","9"]}}`, `{"a":{"NS":["9","10"]}}`, true},
+		"binary sets":      {`{"a":{"BS":["/w==","AQ=="]}}`, `{"a":{"BS":["AQ==","/w=="]}}`, true},
+		"sets in lists": {
+			`{"a":{"L":[{"M":{"x":{"SS":["b","a"]}}}]}}`, `{"a":{"L":[{"M":{"x":{"SS":["a","b"]}}}]}}`, true,
+		},
 		"lists have order":    {`{"a":{"L":[{"S":"b"},{"S":"a"}]}}`, `{"a":{"L":[{"S":"a"},{"S":"b"}]}}`, false},
 		"a list is no set":    {`{"a":{"L":[{"S":"a"}]}}`, `{"a":{"SS":["a"]}}`, false},
 		"a number is no text": {`{"a":{"N":"1"}}`, `{"a":{"S":"1"}}`, false},

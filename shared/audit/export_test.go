@@ -42,7 +42,8 @@ func everyAction(t *testing.T) (id string, store *audittest.Memory, lines [][]by
 	store = audittest.NewMemory(t)
 	for i := range records[1:] {
 		record(t, store, audit.Event{
-			ID: fmt.Sprint("event-", i), SequenceNumber: fmt.Sprint(98 + i), Time: licensetest.Now, LicenseID: issued.ID, Old: records[i], New: records[i+1],
+			ID: fmt.Sprint("event-", i), SequenceNumber: fmt.Sprint(98 + i), Time: licensetest.Now,
+			LicenseID: issued.ID, Old: records[i], New: records[i+1],
 		})
 	}
 	var actions []audit.Action
@@ -50,7 +51,10 @@ func everyAction(t *testing.T) (id string, store *audittest.Memory, lines [][]by
 		actions = append(actions, e.Action)
 		lines = append(lines, export(t, e))
 	}
-	if want := []audit.Action{audit.Issued, audit.Changed, audit.Renewed, audit.Suspended, audit.Reinstated, audit.Revoked, audit.Deleted}; !slices.Equal(actions, want) {
+	want := []audit.Action{
+		audit.Issued, audit.Changed, audit.Renewed, audit.Suspended, audit.Reinstated, audit.Revoked, audit.Deleted,
+	}
+	if !slices.Equal(actions, want) {
 		t.Fatalf("actions %v, want %v", actions, want)
 	}
 	return issued.ID, store, lines
@@ -155,12 +159,14 @@ func TestTamperedExport(t *testing.T) {
 		lines [][]byte
 		at    int
 	}{
-		"removed":                {slices.Delete(slices.Clone(lines), 2, 3), 3},
-		"first removed":          {lines[1:], 1},
-		"swapped":                {[][]byte{lines[0], lines[2], lines[1]}, 2},
-		"twice":                  {[][]byte{lines[0], lines[0]}, 2},
-		"forged":                 {replace(2, string(forge(2, func(e *audit.Entry) { e.Reason = "x" }))), 4},
-		"last forged":            {replace(2, string(forge(2, func(e *audit.Entry) { e.RecordHash = strings.Repeat("0", 64) }))), 3},
+		"removed":       {slices.Delete(slices.Clone(lines), 2, 3), 3},
+		"first removed": {lines[1:], 1},
+		"swapped":       {[][]byte{lines[0], lines[2], lines[1]}, 2},
+		"twice":         {[][]byte{lines[0], lines[0]}, 2},
+		"forged":        {replace(2, string(forge(2, func(e *audit.Entry) { e.Reason = "x" }))), 4},
+		"last forged": {
+			replace(2, string(forge(2, func(e *audit.Entry) { e.RecordHash = strings.Repeat("0", 64) }))), 3,
+		},
 		"an old value forged":    {replace(2, string(forge(2, forgeOldValue))), 3},
 		"no record where one is": {replace(2, string(forge(2, func(e *audit.Entry) { e.Action = audit.Issued }))), 3},
 		"first is no issue":      {replace(0, string(forge(0, func(e *audit.Entry) { e.Action = audit.Changed }))), 1},
@@ -178,9 +184,10 @@ func TestTamperedExport(t *testing.T) {
 		"member in another case": {replace(2, `{"Action":"RENEWED",`+third[1:]), 3},
 		"value's member twice":   {replace(2, strings.Replace(third, `{"N":"2"}`, `{"N":"2","N":"2"}`, 1)), 3},
 		"another escape":         {replace(2, strings.Replace(third, `paid`, `p\u0061id`, 1)), 3},
-		"not sorted":             {replace(2, strings.Replace(third, `{"action":"RENEWED",`, `{`, 1)[:len(third)-len(`"action":"RENEWED",}`)-1]+`,"action":"RENEWED"}`+"\n"), 3},
-		"null":                   {replace(2, "null\n"), 3},
-		"a very long line":       {replace(2, strings.Repeat(" ", 2<<20)+third), 3},
+		"not sorted": {replace(2, "{"+strings.TrimSuffix(strings.TrimPrefix(third, `{"action":"RENEWED",`), "}\n")+
+			`,"action":"RENEWED"}`+"\n"), 3},
+		"null":             {replace(2, "null\n"), 3},
+		"a very long line": {replace(2, strings.Repeat(" ", 2<<20)+third), 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if bytes.Equal(bytes.Join(test.lines, nil), bytes.Join(lines, nil)) {
@@ -213,7 +220,9 @@ func TestEnd(t *testing.T) {
 		"head moved back": {lines, audit.Head{}.After(chain[5])},
 		"no head":         {lines, audit.Head{}},
 		"no entries":      {nil, stored},
-		"another record":  {lines, audit.Head{Sequence: stored.Sequence, Hash: stored.Hash, SequenceNumber: stored.SequenceNumber, RecordHash: "00"}},
+		"another record": {lines, audit.Head{
+			Sequence: stored.Sequence, Hash: stored.Hash, SequenceNumber: stored.SequenceNumber, RecordHash: "00",
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, err := audittest.VerifyChain(bytes.NewReader(bytes.Join(test.lines, nil)), id)

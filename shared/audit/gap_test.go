@@ -42,9 +42,13 @@ func TestGap(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := audittest.NewMemory(t)
 			var told []audit.Entry
-			recorder := audit.Recorder{Store: store, OnGap: func(_ context.Context, e audit.Entry) { told = append(told, e) }}
+			onGap := func(_ context.Context, e audit.Entry) { told = append(told, e) }
+			recorder := audit.Recorder{Store: store, OnGap: onGap}
 			for i, c := range test.changes {
-				event := audit.Event{ID: string(rune('a' + i)), SequenceNumber: string(rune('1' + i)), LicenseID: "id", Old: c[0], New: c[1]}
+				event := audit.Event{
+					ID: string(rune('a' + i)), SequenceNumber: string(rune('1' + i)), LicenseID: "id",
+					Old: c[0], New: c[1],
+				}
 				if err := recorder.Record(t.Context(), event); err != nil {
 					t.Fatal(err)
 				}

@@ -188,7 +188,8 @@ func TestCacheRefresh(t *testing.T) {
 		t.Helper()
 		for range 3 {
 			if got, gotErr := c.refresh(t.Context()); got != value || !errors.Is(gotErr, err) || s.fetches != fetches {
-				t.Errorf("got %q, %v after %d fetches, want %q, %v after %d", got, gotErr, s.fetches, value, err, fetches)
+				t.Errorf("got %q, %v after %d fetches, want %q, %v after %d",
+					got, gotErr, s.fetches, value, err, fetches)
 			}
 		}
 	}

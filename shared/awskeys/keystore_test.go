@@ -129,12 +129,13 @@ func TestRetirePinned(t *testing.T) {
 	s.now = s.now.Add(token.DefaultLead)
 	s.ok(s.promote())
 	s.now = s.now.Add(2 * tokenLifetime)
-	_, err = s.Retire(t.Context(), tokenLifetime, func(_ context.Context, kid string, since time.Time) ([]string, error) {
+	pins := func(_ context.Context, kid string, since time.Time) ([]string, error) {
 		if kid != old[token.Current].KeyID || since.After(s.now.Add(-tokenLifetime)) {
 			t.Errorf("asked for pins to %s since %s", kid, since)
 		}
 		return []string{"license-1", "license-2"}, nil
-	})
+	}
+	_, err = s.Retire(t.Context(), tokenLifetime, pins)
 	s.wantRefused(err, "license-1, license-2")
 	fault := errors.New("the API is away")
 	failing := func(context.Context, string, time.Time) ([]string, error) { return nil, fault }

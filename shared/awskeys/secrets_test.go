@@ -116,7 +116,8 @@ func TestShortSecretIsReported(t *testing.T) {
 			continue
 		}
 		if record.Level != "WARN" || record.Function != "stack-VerifyFunction" || record.ShortSecrets != step.want ||
-			len(record.AWS.CloudWatchMetrics) != 1 || record.AWS.CloudWatchMetrics[0].Namespace != telemetry.Namespace ||
+			len(record.AWS.CloudWatchMetrics) != 1 ||
+			record.AWS.CloudWatchMetrics[0].Namespace != telemetry.Namespace ||
 			record.AWS.CloudWatchMetrics[0].Metrics[0].Name != telemetry.ShortSecretsKey {
 			t.Errorf("%s: logged %s", step.name, &log)
 		}

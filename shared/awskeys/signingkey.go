@@ -133,7 +133,8 @@ func fetchPublicKey(ctx context.Context, client publicKeyAPI, name string) (publ
 		return publicKey{}, fmt.Errorf("get public key: %w", err)
 	}
 	if out.KeyUsage != types.KeyUsageTypeSignVerify {
-		return publicKey{}, fmt.Errorf("the token key is for %q, not for %s", out.KeyUsage, types.KeyUsageTypeSignVerify)
+		return publicKey{}, fmt.Errorf("the token key is for %q, not for %s",
+			out.KeyUsage, types.KeyUsageTypeSignVerify)
 	}
 	parsed, err := x509.ParsePKIXPublicKey(out.PublicKey)
 	if err != nil {

@@ -261,7 +261,8 @@ func TestPublishedWhileThePromotionGoesOn(t *testing.T) {
 			t.Fatalf("before request %d: %d keys, %v", at, len(published), err)
 		}
 		for _, key := range []string{first, second} {
-			if !slices.ContainsFunc(published, func(p token.PublishedKey) bool { return p.Public.Equal(kms.public(key)) }) {
+			isKey := func(p token.PublishedKey) bool { return p.Public.Equal(kms.public(key)) }
+			if !slices.ContainsFunc(published, isKey) {
 				t.Errorf("before request %d: %s is missing", at, key)
 			}
 		}

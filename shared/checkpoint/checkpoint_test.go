@@ -14,7 +14,8 @@ import (
 const sample = "openlicenser/test/audit\n3\ncyTGBLcrgwVdC9Hlv7yXtXxn2xQYzGyBfmvVTSeRx8E=\nnumber 17\n" +
 	"time 2026-11-23T22:00:00Z\nprevious 5dd2dbb1e2ba1a4c5f2f4d9d2a8a7d7e5d1f0c5b3a29181706f5e4d3c2b1a099\n"
 
-const firstSample = "o\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\nnumber 1\ntime 2026-11-23T22:00:00Z\nprevious -\n"
+const firstSample = "o\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n" +
+	"number 1\ntime 2026-11-23T22:00:00Z\nprevious -\n"
 
 func TestParse(t *testing.T) {
 	for _, text := range []string{sample, firstSample} {
@@ -40,9 +41,10 @@ func TestParse(t *testing.T) {
 		"TimeWithFraction":   replaced("22:00:00Z", "22:00:00.5Z"),
 		"PreviousUpperCase":  replaced("previous 5dd2dbb1", "previous 5DD2DBB1"),
 		"PreviousShort":      replaced("previous 5dd2dbb1", "previous "),
-		"PreviousMissing":    replaced("previous 5dd2dbb1e2ba1a4c5f2f4d9d2a8a7d7e5d1f0c5b3a29181706f5e4d3c2b1a099", "previous -"),
-		"FirstWithPrevious":  replaced("number 17", "number 1"),
-		"CarriageReturns":    strings.ReplaceAll(sample, "\n", "\r\n"),
+		"PreviousMissing": replaced(
+			"previous 5dd2dbb1e2ba1a4c5f2f4d9d2a8a7d7e5d1f0c5b3a29181706f5e4d3c2b1a099", "previous -"),
+		"FirstWithPrevious": replaced("number 17", "number 1"),
+		"CarriageReturns":   strings.ReplaceAll(sample, "\n", "\r\n"),
 	}
 	for name, text := range refused {
 		if c, err := checkpoint.Parse(text); err == nil {
@@ -180,8 +182,10 @@ func TestProof(t *testing.T) {
 		"HashMissing":      with(func(p *checkpoint.Proof) { p.Hashes = p.Hashes[1:] }),
 		"HashMore":         with(func(p *checkpoint.Proof) { p.Hashes = append(p.Hashes, p.Hashes[0]) }),
 		"HashChanged":      with(func(p *checkpoint.Proof) { p.Hashes[0][5] ^= 1 }),
-		"CheckpointForged": with(func(p *checkpoint.Proof) { p.Checkpoint = strings.Replace(p.Checkpoint, "number 1", "number 2", 1) }),
-		"CheckpointEmpty":  with(func(p *checkpoint.Proof) { p.Checkpoint = "" }),
+		"CheckpointForged": with(func(p *checkpoint.Proof) {
+			p.Checkpoint = strings.Replace(p.Checkpoint, "number 1", "number 2", 1)
+		}),
+		"CheckpointEmpty": with(func(p *checkpoint.Proof) { p.Checkpoint = "" }),
 	} {
 		if _, leaf, err := p.Verify(verifierKey(t), id); err == nil {
 			t.Errorf("%s: verified as %+v", name, leaf)

@@ -116,8 +116,8 @@ func (tr *trail) Entries(_ context.Context, id string, after int64, limit int) (
 	return page, nil
 }
 
-// archive is a checkpoint.Archive in memory. It fails the test when a checkpoint or a list is replaced by another one, and
-// faults on demand before or after a write.
+// archive is a checkpoint.Archive in memory. It fails the test when a checkpoint or a list is replaced by another one,
+// and faults on demand before or after a write.
 type archive struct {
 	t           testing.TB
 	mu          sync.Mutex

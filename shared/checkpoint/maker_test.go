@@ -21,7 +21,8 @@ func TestMake(t *testing.T) {
 		t.Run(fmt.Sprint(chains, " chains"), func(t *testing.T) {
 			w := newWorld(t, chains)
 			first, second := w.make(), w.make()
-			if first.Checkpoint.Number != 1 || first.Checkpoint.Previous != "-" || first.Checkpoint.Size != int64(chains) {
+			if first.Checkpoint.Number != 1 || first.Checkpoint.Previous != "-" ||
+				first.Checkpoint.Size != int64(chains) {
 				t.Errorf("first: %+v", first.Checkpoint)
 			}
 			if second.Checkpoint.Number != 2 || second.Checkpoint.Previous != hashOf(string(first.Signed)) {
@@ -114,17 +115,22 @@ func TestTampering(t *testing.T) {
 			tr.chains[victim][3].Reason = "other"
 			rehash(t, tr, victim, 3)
 		}, checkpoint.ErrRewritten, checkpoint.ErrRewritten},
-		"ChainRemoved": {func(_ *testing.T, tr *trail) { tr.remove(victim) }, checkpoint.ErrTailCut, checkpoint.ErrTailCut},
+		"ChainRemoved": {
+			func(_ *testing.T, tr *trail) { tr.remove(victim) },
+			checkpoint.ErrTailCut, checkpoint.ErrTailCut,
+		},
 		"ChainBegunAnew": {func(t *testing.T, tr *trail) {
 			tr.remove(victim)
 			tr.extend(t, victim, 1)
 		}, checkpoint.ErrTailCut, checkpoint.ErrTailCut},
 		"HeadMovedBack": {func(_ *testing.T, tr *trail) { tr.heads[victim] = audit.Head{}.After(tr.chains[victim][1]) },
 			checkpoint.ErrTailCut, nil}, // the entries are all there
-		"HeadMovedOn": {func(_ *testing.T, tr *trail) { tr.heads[victim] = audit.Head{Sequence: 9, Hash: hashOf("forged")} },
-			checkpoint.ErrTailCut, nil},
-		"HeadOfOtherHash": {func(_ *testing.T, tr *trail) { tr.heads[victim] = audit.Head{Sequence: 4, Hash: hashOf("forged")} },
-			checkpoint.ErrRewritten, nil},
+		"HeadMovedOn": {func(_ *testing.T, tr *trail) {
+			tr.heads[victim] = audit.Head{Sequence: 9, Hash: hashOf("forged")}
+		}, checkpoint.ErrTailCut, nil},
+		"HeadOfOtherHash": {func(_ *testing.T, tr *trail) {
+			tr.heads[victim] = audit.Head{Sequence: 4, Hash: hashOf("forged")}
+		}, checkpoint.ErrRewritten, nil},
 		"HeadUnreadable": {func(_ *testing.T, tr *trail) { tr.heads[victim] = audit.Head{Sequence: 4, Hash: "\n"} },
 			checkpoint.ErrRewritten, nil},
 		"EntriesMoveOnToAnotherHead": {func(t *testing.T, tr *trail) {
@@ -143,7 +149,8 @@ func TestTampering(t *testing.T) {
 			}
 			for range 2 {
 				result := w.make()
-				if len(result.Findings) != 1 || result.Findings[0].Leaf != signed || !errors.Is(result.Findings[0].Why, test.why) {
+				found := result.Findings
+				if len(found) != 1 || found[0].Leaf != signed || !errors.Is(found[0].Why, test.why) {
 					t.Fatalf("got %v, want %v of %v", result.Findings, test.why, signed)
 				}
 				if _, leaf := w.leaf(victim); leaf != signed {
@@ -195,8 +202,8 @@ func TestListLagsBehind(t *testing.T) {
 	}
 }
 
-// TestCrashAtEveryWrite: whatever write fails, with or without effect, and however often Make is repeated, the archive is
-// one sequence of checkpoints, and the next one goes on from the newest.
+// TestCrashAtEveryWrite: whatever write fails, with or without effect, and however often Make is repeated, the archive
+// is one sequence of checkpoints, and the next one goes on from the newest.
 func TestCrashAtEveryWrite(t *testing.T) {
 	for failAt := 1; failAt <= 6; failAt++ { // three writes of each of two checkpoints
 		for _, persists := range []bool{false, true} {
@@ -217,7 +224,8 @@ func TestCrashAtEveryWrite(t *testing.T) {
 				if failed != 1 || len(result.Findings) != 0 {
 					t.Errorf("%d failed, then %v", failed, result.Findings)
 				}
-				if result.Checkpoint.Number != int64(len(w.archive.checkpoints)) || string(w.archive.latest) != string(result.Signed) {
+				if result.Checkpoint.Number != int64(len(w.archive.checkpoints)) ||
+					string(w.archive.latest) != string(result.Signed) {
 					t.Errorf("checkpoint %d of %d", result.Checkpoint.Number, len(w.archive.checkpoints))
 				}
 				if err := w.verify(license(0)); err != nil {
@@ -287,13 +295,17 @@ func TestArchiveThatIsNotOurs(t *testing.T) {
 		"LatestChanged": func(w world) {
 			w.archive.latest = []byte(strings.Replace(string(w.archive.latest), "\n3\n", "\n4\n", 1))
 		},
-		"NextDoesNotFollow":      func(w world) { w.archive.checkpoints[3] = other(w, 1, origin) },
-		"LeavesMissing":          func(w world) { clear(w.archive.lists) },
-		"LeavesOfAnotherTree":    func(w world) { w.setLists(w.swapped()) },
-		"LeavesShorter":          func(w world) { w.setLists(w.list()[:1]) },
-		"LeavesNotLines":         func(w world) { w.setLists([]string{"not a leaf\n"}) },
-		"LeavesOutOfOrder":       func(w world) { list := w.list(); slices.Reverse(list); w.setLists(list) },
-		"LeavesWithoutLineBreak": func(w world) { list := w.list(); list[2] = strings.TrimSpace(list[2]); w.setLists(list) },
+		"NextDoesNotFollow":   func(w world) { w.archive.checkpoints[3] = other(w, 1, origin) },
+		"LeavesMissing":       func(w world) { clear(w.archive.lists) },
+		"LeavesOfAnotherTree": func(w world) { w.setLists(w.swapped()) },
+		"LeavesShorter":       func(w world) { w.setLists(w.list()[:1]) },
+		"LeavesNotLines":      func(w world) { w.setLists([]string{"not a leaf\n"}) },
+		"LeavesOutOfOrder":    func(w world) { list := w.list(); slices.Reverse(list); w.setLists(list) },
+		"LeavesWithoutLineBreak": func(w world) {
+			list := w.list()
+			list[2] = strings.TrimSpace(list[2])
+			w.setLists(list)
+		},
 	}
 	for name, tamper := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -27,7 +27,8 @@ func FuzzProof(f *testing.F) {
 	}
 	f.Add(uint16(0), uint8(0), uint64(0), uint16(0), uint8(0))
 	for at := range len(text) {
-		f.Add(uint16(at), uint8(1), uint64(text[at]+1), uint16(0), uint8(0)) // the next character of base64, or the next digit
+		// The next character of base64, or the next digit.
+		f.Add(uint16(at), uint8(1), uint64(text[at]+1), uint16(0), uint8(0))
 	}
 	f.Fuzz(func(t *testing.T, at uint16, cut uint8, insert uint64, at2 uint16, flip uint8) {
 		from := int(at) % (len(text) + 1)

@@ -44,19 +44,54 @@ func TestReconcile(t *testing.T) {
 		during          func(records, chains hashes) // the pause
 		want            map[string]error
 	}{
-		"Agree":          {records: hashes{"a": "1", "b": "2"}, chains: hashes{"a": "1", "b": "2"}},
-		"Removed":        {records: hashes{}, chains: hashes{"a": ""}},
-		"NotRecorded":    {records: hashes{"a": "2", "b": "2"}, chains: hashes{"a": "1", "b": "2"}, want: map[string]error{"a": checkpoint.ErrNotRecorded}},
-		"NoChain":        {records: hashes{"a": "1"}, chains: hashes{}, want: map[string]error{"a": checkpoint.ErrNoChain}},
+		"Agree":   {records: hashes{"a": "1", "b": "2"}, chains: hashes{"a": "1", "b": "2"}},
+		"Removed": {records: hashes{}, chains: hashes{"a": ""}},
+		"NotRecorded": {
+			records: hashes{"a": "2", "b": "2"},
+			chains:  hashes{"a": "1", "b": "2"},
+			want:    map[string]error{"a": checkpoint.ErrNotRecorded},
+		},
+		"NoChain": {
+			records: hashes{"a": "1"},
+			chains:  hashes{},
+			want:    map[string]error{"a": checkpoint.ErrNoChain},
+		},
 		"OlderThanTrail": {records: hashes{"foreign": "1"}, chains: hashes{}},
-		"ForeignChange":  {records: hashes{"foreign": "2"}, chains: hashes{"foreign": "1"}, want: map[string]error{"foreign": checkpoint.ErrNotRecorded}},
-		"ForeignIsBack":  {records: hashes{"foreign": "1"}, chains: hashes{"foreign": ""}, want: map[string]error{"foreign": checkpoint.ErrNoChain}},
-		"RecordIsGone":   {records: hashes{}, chains: hashes{"a": "1"}, want: map[string]error{"a": checkpoint.ErrRemovalNotRecorded}},
-		"BackAfterEnd":   {records: hashes{"a": "1"}, chains: hashes{"a": ""}, want: map[string]error{"a": checkpoint.ErrNoChain}},
-		"TrailCatchesUp": {records: hashes{"a": "2"}, chains: hashes{"a": "1"}, during: func(_, chains hashes) { chains["a"] = "2" }},
-		"RecordMovesOn":  {records: hashes{"a": "2"}, chains: hashes{"a": "1"}, during: func(records, _ hashes) { records["a"] = "3" }},
-		"RemovedMeanwhile": {records: hashes{"a": "2"}, chains: hashes{"a": "1"},
-			during: func(records, chains hashes) { delete(records, "a"); chains["a"] = "" }},
+		"ForeignChange": {
+			records: hashes{"foreign": "2"},
+			chains:  hashes{"foreign": "1"},
+			want:    map[string]error{"foreign": checkpoint.ErrNotRecorded},
+		},
+		"ForeignIsBack": {
+			records: hashes{"foreign": "1"},
+			chains:  hashes{"foreign": ""},
+			want:    map[string]error{"foreign": checkpoint.ErrNoChain},
+		},
+		"RecordIsGone": {
+			records: hashes{},
+			chains:  hashes{"a": "1"},
+			want:    map[string]error{"a": checkpoint.ErrRemovalNotRecorded},
+		},
+		"BackAfterEnd": {
+			records: hashes{"a": "1"},
+			chains:  hashes{"a": ""},
+			want:    map[string]error{"a": checkpoint.ErrNoChain},
+		},
+		"TrailCatchesUp": {
+			records: hashes{"a": "2"},
+			chains:  hashes{"a": "1"},
+			during:  func(_, chains hashes) { chains["a"] = "2" },
+		},
+		"RecordMovesOn": {
+			records: hashes{"a": "2"},
+			chains:  hashes{"a": "1"},
+			during:  func(records, _ hashes) { records["a"] = "3" },
+		},
+		"RemovedMeanwhile": {
+			records: hashes{"a": "2"},
+			chains:  hashes{"a": "1"},
+			during:  func(records, chains hashes) { delete(records, "a"); chains["a"] = "" },
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +152,8 @@ func TestChainHashes(t *testing.T) {
 	w.trail.lag[license(1)] = audit.Head{} // a list that lags behind is asked again
 	r := checkpoint.Reconciler{Records: records, Chains: chains, Pause: checkpoint.PauseFor(time.Millisecond)}
 	got, err := r.Reconcile(t.Context())
-	if err != nil || len(got) != 1 || got[0] != (checkpoint.Discrepancy{LicenseID: license(0), Why: checkpoint.ErrRemovalNotRecorded}) {
+	want := checkpoint.Discrepancy{LicenseID: license(0), Why: checkpoint.ErrRemovalNotRecorded}
+	if err != nil || len(got) != 1 || got[0] != want {
 		t.Errorf("got %v, %v", got, err)
 	}
 	ended, cancel := context.WithCancel(t.Context())

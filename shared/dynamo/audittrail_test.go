@@ -91,7 +91,8 @@ func TestAppend(t *testing.T) {
 		"NextEntry": {
 			from: audit.Head{Sequence: 4, Hash: "4444", SequenceNumber: "44", RecordHash: "qqqq"},
 			putHead: `{"Put":{"TableName":"audit-table","Item":` + sampleHeadItem(t) + `,
-				"ConditionExpression":"#headsequence = :headsequence AND #hash = :hash AND #sequencenumber = :sequencenumber AND #recordhash = :recordhash",
+				"ConditionExpression":"#headsequence = :headsequence AND #hash = :hash` +
+				` AND #sequencenumber = :sequencenumber AND #recordhash = :recordhash",
 				"ExpressionAttributeNames":{"#headsequence":"headsequence","#hash":"hash",
 				"#sequencenumber":"sequencenumber","#recordhash":"recordhash"},
 				"ExpressionAttributeValues":{":headsequence":{"N":"4"},":hash":{"S":"4444"},

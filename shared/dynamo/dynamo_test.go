@@ -64,7 +64,8 @@ func TestUpdateBeforeTheIndexes(t *testing.T) {
 			}
 			record := licensetest.Issue(t).Record()
 			maps.Copy(record, test.odd)
-			if err := (otherTool{endpoint: endpoint, table: aws.ToString(in.TableName)}).put(t.Context(), record); err != nil {
+			other := otherTool{endpoint: endpoint, table: aws.ToString(in.TableName)}
+			if err := other.put(t.Context(), record); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := client.UpdateTable(t.Context(), index); err != nil {
@@ -103,14 +104,16 @@ func tableBefore(t *testing.T, index string) (*dynamodb.CreateTableInput, *dynam
 		return aws.ToString(g.IndexName) == index
 	})
 	later := in.GlobalSecondaryIndexes[i]
+	create := &types.CreateGlobalSecondaryIndexAction{
+		IndexName: later.IndexName, KeySchema: later.KeySchema, Projection: later.Projection,
+	}
 	update := &dynamodb.UpdateTableInput{
 		TableName: in.TableName, AttributeDefinitions: in.AttributeDefinitions,
-		GlobalSecondaryIndexUpdates: []types.GlobalSecondaryIndexUpdate{{Create: &types.CreateGlobalSecondaryIndexAction{
-			IndexName: later.IndexName, KeySchema: later.KeySchema, Projection: later.Projection,
-		}}},
+		GlobalSecondaryIndexUpdates: []types.GlobalSecondaryIndexUpdate{{Create: create}},
 	}
 	in.GlobalSecondaryIndexes = nil
-	in.AttributeDefinitions = slices.DeleteFunc(slices.Clone(in.AttributeDefinitions), func(d types.AttributeDefinition) bool {
+	defined := slices.Clone(in.AttributeDefinitions)
+	in.AttributeDefinitions = slices.DeleteFunc(defined, func(d types.AttributeDefinition) bool {
 		return aws.ToString(d.AttributeName) != "licenseid"
 	})
 	return in, update

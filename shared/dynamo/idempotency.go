@@ -25,7 +25,7 @@ type IdempotencyAPI interface {
 // Idempotency keeps records of requests in a table with the partition key key (S) and the TTL attribute expires.
 // DynamoDB deletes an expired item within days, so one that is still there counts as absent
 // (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html).
-// Answers hold license keys, so the table is encrypted and nobody else reads it.
+// Responses hold license keys, so the table is encrypted and nobody else reads it.
 type Idempotency struct {
 	client IdempotencyAPI
 	table  string

@@ -19,7 +19,8 @@ var idempotencyRecord = idempotency.Record{
 }
 
 const storedIdempotency = `{"key":{"S":"key-1"},"fingerprint":{"S":"print-1"},"requestid":{"S":"request-1"},` +
-	`"at":{"N":"1793534400123"},"newid":{"S":"license-1"},"leaseends":{"N":"1793534415123"},"expires":{"N":"1793620800"}}`
+	`"at":{"N":"1793534400123"},"newid":{"S":"license-1"},` +
+	`"leaseends":{"N":"1793534415123"},"expires":{"N":"1793620800"}}`
 
 func TestIdempotencyPut(t *testing.T) {
 	w, client := serve(t, ok(`{}`))
@@ -95,9 +96,13 @@ func TestIdempotencyFaults(t *testing.T) {
 				_, err := s.Put(t.Context(), idempotencyRecord, time.Now())
 				return err
 			},
-			"TakeOver": func(s *dynamo.Idempotency) error { return s.TakeOver(t.Context(), "k", time.Now(), time.Now()) },
-			"Complete": func(s *dynamo.Idempotency) error { return s.Complete(t.Context(), "k", idempotency.Response{}) },
-			"Release":  func(s *dynamo.Idempotency) error { return s.Release(t.Context(), "k") },
+			"TakeOver": func(s *dynamo.Idempotency) error {
+				return s.TakeOver(t.Context(), "k", time.Now(), time.Now())
+			},
+			"Complete": func(s *dynamo.Idempotency) error {
+				return s.Complete(t.Context(), "k", idempotency.Response{})
+			},
+			"Release": func(s *dynamo.Idempotency) error { return s.Release(t.Context(), "k") },
 		} {
 			t.Run(operation+"/"+name, func(t *testing.T) {
 				_, client := serve(t, answers...)

@@ -158,8 +158,10 @@ func TestUpdate(t *testing.T) {
 		}
 		w.wantRequest(t, 0, "UpdateItem", fmt.Sprintf(`{"TableName":"licenses-table",
 			"Key":{"licenseid":{"S":%q}},
-			"UpdateExpression":"SET #collection = :collection, #isrevoked = :isrevoked, #requestid = :requestid, #standing = :standing, #version = :version REMOVE #changereason",
-			"ConditionExpression":"attribute_exists(#licenseid) AND #changedtimestamp = :was_changedtimestamp AND #version = :was_version",
+			"UpdateExpression":"SET #collection = :collection, #isrevoked = :isrevoked, #requestid = :requestid,`+
+			` #standing = :standing, #version = :version REMOVE #changereason",
+			"ConditionExpression":"attribute_exists(#licenseid) `+
+			`AND #changedtimestamp = :was_changedtimestamp AND #version = :was_version",
 			"ExpressionAttributeNames":{"#changedtimestamp":"changedtimestamp","#changereason":"changereason",
 				"#collection":"collection","#isrevoked":"isrevoked","#licenseid":"licenseid",
 				"#requestid":"requestid","#standing":"standing","#version":"version"},
@@ -223,7 +225,8 @@ func TestUpdate(t *testing.T) {
 	})
 }
 
-// TestUpdateOddIndexKeys: what may be no key of an index is removed where DynamoDB takes no update for it, and else stays.
+// TestUpdateOddIndexKeys: what may be no key of an index is removed where DynamoDB takes no update for it, and else
+// stays.
 func TestUpdateOddIndexKeys(t *testing.T) {
 	record := with(with(licensetest.Issue(t).Record(), "customerid", nil), "expirationdate", "soon")
 	before, err := license.FromRecord(record)
@@ -240,7 +243,8 @@ func TestUpdateOddIndexKeys(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, client := serve(t, test.answers...)
-			if err := dynamo.NewLicenses(client, "t").Update(t.Context(), before, licensetest.Revoke(t, before, "why")); err != nil {
+			err := dynamo.NewLicenses(client, "t").Update(t.Context(), before, licensetest.Revoke(t, before, "why"))
+			if err != nil {
 				t.Fatal(err)
 			}
 			for i, removes := range test.removes {

@@ -20,7 +20,8 @@ func TestRemove(t *testing.T) {
 		t.Errorf("got %v, want ErrConflict", err)
 	}
 	w.wantRequest(t, 0, "DeleteItem", `{"TableName":"t","Key":{"licenseid":{"S":"`+l.ID+`"}},
-		"ConditionExpression":"attribute_exists(#licenseid) AND #changedtimestamp = :was_changedtimestamp AND #version = :was_version",
+		"ConditionExpression":"attribute_exists(#licenseid) `+
+		`AND #changedtimestamp = :was_changedtimestamp AND #version = :was_version",
 		"ExpressionAttributeNames":{"#licenseid":"licenseid","#changedtimestamp":"changedtimestamp",
 		"#version":"version"},
 		"ExpressionAttributeValues":{":was_changedtimestamp":{"N":"1793534400000"},":was_version":{"N":"1"}}}`)

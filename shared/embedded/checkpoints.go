@@ -121,8 +121,9 @@ func OpenCheckpointKey(dataFolder string) (CheckpointKey, error) {
 	path := filepath.Join(dataFolder, "checkpoint-key.pem")
 	first := Checkpoints{filepath.Join(dataFolder, "checkpoints")}.checkpointPath(1)
 	if isEmpty(path) && !isEmpty(first) {
-		return CheckpointKey{}, fmt.Errorf("file %s is missing or empty, and the checkpoints in the folder are signed with "+
-			"it: restore it from a copy, or move the folder %s away to begin anew", path, filepath.Dir(filepath.Dir(first)))
+		return CheckpointKey{}, fmt.Errorf("file %s is missing or empty, and the checkpoints in the folder are "+
+			"signed with it: restore it from a copy, or move the folder %s away to begin anew",
+			path, filepath.Dir(filepath.Dir(first)))
 	}
 	text, err := readOrMake(path, true, makeCheckpointKey)
 	if err != nil {

@@ -17,8 +17,8 @@ const never = "never"
 
 // The forms of ISO 8601 that are read: basic or extended, the time with or without minutes and seconds, and a zone or
 // none. Weeks and days of the year are not read. A fraction needs no form of its own, because time.Parse accepts one
-// after the seconds, with a dot or a comma. No text has two meanings: a date always has eight digits, and a T or a space
-// behind them.
+// after the seconds, with a dot or a comma. No text has two meanings: a date always has eight digits, and a T or a
+// space behind them.
 var (
 	dayForms  = []string{"2006-01-02", "20060102"}
 	timeForms = []string{"15:04:05", "15:04", "150405", "1504", "15"}
@@ -81,8 +81,8 @@ func parseDate(text string) (date time.Time, isDay bool, err error) {
 	return time.Time{}, false, errNotADate
 }
 
-// normalizeDate brings the T, the zone and their letters into the one spelling of the forms. It also reports whether the
-// hour was 24, the midnight at the end of the day, in place of which it writes 00.
+// normalizeDate brings the T, the zone and their letters into the one spelling of the forms. It also reports whether
+// the hour was 24, the midnight at the end of the day, in place of which it writes 00.
 func normalizeDate(text string) (normal string, isMidnight24 bool) {
 	text = withoutZoneName(strings.ToUpper(strings.TrimSpace(text)))
 	length := len("20060102")

@@ -67,18 +67,23 @@ func TestParseDate(t *testing.T) {
 
 // refusedDates have no meaning, or more than one.
 var refusedDates = map[string]string{
-	"nothing": "", "words": "soon", "never": "never", "day first": "31-01-2099", "American": "01/31/2099", "dots": "31.01.2099",
-	"no such day": "2099-02-30", "hour 24 and a minute": "2099-01-31T24:01:00Z", "hour 25": "2099-01-31T25:00:00Z", "second 60": "2099-01-31T23:59:60Z",
-	"year": "2099", "month": "2099-01", "day of the year": "2099-031", "day of the year, basic": "2099031", "week": "2099-W05-6",
+	"nothing": "", "words": "soon", "never": "never",
+	"day first": "31-01-2099", "American": "01/31/2099", "dots": "31.01.2099",
+	"no such day": "2099-02-30", "hour 24 and a minute": "2099-01-31T24:01:00Z",
+	"hour 25": "2099-01-31T25:00:00Z", "second 60": "2099-01-31T23:59:60Z",
+	"year": "2099", "month": "2099-01", "week": "2099-W05-6",
+	"day of the year": "2099-031", "day of the year, basic": "2099031",
 	"Unix seconds": "4073500799", "Unix milliseconds": "4073500799000", "digits without a T": "20990131235959",
-	"one hyphen": "2099-0131", "the other hyphen": "209901-31", "time cut off": "2099-01-31T", "zone cut off": "2099-01-31T23:59:59+",
-	"basic time cut off": "20990131T23595", "day with a zone": "2099-01-31Z",
-	"day with an offset": "2099-01-31+01:00", "day with UTC": "2099-01-31 UTC", "two zones": "2099-01-31T23:59:59+0100 UTC",
-	"year 10000 by the hour": "9999-12-31T24:00:00Z",
-	"Z twice":                "2099-01-31T23:59:59ZUTC", "zone by name": "2099-01-31T23:59:59 CET", "two spaces": "2099-01-31  23:59:59",
-	"two spaces before the zone": "2099-01-31 23:59:59  UTC", "space in the time": "2099-01-31T23: 59:59", "T and a space": "2099-01-31T 23:59:59",
-	"five digits": "12099-01-31", "a sign": "+2099-01-31", "year 0": "0000-01-01", "year 10000 by the zone": "9999-12-31T23:59:59-12",
-	"year 0 by the zone": "0001-01-01T00:00:00+01", "other digits": "２０９９-01-31", "U+0000": "2099-01-31\x00",
+	"one hyphen": "2099-0131", "the other hyphen": "209901-31",
+	"time cut off": "2099-01-31T", "zone cut off": "2099-01-31T23:59:59+", "basic time cut off": "20990131T23595",
+	"day with a zone": "2099-01-31Z", "day with an offset": "2099-01-31+01:00", "day with UTC": "2099-01-31 UTC",
+	"two zones": "2099-01-31T23:59:59+0100 UTC", "Z twice": "2099-01-31T23:59:59ZUTC",
+	"zone by name": "2099-01-31T23:59:59 CET", "two spaces": "2099-01-31  23:59:59",
+	"two spaces before the zone": "2099-01-31 23:59:59  UTC", "space in the time": "2099-01-31T23: 59:59",
+	"T and a space": "2099-01-31T 23:59:59", "five digits": "12099-01-31", "a sign": "+2099-01-31",
+	"year 10000 by the hour": "9999-12-31T24:00:00Z", "year 10000 by the zone": "9999-12-31T23:59:59-12",
+	"year 0": "0000-01-01", "year 0 by the zone": "0001-01-01T00:00:00+01",
+	"other digits": "２０９９-01-31", "U+0000": "2099-01-31\x00",
 }
 
 func TestParseDateRefuses(t *testing.T) {

@@ -185,8 +185,10 @@ func TestSignedUntilHolds(t *testing.T) {
 			}
 			signed[r.Signing(at)] = at
 			for _, s := range r.All() {
-				if until, err := r.SignedUntil(s.KeyID()); err != nil || !until.IsZero() && signed[s].Add(time.Hour).After(until) {
-					t.Fatalf("seed %d, minute %d: it signed at %s, and SignedUntil says %s, %v", seed, minute, signed[s], until, err)
+				until, err := r.SignedUntil(s.KeyID())
+				if err != nil || !until.IsZero() && signed[s].Add(time.Hour).After(until) {
+					t.Fatalf("seed %d, minute %d: it signed at %s, and SignedUntil says %s, %v",
+						seed, minute, signed[s], until, err)
 				}
 			}
 		}

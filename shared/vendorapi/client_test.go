@@ -39,7 +39,9 @@ func newClient(t *testing.T, c vendorapi.Config) *vendorapi.Client {
 // TestRedirects: no credential goes where the URL of the API does not point, and no change becomes a GET.
 func TestRedirects(t *testing.T) {
 	var elsewhere []*http.Request
-	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { elsewhere = append(elsewhere, r) }))
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		elsewhere = append(elsewhere, r)
+	}))
 	defer other.Close()
 	target, status := "", 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -65,8 +67,13 @@ func TestRedirects(t *testing.T) {
 		status int
 		want   string
 	}{
-		"other port":          {list, other.URL + "/licenses", http.StatusTemporaryRedirect, "redirects to " + other.URL},
-		"other name":          {list, strings.Replace(other.URL, "127.0.0.1", "localhost", 1) + "/licenses", http.StatusTemporaryRedirect, "gets no credentials"},
+		"other port": {
+			list, other.URL + "/licenses", http.StatusTemporaryRedirect, "redirects to " + other.URL,
+		},
+		"other name": {
+			list, strings.Replace(other.URL, "127.0.0.1", "localhost", 1) + "/licenses",
+			http.StatusTemporaryRedirect, "gets no credentials",
+		},
 		"same host":           {list, "/there", http.StatusTemporaryRedirect, ""},
 		"in a circle":         {list, "/licenses", http.StatusTemporaryRedirect, "without end"},
 		"change, same method": {issue, "/there", http.StatusTemporaryRedirect, ""},
@@ -75,7 +82,11 @@ func TestRedirects(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			target, status = test.target, test.status
 			err := test.call()
-			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			isWanted := err == nil
+			if test.want != "" {
+				isWanted = err != nil && strings.Contains(err.Error(), test.want)
+			}
+			if !isWanted {
 				t.Errorf("got %v", err)
 			}
 			if len(elsewhere) > 0 {
@@ -87,7 +98,8 @@ func TestRedirects(t *testing.T) {
 
 func TestParseURL(t *testing.T) {
 	for text, isURL := range map[string]bool{
-		"https://abc.example.com/prod": true, "http://127.0.0.1:3000": true, "localhost": false, "ftp://example.com": false, "http:///x": false, "": false, "%": false,
+		"https://abc.example.com/prod": true, "http://127.0.0.1:3000": true,
+		"localhost": false, "ftp://example.com": false, "http:///x": false, "": false, "%": false,
 	} {
 		if _, err := vendorapi.ParseURL(text); (err == nil) != isURL {
 			t.Errorf("%q: got %v", text, err)
@@ -114,7 +126,12 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func response(status int, body string, header ...string) *http.Response {
-	r := &http.Response{StatusCode: status, Status: http.StatusText(status), Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+	r := &http.Response{
+		StatusCode: status,
+		Status:     http.StatusText(status),
+		Header:     http.Header{},
+		Body:       io.NopCloser(strings.NewReader(body)),
+	}
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
@@ -149,16 +166,25 @@ func TestRepeats(t *testing.T) {
 		pause     time.Duration // at least
 		status    int           // of the error; 0: none
 	}{
-		"busy":                 {get, []*http.Response{busy(), response(200, `{}`)}, 2, 5 * time.Second, 0},
-		"busy all the time":    {get, []*http.Response{busy(), busy(), busy()}, 3, 10 * time.Second, 503},
-		"too many requests":    {get, []*http.Response{response(429, ``), response(200, `{}`)}, 2, time.Second, 0},
-		"gateway":              {get, []*http.Response{response(502, ``), response(504, ``), response(200, `{}`)}, 3, 3 * time.Second, 0},
-		"a pause of a day":     {get, []*http.Response{response(429, ``, "Retry-After", "86400"), response(200, `{}`)}, 2, 10 * time.Second, 0},
-		"fault":                {get, []*http.Response{response(500, ``)}, 1, 0, 500},
-		"change with a key":    {revoke("key"), []*http.Response{busy(), inFlight(), response(200, `{}`)}, 3, 7 * time.Second, 0},
+		"busy":              {get, []*http.Response{busy(), response(200, `{}`)}, 2, 5 * time.Second, 0},
+		"busy all the time": {get, []*http.Response{busy(), busy(), busy()}, 3, 10 * time.Second, 503},
+		"too many requests": {get, []*http.Response{response(429, ``), response(200, `{}`)}, 2, time.Second, 0},
+		"gateway": {
+			get, []*http.Response{response(502, ``), response(504, ``), response(200, `{}`)}, 3, 3 * time.Second, 0,
+		},
+		"a pause of a day": {
+			get, []*http.Response{response(429, ``, "Retry-After", "86400"), response(200, `{}`)},
+			2, 10 * time.Second, 0,
+		},
+		"fault": {get, []*http.Response{response(500, ``)}, 1, 0, 500},
+		"change with a key": {
+			revoke("key"), []*http.Response{busy(), inFlight(), response(200, `{}`)}, 3, 7 * time.Second, 0,
+		},
 		"change without a key": {revoke(""), []*http.Response{busy()}, 1, 0, 503},
-		"conflict":             {revoke("key"), []*http.Response{response(409, `{"code":"STATUS_FORBIDS"}`)}, 1, 0, 409},
-		"removal":              {remove, []*http.Response{busy()}, 1, 0, 503},
+		"conflict": {
+			revoke("key"), []*http.Response{response(409, `{"code":"STATUS_FORBIDS"}`)}, 1, 0, 409,
+		},
+		"removal": {remove, []*http.Response{busy()}, 1, 0, 503},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -166,7 +192,9 @@ func TestRepeats(t *testing.T) {
 				begun := time.Now()
 				err := test.call(t.Context(), c)
 				var problem *vendorapi.Problem
-				if errors.As(err, &problem) != (test.status != 0) || problem != nil && problem.Status != test.status || problem == nil && err != nil {
+				if errors.As(err, &problem) != (test.status != 0) ||
+					problem != nil && problem.Status != test.status ||
+					problem == nil && err != nil {
 					t.Errorf("got %v", err)
 				}
 				took, most := time.Since(begun), test.pause+time.Duration(test.sent-1)*500*time.Millisecond
@@ -197,7 +225,8 @@ func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, vendorapi.Config{URL: parse(t, "https://api.example.com"), Transport: silent{}})
 		begun := time.Now()
-		if _, err := c.License(t.Context(), "1"); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 35*time.Second {
+		_, err := c.License(t.Context(), "1")
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 35*time.Second {
 			t.Errorf("%v after %v", err, time.Since(begun))
 		}
 	})
@@ -218,19 +247,27 @@ func TestProblem(t *testing.T) {
 		text     string
 	}{
 		"problem detail": {
-			response(400, `{"type":"about:blank","status":400,"code":"INVALID_FIELDS","detail":"Some fields.","errors":[{"field":"notes","message":"is long"}]}`),
-			vendorapi.Problem{Status: 400, Code: "INVALID_FIELDS", Detail: "Some fields.", Errors: []license.FieldError{{Field: "notes", Message: "is long"}}},
+			response(400, `{"type":"about:blank","status":400,"code":"INVALID_FIELDS","detail":"Some fields.",`+
+				`"errors":[{"field":"notes","message":"is long"}]}`),
+			vendorapi.Problem{
+				Status: 400, Code: "INVALID_FIELDS", Detail: "Some fields.",
+				Errors: []license.FieldError{{Field: "notes", Message: "is long"}},
+			},
 			"/licenses/a%2Fb: Bad Request INVALID_FIELDS Some fields.\n  notes is long",
 		},
-		"API Gateway's": {response(403, `{"message":"Forbidden"}`), vendorapi.Problem{Status: 403, Detail: "Forbidden"}, "/licenses/a%2Fb: Forbidden Forbidden"},
-		"none":          {response(418, `<html>`), vendorapi.Problem{Status: 418}, "/licenses/a%2Fb: I'm a teapot"},
+		"API Gateway's": {
+			response(403, `{"message":"Forbidden"}`), vendorapi.Problem{Status: 403, Detail: "Forbidden"},
+			"/licenses/a%2Fb: Forbidden Forbidden",
+		},
+		"none": {response(418, `<html>`), vendorapi.Problem{Status: 418}, "/licenses/a%2Fb: I'm a teapot"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, c := scripted(t, test.response)
 			_, err := c.License(t.Context(), "a/b")
 			var got *vendorapi.Problem
-			if !errors.As(err, &got) || err.Error() != test.text || got.Status != test.want.Status || got.Code != test.want.Code ||
-				got.Detail != test.want.Detail || !slices.Equal(got.Errors, test.want.Errors) {
+			if !errors.As(err, &got) || err.Error() != test.text || got.Status != test.want.Status ||
+				got.Code != test.want.Code || got.Detail != test.want.Detail ||
+				!slices.Equal(got.Errors, test.want.Errors) {
 				t.Errorf("got %+v %q", got, err)
 			}
 		})
@@ -241,20 +278,23 @@ func TestProblem(t *testing.T) {
 func TestPages(t *testing.T) {
 	pages := func() []*http.Response {
 		return []*http.Response{
-			response(200, `{"licenses":[{"licenseid":"1"},{"licenseid":"2"}],"cursor":"a+b"}`), response(200, `{"licenses":[],"cursor":"c"}`),
+			response(200, `{"licenses":[{"licenseid":"1"},{"licenseid":"2"}],"cursor":"a+b"}`),
+			response(200, `{"licenses":[],"cursor":"c"}`),
 			response(200, `{"licenses":[{"licenseid":"3"}]}`),
 		}
 	}
 	s, c := scripted(t, pages()...)
 	var ids []string
-	for l, err := range c.Licenses(t.Context(), vendorapi.ListQuery{Status: license.Active, ExpiringBefore: "2030-01-31", CustomerID: "x"}) {
+	query := vendorapi.ListQuery{Status: license.Active, ExpiringBefore: "2030-01-31", CustomerID: "x"}
+	for l, err := range c.Licenses(t.Context(), query) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		ids = append(ids, l.LicenseID)
 	}
-	if strings.Join(ids, " ") != "1 2 3" || s.sent[1].URL.String() !=
-		"https://api.example.com/prod/licenses?cursor=a%2Bb&customerid=x&expiringbefore=2030-01-31&limit=100&status=active" {
+	const target = "https://api.example.com/prod/licenses?" +
+		"cursor=a%2Bb&customerid=x&expiringbefore=2030-01-31&limit=100&status=active"
+	if strings.Join(ids, " ") != "1 2 3" || s.sent[1].URL.String() != target {
 		t.Errorf("listed %v; asked for %v", ids, s.sent[1].URL)
 	}
 	s, c = scripted(t, pages()...)
@@ -277,7 +317,9 @@ func TestPages(t *testing.T) {
 		t.Errorf("listed %v", ids)
 	}
 
-	_, c = scripted(t, response(200, `{"entries":[{"sequence":1},{"sequence":2}],"cursor":"a"}`), response(200, `{"entries":[{"sequence":3}],"head":{"sequence":3,"hash":"h"}}`))
+	_, c = scripted(t,
+		response(200, `{"entries":[{"sequence":1},{"sequence":2}],"cursor":"a"}`),
+		response(200, `{"entries":[{"sequence":3}],"head":{"sequence":3,"hash":"h"}}`))
 	sum := int64(0)
 	for e, err := range c.AuditEntries(t.Context(), "1") {
 		if err != nil {
@@ -293,9 +335,12 @@ func TestPages(t *testing.T) {
 // TestEndOfALicense: a date, none, and one that cannot be understood are three things, on either side.
 func TestEndOfALicense(t *testing.T) {
 	for name, text := range map[string]string{
-		"a date":         `{"licenseid":"1","status":"active","customerid":"","customername":"","expirationdate":"2030-01-31T12:00:00.000Z","gracedays":0,"services":[],"notes":"","version":1,"created":"2026-01-31T12:00:00.500Z"}`,
-		"none":           `{"licenseid":"1","status":"active","customerid":"","expirationdate":null,"notes":"","version":1}`,
-		"not understood": `{"licenseid":"1","status":"unreadable","customerid":"","notes":"","version":1,"problems":[{"field":"expirationdate","message":"x"}]}`,
+		"a date": `{"licenseid":"1","status":"active","customerid":"","customername":"",` +
+			`"expirationdate":"2030-01-31T12:00:00.000Z","gracedays":0,"services":[],"notes":"","version":1,` +
+			`"created":"2026-01-31T12:00:00.500Z"}`,
+		"none": `{"licenseid":"1","status":"active","customerid":"","expirationdate":null,"notes":"","version":1}`,
+		"not understood": `{"licenseid":"1","status":"unreadable","customerid":"","notes":"","version":1,` +
+			`"problems":[{"field":"expirationdate","message":"x"}]}`,
 	} {
 		var l vendorapi.License
 		if err := json.Unmarshal([]byte(text), &l); err != nil {

@@ -80,7 +80,9 @@ func lines(t *testing.T, store audit.Store, licenseID string) (got []line) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		got = append(got, line{e.Action, e.Actor, e.Reason, e.Time, string(e.Changes["isrevoked"].New), e.Gap, e.TimeToLive})
+		got = append(got, line{
+			e.Action, e.Actor, e.Reason, e.Time, string(e.Changes["isrevoked"].New), e.Gap, e.TimeToLive,
+		})
 	}
 	return got
 }
@@ -106,7 +108,8 @@ func TestEvents(t *testing.T) {
 			},
 		},
 	}
-	if sampled := lambdatest.SampleEvents[events.DynamoDBEvent](t, "../../../events/stream"); len(sampled) != len(want) {
+	sampled := lambdatest.SampleEvents[events.DynamoDBEvent](t, "../../../events/stream")
+	if len(sampled) != len(want) {
 		t.Fatalf("%d events for %d expectations", len(sampled), len(want))
 	}
 	for name, chains := range want {
@@ -151,7 +154,11 @@ func TestFailureStopsOneLicense(t *testing.T) {
 			store := openTrail(t)
 			batch := readEvent(t, "batch")
 			failures := handle(t, failingStore{store, license1, fail, new(bool)}, batch)
-			want := []string{batch.Records[0].Change.SequenceNumber, batch.Records[2].Change.SequenceNumber, batch.Records[4].Change.SequenceNumber}
+			want := []string{
+				batch.Records[0].Change.SequenceNumber,
+				batch.Records[2].Change.SequenceNumber,
+				batch.Records[4].Change.SequenceNumber,
+			}
 			if diff := cmp.Diff(want, failures); diff != "" {
 				t.Errorf("failures (-want +got):\n%s", diff)
 			}
@@ -162,7 +169,8 @@ func TestFailureStopsOneLicense(t *testing.T) {
 			if failures := handle(t, store, batch); len(failures) != 0 {
 				t.Fatalf("the second delivery failed: %v", failures)
 			}
-			if got := lines(t, store, license1); len(got) != 2 || got[0].Action != audit.Issued || got[1].Action != audit.Revoked {
+			got := lines(t, store, license1)
+			if len(got) != 2 || got[0].Action != audit.Issued || got[1].Action != audit.Revoked {
 				t.Errorf("got %v", got)
 			}
 			if got := len(lines(t, store, license2)); got != 2 {
@@ -186,7 +194,9 @@ func TestAnswersBeforeTheFunctionIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		auditor := auditing.Auditor{Recorder: audit.Recorder{Store: hangingStore{}}, Log: telemetry.NewLogger(io.Discard)}
+		auditor := auditing.Auditor{
+			Recorder: audit.Recorder{Store: hangingStore{}}, Log: telemetry.NewLogger(io.Discard),
+		}
 		response, err := auditor.Handle(ctx, batch)
 		if err != nil || ctx.Err() != nil || len(response.BatchItemFailures) != len(batch.Records) {
 			t.Errorf("got %+v, %v, %v", response, err, ctx.Err())
@@ -197,19 +207,22 @@ func TestAnswersBeforeTheFunctionIsCutOff(t *testing.T) {
 // TestMalformedRecord: whatever a record holds, it is reported and does not end the function.
 func TestMalformedRecord(t *testing.T) {
 	for name, change := range map[string]string{
-		"no keys":             `{"SequenceNumber":"1","NewImage":{"licenseid":{"S":"x"}}}`,
-		"key of another type": `{"SequenceNumber":"1","Keys":{"licenseid":{"N":"7"}},"NewImage":{"licenseid":{"N":"7"}}}`,
-		"no image":            `{"SequenceNumber":"1","Keys":{"licenseid":{"S":"x"}}}`,
-		"sequence number":     `{"SequenceNumber":"x1","Keys":{"licenseid":{"S":"x"}},"NewImage":{"a":{"S":"b"}}}`,
+		"no keys": `{"SequenceNumber":"1","NewImage":{"licenseid":{"S":"x"}}}`,
+		"key of another type": `{"SequenceNumber":"1","Keys":{"licenseid":{"N":"7"}},` +
+			`"NewImage":{"licenseid":{"N":"7"}}}`,
+		"no image":        `{"SequenceNumber":"1","Keys":{"licenseid":{"S":"x"}}}`,
+		"sequence number": `{"SequenceNumber":"x1","Keys":{"licenseid":{"S":"x"}},"NewImage":{"a":{"S":"b"}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var batch events.DynamoDBEvent
-			if err := json.Unmarshal([]byte(`{"Records":[{"eventID":"e","dynamodb":`+change+`}]}`), &batch); err != nil {
+			text := `{"Records":[{"eventID":"e","dynamodb":` + change + `}]}`
+			if err := json.Unmarshal([]byte(text), &batch); err != nil {
 				t.Fatal(err)
 			}
 			batch.Records = append(batch.Records, readEvent(t, "insert").Records...)
 			store := openTrail(t)
-			if failures := handle(t, store, batch); len(failures) != 1 || failures[0] != batch.Records[0].Change.SequenceNumber {
+			failures := handle(t, store, batch)
+			if len(failures) != 1 || failures[0] != batch.Records[0].Change.SequenceNumber {
 				t.Errorf("failures %v", failures)
 			}
 			if got := len(lines(t, store, license1)); got != 1 {
@@ -230,10 +243,13 @@ func TestUnknownAttributeType(t *testing.T) {
 
 // TestEveryAttributeType: records of other tools hold what they like.
 func TestEveryAttributeType(t *testing.T) {
-	const image = `{"licenseid":{"S":"x"},"b":{"B":"AQI="},"bs":{"BS":["AQ=="]},"flag":{"BOOL":false},"l":{"L":[{"S":"a"},{"NULL":true}]},` +
-		`"m":{"M":{"deep":{"N":"1.50"}}},"n":{"N":"12345678901234567890123456789012345678"},"none":{"NULL":true},"ns":{"NS":["2"]},"ss":{"SS":["s"]},"empty":{"M":{}}}`
+	const image = `{"licenseid":{"S":"x"},"b":{"B":"AQI="},"bs":{"BS":["AQ=="]},"flag":{"BOOL":false},` +
+		`"l":{"L":[{"S":"a"},{"NULL":true}]},"m":{"M":{"deep":{"N":"1.50"}}},` +
+		`"n":{"N":"12345678901234567890123456789012345678"},"none":{"NULL":true},` +
+		`"ns":{"NS":["2"]},"ss":{"SS":["s"]},"empty":{"M":{}}}`
 	var batch events.DynamoDBEvent
-	text := fmt.Sprintf(`{"Records":[{"eventID":"e","dynamodb":{"SequenceNumber":"1","Keys":{"licenseid":{"S":"x"}},"NewImage":%s}}]}`, image)
+	text := fmt.Sprintf(`{"Records":[{"eventID":"e",`+
+		`"dynamodb":{"SequenceNumber":"1","Keys":{"licenseid":{"S":"x"}},"NewImage":%s}}]}`, image)
 	if err := json.Unmarshal([]byte(text), &batch); err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +297,8 @@ func TestGapIsReported(t *testing.T) {
 			t.Fatal(err)
 		}
 		written := bytes.Split(bytes.TrimSpace(output.Bytes()), []byte("\n"))
-		if err := errors.Join(json.Unmarshal(written[0], &first), json.Unmarshal(written[len(written)-1], &last)); err != nil {
+		err = errors.Join(json.Unmarshal(written[0], &first), json.Unmarshal(written[len(written)-1], &last))
+		if err != nil {
 			t.Fatal(err)
 		}
 		return first, last, len(response.BatchItemFailures)
@@ -292,7 +309,10 @@ func TestGapIsReported(t *testing.T) {
 			t.Fatalf("got %+v", batch)
 		}
 		got := batch.AWS.CloudWatchMetrics[0]
-		if got.Namespace != telemetry.Namespace || got.Dimensions[0][0] != "function" || got.Metrics[0].Name != "AuditGaps" || got.Metrics[0].Unit != "Count" {
+		if got.Namespace != telemetry.Namespace ||
+			got.Dimensions[0][0] != "function" ||
+			got.Metrics[0].Name != "AuditGaps" ||
+			got.Metrics[0].Unit != "Count" {
 			t.Errorf("got %+v", got)
 		}
 	}
@@ -305,14 +325,17 @@ func TestGapIsReported(t *testing.T) {
 	})
 	t.Run("Gap", func(t *testing.T) {
 		first, batch, failures := run(t, openTrail(t), readEvent(t, "modify"))
-		if first.Level != "ERROR" || first.Msg != "gap" || first.LicenseID != license1 || first.Sequence != 1 || failures != 0 {
+		if first.Level != "ERROR" || first.Msg != "gap" ||
+			first.LicenseID != license1 || first.Sequence != 1 || failures != 0 {
 			t.Errorf("got %+v, %d failures", first, failures)
 		}
 		wantMetric(t, batch)
 	})
 	t.Run("Suppressed", func(t *testing.T) {
 		store := audittest.NewMemory(t)
-		store.SetHead(license1, audit.Head{Sequence: 1 << 40, Hash: "planted", SequenceNumber: "9999999999999999999999999999999999999999"})
+		store.SetHead(license1, audit.Head{
+			Sequence: 1 << 40, Hash: "planted", SequenceNumber: "9999999999999999999999999999999999999999",
+		})
 		first, batch, failures := run(t, store, readEvent(t, "insert"))
 		if first.Level != "ERROR" || first.Msg != "record" || first.LicenseID != license1 || failures != 1 {
 			t.Errorf("got %+v, %d failures", first, failures)
@@ -324,10 +347,14 @@ func TestGapIsReported(t *testing.T) {
 // TestTimeToLive: only what the service itself removes is its.
 func TestTimeToLive(t *testing.T) {
 	for name, change := range map[string]func(*events.DynamoDBEventRecord){
-		"another type":      func(r *events.DynamoDBEventRecord) { r.UserIdentity.Type = "User" },
-		"another principal": func(r *events.DynamoDBEventRecord) { r.UserIdentity.PrincipalID = "replication.dynamodb.amazonaws.com" },
-		"no identity":       func(r *events.DynamoDBEventRecord) { r.UserIdentity = nil },
-		"no removal":        func(r *events.DynamoDBEventRecord) { r.EventName, r.Change.NewImage = "MODIFY", r.Change.OldImage },
+		"another type": func(r *events.DynamoDBEventRecord) { r.UserIdentity.Type = "User" },
+		"another principal": func(r *events.DynamoDBEventRecord) {
+			r.UserIdentity.PrincipalID = "replication.dynamodb.amazonaws.com"
+		},
+		"no identity": func(r *events.DynamoDBEventRecord) { r.UserIdentity = nil },
+		"no removal": func(r *events.DynamoDBEventRecord) {
+			r.EventName, r.Change.NewImage = "MODIFY", r.Change.OldImage
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			batch := readEvent(t, "expired")
@@ -395,7 +422,9 @@ func TestLicensesAreRecordedSideBySide(t *testing.T) {
 					id := fmt.Sprint("license ", license)
 					record.EventID = fmt.Sprint(id, " change ", change)
 					record.Change.SequenceNumber = fmt.Sprint(len(batch.Records) + 1)
-					record.Change.Keys = map[string]events.DynamoDBAttributeValue{"licenseid": events.NewStringAttribute(id)}
+					record.Change.Keys = map[string]events.DynamoDBAttributeValue{
+						"licenseid": events.NewStringAttribute(id),
+					}
 					batch.Records = append(batch.Records, record)
 				}
 			}
@@ -404,7 +433,11 @@ func TestLicensesAreRecordedSideBySide(t *testing.T) {
 				memory := audittest.NewMemory(t)
 				store := slowStore{memory, &sync.Mutex{}, new(int), &atOnce}
 				begun := time.Now()
-				auditor := auditing.Auditor{Recorder: audit.Recorder{Store: store}, Concurrency: test.concurrency, Log: telemetry.NewLogger(io.Discard)}
+				auditor := auditing.Auditor{
+					Recorder:    audit.Recorder{Store: store},
+					Concurrency: test.concurrency,
+					Log:         telemetry.NewLogger(io.Discard),
+				}
 				response, err := auditor.Handle(t.Context(), batch)
 				if err != nil || len(response.BatchItemFailures) > 0 {
 					t.Fatalf("%+v, %v", response, err)

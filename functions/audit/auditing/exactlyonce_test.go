@@ -12,8 +12,9 @@ import (
 	"openlicenser/shared/testing/awstest"
 )
 
-// TestExactlyOnce: the trail comes out the same, byte for byte, however a stream is delivered. The model makes histories of
-// licenses, delivers them as Lambda may, on a store that fails as stores do, and compares with the straightforward run. More with -rapid.checks=10000.
+// TestExactlyOnce: the trail comes out the same, byte for byte, however a stream is delivered. The model makes
+// histories of licenses, delivers them as Lambda may, on a store that fails as stores do, and compares with the
+// straightforward run. More with -rapid.checks=10000.
 func TestExactlyOnce(t *testing.T) {
 	t.Run("Memory", func(t *testing.T) {
 		checkScenarios(t, func(t audittest.TB) audit.Store { return audittest.NewMemory(t) })

@@ -28,18 +28,25 @@ func changeOf(r events.DynamoDBEventRecord) change {
 // because the fuzzer minimizes texts.
 func FuzzStream(f *testing.F) {
 	record := func(event, number, images string) string {
-		return `{"eventID":"` + event + `","dynamodb":{"Keys":{"licenseid":{"S":"x"}},"SequenceNumber":"` + number + `",` + images + `}}`
+		return `{"eventID":"` + event + `","dynamodb":{"Keys":{"licenseid":{"S":"x"}},` +
+			`"SequenceNumber":"` + number + `",` + images + `}}`
 	}
-	const first, second = `{"licenseid":{"S":"x"},"version":{"N":"1"}}`, `{"licenseid":{"S":"x"},"version":{"N":"2"},"isrevoked":{"BOOL":true}}`
+	const first = `{"licenseid":{"S":"x"},"version":{"N":"1"}}`
+	const second = `{"licenseid":{"S":"x"},"version":{"N":"2"},"isrevoked":{"BOOL":true}}`
 	issued := record("a", "9", `"NewImage":`+first)
 	changed := record("b", "10", `"OldImage":`+first+`,"NewImage":`+second)
 	removed := record("c", "11", `"OldImage":`+second)
 	for _, records := range []string{
-		``, issued, issued + `,` + changed, issued + `,` + changed + `,` + removed, changed + `,` + issued, issued + `,` + issued,
+		``, issued, issued + `,` + changed, issued + `,` + changed + `,` + removed,
+		changed + `,` + issued, issued + `,` + issued,
 		record("a", "x", `"NewImage":`+first) + `,` + changed, record("a", "09", `"NewImage":`+first) + `,` + issued,
-		record("t", "1", `"OldImage":{"a":{"SS":["b","a"]},"b":{"B":"AQ=="},"c":{"NULL":true}},"ApproximateCreationDateTime":1793538000`),
-		`{"eventID":"e","eventName":"REMOVE","userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"},"dynamodb":{"Keys":{"licenseid":{"S":"y"}},"SequenceNumber":"1","OldImage":{"n":{"N":"1e3"}}}}`,
-		record("l", "1", `"NewImage":{"l":{"L":[{"M":{"x":{"NS":["1","2"]}}}]}}`), `{"dynamodb":{"Keys":{"licenseid":{"N":"1"}}}}`, `{}`,
+		record("t", "1", `"OldImage":{"a":{"SS":["b","a"]},"b":{"B":"AQ=="},"c":{"NULL":true}},`+
+			`"ApproximateCreationDateTime":1793538000`),
+		`{"eventID":"e","eventName":"REMOVE","userIdentity":{"type":"Service",` +
+			`"principalId":"dynamodb.amazonaws.com"},"dynamodb":{"Keys":{"licenseid":{"S":"y"}},` +
+			`"SequenceNumber":"1","OldImage":{"n":{"N":"1e3"}}}}`,
+		record("l", "1", `"NewImage":{"l":{"L":[{"M":{"x":{"NS":["1","2"]}}}]}}`),
+		`{"dynamodb":{"Keys":{"licenseid":{"N":"1"}}}}`, `{}`,
 	} {
 		f.Add([]byte(`{"Records":[` + records + `]}`))
 	}
@@ -61,7 +68,9 @@ func FuzzStream(f *testing.F) {
 }
 
 // recorded returns the chains of the batch, and fails unless they hold what they should.
-func recorded(t *testing.T, store *audittest.Memory, batch events.DynamoDBEvent, failures []string) map[string][]audit.Entry {
+func recorded(
+	t *testing.T, store *audittest.Memory, batch events.DynamoDBEvent, failures []string,
+) map[string][]audit.Entry {
 	t.Helper()
 	sent, failed := map[change]bool{}, map[string]bool{}
 	for _, number := range failures {

@@ -63,13 +63,15 @@ func (h *history) step(l *life) {
 		return
 	}
 	switch choice := rapid.SampledFrom([]string{
-		"ours", "ours", "ours", "ours", "foreign edit", "foreign edit", "foreign replacement", "removal", "marked removal", "time to live",
+		"ours", "ours", "ours", "ours",
+		"foreign edit", "foreign edit", "foreign replacement", "removal", "marked removal", "time to live",
 	}).Draw(h.t, "writer"); choice {
 	case "ours":
 		h.ours(l)
 	case "foreign edit":
 		edited := maps.Clone(l.record)
-		name := rapid.SampledFrom([]string{"notes", "isrevoked", "colour", "version", "changedby"}).Draw(h.t, "attribute")
+		names := []string{"notes", "isrevoked", "colour", "version", "changedby"}
+		name := rapid.SampledFrom(names).Draw(h.t, "attribute")
 		edited[name] = drawValue(h.t)
 		h.put(l, edited, "")
 	case "foreign replacement":
@@ -134,8 +136,8 @@ func (h *history) change() license.Change {
 	}
 }
 
-// put appends the change to the stream, unless it gets lost on the way: the next one is a gap then. What changes nothing
-// does not come into a stream.
+// put appends the change to the stream, unless it gets lost on the way: the next one is a gap then. What changes
+// nothing does not come into a stream.
 func (h *history) put(l *life, record attribute.Map, principal string) {
 	if h.same(l.record, record) {
 		return
@@ -148,7 +150,8 @@ func (h *history) put(l *life, record attribute.Map, principal string) {
 		r := streamRecord{licenseID: l.id, gap: l.lost}
 		r.EventID, r.EventSource = fmt.Sprintf("%s-event-%d", l.id, len(h.records)), "aws:dynamodb"
 		r.Change.SequenceNumber = h.number.String()
-		r.Change.ApproximateCreationDateTime = events.SecondsEpochTime{Time: licensetest.Now.Add(time.Duration(len(h.records)) * time.Minute)}
+		at := licensetest.Now.Add(time.Duration(len(h.records)) * time.Minute)
+		r.Change.ApproximateCreationDateTime = events.SecondsEpochTime{Time: at}
 		r.Change.Keys = map[string]events.DynamoDBAttributeValue{"licenseid": events.NewStringAttribute(l.id)}
 		r.Change.OldImage, r.Change.NewImage = h.image(old), h.image(record)
 		r.EventName = eventName(old, record)
@@ -205,7 +208,8 @@ func (h *history) image(record attribute.Map) streamimage.Image {
 // drawValue makes a value of any type of DynamoDB's.
 func drawValue(t *rapid.T) any {
 	return rapid.SampledFrom([]any{
-		"text", "<&> é 🎉 \u2028 \x01", true, false, nil, attribute.Number("0"), attribute.Number("17"), attribute.Number("-1.5"),
+		"text", "<&> é 🎉 \u2028 \x01", true, false, nil,
+		attribute.Number("0"), attribute.Number("17"), attribute.Number("-1.5"),
 		[]byte{1, 2}, attribute.StringSet{"b", "a"}, attribute.StringSet{"a", "b"}, attribute.NumberSet{"2", "10"},
 		attribute.BinarySet{{2}, {1}}, []any{"a", nil, attribute.Map{"z": true, "é": "b"}}, attribute.Map{},
 	}).Draw(t, "value")

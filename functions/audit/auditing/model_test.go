@@ -184,7 +184,8 @@ func straightforward(t audittest.TB, records []streamRecord) map[string][]byte {
 		}
 		for i, e := range entries {
 			if e.EventID != changes[i].EventID || e.Gap != changes[i].gap {
-				t.Fatalf("entry %d is of %s, gap %v, want %s, gap %v", e.Sequence, e.EventID, e.Gap, changes[i].EventID, changes[i].gap)
+				t.Fatalf("entry %d is of %s, gap %v, want %s, gap %v",
+					e.Sequence, e.EventID, e.Gap, changes[i].EventID, changes[i].gap)
 			}
 		}
 		want[id] = export(t, entries)
@@ -283,7 +284,11 @@ func (r *runner) invoke(name string, records []streamRecord, s step) (failed map
 	for _, record := range records {
 		batch.Records = append(batch.Records, record.DynamoDBEventRecord)
 	}
-	auditor := auditing.Auditor{Recorder: audit.Recorder{Store: store}, Concurrency: s.concurrency, Log: telemetry.NewLogger(io.Discard)}
+	auditor := auditing.Auditor{
+		Recorder:    audit.Recorder{Store: store},
+		Concurrency: s.concurrency,
+		Log:         telemetry.NewLogger(io.Discard),
+	}
 	response, err := auditor.Handle(context.Background(), batch)
 	if err != nil {
 		r.t.Errorf("handle: %v", err)

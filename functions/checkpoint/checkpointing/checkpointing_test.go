@@ -51,7 +51,9 @@ func newFixture(t *testing.T) fixture {
 	}
 	log := &bytes.Buffer{}
 	return fixture{checkpointing.Checkpointer{
-		Maker: checkpoint.Maker{Trail: folder.AuditTrail, Archive: archive, Signer: key, Origin: "openlicenser/test/audit"},
+		Maker: checkpoint.Maker{
+			Trail: folder.AuditTrail, Archive: archive, Signer: key, Origin: "openlicenser/test/audit",
+		},
 
 		Reconciler: checkpoint.Reconciler{Records: oneRecord{"1"}, Chains: oneRecord{"1"}},
 
@@ -87,12 +89,15 @@ func TestSampleEvents(t *testing.T) {
 				t.Fatalf("got %+v, %v", answer, err)
 			}
 			record := f.records(t)["checkpoint"]
-			if record["level"] != "INFO" || record["number"] != 1.0 || record["chains"] != 1.0 || record["function"] != "checkpoint" ||
-				record["AuditCheckpoints"] != 1.0 || record["AuditChainsRewritten"] != 0.0 || record["_aws"] == nil {
+			if record["level"] != "INFO" || record["number"] != 1.0 || record["chains"] != 1.0 ||
+				record["function"] != "checkpoint" || record["AuditCheckpoints"] != 1.0 ||
+				record["AuditChainsRewritten"] != 0.0 || record["_aws"] == nil {
 				t.Errorf("logged %v", record)
 			}
-			if metrics := fmt.Sprint(record["_aws"]); !strings.Contains(metrics, "map[Name:AuditChainsRewritten Unit:Count]") ||
-				!strings.Contains(metrics, "Dimensions:[[function]]") || !strings.Contains(metrics, "Namespace:OpenLicenser") {
+			metrics := fmt.Sprint(record["_aws"])
+			if !strings.Contains(metrics, "map[Name:AuditChainsRewritten Unit:Count]") ||
+				!strings.Contains(metrics, "Dimensions:[[function]]") ||
+				!strings.Contains(metrics, "Namespace:OpenLicenser") {
 				t.Errorf("the alarm's metric is not in %s", metrics)
 			}
 		})
@@ -122,7 +127,8 @@ func TestRewrittenChain(t *testing.T) {
 	if records["checkpoint"]["AuditChainsRewritten"] != 1.0 {
 		t.Errorf("logged %v", records["checkpoint"])
 	}
-	if finding := records["an audit chain was rewritten"]; finding["level"] != "ERROR" || finding["signedsequence"] != 3.0 ||
+	finding := records["an audit chain was rewritten"]
+	if finding["level"] != "ERROR" || finding["signedsequence"] != 3.0 ||
 		finding["error"] != checkpoint.ErrTailCut.Error() {
 		t.Errorf("logged %v", finding)
 	}
@@ -171,7 +177,8 @@ func TestReconciliation(t *testing.T) {
 		t.Errorf("got %+v, %v", answer, err)
 	}
 	records := f.records(t)
-	if records["checkpoint"]["AuditChangesMissed"] != 1.0 || records["the audit trail missed a change"]["licenseid"] != "an-id" {
+	if records["checkpoint"]["AuditChangesMissed"] != 1.0 ||
+		records["the audit trail missed a change"]["licenseid"] != "an-id" {
 		t.Errorf("logged %v", records)
 	}
 	f.Maker.Origin = "another" // a checkpoint cannot be made, and what the trail missed is reported all the same
@@ -180,7 +187,8 @@ func TestReconciliation(t *testing.T) {
 	}
 	f.Maker.Origin = "openlicenser/test/audit"
 	f.Reconciler.Pause = func(context.Context) error { return errFault }
-	if answer, err := f.Handle(t.Context(), events.EventBridgeEvent{}); !errors.Is(err, errFault) || answer.Number != 2 {
+	answer, err = f.Handle(t.Context(), events.EventBridgeEvent{})
+	if !errors.Is(err, errFault) || answer.Number != 2 {
 		t.Errorf("got %+v, %v", answer, err)
 	}
 }

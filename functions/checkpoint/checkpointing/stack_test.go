@@ -110,14 +110,18 @@ func TestStack(t *testing.T) {
 		{"removed", "Delete", 0, 0, cfn.StatusSuccess, 0, nil},
 		{"permissions come late", "Create", 2, 0, cfn.StatusSuccess, 1, []time.Duration{short, short, long}},
 		{"permissions never come", "Create", 100, 0, cfn.StatusFailed, 0, slices.Repeat([]time.Duration{short}, 9)},
-		{"the answer is lost twice", "Create", 0, 2, cfn.StatusSuccess, 1, []time.Duration{long, time.Second, time.Second}},
+		{
+			"the answer is lost twice", "Create", 0, 2, cfn.StatusSuccess, 1,
+			[]time.Duration{long, time.Second, time.Second},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, c := newFixture(t), newCloudFormation(t)
 			f.Maker.Trail = deniedTrail{f.trail, &test.denied}
 			c.refuses = test.refuses
 			answer, pauses, err := f.invokeFor(t, t.Context(), c.request(test.kind))
-			if err != nil || answer.Number != test.number { // an error would make Lambda call again, and set off an alarm
+			// An error would make Lambda call again, and set off an alarm.
+			if err != nil || answer.Number != test.number {
 				t.Errorf("got %+v, %v", answer, err)
 			}
 			if len(c.answers) != 1 || c.answers[0].Status != test.status {
@@ -128,7 +132,8 @@ func TestStack(t *testing.T) {
 				got.LogicalResourceID != "FirstCheckpoint" || got.PhysicalResourceID != "FirstCheckpoint" {
 				t.Errorf("answered %+v", got)
 			}
-			if explained := strings.Contains(got.Reason, errFault.Error()); explained != (test.status == cfn.StatusFailed) {
+			explained := strings.Contains(got.Reason, errFault.Error())
+			if explained != (test.status == cfn.StatusFailed) {
 				t.Errorf("because %q", got.Reason)
 			}
 			if !slices.Equal(pauses, test.pauses) {

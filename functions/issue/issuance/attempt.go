@@ -39,8 +39,8 @@ func (s Licenses) newAttempt(r api.Request) (attempt, error) {
 
 var errGone = errors.New("the license that the request made was removed since")
 
-// checkNotGone returns errGone where an earlier attempt has made the license, and somebody has removed it. To make it anew
-// would let its license key work again.
+// checkNotGone returns errGone where an earlier attempt has made the license, and somebody has removed it. To make it
+// anew would let its license key work again.
 func (s Licenses) checkNotGone(ctx context.Context, a attempt) error {
 	if !a.again {
 		return nil

@@ -50,7 +50,9 @@ func TestSameKeySameAnswer(t *testing.T) {
 	v := newVendor(t)
 	first := v.with("key-1", "POST", "/licenses", order)
 	again := v.with("key-1", "POST", "/licenses", order)
-	if first.status != http.StatusCreated || again.status != first.status || again.text != first.text || again.header["ETag"] != first.header["ETag"] {
+	if first.status != http.StatusCreated ||
+		again.status != first.status || again.text != first.text ||
+		again.header["ETag"] != first.header["ETag"] {
 		t.Errorf("first %d %s, again %d %s", first.status, first.text, again.status, again.text)
 	}
 	if first.header["Idempotency-Replayed"] != "" || again.header["Idempotency-Replayed"] != "true" {
@@ -77,7 +79,8 @@ func TestInvalidKey(t *testing.T) {
 	v := newVendor(t)
 	path := "/licenses/" + v.issue().LicenseID
 	for name, key := range map[string]string{
-		"too long": strings.Repeat("k", 256), "not ASCII": "clé", "control character": "a\nb", "empty": "", "blank": "  ", "a tab": "\t",
+		"too long": strings.Repeat("k", 256), "not ASCII": "clé", "control character": "a\nb",
+		"empty": "", "blank": "  ", "a tab": "\t",
 	} {
 		for _, a := range []answer{
 			v.with(key, "POST", "/licenses", order),
@@ -103,7 +106,8 @@ func TestInvalidKey(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.status, a.text)
 		}
 	}
-	if a := v.call("GET", "/licenses/{licenseid}", strings.TrimPrefix(path, "/licenses/"), "", nil); a.Version != 1 || v.count() != 2 {
+	a := v.call("GET", "/licenses/{licenseid}", strings.TrimPrefix(path, "/licenses/"), "", nil)
+	if a.Version != 1 || v.count() != 2 {
 		t.Errorf("something was changed: %s, %d licenses", a.text, v.count())
 	}
 }
@@ -117,7 +121,8 @@ func TestSameKeyInEitherCase(t *testing.T) {
 	if again.status != http.StatusOK || again.text != first.text || again.header["Idempotency-Replayed"] != "true" {
 		t.Errorf("first %d %s, again %d %s", first.status, first.text, again.status, again.text)
 	}
-	if a := v.with("key-1", "POST", "/licenses/"+v.issue().LicenseID+"/suspend", ""); a.Code != "IDEMPOTENCY_KEY_REUSED" {
+	another := "/licenses/" + v.issue().LicenseID + "/suspend"
+	if a := v.with("key-1", "POST", another, ""); a.Code != "IDEMPOTENCY_KEY_REUSED" {
 		t.Errorf("another license: %d %s", a.status, a.text)
 	}
 }
@@ -189,7 +194,9 @@ type crashingKeys struct {
 	*crash
 }
 
-func (s crashingKeys) Put(ctx context.Context, r idempotency.Record, now time.Time) (existing *idempotency.Record, err error) {
+func (s crashingKeys) Put(
+	ctx context.Context, r idempotency.Record, now time.Time,
+) (existing *idempotency.Record, err error) {
 	err = s.write(func() (err error) { existing, err = s.Store.Put(ctx, r, now); return err })
 	return existing, err
 }
@@ -234,14 +241,16 @@ func TestCrash(t *testing.T) {
 				clock = clock.Add(time.Minute) // the lease has ended
 				a := v.with("key of "+path, method, path, body)
 				if again := v.with("key of "+path, method, path, body); again.text != a.text {
-					t.Errorf("%s, cut off at write %d (%t): answered %s, then %s", path, at, persists, a.text, again.text)
+					t.Errorf("%s, cut off at write %d (%t): answered %s, then %s",
+						path, at, persists, a.text, again.text)
 				}
 				return a
 			}
 
 			issued := send("POST", "/licenses", order)
 			if issued.status != http.StatusCreated || issued.Version != 1 || issued.LicenseKey == "" || v.count() != 1 {
-				t.Errorf("cut off at write %d (%t): %d %s; %d licenses", at, persists, issued.status, issued.text, v.count())
+				t.Errorf("cut off at write %d (%t): %d %s; %d licenses",
+					at, persists, issued.status, issued.text, v.count())
 				continue
 			}
 			path := "/licenses/" + issued.LicenseID
@@ -264,15 +273,18 @@ func (v vendor) record() {
 	}
 	for _, c := range changes {
 		number := strconv.FormatUint(c.SequenceNumber, 10)
-		event := audit.Event{ID: "event-" + number, SequenceNumber: number, Time: c.Time, LicenseID: c.LicenseID, Old: c.Old, New: c.New}
+		event := audit.Event{
+			ID: "event-" + number, SequenceNumber: number, Time: c.Time,
+			LicenseID: c.LicenseID, Old: c.Old, New: c.New,
+		}
 		if err := (audit.Recorder{Store: v.folder.AuditTrail}).Record(v.t.Context(), event); err != nil {
 			v.t.Fatal(err)
 		}
 	}
 }
 
-// TestOnceWhateverFollowed: an attempt whose response was not kept has taken effect, and does not again when others have
-// changed the license since.
+// TestOnceWhateverFollowed: an attempt whose response was not kept has taken effect, and does not again when others
+// have changed the license since.
 func TestOnceWhateverFollowed(t *testing.T) {
 	v := newVendor(t)
 	keys, licenses, clock := v.ports.Idempotency, v.ports.Licenses, licensetest.Now
@@ -293,14 +305,17 @@ func TestOnceWhateverFollowed(t *testing.T) {
 		t.Fatalf("got %d %s", a.status, a.text)
 	}
 	v.record()
-	if a := v.with("revoke", "POST", path+"/revoke", `{"reason":"unpaid"}`); a.status != http.StatusOK || a.Status != "active" {
+	a := v.with("revoke", "POST", path+"/revoke", `{"reason":"unpaid"}`)
+	if a.status != http.StatusOK || a.Status != "active" {
 		t.Errorf("revoked again: %d %s", a.status, a.text)
 	}
-	if a := v.callIfMatch("DELETE", "/licenses/{licenseid}", id, "*", `{"reason":"a mistake"}`); a.status != http.StatusNoContent {
+	a = v.callIfMatch("DELETE", "/licenses/{licenseid}", id, "*", `{"reason":"a mistake"}`)
+	if a.status != http.StatusNoContent {
 		t.Fatalf("got %d %s", a.status, a.text)
 	}
 	v.record()
-	if a := v.with("issue", "POST", "/licenses", order); a.status != http.StatusGone || a.Code != "LICENSE_GONE" || v.count() != 0 {
+	a = v.with("issue", "POST", "/licenses", order)
+	if a.status != http.StatusGone || a.Code != "LICENSE_GONE" || v.count() != 0 {
 		t.Errorf("issued again: %d %s", a.status, a.text)
 	}
 }
@@ -312,7 +327,8 @@ func TestBusy(t *testing.T) {
 	v.issue()
 	v.folder.Changes.Limit(1)
 	event := events.APIGatewayProxyRequest{
-		HTTPMethod: "POST", Resource: "/licenses", Path: "/licenses", Body: order, Headers: map[string]string{"Idempotency-Key": "busy"},
+		HTTPMethod: "POST", Resource: "/licenses", Path: "/licenses", Body: order,
+		Headers: map[string]string{"Idempotency-Key": "busy"},
 	}
 	event.RequestContext.RequestID, event.RequestContext.Identity.UserArn = "request", principal
 	call := func() (a struct{ Code string }, response events.APIGatewayProxyResponse) {
@@ -325,14 +341,17 @@ func TestBusy(t *testing.T) {
 		apitest.CheckEvent(t, event, response)
 		return a, response
 	}
-	if a, response := call(); response.StatusCode != http.StatusServiceUnavailable || a.Code != "BUSY" || response.Headers["Retry-After"] == "" {
+	a, response := call()
+	if response.StatusCode != http.StatusServiceUnavailable || a.Code != "BUSY" ||
+		response.Headers["Retry-After"] == "" {
 		t.Errorf("got %d %v %s", response.StatusCode, response.Headers, response.Body)
 	}
 	if list := v.call("GET", "/licenses", "", "", nil); len(list.Licenses) != 1 {
 		t.Errorf("a busy store has taken the license: %s", list.text)
 	}
 	v.folder.Changes.Limit(0)
-	if _, response := call(); response.StatusCode != http.StatusCreated || response.Headers["Idempotency-Replayed"] != "" {
+	_, response = call()
+	if response.StatusCode != http.StatusCreated || response.Headers["Idempotency-Replayed"] != "" {
 		t.Errorf("again: %d %s", response.StatusCode, response.Body)
 	}
 }

@@ -39,7 +39,8 @@ func TestCheckpoint(t *testing.T) {
 
 	latest := v.call("GET", "/audit/checkpoint", "", "", nil)
 	if latest.status != http.StatusOK || latest.text != string(made.Signed) ||
-		latest.header["Content-Type"] != "text/plain; charset=utf-8" || latest.header["Cache-Control"] != "public, max-age=60" {
+		latest.header["Content-Type"] != "text/plain; charset=utf-8" ||
+		latest.header["Cache-Control"] != "public, max-age=60" {
 		t.Errorf("got %d %v %s", latest.status, latest.header, latest.text)
 	}
 	key := v.call("GET", "/audit/checkpoint-key", "", "", nil)
@@ -86,7 +87,8 @@ func TestCheckpointFault(t *testing.T) {
 		v.call("GET", "/audit/checkpoint", "", "", nil),
 		v.call("GET", "/licenses/{licenseid}/audit/proof", licensetest.Issue(t).ID, "", nil),
 	} {
-		if a.status != http.StatusInternalServerError || a.Code != "INTERNAL_ERROR" || strings.Contains(a.text, "internals") {
+		if a.status != http.StatusInternalServerError || a.Code != "INTERNAL_ERROR" ||
+			strings.Contains(a.text, "internals") {
 			t.Errorf("got %d %s", a.status, a.text)
 		}
 	}

@@ -13,9 +13,11 @@ import (
 func (v vendor) patchIfMatch(id, notes string, lines ...string) answer {
 	v.t.Helper()
 	event := events.APIGatewayProxyRequest{
-		HTTPMethod: "PATCH", Resource: "/licenses/{licenseid}", Path: "/licenses/" + id, Body: fmt.Sprintf(`{"notes":%q}`, notes),
-		PathParameters: map[string]string{"licenseid": id}, MultiValueHeaders: map[string][]string{"If-Match": lines},
-		Headers: map[string]string{"If-Match": lines[len(lines)-1]},
+		HTTPMethod: "PATCH", Resource: "/licenses/{licenseid}", Path: "/licenses/" + id,
+		PathParameters:    map[string]string{"licenseid": id},
+		Headers:           map[string]string{"If-Match": lines[len(lines)-1]},
+		MultiValueHeaders: map[string][]string{"If-Match": lines},
+		Body:              fmt.Sprintf(`{"notes":%q}`, notes),
 	}
 	event.RequestContext.Identity.UserArn = principal
 	return v.handle(event)
@@ -97,7 +99,8 @@ func TestIfMatchOfEveryRoute(t *testing.T) {
 	} {
 		method, resource, _ := strings.Cut(route, " ")
 		for _, ifMatch := range []string{" ", `"`, `*, *`} {
-			if a := v.callIfMatch(method, resource, id, ifMatch, body); a.status != http.StatusBadRequest || a.Code != "INVALID_IF_MATCH" {
+			a := v.callIfMatch(method, resource, id, ifMatch, body)
+			if a.status != http.StatusBadRequest || a.Code != "INVALID_IF_MATCH" {
 				t.Errorf("%s with %q: got %d %s", route, ifMatch, a.status, a.text)
 			}
 		}
@@ -112,8 +115,9 @@ func TestNoNotModified(t *testing.T) {
 	v := newVendor(t)
 	issued := v.issue()
 	event := events.APIGatewayProxyRequest{
-		HTTPMethod: "GET", Resource: "/licenses/{licenseid}", PathParameters: map[string]string{"licenseid": issued.LicenseID},
-		Headers: map[string]string{"If-None-Match": issued.header["ETag"]},
+		HTTPMethod: "GET", Resource: "/licenses/{licenseid}",
+		PathParameters: map[string]string{"licenseid": issued.LicenseID},
+		Headers:        map[string]string{"If-None-Match": issued.header["ETag"]},
 	}
 	if a := v.handle(event); a.status != http.StatusOK || a.LicenseID != issued.LicenseID {
 		t.Errorf("got %d %s", a.status, a.text)

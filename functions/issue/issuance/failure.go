@@ -85,8 +85,8 @@ func failure(err error) api.Failure {
 // maxFields bounds the fields that a response lists: a body can be wrong in a hundred thousand ways.
 const maxFields = 100
 
-// invalidFields tells of all fields that are wrong, as far as there is room. The log gets the names of ours alone: others
-// are whatever the caller has sent.
+// invalidFields tells of all fields that are wrong, as far as there is room. The log gets the names of ours alone:
+// others are whatever the caller has sent.
 func invalidFields(fields []license.FieldError) api.Failure {
 	detail := "Some fields are not as they must be; nothing was changed."
 	if len(fields) > maxFields {

@@ -69,21 +69,28 @@ func newWorlds(f *testing.F) func(flags uint8) world {
 			f.Fatal(err)
 		}
 	}
-	if _, err := (checkpoint.Maker{Trail: folder.AuditTrail, Archive: archive, Signer: key, Origin: origin}).Make(f.Context(), licensetest.Now); err != nil {
+	maker := checkpoint.Maker{Trail: folder.AuditTrail, Archive: archive, Signer: key, Origin: origin}
+	if _, err := maker.Make(f.Context(), licensetest.Now); err != nil {
 		f.Fatal(err)
 	}
 	l := licensetest.Issue(f)
 	return func(flags uint8) world {
-		w := world{licenses: &memoryLicenses{records: map[string]attribute.Map{}}, keys: memoryKeys{}, id: history[0].LicenseID}
+		w := world{
+			licenses: &memoryLicenses{records: map[string]attribute.Map{}},
+			keys:     memoryKeys{},
+			id:       history[0].LicenseID,
+		}
 		for _, l.ID = range []string{w.id, "00000000-0000-4000-8000-0000000000ab"} {
 			w.licenses.records[l.ID] = l.Record()
 		}
 		if flags&foreignRecord != 0 {
-			w.licenses.records[w.id] = attribute.Map{"licenseid": w.id, "expirationdate": "2030-01-03", "notes": attribute.Number("1")}
+			w.licenses.records[w.id] = attribute.Map{
+				"licenseid": w.id, "expirationdate": "2030-01-03", "notes": attribute.Number("1"),
+			}
 		}
 		w.ports = ports{
-			Licenses: w.licenses, Records: w.licenses, Idempotency: w.keys, Trail: trail, Secrets: fixedRing(ring), Checkpoints: archive,
-			CheckpointKey: key, Now: func() time.Time { return licensetest.Now },
+			Licenses: w.licenses, Records: w.licenses, Idempotency: w.keys, Trail: trail, Secrets: fixedRing(ring),
+			Checkpoints: archive, CheckpointKey: key, Now: func() time.Time { return licensetest.Now },
 		}
 		return w
 	}
@@ -107,32 +114,42 @@ func (w world) cursor(t testing.TB, resource string) string {
 	return cursor
 }
 
-// FuzzRequest: whatever the vendor sends, the response is one that openapi.yaml promises and none of the server's faults;
-// a refusal or a read changes nothing and keeps no Idempotency-Key; and a request that took effect takes it once.
+// FuzzRequest: whatever the vendor sends, the response is one that openapi.yaml promises and none of the server's
+// faults; a refusal or a read changes nothing and keeps no Idempotency-Key; and a request that took effect takes it
+// once.
 func FuzzRequest(f *testing.F) {
 	newWorld := newWorlds(f)
-	routes := append(slices.Sorted(maps.Keys(newWorld(0).ports.router(f).Routes)), "PUT /licenses", "HEAD /licenses/{licenseid}")
+	promised := slices.Sorted(maps.Keys(newWorld(0).ports.router(f).Routes))
+	routes := append(promised, "PUT /licenses", "HEAD /licenses/{licenseid}")
 	route := func(name string) uint8 { return uint8(slices.Index(routes, name)) }
 	for _, seed := range []struct {
 		route, id, query, ifMatch, key, body string
 		flags                                uint8
 	}{
-		{"POST /licenses", "", "", "", "key-1", `{"customername":"Example","customerid":"869b100f-06b7-44cc-80df-b4c4bf728461","expirationdate":"2030-01-31","services":[{"serviceName":"A","serviceValue":"b"}],"appurls":[{"URL":"https://app.example.com"}],"notes":"n","gracedays":14}`, withKey},
-		{"POST /licenses", "", "", "", "", "eyJjdXN0b21lcm5hbWUiOiJFIiwiZXhwaXJhdGlvbmRhdGUiOiIyMDMwLTAxLTMxIn0=", withBase64},
+		{"POST /licenses", "", "", "", "key-1", `{"customername":"Example",` +
+			`"customerid":"869b100f-06b7-44cc-80df-b4c4bf728461","expirationdate":"2030-01-31",` +
+			`"services":[{"serviceName":"A","serviceValue":"b"}],"appurls":[{"URL":"https://app.example.com"}],` +
+			`"notes":"n","gracedays":14}`, withKey},
+		{"POST /licenses", "", "", "", "",
+			"eyJjdXN0b21lcm5hbWUiOiJFIiwiZXhwaXJhdGlvbmRhdGUiOiIyMDMwLTAxLTMxIn0=", withBase64},
 		{"GET /licenses", "", "status=active&limit=1&expiringbefore=2040-01-31", "", "", "", 0},
 		{"GET /licenses", "", "limit=1&cursor=CURSOR", "", "", "", 0},
 		{"GET /licenses", "", "customerid=869B100F-06b7-44cc-80df-b4c4bf728461&status=grace", "", "", "", 0},
 		{"GET /licenses/{licenseid}", theID, "", "", "", "", 0},
 		{"GET /licenses/{licenseid}", theID, "", "", "", "", foreignRecord},
 		{"GET /licenses/{licenseid}", "00000000-0000-4000-8000-0000000000AB", "", "", "", "", 0},
-		{"PATCH /licenses/{licenseid}", theID, "", `W/"ETAG"`, "key-1", `{"customername":"Renamed","appurls":null,"notes":"x","tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs","reason":"moved"}`, withIfMatch | withKey},
-		{"PATCH /licenses/{licenseid}", theID, "", `"0-0", ETAG`, "", `{"gracedays":7,"services":[{"serviceName":"A","serviceValue":"b"}]}`, withIfMatch | foreignRecord},
+		{"PATCH /licenses/{licenseid}", theID, "", `W/"ETAG"`, "key-1", `{"customername":"Renamed","appurls":null,` +
+			`"notes":"x","tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs","reason":"moved"}`,
+			withIfMatch | withKey},
+		{"PATCH /licenses/{licenseid}", theID, "", `"0-0", ETAG`, "",
+			`{"gracedays":7,"services":[{"serviceName":"A","serviceValue":"b"}]}`, withIfMatch | foreignRecord},
 		{"DELETE /licenses/{licenseid}", theID, "", `*`, "", `{"reason":"a mistake"}`, withIfMatch},
 		{"GET /licenses/{licenseid}/key", theID, "", "", "", "", 0},
 		{"POST /licenses/{licenseid}/revoke", theID, "", "", "key-1", `{"reason":"ended"}`, withKey},
 		{"POST /licenses/{licenseid}/suspend", theID, "", "ETAG", "", ``, withIfMatch},
 		{"POST /licenses/{licenseid}/reinstate", theID, "", "", "", `{"reason":"a mistake"}`, 0},
-		{"POST /licenses/{licenseid}/renew", theID, "", "", "key-1", `{"expirationdate":"2040-01-31T00:00:00Z","reason":"paid"}`, withKey},
+		{"POST /licenses/{licenseid}/renew", theID, "", "", "key-1",
+			`{"expirationdate":"2040-01-31T00:00:00Z","reason":"paid"}`, withKey},
 		{"GET /licenses/{licenseid}/audit", theID, "limit=1&cursor=CURSOR", "", "", "", 0},
 		{"GET /licenses/{licenseid}/audit/proof", theID, "", "", "", "", 0},
 		{"GET /audit/checkpoint", "", "", "", "", "", 0},
@@ -181,8 +198,10 @@ func FuzzRequest(f *testing.F) {
 		case flags&withKey != 0 && method != http.MethodDelete:
 			writes := w.licenses.writes
 			again := w.handle(t, event)
-			if again.StatusCode != response.StatusCode || again.Body != response.Body || again.Headers["Idempotency-Replayed"] != "true" || w.licenses.writes != writes {
-				t.Fatalf("got %d %s, then %d %s; %d writes, then %d", response.StatusCode, response.Body, again.StatusCode, again.Body, writes, w.licenses.writes)
+			if again.StatusCode != response.StatusCode || again.Body != response.Body ||
+				again.Headers["Idempotency-Replayed"] != "true" || w.licenses.writes != writes {
+				t.Fatalf("got %d %s, then %d %s; %d writes, then %d", response.StatusCode, response.Body,
+					again.StatusCode, again.Body, writes, w.licenses.writes)
 			}
 		}
 	})

@@ -59,8 +59,8 @@ func (p ports) parts() (issuance.Licenses, issuance.Keys, issuance.Trail) {
 			Store: p.Licenses, Idempotency: p.Idempotency, Keys: keys, Secrets: p.Secrets, Trail: p.Trail, Now: p.Now,
 		}, keys,
 		issuance.Trail{
-			Store: p.Trail, Records: p.Records, Checkpoints: p.Checkpoints, CheckpointKey: p.CheckpointKey, Origin: origin,
-			Secrets: p.Secrets, Now: p.Now,
+			Store: p.Trail, Records: p.Records, Checkpoints: p.Checkpoints, CheckpointKey: p.CheckpointKey,
+			Origin: origin, Secrets: p.Secrets, Now: p.Now,
 		}
 }
 
@@ -196,10 +196,12 @@ func (v vendor) issue() answer {
 func TestIssue(t *testing.T) {
 	v := newVendor(t)
 	a := v.issue()
-	if a.header["Location"] != "/dev/licenses/"+a.LicenseID || a.header["ETag"] == "" || a.header["Cache-Control"] != "no-store" {
+	if a.header["Location"] != "/dev/licenses/"+a.LicenseID ||
+		a.header["ETag"] == "" || a.header["Cache-Control"] != "no-store" {
 		t.Errorf("headers %v", a.header)
 	}
-	if a.Status != "active" || a.ExpirationDate != "2030-01-31T23:59:59.999Z" || a.Version != 1 || a.ChangedBy != principal {
+	if a.Status != "active" || a.ExpirationDate != "2030-01-31T23:59:59.999Z" ||
+		a.Version != 1 || a.ChangedBy != principal {
 		t.Errorf("got %s", a.text)
 	}
 	if len(a.Services) != 1 || a.Services[0].Value != "b" || len(a.AppURLs) != 1 {
@@ -226,16 +228,17 @@ func TestIssue(t *testing.T) {
 
 func TestIssueReportsAllThatIsWrong(t *testing.T) {
 	v := newVendor(t)
-	a := v.call("POST", "/licenses", "", `{"customername":7,"customerid":"x","expirationdate":"2020-01-31","services":[{"serviceName":""}],
-		"appurls":[{"URL":"re:example\\.com"},{"URL":"ftp://a"}],"notes":"a\u0000","gracedays":366,"expires":1}`, nil)
+	a := v.call("POST", "/licenses", "", `{"customername":7,"customerid":"x","expirationdate":"2020-01-31",
+		"services":[{"serviceName":""}],"appurls":[{"URL":"re:example\\.com"},{"URL":"ftp://a"}],
+		"notes":"a\u0000","gracedays":366,"expires":1}`, nil)
 	var fields []string
 	for _, f := range a.Errors {
 		fields = append(fields, f.Field)
 	}
 	want := []string{"customername", "expires", "expirationdate", "services[0].serviceName", "services[0].serviceValue",
 		"appurls[0].URL", "appurls[1].URL", "notes", "gracedays", "customerid"}
-	if a.status != http.StatusBadRequest || a.Code != "INVALID_FIELDS" || a.header["Content-Type"] != "application/problem+json" ||
-		a.header["Cache-Control"] != "no-store" {
+	if a.status != http.StatusBadRequest || a.Code != "INVALID_FIELDS" ||
+		a.header["Content-Type"] != "application/problem+json" || a.header["Cache-Control"] != "no-store" {
 		t.Errorf("got %d %v %s", a.status, a.header, a.text)
 	}
 	if diff := cmp.Diff(want, fields); diff != "" {
@@ -250,7 +253,8 @@ func TestRevoke(t *testing.T) {
 	v := newVendor(t)
 	id := v.issue().LicenseID
 	first := v.call("POST", "/licenses/{licenseid}/revoke", id, `{"reason":"contract ended"}`, nil)
-	if first.status != http.StatusOK || first.Status != "revoked" || first.ChangeReason != "contract ended" || first.Version != 2 {
+	if first.status != http.StatusOK || first.Status != "revoked" ||
+		first.ChangeReason != "contract ended" || first.Version != 2 {
 		t.Fatalf("got %d %s", first.status, first.text)
 	}
 	again := v.call("POST", "/licenses/{licenseid}/revoke", id, `{"reason":"another"}`, nil)
@@ -261,8 +265,12 @@ func TestRevoke(t *testing.T) {
 	if err != nil || len(changes) != 2 {
 		t.Errorf("%d changes, %v", len(changes), err)
 	}
-	for name, body := range map[string]string{"reason is a number": `{"reason":1}`, "unknown field": `{"why":"x"}`, "no object": `[]`,
-		"reason too long": `{"reason":"` + strings.Repeat("é", license.MaxReason+1) + `"}`} {
+	for name, body := range map[string]string{
+		"reason is a number": `{"reason":1}`,
+		"unknown field":      `{"why":"x"}`,
+		"no object":          `[]`,
+		"reason too long":    `{"reason":"` + strings.Repeat("é", license.MaxReason+1) + `"}`,
+	} {
 		if a := v.call("POST", "/licenses/{licenseid}/revoke", id, body, nil); a.status != http.StatusBadRequest {
 			t.Errorf("%s: got %d %s", name, a.status, a.text)
 		}
@@ -290,19 +298,24 @@ func (v vendor) callIfMatch(method, resource, id, ifMatch, body string) answer {
 func TestStrictBody(t *testing.T) {
 	v := newVendor(t)
 	for name, test := range map[string]struct{ members, code string }{
-		"a member twice":                {`"notes":"a","notes":"b"`, "MALFORMED_BODY"},
-		"a nested member twice":         {`"services":[{"serviceName":"a","serviceName":"b","serviceValue":"c"}]`, "MALFORMED_BODY"},
-		"half of a surrogate pair":      {`"notes":"\ud800"`, "MALFORMED_BODY"},
-		"not UTF-8":                     {"\"notes\":\"\xff\"", "MALFORMED_BODY"},
-		"a second value":                {`"notes":""}{`, "MALFORMED_BODY"},
-		"a member in another case":      {`"Notes":"a"`, "INVALID_FIELDS"},
-		"a nested one in another case":  {`"services":[{"servicename":"a","serviceValue":"b"}]`, "INVALID_FIELDS"},
-		"an unknown nested member":      {`"appurls":[{"URL":"https://app.example.com","url":"https://app.example.com"}]`, "INVALID_FIELDS"},
+		"a member twice": {`"notes":"a","notes":"b"`, "MALFORMED_BODY"},
+		"a nested member twice": {
+			`"services":[{"serviceName":"a","serviceName":"b","serviceValue":"c"}]`, "MALFORMED_BODY",
+		},
+		"half of a surrogate pair":     {`"notes":"\ud800"`, "MALFORMED_BODY"},
+		"not UTF-8":                    {"\"notes\":\"\xff\"", "MALFORMED_BODY"},
+		"a second value":               {`"notes":""}{`, "MALFORMED_BODY"},
+		"a member in another case":     {`"Notes":"a"`, "INVALID_FIELDS"},
+		"a nested one in another case": {`"services":[{"servicename":"a","serviceValue":"b"}]`, "INVALID_FIELDS"},
+		"an unknown nested member": {
+			`"appurls":[{"URL":"https://app.example.com","url":"https://app.example.com"}]`, "INVALID_FIELDS",
+		},
 		"a nested null":                 {`"services":[{"serviceName":null,"serviceValue":"b"}]`, "INVALID_FIELDS"},
 		"null in place of a nested one": {`"appurls":[null]`, "INVALID_FIELDS"},
 		"a fraction":                    {`"gracedays":1.5`, "INVALID_FIELDS"},
 	} {
-		a := v.call("POST", "/licenses", "", `{"customername":"Example","expirationdate":"2030-01-31",`+test.members+`}`, nil)
+		order := `{"customername":"Example","expirationdate":"2030-01-31",` + test.members + `}`
+		a := v.call("POST", "/licenses", "", order, nil)
 		if a.status != http.StatusBadRequest || a.Code != test.code {
 			t.Errorf("%s: got %d %s", name, a.status, a.text)
 		}
@@ -374,7 +387,8 @@ func TestEnd(t *testing.T) {
 			}
 			wantEnd(issued)
 			wantEnd(v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil))
-			if list := v.call("GET", "/licenses", "", "", map[string]string{"status": "active"}); len(list.Licenses) != 1 {
+			list := v.call("GET", "/licenses", "", "", map[string]string{"status": "active"})
+			if len(list.Licenses) != 1 {
 				t.Errorf("listed: %s", list.text)
 			}
 			end := fmt.Sprintf(`{"expirationdate":%q}`, test.sent)
@@ -392,30 +406,67 @@ func TestEndRefused(t *testing.T) {
 	const post, patch = "POST /licenses", "PATCH /licenses/{licenseid}"
 	const renew = "POST /licenses/{licenseid}/renew"
 	endless := v.call("POST", "/licenses", "", `{"customername":"Example","expirationdate":"never"}`, nil)
-	graced := v.call("POST", "/licenses", "", `{"customername":"Example","expirationdate":"2030-01-31","gracedays":7}`, nil)
+	const withGrace = `{"customername":"Example","expirationdate":"2030-01-31","gracedays":7}`
+	graced := v.call("POST", "/licenses", "", withGrace, nil)
 	for name, test := range map[string]struct{ route, id, body, field, says string }{
-		"grace without an end":       {post, "", `{"customername":"E","expirationdate":"never","gracedays":1}`, "gracedays", "must be 0"},
-		"grace for one without":      {patch, endless.LicenseID, `{"gracedays":7}`, "gracedays", "must be 0"},
-		"never for one with grace":   {patch, graced.LicenseID, `{"expirationdate":"never"}`, "expirationdate", "set gracedays to 0"},
-		"renewal of one with grace":  {renew, graced.LicenseID, `{"expirationdate":"never"}`, "expirationdate", "set gracedays to 0"},
-		"renewal to a date":          {renew, endless.LicenseID, `{"expirationdate":"9998-01-31"}`, "expirationdate", "must be never"},
-		"null for a new one":         {post, "", `{"customername":"E","expirationdate":null}`, "expirationdate", "is required"},
-		"null in a patch":            {patch, graced.LicenseID, `{"expirationdate":null}`, "expirationdate", "must be a string"},
-		"null in a renewal":          {renew, graced.LicenseID, `{"expirationdate":null}`, "expirationdate", "is required"},
-		"name null for a new one":    {post, "", `{"customername":null,"expirationdate":"2030-01-31"}`, "customername", "is required"},
-		"unknown and null":           {post, "", `{"customername":"E","expirationdate":"2030-01-31","colour":null}`, "colour", "is unknown"},
-		"yesterday":                  {post, "", `{"customername":"E","expirationdate":"2026-10-31"}`, "expirationdate", "in the future"},
-		"never in another spelling":  {post, "", `{"customername":"E","expirationdate":"NEVER"}`, "expirationdate", "or never"},
-		"day of another convention":  {post, "", `{"customername":"E","expirationdate":"31.01.2030"}`, "expirationdate", "ISO 8601"},
-		"grace of a day and a half":  {post, "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":1.5}`, "gracedays", "whole number"},
-		"grace beyond all bounds":    {post, "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":1e999999999}`, "gracedays", "whole number"},
-		"grace of a whole number up": {post, "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":3.66e2}`, "gracedays", "0 to 365"},
-		"grace as a text":            {post, "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":"14"}`, "gracedays", "whole number"},
+		"grace without an end": {
+			post, "", `{"customername":"E","expirationdate":"never","gracedays":1}`, "gracedays", "must be 0",
+		},
+		"grace for one without": {patch, endless.LicenseID, `{"gracedays":7}`, "gracedays", "must be 0"},
+		"never for one with grace": {
+			patch, graced.LicenseID, `{"expirationdate":"never"}`, "expirationdate", "set gracedays to 0",
+		},
+		"renewal of one with grace": {
+			renew, graced.LicenseID, `{"expirationdate":"never"}`, "expirationdate", "set gracedays to 0",
+		},
+		"renewal to a date": {
+			renew, endless.LicenseID, `{"expirationdate":"9998-01-31"}`, "expirationdate", "must be never",
+		},
+		"null for a new one": {
+			post, "", `{"customername":"E","expirationdate":null}`, "expirationdate", "is required",
+		},
+		"null in a patch": {
+			patch, graced.LicenseID, `{"expirationdate":null}`, "expirationdate", "must be a string",
+		},
+		"null in a renewal": {
+			renew, graced.LicenseID, `{"expirationdate":null}`, "expirationdate", "is required",
+		},
+		"name null for a new one": {
+			post, "", `{"customername":null,"expirationdate":"2030-01-31"}`, "customername", "is required",
+		},
+		"unknown and null": {
+			post, "", `{"customername":"E","expirationdate":"2030-01-31","colour":null}`, "colour", "is unknown",
+		},
+		"yesterday": {
+			post, "", `{"customername":"E","expirationdate":"2026-10-31"}`, "expirationdate", "in the future",
+		},
+		"never in another spelling": {
+			post, "", `{"customername":"E","expirationdate":"NEVER"}`, "expirationdate", "or never",
+		},
+		"day of another convention": {
+			post, "", `{"customername":"E","expirationdate":"31.01.2030"}`, "expirationdate", "ISO 8601",
+		},
+		"grace of a day and a half": {
+			post, "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":1.5}`, "gracedays", "whole number",
+		},
+		"grace beyond all bounds": {
+			post, "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":1e999999999}`,
+			"gracedays", "whole number",
+		},
+		"grace of a whole number up": {
+			post, "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":3.66e2}`, "gracedays", "0 to 365",
+		},
+		"grace as a text": {
+			post, "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":"14"}`,
+			"gracedays", "whole number",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			method, resource, _ := strings.Cut(test.route, " ")
 			a := v.callIfMatch(method, resource, test.id, "*", test.body)
-			if a.status != http.StatusBadRequest || len(a.Errors) != 1 || a.Errors[0].Field != test.field || !strings.Contains(a.Errors[0].Message, test.says) {
+			if a.status != http.StatusBadRequest ||
+				len(a.Errors) != 1 || a.Errors[0].Field != test.field ||
+				!strings.Contains(a.Errors[0].Message, test.says) {
 				t.Errorf("got %d %s", a.status, a.text)
 			}
 		})
@@ -434,15 +485,18 @@ func TestEndRefused(t *testing.T) {
 func TestWholeNumbers(t *testing.T) {
 	v := newVendor(t)
 	for text, want := range map[string]int{
-		"14": 14, "14.0": 14, "1.4e1": 14, "1.40E+1": 14, "140e-1": 14, "0.14e2": 14, "0": 0, "-0.0": 0, "0e5": 0, "3.65e2": 365, "3650.00e-1": 365,
+		"14": 14, "14.0": 14, "1.4e1": 14, "1.40E+1": 14, "140e-1": 14, "0.14e2": 14,
+		"0": 0, "-0.0": 0, "0e5": 0, "3.65e2": 365, "3650.00e-1": 365,
 	} {
-		a := v.call("POST", "/licenses", "", `{"customername":"E","expirationdate":"2030-01-31","gracedays":`+text+`}`, nil)
+		order := `{"customername":"E","expirationdate":"2030-01-31","gracedays":` + text + `}`
+		a := v.call("POST", "/licenses", "", order, nil)
 		if a.status != http.StatusCreated || !strings.Contains(a.text, fmt.Sprintf(`"gracedays":%d,`, want)) {
 			t.Errorf("%s: got %d %s", text, a.status, a.text)
 		}
 	}
 	issued := v.issue()
-	if a := v.callIfMatch("PATCH", "/licenses/{licenseid}", issued.LicenseID, "*", `{"gracedays":7.0}`); !strings.Contains(a.text, `"gracedays":7,`) {
+	a := v.callIfMatch("PATCH", "/licenses/{licenseid}", issued.LicenseID, "*", `{"gracedays":7.0}`)
+	if !strings.Contains(a.text, `"gracedays":7,`) {
 		t.Errorf("patched: %d %s", a.status, a.text)
 	}
 }
@@ -452,7 +506,8 @@ func TestNulls(t *testing.T) {
 	v := newVendor(t)
 	issued := v.call("POST", "/licenses", "", `{"customername":"Example","expirationdate":"2030-01-31",`+
 		`"customerid":null,"services":null,"appurls":null,"notes":null,"gracedays":null}`, nil)
-	if issued.status != http.StatusCreated || !license.IsUUID(issued.CustomerID) || len(issued.Services) != 0 || len(issued.AppURLs) != 0 {
+	if issued.status != http.StatusCreated || !license.IsUUID(issued.CustomerID) ||
+		len(issued.Services) != 0 || len(issued.AppURLs) != 0 {
 		t.Fatalf("got %d %s", issued.status, issued.text)
 	}
 	for _, step := range []struct{ route, body string }{
@@ -463,13 +518,15 @@ func TestNulls(t *testing.T) {
 		{"PATCH ", `{"services":null,"appurls":null,"notes":null,"gracedays":null,"tokenkeyid":null}`},
 	} {
 		method, path, _ := strings.Cut(step.route, " ")
-		if a := v.callIfMatch(method, "/licenses/{licenseid}"+path, issued.LicenseID, "*", step.body); a.status != http.StatusOK || a.ChangeReason != "" {
+		a := v.callIfMatch(method, "/licenses/{licenseid}"+path, issued.LicenseID, "*", step.body)
+		if a.status != http.StatusOK || a.ChangeReason != "" {
 			t.Errorf("%s %s: got %d %s", step.route, step.body, a.status, a.text)
 		}
 	}
 	for _, body := range []string{`{"reason":null}`, "{\"reason\":\"\u200b\"}"} {
 		a := v.callIfMatch("DELETE", "/licenses/{licenseid}", issued.LicenseID, "*", body)
-		if a.status != http.StatusBadRequest || len(a.Errors) != 1 || !strings.Contains(a.Errors[0].Message, "is required") {
+		if a.status != http.StatusBadRequest || len(a.Errors) != 1 ||
+			!strings.Contains(a.Errors[0].Message, "is required") {
 			t.Errorf("removed with %s: %d %s", body, a.status, a.text)
 		}
 	}
@@ -486,29 +543,41 @@ func TestPatch(t *testing.T) {
 		t.Errorf("without If-Match: %d %s", a.status, a.text)
 	}
 	changed := patch(issued.header["ETag"], `{"customername":"Renamed","appurls":null,"reason":"moved"}`)
-	if changed.status != http.StatusOK || len(changed.AppURLs) != 0 || len(changed.Services) != 1 || changed.ChangeReason != "moved" || changed.Version != 2 {
+	if changed.status != http.StatusOK || len(changed.AppURLs) != 0 || len(changed.Services) != 1 ||
+		changed.ChangeReason != "moved" || changed.Version != 2 {
 		t.Errorf("got %d %s", changed.status, changed.text)
 	}
-	if a := patch(issued.header["ETag"], `{"notes":"x"}`); a.status != http.StatusPreconditionFailed || a.Code != "STALE" {
+	a := patch(issued.header["ETag"], `{"notes":"x"}`)
+	if a.status != http.StatusPreconditionFailed || a.Code != "STALE" {
 		t.Errorf("stale: %d %s", a.status, a.text)
 	}
-	if a := patch(`"other", `+changed.header["ETag"], `{"customername":"Renamed"}`); a.status != http.StatusOK || a.header["ETag"] != changed.header["ETag"] {
+	a = patch(`"other", `+changed.header["ETag"], `{"customername":"Renamed"}`)
+	if a.status != http.StatusOK || a.header["ETag"] != changed.header["ETag"] {
 		t.Errorf("a patch that changes nothing: %d %s", a.status, a.text)
 	}
 	for name, body := range map[string]string{
-		"null where a value is required": `{"customername":null}`, "another id": `{"licenseid":"x"}`, "another customer": `{"customerid":"x"}`,
-		"status": `{"status":"active"}`, "a list in place of an object": `[]`, "blank": `{"customername":" "}`, "past": `{"expirationdate":"2020-01-01"}`,
+		"null where a value is required": `{"customername":null}`,
+		"another id":                     `{"licenseid":"x"}`,
+		"another customer":               `{"customerid":"x"}`,
+		"status":                         `{"status":"active"}`,
+		"a list in place of an object":   `[]`,
+		"blank":                          `{"customername":" "}`,
+		"past":                           `{"expirationdate":"2020-01-01"}`,
 	} {
 		if a := patch("*", body); a.status != http.StatusBadRequest {
 			t.Errorf("%s: got %d %s", name, a.status, a.text)
 		}
 	}
 	for name, body := range map[string]string{
-		"a pin that is none": `{"tokenkeyid":"key-1"}`, "a pin of 33 bytes": `{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9XsA"}`,
-		"a pin with unused bits": `{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xt"}`, "a pin that is a number": `{"tokenkeyid":1}`,
-		"a pin with a line break": `{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs\n"}`, "a short pin": `{"tokenkeyid":"NzbL"}`,
+		"a pin that is none":      `{"tokenkeyid":"key-1"}`,
+		"a pin of 33 bytes":       `{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9XsA"}`,
+		"a pin with unused bits":  `{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xt"}`,
+		"a pin that is a number":  `{"tokenkeyid":1}`,
+		"a pin with a line break": `{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs\n"}`,
+		"a short pin":             `{"tokenkeyid":"NzbL"}`,
 	} {
-		if a := patch("*", body); a.status != http.StatusBadRequest || !strings.Contains(a.text, `"field":"tokenkeyid"`) {
+		a := patch("*", body)
+		if a.status != http.StatusBadRequest || !strings.Contains(a.text, `"field":"tokenkeyid"`) {
 			t.Errorf("%s: got %d %s", name, a.status, a.text)
 		}
 	}
@@ -522,14 +591,18 @@ func TestPin(t *testing.T) {
 	v := newVendor(t)
 	issued := v.issue()
 	for _, test := range []struct{ body, want string }{
-		{`{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}`, `"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"`},
+		{
+			`{"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}`,
+			`"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"`,
+		},
 		{`{"notes":"x"}`, `"tokenkeyid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"`},
 		{`{"tokenkeyid":null}`, ""},
 	} {
-		if a := v.callIfMatch("PATCH", "/licenses/{licenseid}", issued.LicenseID, "*", test.body); a.status != http.StatusOK {
+		a := v.callIfMatch("PATCH", "/licenses/{licenseid}", issued.LicenseID, "*", test.body)
+		if a.status != http.StatusOK {
 			t.Fatalf("%s: got %d %s", test.body, a.status, a.text)
 		}
-		a := v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil)
+		a = v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil)
 		if strings.Contains(a.text, "tokenkeyid") != (test.want != "") || !strings.Contains(a.text, test.want) {
 			t.Errorf("%s: got %s", test.body, a.text)
 		}
@@ -570,7 +643,8 @@ func TestDelete(t *testing.T) {
 	if a := v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil); a.Status != "revoked" {
 		t.Errorf("between mark and removal: %s", a.text)
 	}
-	if a := v.call("POST", "/licenses/{licenseid}/reinstate", issued.LicenseID, `{"reason":"x"}`, nil); a.Code != "STATUS_FORBIDS" {
+	a := v.call("POST", "/licenses/{licenseid}/reinstate", issued.LicenseID, `{"reason":"x"}`, nil)
+	if a.Code != "STATUS_FORBIDS" {
 		t.Errorf("reinstated: %d %s", a.status, a.text)
 	}
 	if a := remove(issued.header["ETag"], `{"reason":"a mistake"}`); a.status != http.StatusNoContent {
@@ -601,7 +675,8 @@ func TestNoLostUpdate(t *testing.T) {
 		group.Go(func() {
 			for {
 				read := v.call("GET", "/licenses/{licenseid}", issued.LicenseID, "", nil)
-				a := v.callIfMatch("PATCH", "/licenses/{licenseid}", issued.LicenseID, read.header["ETag"], fmt.Sprintf(`{"notes":"%d"}`, n))
+				note := fmt.Sprintf(`{"notes":"%d"}`, n)
+				a := v.callIfMatch("PATCH", "/licenses/{licenseid}", issued.LicenseID, read.header["ETag"], note)
 				switch a.status {
 				case http.StatusOK:
 					mu.Lock()
@@ -639,13 +714,22 @@ func TestRevokeForeign(t *testing.T) {
 // TestForeign: what other tools may write is shown as openapi.yaml says, which each response is held to.
 func TestForeign(t *testing.T) {
 	for name, record := range map[string]attribute.Map{
-		"least":                         {},
-		"objects of another shape":      {"services": `[{"name":1},{}]`, "appurls": []any{attribute.Map{"address": attribute.Number("1")}}},
-		"microseconds for milliseconds": {"changedtimestamp": attribute.Number("1718622505782000"), "createdtimestamp": attribute.Number("1718622505782000")},
-		"instant before the calendar":   {"changedtimestamp": attribute.Number("-1718622505782000")},
-		"other types":                   {"customerid": true, "notes": attribute.Number("1"), "version": "x", "changedtimestamp": "x"},
-		"many days of grace":            {"gracedays": attribute.Number("36500")},
-		"first and last year":           {"expirationdate": "9999-12-31T23:59:59.999Z", "changedtimestamp": attribute.Number("-62135596800000")},
+		"least": {},
+		"objects of another shape": {
+			"services": `[{"name":1},{}]`, "appurls": []any{attribute.Map{"address": attribute.Number("1")}},
+		},
+		"microseconds for milliseconds": {
+			"changedtimestamp": attribute.Number("1718622505782000"),
+			"createdtimestamp": attribute.Number("1718622505782000"),
+		},
+		"instant before the calendar": {"changedtimestamp": attribute.Number("-1718622505782000")},
+		"other types": {
+			"customerid": true, "notes": attribute.Number("1"), "version": "x", "changedtimestamp": "x",
+		},
+		"many days of grace": {"gracedays": attribute.Number("36500")},
+		"first and last year": {
+			"expirationdate": "9999-12-31T23:59:59.999Z", "changedtimestamp": attribute.Number("-62135596800000"),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newVendor(t)
@@ -665,8 +749,8 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestOddRecords: the vendor can look at what cannot be understood, mend it, and end it. What products are told meanwhile
-// is in the tests of verification.
+// TestOddRecords: the vendor can look at what cannot be understood, mend it, and end it. What products are told
+// meanwhile is in the tests of verification.
 func TestOddRecords(t *testing.T) {
 	const id = "869b100f-06b7-44cc-80df-b4c4bf728461"
 	odd := attribute.Map{
@@ -685,11 +769,13 @@ func TestOddRecords(t *testing.T) {
 	t.Run("read", func(t *testing.T) {
 		a := put(t, nil).call("GET", "/licenses/{licenseid}", id, "", nil)
 		for _, field := range []string{"expirationdate", "services", "appurls", "gracedays", "customername"} {
-			if !strings.Contains(a.text, `{"field":"`+field+`","message":"`) || strings.Contains(a.text, `"`+field+`":`) {
+			if !strings.Contains(a.text, `{"field":"`+field+`","message":"`) ||
+				strings.Contains(a.text, `"`+field+`":`) {
 				t.Errorf("%s: %s", field, a.text)
 			}
 		}
-		if a.status != http.StatusOK || a.Status != "unreadable" || !strings.Contains(a.text, `"notes":"a note"`) || a.header["ETag"] == "" {
+		if a.status != http.StatusOK || a.Status != "unreadable" ||
+			!strings.Contains(a.text, `"notes":"a note"`) || a.header["ETag"] == "" {
 			t.Errorf("got %d %s", a.status, a.text)
 		}
 	})
@@ -700,7 +786,8 @@ func TestOddRecords(t *testing.T) {
 		}
 	})
 	t.Run("list", func(t *testing.T) {
-		if a := put(t, nil).call("GET", "/licenses", "", "", nil); a.status != http.StatusOK || !strings.Contains(a.text, `"unreadable"`) {
+		a := put(t, nil).call("GET", "/licenses", "", "", nil)
+		if a.status != http.StatusOK || !strings.Contains(a.text, `"unreadable"`) {
 			t.Errorf("got %d %s", a.status, a.text)
 		}
 	})
@@ -709,14 +796,17 @@ func TestOddRecords(t *testing.T) {
 			t.Errorf("got %d %s", a.status, a.text)
 		}
 	})
-	for route, want := range map[string]string{"/revoke": "revoked", "/suspend": "suspended", "/reinstate": "unreadable"} {
+	for route, want := range map[string]string{
+		"/revoke": "revoked", "/suspend": "suspended", "/reinstate": "unreadable",
+	} {
 		t.Run(route, func(t *testing.T) {
 			v := put(t, attribute.Map{"isrevoked": "false", "issuspended": "no"})
 			if route == "/suspend" {
 				v = put(t, attribute.Map{"issuspended": "no"})
 			}
 			a := v.call("POST", "/licenses/{licenseid}"+route, id, `{"reason":"mended"}`, nil)
-			if a.status != http.StatusOK || a.Status != want || strings.Contains(a.text, `{"field":"is`+strings.TrimPrefix(route, "/")) {
+			if a.status != http.StatusOK || a.Status != want ||
+				strings.Contains(a.text, `{"field":"is`+strings.TrimPrefix(route, "/")) {
 				t.Errorf("got %d %s", a.status, a.text)
 			}
 		})
@@ -728,8 +818,8 @@ func TestOddRecords(t *testing.T) {
 		}
 	})
 	t.Run("PATCH mends all of it", func(t *testing.T) {
-		a := put(t, nil).callIfMatch("PATCH", "/licenses/{licenseid}", id, "*", `{"expirationdate":"2030-01-03T00:00:00Z","services":null,"appurls":null,
-			"gracedays":0,"customername":"Customer"}`)
+		a := put(t, nil).callIfMatch("PATCH", "/licenses/{licenseid}", id, "*", `{"customername":"Customer",
+			"expirationdate":"2030-01-03T00:00:00Z","services":null,"appurls":null,"gracedays":0}`)
 		if a.status != http.StatusOK || a.Status != "active" || strings.Contains(a.text, "problems") {
 			t.Errorf("got %d %s", a.status, a.text)
 		}
@@ -752,7 +842,8 @@ func TestRevokeConcurrently(t *testing.T) {
 	var group sync.WaitGroup
 	for range 20 {
 		group.Go(func() {
-			if a := v.call("POST", "/licenses/{licenseid}/revoke", id, "", nil); a.Status != "revoked" || a.Version != 2 {
+			a := v.call("POST", "/licenses/{licenseid}/revoke", id, "", nil)
+			if a.Status != "revoked" || a.Version != 2 {
 				t.Errorf("got %d %s", a.status, a.text)
 			}
 		})
@@ -783,8 +874,10 @@ func TestList(t *testing.T) {
 	}
 	for name, query := range map[string]map[string]string{
 		"limit 0": {"limit": "0"}, "limit 101": {"limit": "101"}, "limit x": {"limit": "x"},
-		"cursor": {"cursor": "!"}, "cursor of nothing": {"cursor": "YQ"}, "customer": {"customerid": "x"}, "unknown": {"sort": "up"},
-		"status": {"status": "ACTIVE"}, "no status": {"status": ""}, "date": {"expiringbefore": "soon"}, "no date": {"expiringbefore": ""},
+		"cursor": {"cursor": "!"}, "cursor of nothing": {"cursor": "YQ"},
+		"customer": {"customerid": "x"}, "unknown": {"sort": "up"},
+		"status": {"status": "ACTIVE"}, "no status": {"status": ""},
+		"date": {"expiringbefore": "soon"}, "no date": {"expiringbefore": ""},
 		"customer in braces": {"customerid": "{869b100f-06b7-44cc-80df-b4c4bf728461}"},
 	} {
 		if a := v.call("GET", "/licenses", "", "", query); a.status != http.StatusBadRequest || len(a.Errors) != 1 {
@@ -808,10 +901,17 @@ func TestListFilters(t *testing.T) {
 		"before a date":       {map[string]string{"expiringbefore": "2027-01-01"}, []string{soon.LicenseID}},
 		"not on the date":     {map[string]string{"expiringbefore": "2026-12-01"}, nil},
 		"before the next day": {map[string]string{"expiringbefore": "2026-12-02"}, []string{soon.LicenseID}},
-		"the latest first":    {map[string]string{"expiringbefore": "2029-01-01"}, []string{later.LicenseID, soon.LicenseID}},
-		"all filters":         {map[string]string{"expiringbefore": "2029-01-01", "status": "suspended", "customerid": later.CustomerID}, []string{later.LicenseID}},
+		"the latest first": {
+			map[string]string{"expiringbefore": "2029-01-01"}, []string{later.LicenseID, soon.LicenseID},
+		},
+		"all filters": {
+			map[string]string{"expiringbefore": "2029-01-01", "status": "suspended", "customerid": later.CustomerID},
+			[]string{later.LicenseID},
+		},
 		"not its last moment": {map[string]string{"expiringbefore": "2026-12-01T23:59:59.999Z"}, nil},
-		"of a customer only":  {map[string]string{"expiringbefore": "2029-01-01", "customerid": soon.CustomerID}, []string{soon.LicenseID}},
+		"of a customer only": {
+			map[string]string{"expiringbefore": "2029-01-01", "customerid": soon.CustomerID}, []string{soon.LicenseID},
+		},
 	} {
 		var got []string
 		for _, l := range v.call("GET", "/licenses", "", "", test.query).Licenses {
@@ -826,7 +926,8 @@ func TestListFilters(t *testing.T) {
 func TestBodyTooLarge(t *testing.T) {
 	v := newVendor(t)
 	body := `{"notes":"` + strings.Repeat("a", 256<<10) + `"}`
-	if a := v.call("POST", "/licenses", "", body, nil); a.status != http.StatusRequestEntityTooLarge || a.Code != "BODY_TOO_LARGE" {
+	a := v.call("POST", "/licenses", "", body, nil)
+	if a.status != http.StatusRequestEntityTooLarge || a.Code != "BODY_TOO_LARGE" {
 		t.Errorf("got %d %s", a.status, a.text)
 	}
 }
@@ -864,18 +965,23 @@ func TestForgedCursor(t *testing.T) {
 	v := newVendor(t)
 	first, second := v.issue(), v.issue()
 	cursor := v.call("GET", "/licenses", "", "", map[string]string{"limit": "1"}).Cursor
-	if next := v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor}); len(next.Licenses) != 1 || next.Licenses[0].LicenseID != first.LicenseID {
+	own := map[string]string{"cursor": cursor}
+	next := v.call("GET", "/licenses", "", "", own)
+	if len(next.Licenses) != 1 || next.Licenses[0].LicenseID != first.LicenseID {
 		t.Fatalf("its own list: %d %s", next.status, next.text)
 	}
 	changed := []byte(cursor)
 	changed[len(changed)-2] ^= 1
+	list := func(filter, value string) answer {
+		return v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor, filter: value})
+	}
 	for name, a := range map[string]answer{
 		"changed":            v.call("GET", "/licenses", "", "", map[string]string{"cursor": string(changed)}),
 		"cut":                v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor[:20]}),
-		"of another filter":  v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor, "customerid": second.CustomerID}),
-		"of another status":  v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor, "status": "active"}),
-		"of another date":    v.call("GET", "/licenses", "", "", map[string]string{"cursor": cursor, "expiringbefore": "2030-01-01"}),
-		"of another license": v.call("GET", "/licenses/{licenseid}/audit", first.LicenseID, "", map[string]string{"cursor": cursor}),
+		"of another filter":  list("customerid", second.CustomerID),
+		"of another status":  list("status", "active"),
+		"of another date":    list("expiringbefore", "2030-01-01"),
+		"of another license": v.call("GET", "/licenses/{licenseid}/audit", first.LicenseID, "", own),
 	} {
 		if a.status != http.StatusBadRequest || len(a.Errors) != 1 || a.Errors[0].Field != "cursor" {
 			t.Errorf("%s: got %d %s", name, a.status, a.text)
@@ -900,7 +1006,8 @@ func TestAudit(t *testing.T) {
 			t.Errorf("a page with the cursor %q has the head %+v", page.Cursor, page.Head)
 		}
 		if page.Cursor == "" {
-			if last := entries[len(entries)-1]; page.Head.Hash != last.Hash || page.Head.Sequence != last.Sequence || page.RecordHash != "" {
+			last := entries[len(entries)-1]
+			if page.Head.Hash != last.Hash || page.Head.Sequence != last.Sequence || page.RecordHash != "" {
 				t.Errorf("the last page ends with %+v of record %s", page.Head, page.RecordHash)
 			}
 			break
@@ -915,13 +1022,15 @@ func TestAudit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want, _ := audit.HashRecord(record); v.call("GET", "/licenses/{licenseid}/audit", l.LicenseID, "", nil).RecordHash != want {
+	want, _ := audit.HashRecord(record)
+	if v.call("GET", "/licenses/{licenseid}/audit", l.LicenseID, "", nil).RecordHash != want {
 		t.Errorf("the record's hash is not %s", want)
 	}
 	if _, err := audit.Verify(history[0].LicenseID, audit.Head{}, entries); err != nil {
 		t.Error(err)
 	}
-	if a := v.call("GET", "/licenses/{licenseid}/audit", "869b100f-06b7-44cc-80df-b4c4bf728461", "", nil); a.text != `{"entries":[],"head":{"sequence":0,"hash":""}}` {
+	a := v.call("GET", "/licenses/{licenseid}/audit", "869b100f-06b7-44cc-80df-b4c4bf728461", "", nil)
+	if a.text != `{"entries":[],"head":{"sequence":0,"hash":""}}` {
 		t.Errorf("of no license: %d %s", a.status, a.text)
 	}
 }
@@ -954,8 +1063,8 @@ func (faultyStore) List(context.Context, license.Query) (license.Page, error) {
 	return license.Page{}, errInternal
 }
 
-// TestManyErrors: a body that is wrong in a hundred thousand ways makes no response of megabytes, and what a caller has made
-// up is in no log.
+// TestManyErrors: a body that is wrong in a hundred thousand ways makes no response of megabytes, and what a caller has
+// made up is in no log.
 func TestManyErrors(t *testing.T) {
 	var log bytes.Buffer
 	v := newVendor(t)
@@ -994,7 +1103,8 @@ func TestManyErrors(t *testing.T) {
 			t.Errorf("%s: logged %d bytes: %.500s", name, log.Len(), log.String())
 		}
 	}
-	if a := post(`{"customername":"","Jane Doe":1}`); !strings.Contains(a.text, "Jane Doe") || !strings.Contains(log.String(), "invalid: (unknown), customername, ") {
+	a := post(`{"customername":"","Jane Doe":1}`)
+	if !strings.Contains(a.text, "Jane Doe") || !strings.Contains(log.String(), "invalid: (unknown), customername, ") {
 		t.Errorf("got %s, logged %s", a.text, log.String())
 	}
 }
@@ -1007,11 +1117,15 @@ func TestFaultsStayInside(t *testing.T) {
 		a    answer
 		code string
 	}{
-		"create": {v.call("POST", "/licenses", "", `{"customername":"E","expirationdate":"2030-01-31"}`, nil), "INTERNAL_ERROR"},
-		"get":    {v.call("GET", "/licenses/{licenseid}", id, "", nil), "UNREADABLE_LICENSE"},
-		"list":   {v.call("GET", "/licenses", "", "", nil), "INTERNAL_ERROR"},
+		"create": {
+			v.call("POST", "/licenses", "", `{"customername":"E","expirationdate":"2030-01-31"}`, nil),
+			"INTERNAL_ERROR",
+		},
+		"get":  {v.call("GET", "/licenses/{licenseid}", id, "", nil), "UNREADABLE_LICENSE"},
+		"list": {v.call("GET", "/licenses", "", "", nil), "INTERNAL_ERROR"},
 	} {
-		if test.a.status != http.StatusInternalServerError || test.a.Code != test.code || strings.Contains(test.a.text, "arn:") {
+		if test.a.status != http.StatusInternalServerError || test.a.Code != test.code ||
+			strings.Contains(test.a.text, "arn:") {
 			t.Errorf("%s: got %d %s", name, test.a.status, test.a.text)
 		}
 	}
@@ -1070,7 +1184,8 @@ func TestEvents(t *testing.T) {
 			}
 			v.t = t
 			a := v.invoke(event)
-			if isPublic := strings.Contains(name, "checkpoint"); (a.header["Access-Control-Allow-Origin"] == "*") != isPublic {
+			isPublic := strings.Contains(name, "checkpoint")
+			if (a.header["Access-Control-Allow-Origin"] == "*") != isPublic {
 				t.Errorf("headers %v", a.header)
 			}
 			if a.status != expected.status || !strings.Contains(a.text, expected.body) {

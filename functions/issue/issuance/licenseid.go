@@ -21,8 +21,8 @@ func licenseID(r api.Request) (string, error) {
 	return id, nil
 }
 
-// spellings returns the spellings of an id in which to look for it: as it is given, in lower case, which is ours, and in
-// upper case, which may be other tools'.
+// spellings returns the spellings of an id in which to look for it: as it is given, in lower case, which is ours, and
+// in upper case, which may be other tools'.
 func spellings(id string) []string {
 	all := []string{id}
 	for _, other := range []string{strings.ToLower(id), strings.ToUpper(id)} {
@@ -33,8 +33,8 @@ func spellings(id string) []string {
 	return all
 }
 
-// read returns the license that the path names, or license.ErrNotFound. Each further spelling of the id costs a read, but
-// only where the ones before have found nothing.
+// read returns the license that the path names, or license.ErrNotFound. Each further spelling of the id costs a read,
+// but only where the ones before have found nothing.
 func read(ctx context.Context, store license.Store, r api.Request) (l license.License, err error) {
 	asked, err := licenseID(r)
 	if err != nil {

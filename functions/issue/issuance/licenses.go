@@ -45,8 +45,8 @@ func (s Licenses) routes() (api.Routes, error) {
 
 func (s Licenses) lacking() error {
 	return errors.Join(s.Keys.lacking(), lacking("Licenses", ports{
-		"Store": s.Store != nil, "Idempotency": s.Idempotency != nil, "Secrets": s.Secrets != nil, "Trail": s.Trail != nil,
-		"Now": s.Now != nil,
+		"Store": s.Store != nil, "Idempotency": s.Idempotency != nil, "Secrets": s.Secrets != nil,
+		"Trail": s.Trail != nil, "Now": s.Now != nil,
 	}))
 }
 

@@ -52,7 +52,8 @@ func TestQueryDropsNoFilter(t *testing.T) {
 			t.Errorf("%s: got %d %s", name, a.status, a.text)
 		}
 	}
-	if a := v.get("/licenses/{licenseid}/audit", l.LicenseID, map[string][]string{"status": {"x"}, "limit": {"1", "2"}}); len(a.Errors) != 2 {
+	wrong := map[string][]string{"status": {"x"}, "limit": {"1", "2"}}
+	if a := v.get("/licenses/{licenseid}/audit", l.LicenseID, wrong); len(a.Errors) != 2 {
 		t.Errorf("the audit trail: got %d %s", a.status, a.text)
 	}
 }
@@ -67,7 +68,9 @@ func TestQueryOfRoutesWithoutOne(t *testing.T) {
 		}
 		method, resource, _ := strings.Cut(route, " ")
 		body := map[string]string{
-			"POST /licenses": order, "PATCH /licenses/{licenseid}": `{"notes":"x"}`, "DELETE /licenses/{licenseid}": `{"reason":"x"}`,
+			"POST /licenses":                   order,
+			"PATCH /licenses/{licenseid}":      `{"notes":"x"}`,
+			"DELETE /licenses/{licenseid}":     `{"reason":"x"}`,
 			"POST /licenses/{licenseid}/renew": `{"expirationdate":"2040-01-31"}`,
 		}[route]
 		a := v.call(method, resource, id, body, map[string]string{"dryrun": "true"})

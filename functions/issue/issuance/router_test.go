@@ -11,23 +11,29 @@ import (
 // TestNewRouterRefuses: a part that lacks a port is refused, and all ports that are missing are named.
 func TestNewRouterRefuses(t *testing.T) {
 	licenses, keys, trail := newVendor(t).ports.parts()
-	for want, change := range map[string]func(*issuance.Licenses, *issuance.Keys, *issuance.Trail){
-		"Licenses lacks Store":              func(l *issuance.Licenses, _ *issuance.Keys, _ *issuance.Trail) { l.Store = nil },
-		"Licenses lacks Idempotency":        func(l *issuance.Licenses, _ *issuance.Keys, _ *issuance.Trail) { l.Idempotency = nil },
-		"Licenses lacks Now, Secrets":       func(l *issuance.Licenses, _ *issuance.Keys, _ *issuance.Trail) { l.Secrets, l.Now = nil, nil },
-		"Keys lacks Licenses, Now, Secrets": func(l *issuance.Licenses, _ *issuance.Keys, _ *issuance.Trail) { l.Keys = issuance.Keys{} },
-		"Keys lacks Secrets":                func(_ *issuance.Licenses, k *issuance.Keys, _ *issuance.Trail) { k.Secrets = nil },
-		"Trail lacks Records":               func(_ *issuance.Licenses, _ *issuance.Keys, x *issuance.Trail) { x.Records = nil },
-		"Trail lacks Origin, Store":         func(_ *issuance.Licenses, _ *issuance.Keys, x *issuance.Trail) { x.Store, x.Origin = nil, "" },
-		"Trail lacks CheckpointKey, Checkpoints": func(_ *issuance.Licenses, _ *issuance.Keys, x *issuance.Trail) {
-			x.Checkpoints, x.CheckpointKey = nil, nil
+	type parts struct {
+		licenses issuance.Licenses
+		keys     issuance.Keys
+		trail    issuance.Trail
+	}
+	for want, change := range map[string]func(*parts){
+		"Licenses lacks Store":              func(p *parts) { p.licenses.Store = nil },
+		"Licenses lacks Idempotency":        func(p *parts) { p.licenses.Idempotency = nil },
+		"Licenses lacks Now, Secrets":       func(p *parts) { p.licenses.Secrets, p.licenses.Now = nil, nil },
+		"Keys lacks Licenses, Now, Secrets": func(p *parts) { p.licenses.Keys = issuance.Keys{} },
+		"Keys lacks Secrets":                func(p *parts) { p.keys.Secrets = nil },
+		"Trail lacks Records":               func(p *parts) { p.trail.Records = nil },
+		"Trail lacks Origin, Store":         func(p *parts) { p.trail.Store, p.trail.Origin = nil, "" },
+		"Trail lacks CheckpointKey, Checkpoints": func(p *parts) {
+			p.trail.Checkpoints, p.trail.CheckpointKey = nil, nil
 		},
-		"Trail lacks Now, Secrets":                func(_ *issuance.Licenses, _ *issuance.Keys, x *issuance.Trail) { x.Secrets, x.Now = nil, nil },
-		"Licenses lacks Store\nTrail lacks Store": func(l *issuance.Licenses, _ *issuance.Keys, x *issuance.Trail) { l.Store, x.Store = nil, nil },
+		"Trail lacks Now, Secrets":                func(p *parts) { p.trail.Secrets, p.trail.Now = nil, nil },
+		"Licenses lacks Store\nTrail lacks Store": func(p *parts) { p.licenses.Store, p.trail.Store = nil, nil },
 	} {
-		l, k, x := licenses, keys, trail
-		change(&l, &k, &x)
-		if _, err := issuance.NewRouter(telemetrytest.Log, l, k, x); err == nil || err.Error() != want {
+		p := parts{licenses, keys, trail}
+		change(&p)
+		_, err := issuance.NewRouter(telemetrytest.Log, p.licenses, p.keys, p.trail)
+		if err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}

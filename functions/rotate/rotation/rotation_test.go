@@ -100,7 +100,8 @@ func (v *versions) PutPending(_ context.Context, secret, version string, r token
 
 func (v *versions) DropPending(_ context.Context, secret, version string) error {
 	return v.call(secret, func() error {
-		v.stages[version] = slices.DeleteFunc(v.stages[version], func(stage string) bool { return stage == "AWSPENDING" })
+		isPending := func(stage string) bool { return stage == "AWSPENDING" }
+		v.stages[version] = slices.DeleteFunc(v.stages[version], isPending)
 		return nil
 	})
 }
@@ -256,7 +257,8 @@ func TestUnfitPending(t *testing.T) {
 		want  string
 	}{
 		"too late": {func(v *versions) {
-			rotated, err := v.rings["first"].Rotate(token.NewSecret(), licensetest.Now.Add(-2*time.Minute-time.Millisecond))
+			at := licensetest.Now.Add(-2*time.Minute - time.Millisecond)
+			rotated, err := v.rings["first"].Rotate(token.NewSecret(), at)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -31,7 +31,9 @@ func TestStream(t *testing.T) {
 		"numbers":   &types.AttributeValueMemberNS{Value: []string{"1"}},
 		"binaries":  &types.AttributeValueMemberBS{Value: [][]byte{{1}}},
 		"map": &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{
-			"list": &types.AttributeValueMemberL{Value: []types.AttributeValue{&types.AttributeValueMemberS{Value: "x"}}},
+			"list": &types.AttributeValueMemberL{
+				Value: []types.AttributeValue{&types.AttributeValueMemberS{Value: "x"}},
+			},
 		}},
 	}
 	put := &dynamodb.PutItemInput{TableName: table.TableName, Item: item}

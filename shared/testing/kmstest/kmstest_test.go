@@ -108,8 +108,12 @@ func TestSignsEd25519(t *testing.T) {
 
 // TestRefuses: the SDK reads the error types.
 func TestRefuses(t *testing.T) {
-	sign := func(key string, size int, messageType types.MessageType, algorithm types.SigningAlgorithmSpec) kms.SignInput {
-		return kms.SignInput{KeyId: &key, Message: make([]byte, size), MessageType: messageType, SigningAlgorithm: algorithm}
+	sign := func(
+		key string, size int, messageType types.MessageType, algorithm types.SigningAlgorithmSpec,
+	) kms.SignInput {
+		return kms.SignInput{
+			KeyId: &key, Message: make([]byte, size), MessageType: messageType, SigningAlgorithm: algorithm,
+		}
 	}
 	for name, test := range map[string]struct {
 		arrange func(*kmstest.KMS)

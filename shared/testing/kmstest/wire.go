@@ -10,7 +10,7 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// ServeHTTP answers GetPublicKey and Sign over AWS JSON 1.1, as functions that are built call them.
+// ServeHTTP serves GetPublicKey and Sign over AWS JSON 1.1, as functions that are built call them.
 func (k *KMS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var output any
 	var err error

@@ -181,7 +181,8 @@ func (f *Function) runtimeAPI() http.Handler {
 			mu.Unlock()
 			w.Header().Set("Lambda-Runtime-Aws-Request-Id", id)
 			w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(invocationTimeout).UnixMilli()))
-			w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:123456789012:function:test")
+			w.Header().Set("Lambda-Runtime-Invoked-Function-Arn",
+				"arn:aws:lambda:eu-central-1:123456789012:function:test")
 			if next.traceID != "" {
 				w.Header().Set("Lambda-Runtime-Trace-Id", next.traceID)
 			}

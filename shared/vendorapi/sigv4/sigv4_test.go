@@ -18,14 +18,17 @@ import (
 func TestSign(t *testing.T) {
 	credentials := aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret"}
 	sign := sigv4.New(aws.Config{
-		Region:      "eu-west-1",
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return credentials, nil }),
+		Region: "eu-west-1",
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return credentials, nil
+		}),
 	})
 	for body, hash := range map[string]string{ // SHA-256
 		"":   "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 		"{}": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
 	} {
-		request := httptest.NewRequest(http.MethodPost, "https://api.example.com/prod/licenses", strings.NewReader(body))
+		const target = "https://api.example.com/prod/licenses"
+		request := httptest.NewRequest(http.MethodPost, target, strings.NewReader(body))
 		want := request.Clone(t.Context())
 		if err := sign(request, []byte(body)); err != nil {
 			t.Fatal(err)
@@ -34,7 +37,8 @@ func TestSign(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := v4.NewSigner().SignHTTP(t.Context(), credentials, want, hash, "execute-api", "eu-west-1", at); err != nil {
+		err = v4.NewSigner().SignHTTP(t.Context(), credentials, want, hash, "execute-api", "eu-west-1", at)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if got := request.Header.Get("Authorization"); got != want.Header.Get("Authorization") {

@@ -129,6 +129,27 @@ func (v Verifier) licenseID(ctx context.Context, key string, now time.Time) (str
 	return token.ReadLicenseKey(ring, key, now)
 }
 
+// lastText is a member of an object that may stand twice. The last one counts, whatever those before it are.
+type lastText struct {
+	text    string // empty for null
+	isOther bool   // neither a string nor null
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (l *lastText) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*l = lastText{}
+	if d.PeekKind() != jsontext.KindString {
+		value, err := d.ReadValue()
+		l.isOther = value.Kind() != jsontext.KindNull
+		return err
+	}
+	text, err := d.ReadToken()
+	if err == nil {
+		l.text = text.String()
+	}
+	return err
+}
+
 // licenseKey returns the license key in the body, clean. As for the original, the last of two members licensekey
 // counts, and bytes that are not UTF-8 do not matter elsewhere. A key of which cleaning leaves nothing is missing.
 func licenseKey(r api.Request) (string, error) {
@@ -137,12 +158,13 @@ func licenseKey(r api.Request) (string, error) {
 		return "", errBadRequest
 	}
 	var object struct {
-		LicenseKey string `json:"licensekey"`
+		LicenseKey lastText `json:"licensekey"`
 	}
-	if strictjson.Unmarshal(body, &object, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil {
+	err = strictjson.Unmarshal(body, &object, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil || object.LicenseKey.isOther {
 		return "", errBadRequest
 	}
-	key := token.CleanLicenseKey(object.LicenseKey)
+	key := token.CleanLicenseKey(object.LicenseKey.text)
 	if key == "" {
 		return "", errMissingLicenseKey
 	}

@@ -646,6 +646,50 @@ func TestOneLogRecord(t *testing.T) {
 	}
 }
 
+// TestMembersTwice: of two members licensekey the last counts, whatever the first is, as in the original.
+func TestMembersTwice(t *testing.T) {
+	c := readConformance(t)
+	v := newVerifier(t, c)
+	var valid struct{ LicenseKey json.RawMessage }
+	if err := json.Unmarshal([]byte(c.Cases[0].Body), &valid); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ first, last, want string }{
+		{`5`, `%s`, ""},
+		{`[{"licensekey":"a"}]`, `%s`, ""},
+		{`{"licensekey":"a","licensekey":"b"}`, `%s`, ""},
+		{`true`, `%s`, ""},
+		{`null`, `%s`, ""},
+		{`"a.b.c"`, `%s`, ""},
+		{`%s`, `5`, "BAD_LICENSE_SERVER_REQUEST"},
+		{`%s`, `[%s]`, "BAD_LICENSE_SERVER_REQUEST"},
+		{`%s`, `{}`, "BAD_LICENSE_SERVER_REQUEST"},
+		{`%s`, `null`, "MISSING_LICENSE_KEY"},
+		{`5`, `null`, "MISSING_LICENSE_KEY"},
+		{`%s`, `""`, "MISSING_LICENSE_KEY"},
+		{`[`, `%s`, "BAD_LICENSE_SERVER_REQUEST"},
+	} {
+		body := strings.ReplaceAll(`{"licensekey":`+test.first+`,"x":1,"licensekey":`+test.last+`}`,
+			"%s", string(valid.LicenseKey))
+		if response, got := handle(t, v, verifyEvent(body, false)); got["error"] != test.want {
+			t.Errorf("%s, %s: got %d %s", test.first, test.last, response.StatusCode, response.Body)
+		}
+	}
+}
+
+// TestNotQuiteJSON: the original's reader, which is Python's, takes numbers that JSON has no form for (RFC 8259 section
+// 6). This one does not.
+func TestNotQuiteJSON(t *testing.T) {
+	c := readConformance(t)
+	v := newVerifier(t, c)
+	for _, number := range []string{"NaN", "Infinity", "-Infinity"} {
+		body := strings.TrimSuffix(strings.TrimSpace(c.Cases[0].Body), "}") + `,"x":` + number + `}`
+		if _, got := handle(t, v, verifyEvent(body, false)); got["error"] != "BAD_LICENSE_SERVER_REQUEST" {
+			t.Errorf("%s: got %v", number, got)
+		}
+	}
+}
+
 func TestBounds(t *testing.T) {
 	c := readConformance(t)
 	v := newVerifier(t, c)

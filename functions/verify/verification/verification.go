@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -31,6 +32,7 @@ var (
 	errRevoked           = errors.New("the license is revoked")
 	errSuspended         = errors.New("the license is suspended")
 	errExpired           = errors.New("the license is expired")
+	errBadQuery          = errors.New("the query cannot be parsed, or has several kid")
 	errUnknownKeyID      = errors.New("no published key has this kid")
 )
 
@@ -200,10 +202,15 @@ func (v Verifier) keySet(ctx context.Context, _ api.Request) (api.Response, erro
 	return withCaching(response, publicKeyCaching), err
 }
 
-// chosenKey returns the published key that the query names by its kid, or else the one that signs now.
+// chosenKey returns the published key that the query names by its kid, or else the one that signs now. A query that
+// does not tell which is errBadQuery: to whoever has asked for one key, another is no answer.
 func (v Verifier) chosenKey(ctx context.Context, r api.Request) (*rsa.PublicKey, error) {
-	kid, chosen := r.QueryParameters()["kid"]
-	if !chosen {
+	query, err := r.QueryValues()
+	kids := slices.Compact(slices.Sorted(slices.Values(query["kid"])))
+	switch {
+	case err != nil || len(kids) > 1:
+		return nil, errBadQuery
+	case len(kids) == 0:
 		return v.Authorizer.Key.PublicKey(ctx)
 	}
 	published, err := v.Authorizer.Key.Published(ctx)
@@ -211,7 +218,7 @@ func (v Verifier) chosenKey(ctx context.Context, r api.Request) (*rsa.PublicKey,
 		return nil, err
 	}
 	for _, key := range published {
-		if token.KeyID(key.Public) == kid {
+		if token.KeyID(key.Public) == kids[0] {
 			return key.Public, nil
 		}
 	}

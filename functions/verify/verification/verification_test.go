@@ -10,9 +10,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -570,6 +572,54 @@ func TestPublishedKeys(t *testing.T) {
 		got := get("/public-key.pem", map[string]string{"kid": kid})
 		if got.StatusCode != http.StatusNotFound || got.Body != `{"error":"UNKNOWN_KEY_ID"}` {
 			t.Errorf("kid %q: got %d %s", kid, got.StatusCode, got.Body)
+		}
+	}
+}
+
+// TestPublicKeyQuery: a query that does not tell which key is wanted gets none, whatever the front.
+func TestPublicKeyQuery(t *testing.T) {
+	v := newVerifier(t, readConformance(t))
+	current, err := v.Authorizer.Key.PublicKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kid := token.KeyID(current)
+	for name, test := range map[string]struct {
+		query string
+		want  int
+	}{
+		"none":                   {"", http.StatusOK},
+		"the key's":              {"kid=" + kid, http.StatusOK},
+		"the key's, twice":       {"kid=" + kid + "&kid=" + kid, http.StatusOK},
+		"another parameter":      {"v=1&v=2", http.StatusOK},
+		"unknown":                {"kid=x", http.StatusNotFound},
+		"empty":                  {"kid=", http.StatusNotFound},
+		"two":                    {"kid=x&kid=" + kid, http.StatusBadRequest},
+		"two in the other order": {"kid=" + kid + "&kid=x", http.StatusBadRequest},
+		"one of two empty":       {"kid&kid=" + kid, http.StatusBadRequest},
+		"broken escape":          {"kid=%zz", http.StatusBadRequest},
+		"broken escape beside":   {"kid=" + kid + "&x=%", http.StatusBadRequest},
+		"semicolon":              {"kid=" + kid + ";x=1", http.StatusBadRequest},
+	} {
+		function := fmt.Sprintf(`{"version":"2.0","routeKey":"$default","rawPath":"/public-key.pem","rawQueryString":%q,`+
+			`"requestContext":{"http":{"method":"GET","path":"/public-key.pem"},"stage":"$default"}}`, test.query)
+		sent := map[string]string{"payload 2.0": function}
+		if values, err := url.ParseQuery(test.query); err == nil { // else API Gateway refuses it
+			text, err := json.Marshal(values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sent["payload 1.0"] = fmt.Sprintf(`{"httpMethod":"GET","resource":"/public-key.pem",`+
+				`"path":"/public-key.pem","multiValueQueryStringParameters":%s}`, text)
+		}
+		for front, event := range sent {
+			t.Run(name+", "+front, func(t *testing.T) {
+				got := invoke(t, v, []byte(event))
+				isBad := got.Body == `{"error":"BAD_LICENSE_SERVER_REQUEST"}`
+				if got.StatusCode != test.want || isBad != (test.want == http.StatusBadRequest) {
+					t.Errorf("got %d %s", got.StatusCode, got.Body)
+				}
+			})
 		}
 	}
 }

@@ -783,6 +783,7 @@ func TestList(t *testing.T) {
 	}
 	for name, query := range map[string]map[string]string{
 		"limit 0": {"limit": "0"}, "limit 101": {"limit": "101"}, "limit x": {"limit": "x"},
+		"limit +5": {"limit": "+5"}, "limit 01": {"limit": "01"}, "limit 5.0": {"limit": "5.0"},
 		"cursor": {"cursor": "!"}, "cursor of nothing": {"cursor": "YQ"}, "customer": {"customerid": "x"}, "unknown": {"sort": "up"},
 		"status": {"status": "ACTIVE"}, "no status": {"status": ""}, "date": {"expiringbefore": "soon"}, "no date": {"expiringbefore": ""},
 		"customer in braces": {"customerid": "{869b100f-06b7-44cc-80df-b4c4bf728461}"},

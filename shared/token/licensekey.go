@@ -42,8 +42,8 @@ var ErrInvalidLicenseKey = errors.New("invalid license key")
 var ErrSignature = fmt.Errorf("%w: the signature matches no secret in force", ErrInvalidLicenseKey)
 
 // SignLicenseKey returns the license key of a license. The same license, secret and issuer give the same key. An empty
-// secret is an error. So are ids or an issuer with which the key would be longer than MaxLicenseKey, because it would be
-// refused for ever.
+// secret is an error. So are ids or an issuer with which the key would be longer than MaxLicenseKey, because it would
+// be refused for ever.
 func SignLicenseKey(secret Secret, issuer string, l license.License) (string, error) {
 	if secret == "" {
 		return "", errors.New("the license-key secret is empty")

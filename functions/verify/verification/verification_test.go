@@ -601,8 +601,9 @@ func TestPublicKeyQuery(t *testing.T) {
 		"broken escape beside":   {"kid=" + kid + "&x=%", http.StatusBadRequest},
 		"semicolon":              {"kid=" + kid + ";x=1", http.StatusBadRequest},
 	} {
-		function := fmt.Sprintf(`{"version":"2.0","routeKey":"$default","rawPath":"/public-key.pem","rawQueryString":%q,`+
-			`"requestContext":{"http":{"method":"GET","path":"/public-key.pem"},"stage":"$default"}}`, test.query)
+		function := fmt.Sprintf(`{"version":"2.0","routeKey":"$default","rawPath":"/public-key.pem",`+
+			`"rawQueryString":%q,"requestContext":{"http":{"method":"GET","path":"/public-key.pem"},"stage":"$default"}}`,
+			test.query)
 		sent := map[string]string{"payload 2.0": function}
 		if values, err := url.ParseQuery(test.query); err == nil { // else API Gateway refuses it
 			text, err := json.Marshal(values)

@@ -10,11 +10,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
-// guard refuses requests that must not reach the functions. These are requests for a foreign host name, and requests to
-// the vendor's routes that come from other web pages or lack the vendor's token.
+// guard refuses requests that must not reach the functions. These are requests for a foreign host name, requests
+// through a proxy where there is no token, and requests to the vendor's routes that come from other web pages or lack
+// the vendor's token.
 type guard struct {
 	names       map[string]bool    // host names besides this machine's own, in lower case
 	token       *[sha256.Size]byte // digest of the vendor's token; nil for none
@@ -90,6 +92,24 @@ func (g *guard) checkName(next http.Handler) http.Handler {
 		if !g.isOurs(r) {
 			g.refuse(w, r, http.StatusForbidden, "ACCESS_DENIED", "The request is for another host. "+
 				"This server answers to this machine's own names, to that of --listen, and to those given with --host.")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// forwardingHeaders are what proxies add to a request (RFC 7239 section 5, RFC 9110 section 7.6.3).
+var forwardingHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host"}
+
+// checkDirect refuses requests that a proxy has forwarded, where there is no token. With a proxy that puts this
+// server's own address into Host, everybody would pass checkName.
+func (g *guard) checkDirect(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		isForwarded := slices.ContainsFunc(forwardingHeaders, func(name string) bool { return r.Header[name] != nil })
+		if g.token == nil && isForwarded {
+			g.refuse(w, r, http.StatusForbidden, "ACCESS_DENIED", "The request comes through a proxy. "+
+				"A server behind a proxy needs --vendor-token-file: "+
+				"without it, whoever reaches the proxy could issue licenses.")
 			return
 		}
 		next.ServeHTTP(w, r)

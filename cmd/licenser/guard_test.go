@@ -201,6 +201,38 @@ func TestOtherPages(t *testing.T) {
 	}
 }
 
+// TestProxies sends to the built program what a proxy does that has put the server's own address into Host.
+func TestProxies(t *testing.T) {
+	authorization := map[string]string{"Authorization": "Bearer " + testToken}
+	open := start(t, t.TempDir())
+	guarded := start(t, t.TempDir(), "--vendor-token-file", writeToken(t, testToken, 0o600))
+	for name, value := range map[string]string{
+		"X-Forwarded-For": "192.0.2.1", "x-forwarded-host": "licenses.example.com", "Forwarded": "for=192.0.2.1",
+		"Via": "1.1 proxy", "X-Forwarded-FOR": "",
+	} {
+		for _, route := range []string{"POST /licenses", "GET /licenses", "POST /verify-license", "GET /nowhere"} {
+			method, path, _ := strings.Cut(route, " ")
+			response, code := send(t, method, open.url+path, order, map[string]string{name: value})
+			if response.StatusCode != http.StatusForbidden || code != "ACCESS_DENIED" {
+				t.Errorf("%s with %s: got %d %s", route, name, response.StatusCode, code)
+			}
+		}
+		header := maps.Clone(authorization)
+		header[name] = value
+		if response, code := send(t, "GET", guarded.url+"/licenses", "", header); response.StatusCode != http.StatusOK {
+			t.Errorf("%s, with the token: got %d %s", name, response.StatusCode, code)
+		}
+	}
+	others := map[string]string{"X-Forwarded-Proto": "https", "X-Real-IP": "192.0.2.1"} // of no proxy in particular
+	if response, code := send(t, "GET", open.url+"/licenses", "", others); response.StatusCode != http.StatusOK {
+		t.Errorf("other headers: got %d %s", response.StatusCode, code)
+	}
+	open.stop()
+	if !strings.Contains(open.stderr.String(), "--vendor-token-file") {
+		t.Errorf("the log does not say what to do:\n%s", open.stderr)
+	}
+}
+
 const testID = "d5b35ffa-af15-44b7-9de0-5b1b6dc4daec"
 
 // TestVendorToken: with a token, the vendor's routes want it, on this machine too, and the others do not.

@@ -35,7 +35,7 @@ type serveCommand struct {
 	TokenLifetimeDays int    `help:"Days for which an authorization token is valid." env:"TOKEN_LIFETIME_DAYS" default:"90"`
 	TokenReuseDays    string `help:"Days after its signing for which a token is given again, as long as it would say the same; 0 turns that off. A tenth of the lifetime unless set." env:"TOKEN_REUSE_DAYS"`
 
-	VendorTokenFile string   `help:"File with the bearer token that the vendor's routes then want of every request. Without it whoever reaches them can issue licenses." type:"path"`
+	VendorTokenFile string   `help:"File with the bearer token that the vendor's routes then want of every request. Without it whoever reaches them can issue licenses, and what comes through a proxy is refused." type:"path"`
 	Host            []string `help:"A name, besides this machine's own, under which requests may come, as that of a proxy; can be repeated. It needs --vendor-token-file." placeholder:"NAME"`
 
 	CheckpointInterval time.Duration `help:"How often a checkpoint over the audit trail is made." default:"1h"`
@@ -102,7 +102,7 @@ func (c serveCommand) Run(ctx context.Context) error {
 	stream := c.stream(folder, log)
 	streaming.Go(func() { stream.run(streamContext) })
 	streaming.Go(func() { checkpoints.run(streamContext) })
-	err = serveHTTP(ctx, listener, c.guard.checkName(gateway))
+	err = serveHTTP(ctx, listener, c.guard.checkName(c.guard.checkDirect(gateway)))
 	gateway.inFlight.Wait()
 	stopStream()
 	streaming.Wait()

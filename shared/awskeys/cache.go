@@ -15,7 +15,7 @@ const (
 	retryAfter   = 30 * time.Second // from a refresh that failed to the next one
 	fetchTimeout = 3 * time.Second  // of one fetch, with the repetitions of the SDK
 	recentFor    = time.Minute      // exclusive: what refresh takes for recent
-	staleAfter   = 15 * time.Minute // inclusive: from this age on a failure to read the value anew sets off an alarm
+	staleAfter   = 15 * time.Minute // inclusive: a fetch that fails so long after the first in a row sets off an alarm
 )
 
 // servesFor is how long a value serves on while it cannot be read anew, exclusive, from when it was last read. After
@@ -50,12 +50,13 @@ type cached[T any] struct {
 	fetch func(context.Context) (T, error)
 	settings
 
-	mu     sync.Mutex
-	value  *T        // nil: none yet, or dropped
-	until  time.Time // when the value is to be fetched anew
-	since  time.Time // when the value was last fetched
-	failed error     // of the last fetch, nil if it succeeded
-	flight *flight[T]
+	mu        sync.Mutex
+	value     *T        // nil: none yet, or dropped
+	until     time.Time // when the value is to be fetched anew
+	since     time.Time // when the value was last fetched
+	failed    error     // of the last fetch, nil if it succeeded
+	downSince time.Time // of the first failure since a fetch succeeded; zero: there was none
+	flight    *flight[T]
 }
 
 // flight is a fetch under way. Its results are set before done is closed.
@@ -95,14 +96,11 @@ func (c *cached[T]) get(ctx context.Context) (T, error) {
 
 // serving returns the value, or nil where there is none or it is too old. c.mu is held.
 func (c *cached[T]) serving() *T {
-	if c.value == nil || c.age() >= servesFor {
+	if c.value == nil || c.clock().Sub(c.since) >= servesFor {
 		return nil
 	}
 	return c.value
 }
-
-// age returns the time since the value was last fetched. c.mu is held.
-func (c *cached[T]) age() time.Duration { return c.clock().Sub(c.since) }
 
 // refresh returns a recent value or an error, never an old value. After a failed fetch it returns that failure until
 // the next fetch is due.
@@ -160,29 +158,33 @@ func (c *cached[T]) start(ctx context.Context) *flight[T] {
 func (c *cached[T]) land(ctx context.Context, f *flight[T], value T, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := c.clock()
+	if err != nil && c.downSince.IsZero() {
+		c.downSince = now
+	}
 	switch {
 	case err == nil:
-		now := c.clock()
-		f.value, c.value, c.since, c.until = &value, &value, now, now.Add(freshFor)
+		f.value, c.value, c.since, c.until, c.downSince = &value, &value, now, now.Add(freshFor), time.Time{}
 	case c.value != nil:
-		c.until = c.clock().Add(retryAfter)
-		err = c.report(ctx, err)
+		c.until = now.Add(retryAfter)
+		err = c.report(ctx, now, err)
 	}
 	c.flight, c.failed, f.err = nil, err, err
 	close(f.done)
 }
 
-// report logs that the value could not be read anew. From the age staleAfter on it counts that too. It returns the
-// error for callers whom the value no longer serves. c.mu is held.
-func (c *cached[T]) report(ctx context.Context, err error) error {
+// report logs that the value could not be read anew. From staleAfter on it counts that too. The age of the value does
+// not tell for how long that lasts: a process that is seldom asked reads seldom. report returns the error for callers
+// whom the value no longer serves. c.mu is held.
+func (c *cached[T]) report(ctx context.Context, now time.Time, err error) error {
 	level, text := slog.LevelWarn, c.what+" could not be read anew, the cached one serves on"
 	attrs := []slog.Attr{slog.Any("error", err), slog.Time("lastread", c.since)}
-	if c.age() >= staleAfter {
+	if now.Sub(c.downSince) >= staleAfter {
 		level = slog.LevelError
-		attrs = append(attrs, telemetry.CountMetric(c.clock(), packageName, telemetry.StaleKeysKey, 1)...)
+		attrs = append(attrs, telemetry.CountMetric(now, packageName, telemetry.StaleKeysKey, 1)...)
 	}
 	if c.serving() == nil {
-		text = c.what + " could not be read anew, and the cached one is too old to serve"
+		level, text = slog.LevelError, c.what+" could not be read anew, and the cached one is too old to serve"
 		err = fmt.Errorf("last read at %s, too long ago to serve on: %w", c.since.UTC().Format(time.RFC3339), err)
 	}
 	slog.LogAttrs(ctx, level, text, attrs...)

@@ -101,9 +101,9 @@ func TestCacheStale(t *testing.T) {
 		logs    []string // of the record; none where nothing is fetched
 	}{
 		{5 * time.Minute, true, 2, []string{"level=WARN", "the cached one serves on"}},
-		{15*time.Minute - 1, true, 3, []string{"level=WARN", "the cached one serves on"}},
-		{15 * time.Minute, true, 3, nil}, // half a minute after a failure the next fetch is due
-		{16 * time.Minute, true, 4,
+		{20*time.Minute - 1, true, 3, []string{"level=WARN", "the cached one serves on"}},
+		{20 * time.Minute, true, 3, nil}, // half a minute after a failure the next fetch is due
+		{21 * time.Minute, true, 4,
 			[]string{"level=ERROR", "the cached one serves on", "StaleKeys=1", "function=stack-VerifyFunction"}},
 		{24*time.Hour - 1, true, 5, []string{"level=ERROR", "the cached one serves on", "StaleKeys=1"}},
 		{24 * time.Hour, false, 5, nil},
@@ -127,7 +127,7 @@ func TestCacheStale(t *testing.T) {
 			t.Errorf("at %s: peek sees the value: %t", step.age, present)
 		}
 		records := strings.Count(log.String(), "\n")
-		isCounted := records > 0 && step.age >= 15*time.Minute
+		isCounted := records > 0 && step.age >= 20*time.Minute
 		if records != min(len(step.logs), 1) || strings.Contains(log.String(), "StaleKeys") != isCounted {
 			t.Errorf("at %s: logged %s", step.age, log)
 		}
@@ -140,6 +140,54 @@ func TestCacheStale(t *testing.T) {
 	s.answer = constant("second")
 	clock.advance(30 * time.Second)
 	wantValue(t, c, s, "second", 8)
+}
+
+// TestCacheStaleBegins: what counts is for how long no fetch has succeeded in spite of attempts, not how old the value
+// is. A process that is asked once an hour has an old one each time.
+func TestCacheStaleBegins(t *testing.T) {
+	log := captureLog(t)
+	clock, s := newTick(), &source{answer: constant("first")}
+	c := s.cache(clock)
+	wantValue(t, c, s, "first", 1)
+	for i, step := range []struct {
+		after     time.Duration
+		answer    func() (string, error)
+		isCounted bool
+	}{
+		{time.Hour, down, false},
+		{time.Hour, constant("first"), false},
+		{time.Hour, down, false},
+		{15*time.Minute - 1, down, false},
+		{30 * time.Second, down, true},
+		{30 * time.Second, constant("first"), false},
+		{5 * time.Minute, down, false},
+		{15 * time.Minute, down, true},
+		{time.Minute, constant("first"), false},
+	} {
+		log.Reset()
+		clock.advance(step.after)
+		s.answer = step.answer
+		wantValue(t, c, s, "first", i+2)
+		if strings.Contains(log.String(), "StaleKeys") != step.isCounted {
+			t.Errorf("step %d: logged %s", i, log)
+		}
+	}
+}
+
+// TestCacheStaleAfterIdling: a value that is too old to serve is an error at once, but no alarm before its time.
+func TestCacheStaleAfterIdling(t *testing.T) {
+	log := captureLog(t)
+	clock, s := newTick(), &source{answer: constant("first")}
+	c := s.cache(clock)
+	wantValue(t, c, s, "first", 1)
+	s.answer = down
+	clock.advance(24 * time.Hour)
+	if got, err := c.get(t.Context()); !errors.Is(err, errDown) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if text := log.String(); !strings.Contains(text, "level=ERROR") || strings.Contains(text, "StaleKeys") {
+		t.Errorf("logged %s", text)
+	}
 }
 
 // TestCacheStaleIsShared: those who find a value that is too old wait for one fetch.

@@ -183,16 +183,24 @@ func TestKeysThatCannotBeRead(t *testing.T) {
 					if err := change(file); err != nil {
 						t.Fatal(err)
 					}
-					for range 2 {
-						time.Sleep(12*time.Hour - 1)
+					for _, step := range []struct {
+						after time.Duration
+						level string
+					}{
+						{12 * time.Hour, "level=WARN"}, // the first failure, however long nobody has asked
+						{15*time.Minute - 1, "level=WARN"},
+						{1, "level=ERROR"},
+						{12*time.Hour - 15*time.Minute - 1, "level=ERROR"},
+					} {
+						time.Sleep(step.after)
 						log.Reset()
 						err := test.ask(t.Context(), folder)
-						if err != nil ||
+						if err != nil || !strings.Contains(log.String(), step.level) ||
 							!strings.Contains(log.String(), "could not be read anew, the last one serves on") {
-							t.Errorf("%v, logged %s", err, log)
+							t.Errorf("%v, logged %s, want %s", err, log, step.level)
 						}
 					}
-					time.Sleep(2 * time.Nanosecond)
+					time.Sleep(time.Nanosecond)
 					err = test.ask(t.Context(), folder)
 					if err == nil || !strings.Contains(err.Error(), "too long ago to serve on") {
 						t.Errorf("after a day: %v", err)
@@ -202,6 +210,13 @@ func TestKeysThatCannotBeRead(t *testing.T) {
 					}
 					if err := test.ask(t.Context(), folder); err != nil {
 						t.Errorf("repaired: %v", err)
+					}
+					if err := change(file); err != nil {
+						t.Fatal(err)
+					}
+					log.Reset()
+					if err := test.ask(t.Context(), folder); err != nil || !strings.Contains(log.String(), "level=WARN") {
+						t.Errorf("broken again: %v, logged %s", err, log)
 					}
 					if err := folder.Close(); err != nil { // with the goroutines of the bubble
 						t.Error(err)

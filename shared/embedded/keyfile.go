@@ -13,18 +13,34 @@ import (
 // retired since must end some time. It is as long on AWS; awskeys gives the reasons.
 const servesFor = 24 * time.Hour
 
+// staleAfter is from when on a failure to read a file is an error in the log and no longer a warning: so long after the
+// first failure in a row, inclusive. On AWS an alarm sounds then.
+const staleAfter = 15 * time.Minute
+
 // keyFile is the parsed content of a file, which is read again when it has changed. One goroutine at a time may use it.
 type keyFile[T any] struct {
 	path  string
 	parse func(path string, text []byte) (T, error)
 
-	value T
-	info  fs.FileInfo // of the file when value was read; nil: there is no value
-	seen  time.Time   // when value was last known to be the file's
+	value     T
+	info      fs.FileInfo // of the file when value was read; nil: there is no value
+	seen      time.Time   // when value was last known to be the file's
+	downSince time.Time   // of the first failure since then; zero: there was none
 }
 
 // look reads the file if it has changed. An error leaves the value as it was.
 func (f *keyFile[T]) look() error {
+	err := f.read()
+	switch now := wallTime(); {
+	case err == nil:
+		f.seen, f.downSince = now, time.Time{}
+	case f.downSince.IsZero():
+		f.downSince = now
+	}
+	return err
+}
+
+func (f *keyFile[T]) read() error {
 	info, err := os.Stat(f.path)
 	if err != nil {
 		return err
@@ -40,22 +56,26 @@ func (f *keyFile[T]) look() error {
 		}
 		f.value, f.info = value, info
 	}
-	f.seen = wallTime()
 	return nil
 }
 
 // forget drops the value of a file that is not there any more.
 func (f *keyFile[T]) forget() {
-	f.value, f.info, f.seen = *new(T), nil, wallTime()
+	f.value, f.info, f.seen, f.downSince = *new(T), nil, wallTime(), time.Time{}
 }
 
 // serveOn logs why the file could not be read. It returns an error when the value is too old to serve on.
 func (f *keyFile[T]) serveOn(ctx context.Context, what string, why error) error {
-	if wallTime().Sub(f.seen) >= servesFor {
+	now := wallTime()
+	if now.Sub(f.seen) >= servesFor {
 		read := f.seen.UTC().Format(time.RFC3339)
 		return fmt.Errorf("%s: last read at %s, too long ago to serve on: %w", what, read, why)
 	}
-	slog.ErrorContext(ctx, what+" could not be read anew, the last one serves on", "error", why, "lastread", f.seen)
+	level := slog.LevelWarn
+	if now.Sub(f.downSince) >= staleAfter {
+		level = slog.LevelError
+	}
+	slog.Log(ctx, level, what+" could not be read anew, the last one serves on", "error", why, "lastread", f.seen)
 	return nil
 }
 

@@ -189,7 +189,7 @@ func (r *recordReader) optionalText(name string) string {
 func (r *recordReader) optionalInteger(name string) int64 {
 	whole, ok := wholeNumber(r.record[name])
 	if !ok && r.record[name] != nil {
-		r.refuse(name, "must be a whole number (N)")
+		r.refuse(name, "must be a whole number (N) from -2^53 to 2^53")
 	}
 	return whole
 }
@@ -200,7 +200,7 @@ func (r *recordReader) optionalInstant(name string) time.Time {
 	case ok:
 		return time.UnixMilli(int64(milliseconds)).UTC()
 	case r.record[name] != nil:
-		r.refuse(name, "must be a number (N) of milliseconds since 1970")
+		r.refuse(name, "must be a number (N) of milliseconds since 1970, from -2^53 to 2^53")
 	}
 	return time.Time{}
 }
@@ -297,7 +297,7 @@ func plain(value any) any {
 	}
 }
 
-// number reads an N of up to 2^53, below which a float64 holds every whole number exactly.
+// number reads an N from -2^53 to 2^53, between which a float64 holds every whole number exactly.
 func number(value any) (float64, bool) {
 	text, isNumber := value.(attribute.Number)
 	parsed, err := strconv.ParseFloat(string(text), 64)

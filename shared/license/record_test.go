@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -277,6 +278,43 @@ func TestStatusOfOddRecords(t *testing.T) {
 				t.Errorf("got %s of %+v, %v", l.Status(licensetest.Now), l, err)
 			}
 		})
+	}
+}
+
+// TestBookkeepingProblems: what is wrong with the attributes that no patch takes is said truly, and any change mends those
+// that it notes.
+func TestBookkeepingProblems(t *testing.T) {
+	record := originalRecord(t)
+	maps.Copy(record, attribute.Map{
+		"expirationdate": "2030-01-03", "version": attribute.Number("9007199254740994"),
+		"changedtimestamp": attribute.Number("1e20"), "createdtimestamp": "2026-11-01", "changedby": true,
+	})
+	l, err := license.FromRecord(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []license.FieldError{
+		{Field: "version", Message: "must be a whole number (N) from -2^53 to 2^53"},
+		{Field: "createdtimestamp", Message: "must be a number (N) of milliseconds since 1970, from -2^53 to 2^53"},
+		{Field: "changedtimestamp", Message: "must be a number (N) of milliseconds since 1970, from -2^53 to 2^53"},
+		{Field: "changedby", Message: "is of the type BOOL, and must be a text (S)"},
+	}
+	if !slices.Equal(l.Problems, want) {
+		t.Errorf("got %v", l.Problems)
+	}
+
+	suspended, err := l.Suspend(licensetest.Change(""))
+	if err != nil || !slices.Equal(suspended.Problems, want[1:2]) || suspended.Version != 1 {
+		t.Errorf("suspended: version %d, %v, %v", suspended.Version, suspended.Problems, err)
+	}
+	set, remove := license.Delta(l, suspended)
+	for _, name := range []string{"version", "changedtimestamp", "changedby"} {
+		if _, written := set[name]; !written {
+			t.Errorf("%s stays as it is", name)
+		}
+	}
+	if _, written := set["createdtimestamp"]; written || slices.Contains(remove, "createdtimestamp") {
+		t.Errorf("createdtimestamp is touched: %v, %v", set, remove)
 	}
 }
 

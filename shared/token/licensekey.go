@@ -5,6 +5,7 @@ package token
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -41,7 +42,8 @@ var ErrInvalidLicenseKey = errors.New("invalid license key")
 var ErrSignature = fmt.Errorf("%w: the signature matches no secret in force", ErrInvalidLicenseKey)
 
 // SignLicenseKey returns the license key of a license. The same license, secret and issuer give the same key. An empty
-// secret is an error.
+// secret is an error. So are ids or an issuer with which the key would be longer than MaxLicenseKey, because it would
+// be refused for ever.
 func SignLicenseKey(secret Secret, issuer string, l license.License) (string, error) {
 	if secret == "" {
 		return "", errors.New("the license-key secret is empty")
@@ -55,11 +57,39 @@ func SignLicenseKey(secret Secret, issuer string, l license.License) (string, er
 		"iss":          issuer,
 		"customerid":   l.CustomerID,
 		"licenseid":    l.ID,
-		"customername": l.CustomerName,
+		"customername": shortened(l.CustomerName),
 		"iat":          issued.Unix(),
 	})
 	unsigned.Header["kid"] = secret.KeyID()
-	return unsigned.SignedString([]byte(secret))
+	key, err := unsigned.SignedString([]byte(secret))
+	if err == nil && len(key) > MaxLicenseKey {
+		return "", fmt.Errorf("the license key would be longer than %d bytes", MaxLicenseKey)
+	}
+	return key, err
+}
+
+// maxNameInKey is the most bytes that the customer's name may take up in a license key, as JSON without its quotes. The
+// name is there for people only. Every name that this service takes fits in: 256 characters of six bytes.
+const maxNameInKey = 256 * 6
+
+// shortened returns the beginning of a name that fits into a license key, and ends with a whole character.
+func shortened(name string) string {
+	if len(name)*len(`\u0000`) <= maxNameInKey {
+		return name
+	}
+	length := 0
+	for i := 0; i < len(name); {
+		_, width := utf8.DecodeRuneInString(name[i:])
+		text, err := json.Marshal(name[i : i+width])
+		if err != nil {
+			panic(err) // a text can be marshaled
+		}
+		if length += len(text) - len(`""`); length > maxNameInKey {
+			return name[:i]
+		}
+		i += width
+	}
+	return name
 }
 
 // UnverifiedKeyID returns the kid in the header of a license key, or an empty text. Anyone can have written it.

@@ -16,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"openlicenser/shared/license"
 	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
@@ -264,6 +265,63 @@ func TestSignLicenseKey(t *testing.T) {
 	}
 	if id, err := token.ReadLicenseKey(ring, key, now); err != nil || id != l.ID {
 		t.Errorf("read back: %q, %v", id, err)
+	}
+}
+
+// TestLongNames: however long the name that another tool has stored, its license key is one that is read. A name that
+// this service takes is in it whole.
+func TestLongNames(t *testing.T) {
+	const most = 1536 // bytes of a name in the key, as JSON
+	for name, test := range map[string]struct{ stored, want string }{
+		"longest of the service":     {strings.Repeat("\U0001D538", 256), strings.Repeat("\U0001D538", 256)},
+		"longest, escaped":           {strings.Repeat("<", 256), strings.Repeat("<", 256)},
+		"longest, separators":        {strings.Repeat("\u2028", 256), strings.Repeat("\u2028", 256)},
+		"one byte more than fits":    {strings.Repeat("a", most+1), strings.Repeat("a", most)},
+		"one escape more than fits":  {strings.Repeat("&", 257), strings.Repeat("&", 256)},
+		"a character across the end": {strings.Repeat("a", most-3) + "\U0001D538a", strings.Repeat("a", most-3)},
+		"an escape across the end":   {strings.Repeat("a", most-5) + ">b", strings.Repeat("a", most-5)},
+		"a quote across the end":     {strings.Repeat("a", most-1) + `"`, strings.Repeat("a", most-1)},
+		"bytes that are no UTF-8":    {strings.Repeat("\xff", 400_000), strings.Repeat("\ufffd", 256)},
+		"7,000 bytes":                {strings.Repeat("a", 7000), strings.Repeat("a", most)},
+		"control characters":         {strings.Repeat("\x01", 7000), strings.Repeat("\x01", 256)},
+		"as long as an item may be":  {strings.Repeat("é", 200_000), strings.Repeat("é", most/2)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := licensetest.Issue(t)
+			l.CustomerName = test.stored
+			l.CustomerID, l.ID = strings.Repeat("c", 1024), strings.Repeat("i", 2048)
+			key, err := token.SignLicenseKey(secret, "Test Issuer", l)
+			if err != nil || len(key) > token.MaxLicenseKey {
+				t.Fatalf("%d bytes, %v", len(key), err)
+			}
+			if id, err := token.ReadLicenseKey(ring, key, now); err != nil || id != l.ID {
+				t.Errorf("read back: %q, %v", id, err)
+			}
+			text, err := base64.RawURLEncoding.DecodeString(strings.Split(key, ".")[1])
+			var claims struct{ CustomerName string }
+			if err := errors.Join(err, json.Unmarshal(text, &claims)); err != nil || claims.CustomerName != test.want {
+				t.Errorf("the name has %d bytes, want %d: %v", len(claims.CustomerName), len(test.want), err)
+			}
+			if again, _ := token.SignLicenseKey(secret, "Test Issuer", l); again != key {
+				t.Error("another key the second time")
+			}
+		})
+	}
+}
+
+// TestLongIDs: a key that would be refused for ever is none.
+func TestLongIDs(t *testing.T) {
+	for name, change := range map[string]func(*license.License){
+		"customerid":         func(l *license.License) { l.CustomerID = strings.Repeat("c", 7000) },
+		"licenseid, escaped": func(l *license.License) { l.ID = strings.Repeat("<", 2048) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := licensetest.Issue(t)
+			change(&l)
+			if key, err := token.SignLicenseKey(secret, "Test Issuer", l); err == nil {
+				t.Errorf("%d bytes", len(key))
+			}
+		})
 	}
 }
 

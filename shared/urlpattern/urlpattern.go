@@ -4,6 +4,7 @@
 package urlpattern
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -48,11 +49,12 @@ func Canonical(text string) (canonical, problem string) {
 	if pattern, isPattern := strings.CutPrefix(text, prefix); isPattern {
 		return text, patternProblem(pattern)
 	}
-	if i := strings.IndexFunc(text, isInvisibleInURL); i >= 0 {
-		hidden, _ := utf8.DecodeRuneInString(text[i:])
-		return "", fmt.Sprintf("must be without spaces and invisible characters; it has %U", hidden)
-	}
 	authority, path := splitURL(text)
+	problem = cmp.Or(visibleProblem(strings.TrimSuffix(text, path), isInvisibleInHost),
+		visibleProblem(path, unicodetext.IsInvisible))
+	if problem != "" {
+		return "", problem
+	}
 	parsed, err := url.Parse(text)
 	switch {
 	case strings.Contains(authority, "*"):
@@ -81,8 +83,19 @@ func Canonical(text string) (canonical, problem string) {
 	return canonical, ""
 }
 
-// isInvisibleInURL lets the joiners pass: host names in Persian and in Indic scripts have them, where they are allowed.
-func isInvisibleInURL(c rune) bool {
+// visibleProblem returns what is wrong with a text that has an invisible character, or nothing.
+func visibleProblem(text string, isInvisible func(rune) bool) string {
+	i := strings.IndexFunc(text, isInvisible)
+	if i < 0 {
+		return ""
+	}
+	hidden, _ := utf8.DecodeRuneInString(text[i:])
+	return fmt.Sprintf("must be without spaces and invisible characters; it has %U", hidden)
+}
+
+// isInvisibleInHost lets the joiners pass: host names in Persian and in Indic scripts have them, and canonicalHost
+// refuses them elsewhere. In a path nothing would.
+func isInvisibleInHost(c rune) bool {
 	return unicodetext.IsInvisible(c) && c != zeroWidthNonJoiner && c != zeroWidthJoiner
 }
 

@@ -7,8 +7,8 @@ import (
 	"openlicenser/shared/license"
 )
 
-// License is a license as the vendor's API shows it. The names are those of the stored record. What cannot be
-// understood of the record is absent, and Problems names it.
+// License is a license as the vendor's API shows it. The names are those of the stored record, but for those of the
+// instants. What cannot be understood of the record is absent or zero, and Problems names it.
 type License struct {
 	LicenseID      string          `json:"licenseid"`
 	Status         license.Status  `json:"status"`

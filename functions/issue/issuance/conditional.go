@@ -1,6 +1,9 @@
 package issuance
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -20,12 +23,28 @@ var (
 // without a new entity tag, which a 304 would hide.
 
 // entityTag returns the entity tag of a license (RFC 9110 section 8.8.3): its version, and the instant of its change,
-// because other tools change a license without counting its version on.
+// because other tools change a license without counting its version on. Where such a tool notes no instant either, a
+// digest of the license takes its place.
 func entityTag(l license.License) string { return `"` + opaqueTag(l) + `"` }
 
 // opaqueTag returns the entity tag without its quotes.
 func opaqueTag(l license.License) string {
-	return strconv.FormatInt(l.Version, 10) + "-" + strconv.FormatInt(l.Changed.UnixMilli(), 36)
+	state := strconv.FormatInt(l.Changed.UnixMilli(), 36)
+	if l.Changed.IsZero() {
+		state = contentDigest(l)
+	}
+	return strconv.FormatInt(l.Version, 10) + "-" + state
+}
+
+// contentDigest returns a digest of what is understood of a license, and of what the store would recognize it by. It is
+// longer than any instant.
+func contentDigest(l license.License) string {
+	text, err := json.Marshal([]any{l.Record(), l.Problems, l.Expectation()})
+	if err != nil {
+		panic(err) // all of it comes from a record, which is JSON
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
 }
 
 // ifMatch is the precondition of a request: which states of the license it may change. The zero ifMatch allows none.

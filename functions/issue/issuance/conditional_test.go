@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
+
+	"openlicenser/shared/attribute"
 )
 
 // patchIfMatch sends a patch with a line of If-Match for each of the given ones.
@@ -107,6 +109,62 @@ func TestIfMatchOfEveryRoute(t *testing.T) {
 	}
 	if a := v.call("GET", "/licenses/{licenseid}", id, "", nil); a.Version != 1 {
 		t.Errorf("something was changed: %s", a.text)
+	}
+}
+
+// TestForeignETags: a license whose instant of change is no number has an ETag of its own for each state that another
+// tool gives it.
+func TestForeignETags(t *testing.T) {
+	const id = "869b100f-06b7-44cc-80df-b4c4bf728461"
+	v := newVendor(t)
+	read := func() string {
+		t.Helper()
+		a := v.call("GET", "/licenses/{licenseid}", id, "", nil)
+		if a.status != http.StatusOK {
+			t.Fatalf("got %d %s", a.status, a.text)
+		}
+		return a.header["ETag"]
+	}
+	seen := map[string]string{}
+	for name, record := range map[string]attribute.Map{
+		"least":                      {},
+		"NULL":                       {"changedtimestamp": nil},
+		"a text":                     {"changedtimestamp": "2026-11-01"},
+		"another text":               {"changedtimestamp": "2026-11-02"},
+		"another name":               {"customername": "Example Ltd"},
+		"another date":               {"expirationdate": "2031-01-03"},
+		"another service":            {"services": `[{"serviceName":"a","serviceValue":"b"}]`},
+		"revoked":                    {"isrevoked": true},
+		"suspended":                  {"issuspended": true},
+		"suspended and revoked":      {"isrevoked": true, "issuspended": true},
+		"services of no form":        {"services": "x"},
+		"version of no form":         {"version": "1"},
+		"another version of no form": {"version": "2"},
+		"another version":            {"version": attribute.Number("2")},
+	} {
+		v.put(id, record)
+		tag := read()
+		if read() != tag {
+			t.Errorf("%s: the ETag changes by itself", name)
+		}
+		if other, isTaken := seen[tag]; isTaken && name != "NULL" && other != "NULL" { // which is as good as absent
+			t.Errorf("%s and %s have the ETag %s", name, other, tag)
+		}
+		seen[tag] = name
+	}
+
+	v.put(id, attribute.Map{"notes": "first"})
+	first := read()
+	v.put(id, attribute.Map{"notes": "second"})
+	for _, method := range []string{"PATCH", "DELETE"} {
+		a := v.callIfMatch(method, "/licenses/{licenseid}", id, first, `{"reason":"x"}`)
+		if a.status != http.StatusPreconditionFailed {
+			t.Errorf("%s after another tool's change: got %d %s", method, a.status, a.text)
+		}
+	}
+	a := v.callIfMatch("PATCH", "/licenses/{licenseid}", id, read(), `{"notes":"third"}`)
+	if a.status != http.StatusOK || a.header["ETag"] != read() {
+		t.Errorf("got %d %s", a.status, a.text)
 	}
 }
 

@@ -874,6 +874,7 @@ func TestList(t *testing.T) {
 	}
 	for name, query := range map[string]map[string]string{
 		"limit 0": {"limit": "0"}, "limit 101": {"limit": "101"}, "limit x": {"limit": "x"},
+		"limit +5": {"limit": "+5"}, "limit 01": {"limit": "01"}, "limit 5.0": {"limit": "5.0"},
 		"cursor": {"cursor": "!"}, "cursor of nothing": {"cursor": "YQ"},
 		"customer": {"customerid": "x"}, "unknown": {"sort": "up"},
 		"status": {"status": "ACTIVE"}, "no status": {"status": ""},

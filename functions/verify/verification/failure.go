@@ -17,6 +17,7 @@ var refusals = []struct {
 	code string
 }{
 	{errBadRequest, "BAD_LICENSE_SERVER_REQUEST"},
+	{errBadQuery, "BAD_LICENSE_SERVER_REQUEST"},
 	{errMissingLicenseKey, "MISSING_LICENSE_KEY"},
 	{token.ErrInvalidLicenseKey, "INVALID_LICENSE"},
 	{license.ErrNotFound, "INVALID_LICENSE"},

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -31,6 +32,7 @@ var (
 	errRevoked           = errors.New("the license is revoked")
 	errSuspended         = errors.New("the license is suspended")
 	errExpired           = errors.New("the license is expired")
+	errBadQuery          = errors.New("the query cannot be parsed, or has several kid")
 	errUnknownKeyID      = errors.New("no published key has this kid")
 )
 
@@ -129,6 +131,27 @@ func (v Verifier) licenseID(ctx context.Context, key string, now time.Time) (str
 	return token.ReadLicenseKey(ring, key, now)
 }
 
+// lastText is a member of an object that may stand twice. The last one counts, whatever those before it are.
+type lastText struct {
+	text    string // empty for null
+	isOther bool   // neither a string nor null
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (l *lastText) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*l = lastText{}
+	if d.PeekKind() != jsontext.KindString {
+		value, err := d.ReadValue()
+		l.isOther = value.Kind() != jsontext.KindNull
+		return err
+	}
+	text, err := d.ReadToken()
+	if err == nil {
+		l.text = text.String()
+	}
+	return err
+}
+
 // licenseKey returns the license key in the body, clean. As for the original, the last of two members licensekey
 // counts, and bytes that are not UTF-8 do not matter elsewhere. A key of which cleaning leaves nothing is missing.
 func licenseKey(r api.Request) (string, error) {
@@ -137,12 +160,13 @@ func licenseKey(r api.Request) (string, error) {
 		return "", errBadRequest
 	}
 	var object struct {
-		LicenseKey string `json:"licensekey"`
+		LicenseKey lastText `json:"licensekey"`
 	}
-	if strictjson.Unmarshal(body, &object, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil {
+	err = strictjson.Unmarshal(body, &object, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil || object.LicenseKey.isOther {
 		return "", errBadRequest
 	}
-	key := token.CleanLicenseKey(object.LicenseKey)
+	key := token.CleanLicenseKey(object.LicenseKey.text)
 	if key == "" {
 		return "", errMissingLicenseKey
 	}
@@ -178,10 +202,15 @@ func (v Verifier) keySet(ctx context.Context, _ api.Request) (api.Response, erro
 	return withCaching(response, publicKeyCaching), err
 }
 
-// chosenKey returns the published key that the query names by its kid, or else the one that signs now.
+// chosenKey returns the published key that the query names by its kid, or else the one that signs now. A query that
+// does not tell which is errBadQuery: to whoever has asked for one key, another is no answer.
 func (v Verifier) chosenKey(ctx context.Context, r api.Request) (*rsa.PublicKey, error) {
-	kid, chosen := r.QueryParameters()["kid"]
-	if !chosen {
+	query, err := r.QueryValues()
+	kids := slices.Compact(slices.Sorted(slices.Values(query["kid"])))
+	switch {
+	case err != nil || len(kids) > 1:
+		return nil, errBadQuery
+	case len(kids) == 0:
 		return v.Authorizer.Key.PublicKey(ctx)
 	}
 	published, err := v.Authorizer.Key.Published(ctx)
@@ -189,7 +218,7 @@ func (v Verifier) chosenKey(ctx context.Context, r api.Request) (*rsa.PublicKey,
 		return nil, err
 	}
 	for _, key := range published {
-		if token.KeyID(key.Public) == kid {
+		if token.KeyID(key.Public) == kids[0] {
 			return key.Public, nil
 		}
 	}

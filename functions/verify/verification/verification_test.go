@@ -10,9 +10,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -574,6 +576,55 @@ func TestPublishedKeys(t *testing.T) {
 	}
 }
 
+// TestPublicKeyQuery: a query that does not tell which key is wanted gets none, whatever the front.
+func TestPublicKeyQuery(t *testing.T) {
+	v := newVerifier(t, readConformance(t))
+	current, err := v.Authorizer.Key.PublicKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kid := token.KeyID(current)
+	for name, test := range map[string]struct {
+		query string
+		want  int
+	}{
+		"none":                   {"", http.StatusOK},
+		"the key's":              {"kid=" + kid, http.StatusOK},
+		"the key's, twice":       {"kid=" + kid + "&kid=" + kid, http.StatusOK},
+		"another parameter":      {"v=1&v=2", http.StatusOK},
+		"unknown":                {"kid=x", http.StatusNotFound},
+		"empty":                  {"kid=", http.StatusNotFound},
+		"two":                    {"kid=x&kid=" + kid, http.StatusBadRequest},
+		"two in the other order": {"kid=" + kid + "&kid=x", http.StatusBadRequest},
+		"one of two empty":       {"kid&kid=" + kid, http.StatusBadRequest},
+		"broken escape":          {"kid=%zz", http.StatusBadRequest},
+		"broken escape beside":   {"kid=" + kid + "&x=%", http.StatusBadRequest},
+		"semicolon":              {"kid=" + kid + ";x=1", http.StatusBadRequest},
+	} {
+		function := fmt.Sprintf(`{"version":"2.0","routeKey":"$default","rawPath":"/public-key.pem",`+
+			`"rawQueryString":%q,"requestContext":{"http":{"method":"GET","path":"/public-key.pem"},"stage":"$default"}}`,
+			test.query)
+		sent := map[string]string{"payload 2.0": function}
+		if values, err := url.ParseQuery(test.query); err == nil { // else API Gateway refuses it
+			text, err := json.Marshal(values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sent["payload 1.0"] = fmt.Sprintf(`{"httpMethod":"GET","resource":"/public-key.pem",`+
+				`"path":"/public-key.pem","multiValueQueryStringParameters":%s}`, text)
+		}
+		for front, event := range sent {
+			t.Run(name+", "+front, func(t *testing.T) {
+				got := invoke(t, v, []byte(event))
+				isBad := got.Body == `{"error":"BAD_LICENSE_SERVER_REQUEST"}`
+				if got.StatusCode != test.want || isBad != (test.want == http.StatusBadRequest) {
+					t.Errorf("got %d %s", got.StatusCode, got.Body)
+				}
+			})
+		}
+	}
+}
+
 // TestPublicKeyMediaType: what a header Accept makes of the type of /public-key.pem.
 func TestPublicKeyMediaType(t *testing.T) {
 	v := newVerifier(t, readConformance(t))
@@ -642,6 +693,50 @@ func TestOneLogRecord(t *testing.T) {
 	for _, secret := range []string{sent.LicenseKey, body["message"], c.Secret} {
 		if secret == "" || strings.Contains(log.String(), secret) {
 			t.Errorf("the log holds %q", secret)
+		}
+	}
+}
+
+// TestMembersTwice: of two members licensekey the last counts, whatever the first is, as in the original.
+func TestMembersTwice(t *testing.T) {
+	c := readConformance(t)
+	v := newVerifier(t, c)
+	var valid struct{ LicenseKey json.RawMessage }
+	if err := json.Unmarshal([]byte(c.Cases[0].Body), &valid); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ first, last, want string }{
+		{`5`, `%s`, ""},
+		{`[{"licensekey":"a"}]`, `%s`, ""},
+		{`{"licensekey":"a","licensekey":"b"}`, `%s`, ""},
+		{`true`, `%s`, ""},
+		{`null`, `%s`, ""},
+		{`"a.b.c"`, `%s`, ""},
+		{`%s`, `5`, "BAD_LICENSE_SERVER_REQUEST"},
+		{`%s`, `[%s]`, "BAD_LICENSE_SERVER_REQUEST"},
+		{`%s`, `{}`, "BAD_LICENSE_SERVER_REQUEST"},
+		{`%s`, `null`, "MISSING_LICENSE_KEY"},
+		{`5`, `null`, "MISSING_LICENSE_KEY"},
+		{`%s`, `""`, "MISSING_LICENSE_KEY"},
+		{`[`, `%s`, "BAD_LICENSE_SERVER_REQUEST"},
+	} {
+		body := strings.ReplaceAll(`{"licensekey":`+test.first+`,"x":1,"licensekey":`+test.last+`}`,
+			"%s", string(valid.LicenseKey))
+		if response, got := handle(t, v, verifyEvent(body, false)); got["error"] != test.want {
+			t.Errorf("%s, %s: got %d %s", test.first, test.last, response.StatusCode, response.Body)
+		}
+	}
+}
+
+// TestNotQuiteJSON: the original's reader, which is Python's, takes numbers that JSON has no form for (RFC 8259 section
+// 6). This one does not.
+func TestNotQuiteJSON(t *testing.T) {
+	c := readConformance(t)
+	v := newVerifier(t, c)
+	for _, number := range []string{"NaN", "Infinity", "-Infinity"} {
+		body := strings.TrimSuffix(strings.TrimSpace(c.Cases[0].Body), "}") + `,"x":` + number + `}`
+		if _, got := handle(t, v, verifyEvent(body, false)); got["error"] != "BAD_LICENSE_SERVER_REQUEST" {
+			t.Errorf("%s: got %v", number, got)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package embedded_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,6 +142,41 @@ func TestFullFeedAtOnce(t *testing.T) {
 				isEmpty = true
 			}
 		}
+	}
+}
+
+// TestBurst: of writes that begin at once, no more pass the feed's limit than may be under way.
+func TestBurst(t *testing.T) {
+	folder, l := full(t)
+	if err := folder.Changes.Remove(t.Context(), oldest(t, folder, 1)); err != nil {
+		t.Fatal(err)
+	}
+	const writers = 4000
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	written := make(chan error, writers)
+	begin := make(chan struct{})
+	for n := range writers {
+		another := l
+		another.ID = fmt.Sprint(l.ID, n)
+		go func() {
+			<-begin
+			written <- folder.Licenses.Create(ctx, another)
+		}()
+	}
+	close(begin)
+	var created uint64
+	for range writers {
+		switch err := <-written; {
+		case err == nil:
+			created++
+		case !errors.Is(err, license.ErrBusy):
+			t.Fatal(err)
+		}
+	}
+	length, err := folder.Changes.Length()
+	if length != 2+created || length > 3+embedded.MaxWriters || err != nil {
+		t.Errorf("%d changes after %d writes, %v", length, created, err)
 	}
 }
 

@@ -97,16 +97,45 @@ func (c *Changes) Remove(ctx context.Context, changes []Change) error {
 }
 
 // Length returns the number of changes in the feed. Where some were removed between others, they still count.
-func (c *Changes) Length() (length uint64, err error) {
+func (c *Changes) Length() (uint64, error) {
+	oldest, newest, err := c.ends()
+	if newest == 0 {
+		return 0, err
+	}
+	return newest - oldest + 1, err
+}
+
+// ends returns the sequence numbers of the oldest and the newest change in the feed, zeros where it is empty.
+func (c *Changes) ends() (oldest, newest uint64, err error) {
 	err = c.db.View(func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket(changesBucket).Cursor()
-		if oldest, _ := cursor.First(); oldest != nil {
-			newest, _ := cursor.Last()
-			length = binary.BigEndian.Uint64(newest) - binary.BigEndian.Uint64(oldest) + 1
+		if first, _ := cursor.First(); first != nil {
+			last, _ := cursor.Last()
+			oldest, newest = binary.BigEndian.Uint64(first), binary.BigEndian.Uint64(last)
 		}
 		return nil
 	})
-	return length, err
+	return oldest, newest, err
+}
+
+// Pass waits until every change that is in the feed now was removed. It does not wait for later ones.
+func (c *Changes) Pass(ctx context.Context) error {
+	_, last, err := c.ends()
+	if err != nil {
+		return err
+	}
+	for {
+		removed := c.nextRemoval() // before ends, so that no removal is missed
+		oldest, _, err := c.ends()
+		if err != nil || oldest == 0 || oldest > last {
+			return err
+		}
+		select {
+		case <-removed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // MaxWriters bounds the writes of licenses that are under way. Further ones wait for their turn.

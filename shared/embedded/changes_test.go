@@ -180,6 +180,46 @@ func TestBurst(t *testing.T) {
 	}
 }
 
+// TestPass waits for what is in the feed, in whatever order it goes, and not for what comes later.
+func TestPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		folder := open(t, t.TempDir())
+		if err := folder.Changes.Pass(t.Context()); err != nil {
+			t.Errorf("empty: %v", err)
+		}
+		for range 3 {
+			if err := folder.Licenses.Create(t.Context(), licensetest.Issue(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, order := range []int{2, 0, 0} {
+			time.AfterFunc(time.Duration(i+1)*time.Minute, func() {
+				changes := oldest(t, folder, order+1)
+				err := errors.Join(
+					folder.Licenses.Create(t.Context(), licensetest.Issue(t)),
+					folder.Changes.Remove(t.Context(), changes[order:order+1]),
+				)
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		begun := time.Now()
+		err := folder.Changes.Pass(t.Context())
+		if waited := time.Since(begun).Round(time.Second); err != nil || waited != 3*time.Minute {
+			t.Errorf("%v after %v", err, waited)
+		}
+		if length, err := folder.Changes.Length(); length != 3 || err != nil {
+			t.Errorf("%d changes, %v", length, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := folder.Changes.Pass(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a feed that stands still: %v", err)
+		}
+	})
+}
+
 // TestLength: from the oldest to the newest, and after a restart the same.
 func TestLength(t *testing.T) {
 	path := t.TempDir()

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"openlicenser/shared/api"
 )
 
 // guard refuses requests that must not reach the functions. These are requests for a foreign host name, and requests to
@@ -88,8 +90,7 @@ func hostName(host string) string {
 func (g *guard) checkName(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !g.isOurs(r) {
-			g.refuse(w, r, http.StatusForbidden, "ACCESS_DENIED", "The request is for another host. "+
-				"This server answers to this machine's own names, to that of --listen, and to those given with --host.")
+			g.refuseHost(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -162,11 +163,27 @@ func (g *guard) checkToken(authorization []string) error {
 	return nil
 }
 
-// refuse sends a body that serves both kinds of callers, as that of a gatewayResponse, and says what to do. It must not
-// hold anything of the request.
+// refuse sends the vendor a problem detail that says what to do. It must not hold anything of the request.
 func (g *guard) refuse(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
-	g.log.WarnContext(r.Context(), "refused", "code", code, "method", r.Method, "host", r.Host,
-		"origin", r.Header.Get("Origin"), "remote", r.RemoteAddr, "reason", detail)
+	g.logRefusal(r, code, detail)
+	response := api.Problem(api.Failure{Status: status, Code: code, Detail: detail})
+	for name, value := range response.Header {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(response.Status)
+	w.Write(response.Body) // the client may have gone
+}
+
+// refuseHost sends a body that serves products and the vendor, as that of a gatewayResponse. It must not hold anything
+// of the request.
+func (g *guard) refuseHost(w http.ResponseWriter, r *http.Request) {
+	const (
+		status = http.StatusForbidden
+		code   = "ACCESS_DENIED"
+		detail = "The request is for another host. " +
+			"This server answers to this machine's own names, to that of --listen, and to those given with --host."
+	)
+	g.logRefusal(r, code, detail)
 	body, err := json.Marshal(struct {
 		Error  string `json:"error"`
 		Type   string `json:"type"`
@@ -182,4 +199,9 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, status int, code,
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	w.Write(body) // the client may have gone
+}
+
+func (g *guard) logRefusal(r *http.Request, code, reason string) {
+	g.log.WarnContext(r.Context(), "refused", "code", code, "method", r.Method, "host", r.Host,
+		"origin", r.Header.Get("Origin"), "remote", r.RemoteAddr, "reason", reason)
 }

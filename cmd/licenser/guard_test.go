@@ -58,8 +58,15 @@ func send(t *testing.T, method, url, body string, header map[string]string) (res
 	if response.StatusCode >= 300 && json.Unmarshal(text, &got) != nil {
 		t.Errorf("%d %s", response.StatusCode, text)
 	}
-	if got.Detail != "" && got.Error != got.Code {
-		t.Errorf("products read %q, the vendor %q", got.Error, got.Code)
+	switch response.Header.Get("Content-Type") {
+	case "application/problem+json":
+		if got.Error != "" || got.Detail == "" {
+			t.Errorf("the vendor reads %s", text)
+		}
+	case "application/json":
+		if got.Detail != "" && got.Error != got.Code {
+			t.Errorf("products read %q, the vendor %q", got.Error, got.Code)
+		}
 	}
 	return response, got.Code
 }
@@ -187,6 +194,13 @@ func TestOtherPages(t *testing.T) {
 			if response.StatusCode != test.want || test.want == 403 && code != "ACCESS_DENIED" {
 				t.Errorf("got %d %s", response.StatusCode, code)
 			}
+			contentType := "application/problem+json"
+			if test.header["Host"] != "" {
+				contentType = "application/json"
+			}
+			if got := response.Header.Get("Content-Type"); test.want == 403 && got != contentType {
+				t.Errorf("refused with %s", got)
+			}
 		})
 	}
 	var list struct{ Licenses []struct{ LicenseID string } }
@@ -254,6 +268,9 @@ func TestVendorToken(t *testing.T) {
 			if response.StatusCode != test.want || response.Header.Get("WWW-Authenticate") != test.challenge ||
 				test.want == 401 && code != "UNAUTHORIZED" {
 				t.Errorf("got %d %s %q", response.StatusCode, code, response.Header.Get("WWW-Authenticate"))
+			}
+			if got := response.Header.Get("Content-Type"); test.want == 401 && got != "application/problem+json" {
+				t.Errorf("refused with %s", got)
 			}
 		})
 	}

@@ -190,8 +190,8 @@ var (
 // retryAfterSeconds is also in the template's GatewayResponses.
 const retryAfterSeconds = "30"
 
-// setGatewayHeaders sets the headers of all these responses. Web pages of any origin may read them. A Retry-After that is
-// set already stays.
+// setGatewayHeaders sets the headers of all these responses. Web pages of any origin may read them. A Retry-After
+// that is set already stays.
 func setGatewayHeaders(header http.Header, status int) {
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")

@@ -219,8 +219,8 @@ func (r Request) Header(name string) string {
 }
 
 // HeaderValues returns the values of a header, one for each line that the front tells apart, empty ones included. It
-// returns nil for a header that is absent. The case of the name does not matter. An event can hold one header in several
-// spellings: their values follow each other in the order of the spellings.
+// returns nil for a header that is absent. The case of the name does not matter. An event can hold one header in
+// several spellings: their values follow each other in the order of the spellings.
 func (r Request) HeaderValues(name string) (all []string) {
 	for _, written := range spellings(r.headerLines, name) {
 		all = append(all, r.headerLines[written]...)

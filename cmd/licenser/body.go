@@ -76,7 +76,7 @@ func refuseBody(w http.ResponseWriter, err error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		panic(http.ErrAbortHandler) // a slow network is no bad request; without a response, products go on
 	case errors.Is(err, errBodiesTaken):
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", "1") // bodies free their memory within moments
 		serverBusy.write(w)
 	case errors.Is(err, errBodyOverPayload):
 		requestTooLarge.write(w)

@@ -163,7 +163,7 @@ func TestBodiesInFlight(t *testing.T) {
 		<-entered
 	}
 	if response := post(limit / 2); response.StatusCode != http.StatusServiceUnavailable ||
-		response.Header.Get("Retry-After") == "" ||
+		response.Header.Get("Retry-After") != "1" ||
 		!response.Close {
 		t.Errorf("one too many got %d %v, connection closed %t", response.StatusCode, response.Header, response.Close)
 	}

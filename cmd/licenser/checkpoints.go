@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -16,8 +17,10 @@ import (
 // checkpointOrigin is the origin of the checkpoints of every data folder.
 const checkpointOrigin = "openlicenser/local/audit"
 
-// checkpoints stands in for the schedule. It runs the checkpoint function soon after the start, and then each interval.
+// checkpoints stands in for the schedule. It runs the checkpoint function soon after the start, and then each interval,
+// as soon as the trail has caught up.
 type checkpoints struct {
+	changes  *embedded.Changes
 	archive  embedded.Checkpoints
 	key      embedded.CheckpointKey
 	interval time.Duration
@@ -34,19 +37,32 @@ func openCheckpoints(
 		Reconciler: checkpoint.Reconciler{
 			Records: embedded.RecordHashes{Licenses: folder.Licenses},
 			Chains:  checkpoint.ChainHashes{Trail: folder.AuditTrail},
-			Pause:   checkpoint.PauseFor(streamDelay),
+			Pause:   func(ctx context.Context) error { return catchUp(ctx, folder.Changes) },
 		},
 		Now: time.Now,
 		Log: log,
 	}
-	c := checkpoints{archive: archive, key: key, interval: interval, handle: checkpointer.Handle}
+	c := checkpoints{
+		changes: folder.Changes, archive: archive, key: key, interval: interval, handle: checkpointer.Handle,
+	}
 	return c, errors.Join(errArchive, errKey)
 }
 
-// streamDelay is the time in which the stream has usually recorded a change.
-const streamDelay = 5 * time.Second
+// catchUpTimeout bounds how long a checkpoint waits for a stream that stands still. The stream needs seconds for a full
+// feed, and half a minute more for each license that it sets aside.
+const catchUpTimeout = 10 * time.Minute
 
-// firstCheckpoint is the time from the start to the first checkpoint, in which the trail catches up.
+// catchUp waits until the stream has recorded every change that was made so far, or has set it aside.
+func catchUp(ctx context.Context, changes *embedded.Changes) error {
+	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	defer cancel()
+	if err := changes.Pass(ctx); err != nil {
+		return fmt.Errorf("the audit trail has not caught up with the licenses: %w", err)
+	}
+	return nil
+}
+
+// firstCheckpoint is the time from the start to the first checkpoint.
 const firstCheckpoint = 2 * time.Second
 
 // run makes checkpoints until the context ends. The function logs a failure, and the next run tries again.
@@ -56,7 +72,11 @@ func (c checkpoints) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
-			_, _ = c.handle(ctx, events.EventBridgeEvent{Source: "local", Time: time.Now()})
 		}
+		// A trail that does not catch up is signed as it is. The function then reports that it could not compare it.
+		if _ = catchUp(ctx, c.changes); ctx.Err() != nil {
+			return
+		}
+		_, _ = c.handle(ctx, events.EventBridgeEvent{Source: "local", Time: time.Now()})
 	}
 }

@@ -1,16 +1,25 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
+
 	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/licensetest"
 )
 
 // proof waits for a checkpoint whose leaf of the license is at least of the sequence, and verifies it.
@@ -86,6 +95,68 @@ func TestCheckpoints(t *testing.T) {
 	if !strings.Contains(s.stderr.String(), "an audit chain was rewritten") {
 		t.Errorf("not reported:\n%s", s.stderr)
 	}
+}
+
+// behind opens a folder with a license that the trail does not know yet, and its checkpoints, each hour.
+func behind(t *testing.T, log *slog.Logger) (checkpoints, *stream) {
+	t.Helper()
+	folder := openFolder(t)
+	c, err := openCheckpoints(folder, t.TempDir(), time.Hour, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := folder.Licenses.Create(t.Context(), licensetest.Issue(t)); err != nil {
+		t.Fatal(err)
+	}
+	return c, serveCommand{Data: t.TempDir()}.stream(folder, log)
+}
+
+// TestTrailIsBehind: what the stream has yet to record is not taken for missed, however long that takes.
+func TestTrailIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := behind(t, slog.New(slog.DiscardHandler))
+		time.AfterFunc(5*time.Minute, func() {
+			if _, err := s.deliver(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		if summary, err := c.handle(t.Context(), events.EventBridgeEvent{}); err != nil || summary.Missed != 0 {
+			t.Errorf("got %+v, %v", summary, err)
+		}
+	})
+}
+
+// TestTrailStandsStill: a checkpoint is made all the same, and what it could not compare it does not accuse.
+func TestTrailStandsStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := behind(t, slog.New(slog.DiscardHandler))
+		summary, err := c.handle(t.Context(), events.EventBridgeEvent{})
+		if summary.Number != 1 || summary.Missed != 0 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %+v, %v", summary, err)
+		}
+	})
+}
+
+// TestFirstCheckpoint: after a start the trail catches up first, so that the checkpoint holds what was changed before.
+func TestFirstCheckpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		c, s := behind(t, telemetry.NewConsoleLogger(&log))
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { c.run(ctx) })
+		time.Sleep(time.Minute)
+		if _, err := s.deliver(t.Context()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		cancel()
+		running.Wait()
+		text := log.String()
+		if !strings.Contains(text, `"number":1,"chains":1,`) || strings.Contains(text, "missed a") {
+			t.Errorf("it logged\n%s", text)
+		}
+	})
 }
 
 // TestCheckpointKeyIsMissing: the program does not go on with another key.

@@ -190,14 +190,16 @@ var (
 // retryAfterSeconds is also in the template's GatewayResponses.
 const retryAfterSeconds = "30"
 
-// setGatewayHeaders sets the headers of all these responses. Web pages of any origin may read them.
+// setGatewayHeaders sets the headers of all these responses. Web pages of any origin may read them. A Retry-After
+// that is set already stays.
 func setGatewayHeaders(header http.Header, status int) {
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
 	for name, value := range api.CrossOrigin() {
 		header.Set(name, value)
 	}
-	if status == http.StatusTooManyRequests || status >= http.StatusInternalServerError {
+	isPassing := status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
+	if isPassing && header.Get("Retry-After") == "" {
 		header.Set("Retry-After", retryAfterSeconds)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -12,6 +11,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"openlicenser/shared/api"
 )
 
 // guard refuses requests that must not reach the functions. These are requests for a foreign host name, requests
@@ -90,26 +91,7 @@ func hostName(host string) string {
 func (g *guard) checkName(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !g.isOurs(r) {
-			g.refuse(w, r, http.StatusForbidden, "ACCESS_DENIED", "The request is for another host. "+
-				"This server answers to this machine's own names, to that of --listen, and to those given with --host.")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// forwardingHeaders are what proxies add to a request (RFC 7239 section 5, RFC 9110 section 7.6.3).
-var forwardingHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host"}
-
-// checkDirect refuses requests that a proxy has forwarded, where there is no token. With a proxy that puts this
-// server's own address into Host, everybody would pass checkName.
-func (g *guard) checkDirect(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		isForwarded := slices.ContainsFunc(forwardingHeaders, func(name string) bool { return r.Header[name] != nil })
-		if g.token == nil && isForwarded {
-			g.refuse(w, r, http.StatusForbidden, "ACCESS_DENIED", "The request comes through a proxy. "+
-				"A server behind a proxy needs --vendor-token-file: "+
-				"without it, whoever reaches the proxy could issue licenses.")
+			g.refuseHost(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -139,9 +121,15 @@ func (g *guard) protect(next http.HandlerFunc) http.HandlerFunc {
 				"The vendor's routes are closed to web pages of other origins.")
 			return
 		}
+		if g.token == nil && isForwarded(r) {
+			g.refuse(w, r, http.StatusForbidden, "ACCESS_DENIED", "The request comes through a proxy. "+
+				"A server behind a proxy needs --vendor-token-file: "+
+				"without it, whoever reaches the proxy could issue licenses.")
+			return
+		}
 		if g.token != nil {
-			if err := g.checkToken(r.Header["Authorization"]); err != nil {
-				w.Header().Set("WWW-Authenticate", err.Error())
+			if challenge := g.challenge(r.Header["Authorization"]); challenge != "" {
+				w.Header().Set("WWW-Authenticate", challenge)
 				g.refuse(w, r, http.StatusUnauthorized, "UNAUTHORIZED",
 					"Send the vendor's token: Authorization: Bearer TOKEN.")
 				return
@@ -160,33 +148,59 @@ func (g *guard) isOfAnotherPage(r *http.Request) bool {
 	return g.crossOrigin.Check(&unsafe) != nil
 }
 
+// forwardingHeaders are what proxies add to a request (RFC 7239 section 5, RFC 9110 section 7.6.3).
+var forwardingHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host"}
+
+// isForwarded reports whether a proxy says that it has forwarded the request. With a proxy that puts this server's own
+// address into Host, everybody passes checkName.
+func isForwarded(r *http.Request) bool {
+	return slices.ContainsFunc(forwardingHeaders, func(name string) bool { return r.Header[name] != nil })
+}
+
 // The challenges of RFC 6750 section 3.
-var (
-	errNoToken    = errors.New(`Bearer`)
-	errWrongToken = errors.New(`Bearer error="invalid_token"`)
+const (
+	noToken    = `Bearer`
+	wrongToken = `Bearer error="invalid_token"`
 )
 
-// checkToken returns errNoToken, errWrongToken or nil. It takes the same time for each wrong token.
-func (g *guard) checkToken(authorization []string) error {
+// challenge returns noToken or wrongToken, and nothing for the vendor's token. It takes the same time for each wrong
+// one.
+func (g *guard) challenge(authorization []string) string {
 	if len(authorization) != 1 {
-		return errNoToken
+		return noToken
 	}
 	scheme, token, _ := strings.Cut(authorization[0], " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return errNoToken
+		return noToken
 	}
 	digest := sha256.Sum256([]byte(strings.TrimSpace(token)))
 	if subtle.ConstantTimeCompare(digest[:], g.token[:]) != 1 {
-		return errWrongToken
+		return wrongToken
 	}
-	return nil
+	return ""
 }
 
-// refuse sends a body that serves both kinds of callers, as that of a gatewayResponse, and says what to do. It must not
-// hold anything of the request.
+// refuse sends the vendor a problem detail that says what to do. It must not hold anything of the request.
 func (g *guard) refuse(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
-	g.log.WarnContext(r.Context(), "refused", "code", code, "method", r.Method, "host", r.Host,
-		"origin", r.Header.Get("Origin"), "remote", r.RemoteAddr, "reason", detail)
+	g.logRefusal(r, code, detail)
+	response := api.Problem(api.Failure{Status: status, Code: code, Detail: detail})
+	for name, value := range response.Header {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(response.Status)
+	w.Write(response.Body) // the client may have gone
+}
+
+// refuseHost sends a body that serves products and the vendor, as that of a gatewayResponse. It must not hold anything
+// of the request.
+func (g *guard) refuseHost(w http.ResponseWriter, r *http.Request) {
+	const (
+		status = http.StatusForbidden
+		code   = "ACCESS_DENIED"
+		detail = "The request is for another host. " +
+			"This server answers to this machine's own names, to that of --listen, and to those given with --host."
+	)
+	g.logRefusal(r, code, detail)
 	body, err := json.Marshal(struct {
 		Error  string `json:"error"`
 		Type   string `json:"type"`
@@ -202,4 +216,9 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, status int, code,
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	w.Write(body) // the client may have gone
+}
+
+func (g *guard) logRefusal(r *http.Request, code, reason string) {
+	g.log.WarnContext(r.Context(), "refused", "code", code, "method", r.Method, "host", r.Host,
+		"origin", r.Header.Get("Origin"), "remote", r.RemoteAddr, "reason", reason)
 }

@@ -58,8 +58,15 @@ func send(t *testing.T, method, url, body string, header map[string]string) (res
 	if response.StatusCode >= 300 && json.Unmarshal(text, &got) != nil {
 		t.Errorf("%d %s", response.StatusCode, text)
 	}
-	if got.Detail != "" && got.Error != got.Code {
-		t.Errorf("products read %q, the vendor %q", got.Error, got.Code)
+	switch response.Header.Get("Content-Type") {
+	case "application/problem+json":
+		if got.Error != "" || got.Detail == "" {
+			t.Errorf("the vendor reads %s", text)
+		}
+	case "application/json":
+		if got.Detail != "" && got.Error != got.Code {
+			t.Errorf("products read %q, the vendor %q", got.Error, got.Code)
+		}
 	}
 	return response, got.Code
 }
@@ -187,6 +194,13 @@ func TestOtherPages(t *testing.T) {
 			if response.StatusCode != test.want || test.want == 403 && code != "ACCESS_DENIED" {
 				t.Errorf("got %d %s", response.StatusCode, code)
 			}
+			contentType := "application/problem+json"
+			if test.header["Host"] != "" {
+				contentType = "application/json"
+			}
+			if got := response.Header.Get("Content-Type"); test.want == 403 && got != contentType {
+				t.Errorf("refused with %s", got)
+			}
 		})
 	}
 	var list struct{ Licenses []struct{ LicenseID string } }
@@ -210,14 +224,18 @@ func TestProxies(t *testing.T) {
 		"X-Forwarded-For": "192.0.2.1", "x-forwarded-host": "licenses.example.com", "Forwarded": "for=192.0.2.1",
 		"Via": "1.1 proxy", "X-Forwarded-FOR": "",
 	} {
-		for _, route := range []string{"POST /licenses", "GET /licenses", "POST /verify-license", "GET /nowhere"} {
+		header := map[string]string{name: value}
+		if response, _ := send(t, "GET", open.url+"/public-key.pem", "", header); response.StatusCode != http.StatusOK {
+			t.Errorf("a public route with %s: got %d", name, response.StatusCode)
+		}
+		for _, route := range []string{"POST /licenses", "GET /licenses", "GET /licenses/" + testID} {
 			method, path, _ := strings.Cut(route, " ")
 			response, code := send(t, method, open.url+path, order, map[string]string{name: value})
 			if response.StatusCode != http.StatusForbidden || code != "ACCESS_DENIED" {
 				t.Errorf("%s with %s: got %d %s", route, name, response.StatusCode, code)
 			}
 		}
-		header := maps.Clone(authorization)
+		header = maps.Clone(authorization)
 		header[name] = value
 		if response, code := send(t, "GET", guarded.url+"/licenses", "", header); response.StatusCode != http.StatusOK {
 			t.Errorf("%s, with the token: got %d %s", name, response.StatusCode, code)
@@ -286,6 +304,9 @@ func TestVendorToken(t *testing.T) {
 			if response.StatusCode != test.want || response.Header.Get("WWW-Authenticate") != test.challenge ||
 				test.want == 401 && code != "UNAUTHORIZED" {
 				t.Errorf("got %d %s %q", response.StatusCode, code, response.Header.Get("WWW-Authenticate"))
+			}
+			if got := response.Header.Get("Content-Type"); test.want == 401 && got != "application/problem+json" {
+				t.Errorf("refused with %s", got)
 			}
 		})
 	}

@@ -11,11 +11,12 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"text/template"
 	"time"
+
+	"golang.org/x/net/netutil"
 
 	"openlicenser/functions/audit/auditing"
 	"openlicenser/functions/issue/issuance"
@@ -67,7 +68,7 @@ func (c serveCommand) Run(ctx context.Context) error {
 		}
 	}
 	log := telemetry.NewConsoleLogger(c.log)
-	collectLessOften()
+	setCollector()
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (choose another address with --listen): %w", c.Listen, err)
@@ -102,7 +103,7 @@ func (c serveCommand) Run(ctx context.Context) error {
 	stream := c.stream(folder, log)
 	streaming.Go(func() { stream.run(streamContext) })
 	streaming.Go(func() { checkpoints.run(streamContext) })
-	err = serveHTTP(ctx, listener, c.guard.checkName(c.guard.checkDirect(gateway)))
+	err = serveHTTP(ctx, listener, c.guard.checkName(gateway))
 	gateway.inFlight.Wait()
 	stopStream()
 	streaming.Wait()
@@ -181,37 +182,10 @@ func (c serveCommand) stream(folder *embedded.Folder, log *slog.Logger) *stream 
 	}
 }
 
-// collectLessOften trades some tens of megabytes for a fifth more verifications a second. Next to nothing of a request
-// outlives it. The environment variable GOGC takes precedence.
-func collectLessOften() {
-	if _, set := os.LookupEnv("GOGC"); !set {
-		debug.SetGCPercent(400)
-	}
-}
-
 // shutdownTimeout bounds how long a stop waits for requests that have begun.
 const shutdownTimeout = 10 * time.Second
 
-// The limits for a client, so that one that sends or reads slowly is not served for ever.
-const (
-	headerTimeout   = 10 * time.Second
-	requestTimeout  = time.Minute // for the whole request
-	responseTimeout = time.Minute // for reading the response
-	idleTimeout     = 2 * time.Minute
-	maxHeader       = 32 << 10 // bytes; API Gateway takes 10 KB
-)
-
-func newServer(handler http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       requestTimeout,
-		WriteTimeout:      requestTimeout + integrationTimeout + responseTimeout, // from the end of the header
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-	}
-}
-
+// serveHTTP serves until the context ends.
 func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := newServer(handler)
 	stopped := make(chan error, 1)
@@ -224,7 +198,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler)
 		}
 		close(stopped)
 	}()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(netutil.LimitListener(listener, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return <-stopped

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -211,28 +212,37 @@ func (r Request) URLPath() string { return r.urlPath }
 
 // Header returns the value of a header, or an empty text. The case of the name does not matter.
 func (r Request) Header(name string) string {
-	for written, value := range r.headers {
-		if strings.EqualFold(written, name) {
-			return value
-		}
+	for _, written := range spellings(r.headers, name) {
+		return r.headers[written]
 	}
 	return ""
 }
 
 // HeaderValues returns the values of a header, one for each line that the front tells apart, empty ones included. It
-// returns nil for a header that is absent. The case of the name does not matter.
-func (r Request) HeaderValues(name string) []string {
-	for written, values := range r.headerLines {
-		if strings.EqualFold(written, name) && len(values) > 0 {
-			return values
+// returns nil for a header that is absent. The case of the name does not matter. An event can hold one header in
+// several spellings: their values follow each other in the order of the spellings.
+func (r Request) HeaderValues(name string) (all []string) {
+	for _, written := range spellings(r.headerLines, name) {
+		all = append(all, r.headerLines[written]...)
+	}
+	if len(all) > 0 {
+		return all
+	}
+	for _, written := range spellings(r.headers, name) {
+		all = append(all, r.headers[written])
+	}
+	return all
+}
+
+// spellings returns the keys that differ from the name in case at most, sorted.
+func spellings[V any](headers map[string]V, name string) (written []string) {
+	for key := range headers {
+		if strings.EqualFold(key, name) {
+			written = append(written, key)
 		}
 	}
-	for written, value := range r.headers {
-		if strings.EqualFold(written, name) {
-			return []string{value}
-		}
-	}
-	return nil
+	slices.Sort(written)
+	return written
 }
 
 // QueryValues returns the query's parameters, each with all of its values. The error reports a query that cannot be

@@ -28,11 +28,35 @@ func TestHeaderValues(t *testing.T) {
 		"two lines": {events.APIGatewayProxyRequest{
 			Headers: map[string]string{"if-match": "y"}, MultiValueHeaders: map[string][]string{"If-Match": {"x", "y"}},
 		}, []string{"x", "y"}},
+		"two spellings": {
+			events.APIGatewayProxyRequest{
+				Headers: map[string]string{"if-match": "y", "If-Match": "x", "IF-MATCH": "w"},
+			},
+			[]string{"w", "x", "y"},
+		},
+		"two spellings in a list": {events.APIGatewayProxyRequest{
+			MultiValueHeaders: map[string][]string{"if-match": {"y", "z"}, "If-Match": {"x"}, "iF-MATCH": {}},
+		}, []string{"x", "y", "z"}},
 	} {
-		if got := fromREST(test.event).request().HeaderValues("If-Match"); !slices.Equal(got, test.want) ||
-			(got == nil) != (test.want == nil) {
-			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		for range 20 { // a map has another order each time
+			if got := fromREST(test.event).request().HeaderValues("If-Match"); !slices.Equal(got, test.want) ||
+				(got == nil) != (test.want == nil) {
+				t.Fatalf("%s: got %q, want %q", name, got, test.want)
+			}
 		}
+	}
+}
+
+// TestHeader: of a header in several spellings, the same one is taken each time.
+func TestHeader(t *testing.T) {
+	event := events.APIGatewayProxyRequest{Headers: map[string]string{"origin": "y", "Origin": "x", "other": "z"}}
+	for range 20 {
+		if got := fromREST(event).request().Header("ORIGIN"); got != "x" {
+			t.Fatalf("got %q", got)
+		}
+	}
+	if got := fromREST(event).request().Header("absent"); got != "" {
+		t.Errorf("absent: got %q", got)
 	}
 }
 

@@ -21,12 +21,21 @@ type Changes struct {
 	added chan struct{}
 	limit atomic.Uint64 // zero: no limit
 
+	// writers has a slot for each write between its look at the length and the end of its transaction. Without a bound
+	// all writes would pass the look before the first of them has ended, and the audit trail's would wait behind them.
+	writers chan struct{}
+
 	mu      sync.Mutex
 	removed chan struct{} // closed with the next removal
 }
 
 func newChanges(db *bbolt.DB) *Changes {
-	return &Changes{db: db, added: make(chan struct{}, 1), removed: make(chan struct{})}
+	return &Changes{
+		db:      db,
+		added:   make(chan struct{}, 1),
+		writers: make(chan struct{}, MaxWriters),
+		removed: make(chan struct{}),
+	}
 }
 
 // Change is one change of a stored license.
@@ -88,43 +97,107 @@ func (c *Changes) Remove(ctx context.Context, changes []Change) error {
 }
 
 // Length returns the number of changes in the feed. Where some were removed between others, they still count.
-func (c *Changes) Length() (length uint64, err error) {
+func (c *Changes) Length() (uint64, error) {
+	oldest, newest, err := c.ends()
+	if newest == 0 {
+		return 0, err
+	}
+	return newest - oldest + 1, err
+}
+
+// ends returns the sequence numbers of the oldest and the newest change in the feed, zeros where it is empty.
+func (c *Changes) ends() (oldest, newest uint64, err error) {
 	err = c.db.View(func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket(changesBucket).Cursor()
-		if oldest, _ := cursor.First(); oldest != nil {
-			newest, _ := cursor.Last()
-			length = binary.BigEndian.Uint64(newest) - binary.BigEndian.Uint64(oldest) + 1
+		if first, _ := cursor.First(); first != nil {
+			last, _ := cursor.Last()
+			oldest, newest = binary.BigEndian.Uint64(first), binary.BigEndian.Uint64(last)
 		}
 		return nil
 	})
-	return length, err
+	return oldest, newest, err
 }
 
-// Limit makes writes of licenses wait while the feed has that length. It can exceed it by the number of writes at once.
-// Only whoever reads the feed may set a limit: without a reader writes would wait in vain. Reads never wait.
+// Pass waits until every change that is in the feed now was removed. It does not wait for later ones.
+func (c *Changes) Pass(ctx context.Context) error {
+	_, last, err := c.ends()
+	if err != nil {
+		return err
+	}
+	for {
+		removed := c.nextRemoval() // before ends, so that no removal is missed
+		oldest, _, err := c.ends()
+		if err != nil || oldest == 0 || oldest > last {
+			return err
+		}
+		select {
+		case <-removed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// MaxWriters bounds the writes of licenses that are under way. Further ones wait for their turn.
+const MaxWriters = 256
+
+// Limit makes writes of licenses wait while the feed has that length. It exceeds it by MaxWriters at most. Only whoever
+// reads the feed may set a limit: without a reader writes would wait in vain. Reads never wait.
 func (c *Changes) Limit(length uint64) { c.limit.Store(length) }
 
 // busyReserve is the part of a write's time that is kept to report that it waited in vain.
 const busyReserve = time.Second
 
-// waitForRoom waits until the feed is shorter than its limit. It returns license.ErrBusy when the context's time is
-// almost over.
-func (c *Changes) waitForRoom(ctx context.Context) error {
+// enter waits until fewer than MaxWriters writes are under way and the feed is shorter than its limit. Whoever writes
+// calls leave afterwards. Enter returns license.ErrBusy when the context's time is almost over.
+func (c *Changes) enter(ctx context.Context) (leave func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var timeIsOver <-chan time.Time
+	if deadline, bounded := ctx.Deadline(); bounded {
+		timer := time.NewTimer(time.Until(deadline) - busyReserve)
+		defer timer.Stop()
+		timeIsOver = timer.C
+	}
+	if !c.takeSlot(ctx, timeIsOver) {
+		return nil, fmt.Errorf("%w: %d changes are under way", license.ErrBusy, MaxWriters)
+	}
+	leave = func() { <-c.writers }
+	if err := c.waitForRoom(ctx, timeIsOver); err != nil {
+		leave()
+		return nil, err
+	}
+	return leave, nil
+}
+
+// takeSlot waits for a slot of the writers, and reports whether it got one. It takes a free one whatever the time.
+func (c *Changes) takeSlot(ctx context.Context, timeIsOver <-chan time.Time) bool {
+	select {
+	case c.writers <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case c.writers <- struct{}{}:
+		return true
+	case <-timeIsOver:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// waitForRoom waits until the feed is shorter than its limit. It returns license.ErrBusy when the time is over.
+func (c *Changes) waitForRoom(ctx context.Context, timeIsOver <-chan time.Time) error {
 	limit := c.limit.Load()
 	if limit == 0 {
 		return nil
 	}
-	var timeIsOver <-chan time.Time
 	for {
 		removed := c.nextRemoval() // before Length, so that no removal is missed
 		length, err := c.Length()
 		if err != nil || length < limit {
 			return err
-		}
-		if deadline, bounded := ctx.Deadline(); bounded && timeIsOver == nil {
-			timer := time.NewTimer(time.Until(deadline) - busyReserve)
-			defer timer.Stop()
-			timeIsOver = timer.C
 		}
 		select {
 		case <-removed:

@@ -3,6 +3,7 @@ package embedded_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,6 +143,81 @@ func TestFullFeedAtOnce(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestBurst: of writes that begin at once, no more pass the feed's limit than may be under way.
+func TestBurst(t *testing.T) {
+	folder, l := full(t)
+	if err := folder.Changes.Remove(t.Context(), oldest(t, folder, 1)); err != nil {
+		t.Fatal(err)
+	}
+	const writers = 4000
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	written := make(chan error, writers)
+	begin := make(chan struct{})
+	for n := range writers {
+		another := l
+		another.ID = fmt.Sprint(l.ID, n)
+		go func() {
+			<-begin
+			written <- folder.Licenses.Create(ctx, another)
+		}()
+	}
+	close(begin)
+	var created uint64
+	for range writers {
+		switch err := <-written; {
+		case err == nil:
+			created++
+		case !errors.Is(err, license.ErrBusy):
+			t.Fatal(err)
+		}
+	}
+	length, err := folder.Changes.Length()
+	if length != 2+created || length > 3+embedded.MaxWriters || err != nil {
+		t.Errorf("%d changes after %d writes, %v", length, created, err)
+	}
+}
+
+// TestPass waits for what is in the feed, in whatever order it goes, and not for what comes later.
+func TestPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		folder := open(t, t.TempDir())
+		if err := folder.Changes.Pass(t.Context()); err != nil {
+			t.Errorf("empty: %v", err)
+		}
+		for range 3 {
+			if err := folder.Licenses.Create(t.Context(), licensetest.Issue(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, order := range []int{2, 0, 0} {
+			time.AfterFunc(time.Duration(i+1)*time.Minute, func() {
+				changes := oldest(t, folder, order+1)
+				err := errors.Join(
+					folder.Licenses.Create(t.Context(), licensetest.Issue(t)),
+					folder.Changes.Remove(t.Context(), changes[order:order+1]),
+				)
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		begun := time.Now()
+		err := folder.Changes.Pass(t.Context())
+		if waited := time.Since(begun).Round(time.Second); err != nil || waited != 3*time.Minute {
+			t.Errorf("%v after %v", err, waited)
+		}
+		if length, err := folder.Changes.Length(); length != 3 || err != nil {
+			t.Errorf("%d changes, %v", length, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := folder.Changes.Pass(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a feed that stands still: %v", err)
+		}
+	})
 }
 
 // TestLength: from the oldest to the newest, and after a restart the same.

@@ -215,7 +215,8 @@ func TestKeysThatCannotBeRead(t *testing.T) {
 						t.Fatal(err)
 					}
 					log.Reset()
-					if err := test.ask(t.Context(), folder); err != nil || !strings.Contains(log.String(), "level=WARN") {
+					err = test.ask(t.Context(), folder)
+					if err != nil || !strings.Contains(log.String(), "level=WARN") {
 						t.Errorf("broken again: %v, logged %s", err, log)
 					}
 					if err := folder.Close(); err != nil { // with the goroutines of the bubble

@@ -16,7 +16,8 @@ type Idempotency struct{ db *bbolt.DB }
 
 var _ idempotency.Store = (*Idempotency)(nil)
 
-// Put implements idempotency.Store. Each put also removes a few expired records.
+// Put implements idempotency.Store. Each put also removes a few expired records. One that is still there counts as
+// absent.
 func (s *Idempotency) Put(
 	ctx context.Context, r idempotency.Record, now time.Time,
 ) (existing *idempotency.Record, err error) {
@@ -24,8 +25,17 @@ func (s *Idempotency) Put(
 		if err := removeExpired(tx, now); err != nil {
 			return nil, err
 		}
-		if existing, err = readIdempotency(tx, r.Key); existing != nil || err != nil {
+		if existing, err = readIdempotency(tx, r.Key); err != nil {
 			return nil, err
+		}
+		if existing != nil && !isExpired(*existing, now) {
+			return nil, nil
+		}
+		if existing != nil {
+			if err := removeIdempotency(tx, expiryKey(*existing), []byte(r.Key)); err != nil {
+				return nil, err
+			}
+			existing = nil
 		}
 		if err := putJSON(tx.Bucket(idempotencyBucket), []byte(r.Key), r); err != nil {
 			return nil, err
@@ -76,6 +86,9 @@ func (s *Idempotency) Release(ctx context.Context, key string) error {
 // maxRemoved bounds how many records one put removes. It is more than a put adds, so that the bucket does not grow
 // without end.
 const maxRemoved = 10
+
+// isExpired reports whether the second in which the record expires is over.
+func isExpired(r idempotency.Record, now time.Time) bool { return r.Expires.Unix() < now.Unix() }
 
 func removeExpired(tx *bbolt.Tx, now time.Time) error {
 	until := bigEndian(uint64(now.Unix()))

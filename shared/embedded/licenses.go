@@ -179,11 +179,13 @@ func lastBefore(cursor *bbolt.Cursor, bound []byte) []byte {
 	return key
 }
 
-// write waits for room in the feed, writes, and tells the feed's reader of the change.
+// write waits for its turn and for room in the feed, writes, and tells the feed's reader of the change.
 func (s *Licenses) write(ctx context.Context, change func(tx *bbolt.Tx) (refusal, err error)) error {
-	if err := s.changes.waitForRoom(ctx); err != nil {
+	leave, err := s.changes.enter(ctx)
+	if err != nil {
 		return err
 	}
+	defer leave()
 	if err := write(ctx, s.db, change); err != nil {
 		return err
 	}

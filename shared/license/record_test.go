@@ -281,8 +281,8 @@ func TestStatusOfOddRecords(t *testing.T) {
 	}
 }
 
-// TestBookkeepingProblems: what is wrong with the attributes that no patch takes is said truly, and any change mends those
-// that it notes.
+// TestBookkeepingProblems: what is wrong with the attributes that no patch takes is said truly, and any change mends
+// those that it notes.
 func TestBookkeepingProblems(t *testing.T) {
 	record := originalRecord(t)
 	maps.Copy(record, attribute.Map{

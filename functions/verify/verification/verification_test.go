@@ -602,7 +602,8 @@ func TestPublicKeyQuery(t *testing.T) {
 		"semicolon":              {"kid=" + kid + ";x=1", http.StatusBadRequest},
 	} {
 		function := fmt.Sprintf(`{"version":"2.0","routeKey":"$default","rawPath":"/public-key.pem",`+
-			`"rawQueryString":%q,"requestContext":{"http":{"method":"GET","path":"/public-key.pem"},"stage":"$default"}}`,
+			`"rawQueryString":%q,"requestContext":{"stage":"$default",`+
+			`"http":{"method":"GET","path":"/public-key.pem"}}}`,
 			test.query)
 		sent := map[string]string{"payload 2.0": function}
 		if values, err := url.ParseQuery(test.query); err == nil { // else API Gateway refuses it

@@ -23,6 +23,7 @@ func TestStore(t *testing.T, open func(t *testing.T) idempotency.Store) {
 		"Put/SameRequestID":   putWithSameRequestID,
 		"Put/Concurrent":      putConcurrently,
 		"Put/Expired":         putExpired,
+		"Put/ExpiredOfMany":   putExpiredOfMany,
 		"TakeOver/OnlyOne":    takeOver,
 		"TakeOver/Completed":  takeOverCompleted,
 		"Complete/ThenFindIt": complete,
@@ -116,6 +117,30 @@ func putExpired(t *testing.T, store idempotency.Store) {
 	}
 	if existing := put(t, store, next, record().Expires.Add(time.Second)); existing != nil {
 		t.Error("not forgotten a second after its time")
+	}
+}
+
+// putExpiredOfMany: a record that has expired counts as absent, however many others have expired before it.
+func putExpiredOfMany(t *testing.T, store idempotency.Store) {
+	const others = 50
+	for n := range others {
+		r := record()
+		r.Key, r.Expires = idempotency.RecordKey("someone", fmt.Sprint("other-", n)), record().Expires.Add(-time.Hour)
+		put(t, store, r, now)
+	}
+	put(t, store, record(), now)
+	at := record().Expires.Add(time.Second)
+	next := record()
+	next.ID, next.NewID, next.Expires = "request-2", "license-2", at.Add(idempotency.Lifetime)
+	if existing := put(t, store, next, at); existing != nil {
+		t.Errorf("not forgotten a second after its time: %+v", existing)
+	}
+	for n := range others {
+		again := next
+		again.ID = fmt.Sprint("request-2-", n)
+		if existing := put(t, store, again, at); existing == nil || existing.NewID != "license-2" {
+			t.Fatalf("put again %d times, it met %+v in place of the second record", n, existing)
+		}
 	}
 }
 

@@ -15,43 +15,38 @@ import (
 	"openlicenser/shared/api"
 )
 
-// guard refuses requests that must not reach the functions. These are requests for a foreign host name, requests
-// through a proxy where there is no token, and requests to the vendor's routes that come from other web pages or lack
-// the vendor's token.
+// guard refuses requests that must not reach the functions. These are requests for a foreign host name, and requests to
+// the vendor's routes that come from other web pages, lack the vendor's token, or, where there is none, come through a
+// proxy.
 type guard struct {
-	names       map[string]bool    // host names besides this machine's own, in lower case
+	listen      string             // the name that --listen gives, in lower case; may be empty
+	proxied     map[string]bool    // the names that a proxy has for this server, in lower case
 	token       *[sha256.Size]byte // digest of the vendor's token; nil for none
 	crossOrigin *http.CrossOriginProtection
 	log         *slog.Logger
 }
 
 // newGuard returns the guard of a server that listens on address, which --listen has given as listen. It returns an
-// error if other machines could issue licenses without a token. They could if they reach the address, or a proxy that
-// hosts names.
+// error if other machines reach the address and could issue licenses without a token.
 func newGuard(listen string, address net.Addr, hosts []string, token string, log *slog.Logger) (*guard, error) {
-	g := &guard{names: map[string]bool{}, crossOrigin: http.NewCrossOriginProtection(), log: log}
+	g := &guard{proxied: map[string]bool{}, crossOrigin: http.NewCrossOriginProtection(), log: log}
 	if token != "" {
 		digest := sha256.Sum256([]byte(token))
 		g.token = &digest
 	}
-	const needsToken = "whoever reaches it could issue and revoke licenses: " +
-		"give the vendor's routes a token with --vendor-token-file"
 	if tcp, isTCP := address.(*net.TCPAddr); g.token == nil && !(isTCP && tcp.IP.IsLoopback()) {
-		return nil, fmt.Errorf("--listen %s is open to other machines, and %s, or listen on 127.0.0.1",
-			listen, needsToken)
+		return nil, fmt.Errorf("--listen %s is open to other machines, and whoever reaches it could issue and revoke "+
+			"licenses: give the vendor's routes a token with --vendor-token-file, or listen on 127.0.0.1", listen)
 	}
-	if g.token == nil && len(hosts) > 0 {
-		return nil, fmt.Errorf("--host %s is for a proxy, and %s", hosts[0], needsToken)
-	}
-	if name, _, err := net.SplitHostPort(listen); err == nil && name != "" {
-		g.names[strings.ToLower(name)] = true
+	if name, _, err := net.SplitHostPort(listen); err == nil {
+		g.listen = strings.ToLower(name)
 	}
 	for _, host := range hosts {
 		name, err := checkHost(host)
 		if err != nil {
 			return nil, err
 		}
-		g.names[name] = true
+		g.proxied[name] = true
 	}
 	return g, nil
 }
@@ -102,7 +97,7 @@ func (g *guard) checkName(next http.Handler) http.Handler {
 // it. The address of the connection itself is a name too, because only this machine has it.
 func (g *guard) isOurs(r *http.Request) bool {
 	name := hostName(r.Host)
-	if name == "localhost" || g.names[name] {
+	if name == "localhost" || name != "" && name == g.listen || g.proxied[name] {
 		return true
 	}
 	ip, err := netip.ParseAddr(name)
@@ -121,7 +116,7 @@ func (g *guard) protect(next http.HandlerFunc) http.HandlerFunc {
 				"The vendor's routes are closed to web pages of other origins.")
 			return
 		}
-		if g.token == nil && isForwarded(r) {
+		if g.token == nil && g.isThroughProxy(r) {
 			g.refuse(w, r, http.StatusForbidden, "ACCESS_DENIED", "The request comes through a proxy. "+
 				"A server behind a proxy needs --vendor-token-file: "+
 				"without it, whoever reaches the proxy could issue licenses.")
@@ -151,10 +146,11 @@ func (g *guard) isOfAnotherPage(r *http.Request) bool {
 // forwardingHeaders are what proxies add to a request (RFC 7239 section 5, RFC 9110 section 7.6.3).
 var forwardingHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host"}
 
-// isForwarded reports whether a proxy says that it has forwarded the request. With a proxy that puts this server's own
-// address into Host, everybody passes checkName.
-func isForwarded(r *http.Request) bool {
-	return slices.ContainsFunc(forwardingHeaders, func(name string) bool { return r.Header[name] != nil })
+// isThroughProxy reports whether the request is for a name of the proxy's, or says that it was forwarded. With a proxy
+// that puts this server's own address into Host, everybody passes checkName.
+func (g *guard) isThroughProxy(r *http.Request) bool {
+	isSent := func(name string) bool { return r.Header[name] != nil }
+	return g.proxied[hostName(r.Host)] || slices.ContainsFunc(forwardingHeaders, isSent)
 }
 
 // The challenges of RFC 6750 section 3.

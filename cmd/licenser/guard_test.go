@@ -215,6 +215,32 @@ func TestOtherPages(t *testing.T) {
 	}
 }
 
+// TestProxyWithoutToken: products may come through a proxy that has a name of its own; the vendor may not.
+func TestProxyWithoutToken(t *testing.T) {
+	s := start(t, t.TempDir(), "--host", "licenses.example.com")
+	for name, test := range map[string]struct {
+		path, host string
+		want       int
+	}{
+		"product":                     {"/public-key.pem", "licenses.example.com", 200},
+		"vendor":                      {"/licenses", "licenses.example.com", 403},
+		"vendor, in capitals":         {"/licenses", "LICENSES.example.com:443", 403},
+		"vendor, by another name":     {"/licenses", "licenses.example.org", 403},
+		"vendor, by the machine's":    {"/licenses", "", 200},
+		"vendor, by localhost's name": {"/licenses", "localhost", 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header := map[string]string{}
+			if test.host != "" {
+				header["Host"] = test.host
+			}
+			if response, code := send(t, "GET", s.url+test.path, "", header); response.StatusCode != test.want {
+				t.Errorf("got %d %s, want %d", response.StatusCode, code, test.want)
+			}
+		})
+	}
+}
+
 // TestProxies sends to the built program what a proxy does that has put the server's own address into Host.
 func TestProxies(t *testing.T) {
 	authorization := map[string]string{"Authorization": "Bearer " + testToken}

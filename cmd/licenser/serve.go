@@ -37,7 +37,7 @@ type serveCommand struct {
 	TokenReuseDays    string `help:"Days after its signing for which a token is given again, as long as it would say the same; 0 turns that off. A tenth of the lifetime unless set." env:"TOKEN_REUSE_DAYS"`
 
 	VendorTokenFile string   `help:"File with the bearer token that the vendor's routes then want of every request. Without it whoever reaches them can issue licenses, and what comes through a proxy is refused." type:"path"`
-	Host            []string `help:"A name, besides this machine's own, under which requests may come, as that of a proxy; can be repeated. It needs --vendor-token-file." placeholder:"NAME"`
+	Host            []string `help:"A name, besides this machine's own, under which requests may come, as that of a proxy; can be repeated. Without --vendor-token-file only the public routes are open under it." placeholder:"NAME"`
 
 	CheckpointInterval time.Duration `help:"How often a checkpoint over the audit trail is made." default:"1h"`
 

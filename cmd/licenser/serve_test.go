@@ -413,7 +413,6 @@ func TestRefusesToStart(t *testing.T) {
 		"lifetime of 0":     {options("--token-lifetime-days", "0"), "from 1 to 3650"},
 		"open to others":    {[]string{"--listen", "0.0.0.0:0", "--data", t.TempDir()}, "--vendor-token-file"},
 		"open, all of them": {[]string{"--listen", ":0", "--data", t.TempDir()}, "--vendor-token-file"},
-		"proxy, no token":   {options("--host", "licenses.example.com"), "--vendor-token-file"},
 		"host is a URL":     {options("--vendor-token-file", good, "--host", "https://example.com"), "--host"},
 		"host with a port":  {options("--vendor-token-file", good, "--host", "example.com:443"), "without a port"},
 		"token file empty":  {options("--vendor-token-file", ""), "--vendor-token-file"},

@@ -151,8 +151,8 @@ func (c retireTokenKeyCommand) Run(ctx context.Context) error {
 // pins finds the licenses that are pinned to a token key.
 type pins struct{ api *vendorapi.Client }
 
-// find is a token.Pins. A license that is pinned no longer says so in its chain alone. So the chain is read where the
-// license has changed since.
+// find is a token.Pins. Once a pin is removed, only the chain still shows it. So the chain is read if the license has
+// changed since.
 func (p pins) find(ctx context.Context, kid string, since time.Time) (licenseIDs []string, err error) {
 	for l, err := range p.api.Licenses(ctx, vendorapi.ListQuery{}) {
 		if err != nil {

@@ -1,4 +1,5 @@
-// The issue function is the vendor's API under /licenses.
+// The issue function is the vendor's API under /licenses. It also shows everybody the latest checkpoint and its key,
+// under /audit.
 package main
 
 import (

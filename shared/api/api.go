@@ -29,8 +29,9 @@ type Routes map[string]Handler
 type Router struct {
 	Function string // its name, for log and metrics
 	Routes   Routes
-	Public   []string                 // the routes that a web page of any origin may call (CORS)
-	MaxBody  int                      // bytes that its routes read; a longer body may be cut after one more byte
+	Public   []string // the routes that a web page of any origin may call (CORS)
+	// MaxBody is how many bytes of a body the routes read. The front may pass on only MaxBody+1 bytes of a longer body.
+	MaxBody  int
 	Fallback Handler                  // handles the requests that no route matches
 	Failure  func(err error) Failure  // returns what an error means to the caller
 	Render   func(f Failure) Response // returns the response that says so
@@ -43,7 +44,7 @@ type Failure struct {
 	Code   string // stable, for programs
 	Detail string // for people: what to do
 	Fields any    // what was wrong with which field
-	Log    string // in place of the error's text, where that holds what the caller has sent
+	Log    string // in place of the error's text, if that holds what the caller has sent
 }
 
 // responseReserve is kept back of the invocation's time, so that a response gets out when AWS is slow. If Lambda cuts a

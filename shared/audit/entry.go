@@ -1,7 +1,10 @@
 // Package audit is the audit trail. Each license has a chain of entries, one for each change, and every entry holds
 // the hash of the one before it. The package derives entries from the changes of stored records, appends them
-// exactly once, exports chains and verifies them. It knows the JSON form that DynamoDB gives to a record, because
-// hashes are made over it, and nothing else of AWS; and it knows no HTTP.
+// exactly once, exports chains and verifies them.
+//
+// Of DynamoDB it knows what entries hold: the JSON form of a record, the ids and sequence numbers of the table's
+// stream, and the name under which the time to live removes a record. It also knows how much an item holds. It knows
+// nothing else of AWS, and no HTTP.
 package audit
 
 import (

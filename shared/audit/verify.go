@@ -19,7 +19,7 @@ func Verify(licenseID string, head Head, entries []Entry) (Head, error) {
 	return v.head, nil
 }
 
-// Finding is something wrong that an intact chain itself reports.
+// Finding is a gap or a late entry, which a chain whose hashes are right reports.
 type Finding struct {
 	Sequence int64 // of the entry that reports it
 	Text     string

@@ -20,7 +20,7 @@ import (
 	"openlicenser/shared/token"
 )
 
-// SecretsAPI is what Secrets uses of a *secretsmanager.Client.
+// SecretsAPI is what Secrets, RingStore and RingVersions read the secret with, of a *secretsmanager.Client.
 type SecretsAPI interface {
 	GetSecretValue(
 		context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options),

@@ -18,7 +18,7 @@ import (
 
 type kmsOption = func(*kms.Options)
 
-// KeyAPI is what SigningKey uses of a *kms.Client.
+// KeyAPI is what SigningKey and CheckpointKey use of a *kms.Client.
 type KeyAPI interface {
 	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...kmsOption) (*kms.GetPublicKeyOutput, error)
 	Sign(context.Context, *kms.SignInput, ...kmsOption) (*kms.SignOutput, error)

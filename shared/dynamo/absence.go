@@ -11,9 +11,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// Absence has to be said. An empty body, or {} from something between us and DynamoDB, reads like a response without an
-// item. Taken for one it would be a definite no to a customer, or the end of an audit chain. So the functions below
-// believe only a response that names the table or lists items. Any other is a fault.
+// An item counts as missing only if DynamoDB says so. An empty body, or {} from something between us and DynamoDB,
+// reads like a response without an item. Taken for one it would be a definite no to a customer, or the end of an audit
+// chain. So the functions below believe only a response that names the table or lists items. Any other is a fault.
 var (
 	errUnsaid = errors.New(
 		"the response does not say whether there is something: it is not one of DynamoDB, or not a whole one")

@@ -13,8 +13,7 @@ import (
 // retired since must end some time. It is as long on AWS; awskeys gives the reasons.
 const servesFor = 24 * time.Hour
 
-// staleAfter is from when on a failure to read a file is an error in the log and no longer a warning: so long after the
-// first failure in a row, inclusive. On AWS an alarm sounds then.
+// After staleAfter of failures in a row, inclusive, the log says ERROR instead of WARN. On AWS an alarm sounds then.
 const staleAfter = 15 * time.Minute
 
 // keyFile is the parsed content of a file, which is read again when it has changed. One goroutine at a time may use it.

@@ -28,7 +28,7 @@ type License struct {
 
 	// Version counts the changes, from 1. It is 0 in a record that another tool wrote.
 	Version      int64
-	Created      time.Time // zero where another tool made the record
+	Created      time.Time // zero if another tool made the record
 	Changed      time.Time
 	ChangedBy    string
 	ChangeReason string

@@ -9,8 +9,8 @@ import (
 // Change says who changes a license, when, why, and in which request.
 type Change struct {
 	At        time.Time
-	By        string // the IAM principal
-	Reason    string // empty where none was given
+	By        string // who, as the front names them
+	Reason    string // empty if none was given
 	RequestID string
 }
 

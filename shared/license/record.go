@@ -147,7 +147,7 @@ func FromRecord(record attribute.Map) (License, error) {
 	return l, nil
 }
 
-// RecordVersion returns the version of a record, or 0 where it has none. It also serves records that FromRecord
+// RecordVersion returns the version of a record, or 0 if it has none. It also serves records that FromRecord
 // refuses.
 func RecordVersion(record attribute.Map) int64 {
 	version, _ := wholeNumber(record[attrVersion])

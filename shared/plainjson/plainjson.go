@@ -8,7 +8,7 @@ import (
 	"encoding/json"
 )
 
-// Marshal is json.Marshal without those escapes.
+// Marshal returns the JSON of v, without HTML escapes.
 func Marshal(v any) ([]byte, error) {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)

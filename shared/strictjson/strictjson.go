@@ -16,7 +16,7 @@ var ErrNull = errors.New("null in place of a value")
 //
 //   - is UTF-8, and its escapes make no half of a surrogate pair,
 //   - has no name twice in an object, at any depth,
-//   - has names that fit v to the letter; a name that v does not have is skipped,
+//   - has names that match exactly, case included; a name that v does not have is skipped,
 //   - ends with its value, but for white space,
 //   - is not null: that would leave nothing in v, without a word.
 //

@@ -86,9 +86,9 @@ func ReusePeriod(days string, lifetime time.Duration) (time.Duration, error) {
 // of a moved alias.
 const maxMoves = 3
 
-// Authorize returns the token of a license that may be used at now, and its signature. The token ends with its
-// lifetime, or with the license, grace included, if that comes first. If the kept signature, zero
-// for none, still fits the token that was signed with it, that token is returned again. An error is a fault of ours.
+// Authorize returns the token of a usable license, and the token's signature. The token expires after its lifetime, or
+// when the license ends, grace included, if that is earlier. If kept is not zero and still fits, the token that it
+// signed is returned again. An error is a fault of ours.
 func (a Authorizer) Authorize(
 	ctx context.Context, l license.License, now time.Time, kept Signature,
 ) (string, Signature, error) {

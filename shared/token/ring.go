@@ -121,7 +121,7 @@ func ParseRing(stored []byte) (Ring, error) {
 	return r, nil
 }
 
-// checkNotEmpty returns an error where a secret of the ring is empty.
+// checkNotEmpty returns an error if a secret of the ring is empty.
 func (r Ring) checkNotEmpty() error {
 	if r.Current == "" {
 		return errors.New(`the license-key secret has no "key", or an empty one`)
@@ -231,9 +231,9 @@ func (r Ring) Retire(kid string, from time.Time) (Ring, error) {
 	return Ring{}, fmt.Errorf("no secret has the id %s", kid)
 }
 
-// SignedUntil returns an instant after which the secret has signed no license key. It is zero where the secret may
-// still sign, and where nobody knows when it was replaced. A secret signs on while the next one waits, and where the
-// next one was retired. An hour is added for processes that could not read the ring anew.
+// SignedUntil returns an instant after which the secret has signed no license key. It is zero if the secret may
+// still sign, or if nobody knows when it was replaced. A secret signs on while the next one waits, and if the next one
+// was retired. An hour is added for processes that could not read the ring anew.
 func (r Ring) SignedUntil(kid string) (time.Time, error) {
 	if kid == r.Current.KeyID() {
 		return time.Time{}, nil
@@ -248,7 +248,8 @@ func (r Ring) SignedUntil(kid string) (time.Time, error) {
 	}
 	newer := append([]EarlierSecret{{Secret: r.Current, Created: r.Created}}, r.Earlier[:i]...)
 	for _, next := range slices.Backward(newer) {
-		replaced = latest(replaced, next.Created) // which differ where Rotate has dropped a secret between the two
+		// next.Created is later than replaced if Rotate dropped a secret between the two.
+		replaced = latest(replaced, next.Created)
 		if next.RefusedFrom.IsZero() && !next.Replaced.Before(replaced.Add(SigningDelay)) {
 			break
 		}

@@ -58,7 +58,7 @@ const (
 	settling = time.Hour
 )
 
-// Succession replaces the token key, in three steps. A step is refused where it would strand a token: leave one that no
+// Succession replaces the token key, in three steps. A step is refused if it would strand a token: leave one that no
 // published key verifies. A step may be cut off anywhere; taken again, it is completed.
 type Succession struct {
 	Store KeyStore

@@ -58,7 +58,7 @@ func (c *Client) Renew(ctx context.Context, licenseID, expirationDate, reason st
 	return c.transition(ctx, licenseID, "/renew", change{ExpirationDate: expirationDate, Reason: reason}, o)
 }
 
-// change is the body of a change of status.
+// change is the body of a transition, a renewal or a removal.
 type change struct {
 	ExpirationDate string `json:"expirationdate,omitempty"`
 	Reason         string `json:"reason,omitempty"`
@@ -88,7 +88,7 @@ func (c *Client) LicenseKey(ctx context.Context, licenseID string) (string, erro
 	return key.LicenseKey, err
 }
 
-// ListQuery selects licenses. A zero field selects nothing.
+// ListQuery selects licenses. A zero field filters nothing.
 type ListQuery struct {
 	CustomerID     string
 	Status         license.Status

@@ -1,4 +1,5 @@
-// Package auditing records the changes that the license table's stream reports in the audit trail.
+// Package auditing records the changes that the license table's stream reports in the audit trail. Of AWS it knows the
+// stream's events alone. It must not know where the trail is stored, nor how an entry is made.
 package auditing
 
 import (

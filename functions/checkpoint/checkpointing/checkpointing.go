@@ -1,5 +1,7 @@
 // Package checkpointing makes a checkpoint over all audit chains, on a schedule and when CloudFormation makes a
-// stack. It reports the chains that were rewritten and the changes that the trail missed.
+// stack. It reports the chains that were rewritten and the changes that the trail missed. Of AWS it knows the
+// schedule's events and CloudFormation's requests. It must not know where licenses, chains and checkpoints are stored,
+// nor where the key is.
 package checkpointing
 
 import (

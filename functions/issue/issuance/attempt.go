@@ -26,7 +26,7 @@ type attempt struct {
 	again     bool   // an earlier attempt may have had its effect
 }
 
-// change returns the change that the attempt makes, in the name of the IAM principal that signed the request.
+// change returns the change that the attempt makes, in the name of whom the front has named for the request.
 func (a attempt) change(reason string) license.Change {
 	return license.Change{At: a.at, By: a.by, Reason: reason, RequestID: a.requestID}
 }

@@ -39,7 +39,8 @@ func (c cursors) encode(position string) string {
 	return base64.RawURLEncoding.EncodeToString(append(c.mac(c.signing, position), position...))
 }
 
-// decode returns the position of a cursor of this list. It takes one spelling only: Go's decoder skips line breaks.
+// decode returns the position of a cursor of this list. It refuses line breaks, which Go's decoder
+// would skip.
 func (c cursors) decode(cursor string) (position string, ok bool) {
 	decoded, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(decoded) <= macSize || base64.RawURLEncoding.EncodeToString(decoded) != cursor {

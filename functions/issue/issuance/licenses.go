@@ -147,7 +147,7 @@ func (s Licenses) remove(ctx context.Context, r api.Request) (api.Response, erro
 	return api.Response{Status: http.StatusNoContent}, nil
 }
 
-// transition handles a change of status. It needs no If-Match, being right whatever the license has become meanwhile.
+// transition handles a change of status. It needs no If-Match, because it is right for any state of the license.
 func (s Licenses) transition(do edit) attemptHandler {
 	return func(ctx context.Context, r api.Request, a attempt) (api.Response, error) {
 		reason, err := readReason(r)

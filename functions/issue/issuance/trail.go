@@ -118,7 +118,7 @@ func (t Trail) head(ctx context.Context, asked string) (id string, head audit.He
 }
 
 // recordHash returns the hash of the record whose chain has the head. Before the chain's first entry, the record may
-// have the id in either spelling.
+// have the id in any spelling.
 func (t Trail) recordHash(ctx context.Context, id string, head audit.Head) (record checkpoint.RecordHash, err error) {
 	ids := []string{id}
 	if head == (audit.Head{}) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -13,6 +14,10 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"openlicenser/functions/issue/issuance"
+	"openlicenser/functions/verify/verification"
+	"openlicenser/shared/embedded"
 )
 
 // readDocuments returns the README and the pages of docs/ by their names.
@@ -86,6 +91,35 @@ func TestDocumentedCommands(t *testing.T) {
 		t.Errorf("found %d and %d", shown, named)
 	}
 }
+
+// TestDocumentedLimits: docs/operate.md has the limits of the server.
+func TestDocumentedLimits(t *testing.T) {
+	_, limits, found := strings.Cut(strings.Join(strings.Fields(readDocuments(t)["operate.md"]), " "), "## Limits")
+	if !found {
+		t.Fatal("there are no limits")
+	}
+	vendor, _ := issuance.NewRouter(nil) // the error is that it lacks a log
+	for _, want := range []string{
+		fmt.Sprintf("%d KiB for products, %d KiB for the vendor",
+			verification.Verifier{}.Router().MaxBody>>10, vendor.MaxBody>>10),
+		fmt.Sprintf("bodies over %d KiB it holds %d MiB", smallBody>>10, allBodies>>20),
+		fmt.Sprintf("%s connections", thousands(maxConnections)),
+		fmt.Sprintf("under %d MiB", memoryLimit>>20),
+		fmt.Sprintf("may be %d KB long", maxHeader>>10),
+		fmt.Sprintf("within %.0f seconds, its header within %.0f seconds",
+			requestTimeout.Seconds(), headerTimeout.Seconds()),
+		fmt.Sprintf("cut off %.0f seconds after", newServer(nil).WriteTimeout.Seconds()),
+		fmt.Sprintf("While %s changes wait", thousands(maxBehind)),
+		fmt.Sprintf("At most %d more", embedded.MaxWriters),
+	} {
+		if !strings.Contains(limits, want) {
+			t.Errorf("docs/operate.md does not say: %s", want)
+		}
+	}
+}
+
+// thousands writes a number of four to six digits as the documents do.
+func thousands(n int) string { return fmt.Sprintf("%d,%03d", n/1000, n%1000) }
 
 // unknownWord returns the first of the words that is no command or flag, or nothing.
 func unknownWord(node *kong.Node, words []string) string {

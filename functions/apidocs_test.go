@@ -1,0 +1,181 @@
+package functions_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	diff "github.com/google/go-cmp/cmp"
+
+	"openlicenser/shared/audit"
+	"openlicenser/shared/license"
+	"openlicenser/shared/token"
+	"openlicenser/shared/urlpattern"
+	"openlicenser/shared/vendorapi"
+)
+
+// firstColumn returns what stands as code in the first column of the table, sorted.
+func firstColumn(t *testing.T, document, header string) (names []string) {
+	t.Helper()
+	for _, row := range table(t, document, header) {
+		names = append(names, codes(row[0])...)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// members returns the names of a struct's JSON members, sorted, without those that have the option.
+func members(of reflect.Type, without string) (names []string) {
+	for i := range of.NumField() {
+		name, options, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+		if without == "" || options != without {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TestEntryMembers: docs/audit-trail.md has the members of an audit entry, each once. Those that an entry always has
+// are in the first table.
+func TestEntryMembers(t *testing.T) {
+	ordinary := firstColumn(t, "docs/audit-trail.md", "| member | holds |")
+	listed := append(slices.Clone(ordinary), firstColumn(t, "docs/audit-trail.md", "| member | says |")...)
+	slices.Sort(listed)
+	entry := reflect.TypeFor[audit.Entry]()
+	if difference := diff.Diff(members(entry, ""), listed); difference != "" {
+		t.Errorf("(-audit.Entry +docs/audit-trail.md):\n%s", difference)
+	}
+	for _, name := range members(entry, "omitempty") {
+		if !slices.Contains(ordinary, name) {
+			t.Errorf("an entry always has %s", name)
+		}
+	}
+}
+
+// signer is a token.SigningKey.
+type signer struct{ *rsa.PrivateKey }
+
+func (s signer) PublicKey(context.Context) (*rsa.PublicKey, error) {
+	return &s.PrivateKey.PublicKey, nil
+}
+
+func (s signer) Published(context.Context) ([]token.PublishedKey, error) { return nil, nil }
+
+func (s signer) SignDigest(_ context.Context, _ *rsa.PublicKey, digest [sha256.Size]byte) ([]byte, error) {
+	return rsa.SignPKCS1v15(nil, s.PrivateKey, crypto.SHA256, digest[:])
+}
+
+// TestTokenClaims: docs/api.md has the claims of a token.
+func TestTokenClaims(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authorizer := token.Authorizer{Key: signer{key}, Lifetime: time.Hour}
+	l := license.License{ExpirationDate: license.Never}
+	text, _, err := authorizer.Authorize(t.Context(), l, time.Now(), token.Signature{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1])
+	var claims map[string]any
+	if err != nil || json.Unmarshal(payload, &claims) != nil {
+		t.Fatal(err, string(payload))
+	}
+	want := slices.Sorted(maps.Keys(claims))
+	if difference := diff.Diff(want, firstColumn(t, "docs/api.md", "| claim | |")); difference != "" {
+		t.Errorf("(-token +docs/api.md):\n%s", difference)
+	}
+}
+
+// TestFields: docs/api.md has the fields of a license as it is issued, and their limits.
+func TestFields(t *testing.T) {
+	const header = "| field | | |"
+	draft := members(reflect.TypeFor[vendorapi.LicenseDraft](), "")
+	if difference := diff.Diff(draft, firstColumn(t, "docs/api.md", header)); difference != "" {
+		t.Errorf("(-vendorapi.LicenseDraft +docs/api.md):\n%s", difference)
+	}
+	rows := map[string]string{}
+	for _, row := range table(t, "docs/api.md", header) {
+		rows[codes(row[0])[0]] = row[2]
+	}
+	rows["elsewhere"] = strings.Join(strings.Fields(readSource(t, "docs/api.md")), " ")
+	for _, limit := range []struct{ row, text string }{
+		{"customername", fmt.Sprintf("1 to %d characters", license.MaxCustomerName)},
+		{"services", fmt.Sprintf("up to %d of", license.MaxServices)},
+		{"services", fmt.Sprintf("each 1 to %d characters", license.MaxServiceText)},
+		{"appurls", fmt.Sprintf("up to %d of", license.MaxAppURLs)},
+		{"gracedays", fmt.Sprintf("0 to %d days", license.MaxGraceDays)},
+		{"notes", fmt.Sprintf("up to %s characters", thousands(license.MaxNotes))},
+		{"elsewhere", fmt.Sprintf("a `\"reason\"` of up to %s characters", thousands(license.MaxReason))},
+		{"elsewhere", fmt.Sprintf("`services` and `appurls` are at most %d KiB", license.MaxListBytes>>10)},
+		{"elsewhere", fmt.Sprintf("URL of up to %s characters", thousands(urlpattern.MaxURL))},
+		{"elsewhere", fmt.Sprintf(`example\.com$`+"`, of up to %d characters", urlpattern.MaxPattern)},
+		{"elsewhere", fmt.Sprintf("at most %d times `limit`", license.MaxReads)},
+	} {
+		if !strings.Contains(rows[limit.row], limit.text) {
+			t.Errorf("docs/api.md, %s, does not say: %s", limit.row, limit.text)
+		}
+	}
+}
+
+// thousands writes a number of one to six digits as the documents do.
+func thousands(n int) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+}
+
+// TestIndexes: docs/api.md has the index that serves each query.
+func TestIndexes(t *testing.T) {
+	rows := table(t, "docs/api.md", "| filters | index (partition, sort key) | order | left out while reading |")
+	for _, row := range rows {
+		var query license.Query
+		for _, filter := range codes(row[0]) {
+			switch filter {
+			case "customerid":
+				query.CustomerID, query.Status, query.ExpiringBefore = "id", license.Active, time.Now()
+			case "status":
+				query.Status = license.Active
+			case "expiringbefore":
+				query.ExpiringBefore = time.Now()
+			default:
+				t.Errorf("there is no filter %s", filter)
+			}
+		}
+		if index := codes(row[1])[0]; index != string(query.Index()) {
+			t.Errorf("%s: docs/api.md has the index %s, want %s", row[0], index, query.Index())
+		}
+	}
+	if len(rows) != 4 {
+		t.Errorf("found %d rows", len(rows))
+	}
+}
+
+// TestResponsesInREADME: what the README says of a response to products is as in docs/api.md.
+func TestResponsesInREADME(t *testing.T) {
+	type response struct{ name, do string }
+	all := map[response]bool{}
+	for _, row := range table(t, "docs/api.md", "| status | body | what it means | what the product should do |") {
+		all[response{row[0] + " " + row[1], row[3]}] = true
+		all[response{"anything else", row[3]}] = strings.Contains(row[0], "5xx")
+	}
+	for _, row := range table(t, "README.md", "| response | what it means | what the product should do |") {
+		if !all[response{row[0], row[2]}] {
+			t.Errorf("docs/api.md does not have %s: %s", row[0], row[2])
+		}
+	}
+}

@@ -80,7 +80,7 @@ func (g gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		noSuchRoute.write(w)
 		return
 	}
-	if _, isRedirect := handler.(http.HandlerFunc); !isRedirect {
+	if _, isRoute := handler.(http.HandlerFunc); !isRoute {
 		noSuchRoute.write(w)
 		return
 	}

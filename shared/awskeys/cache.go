@@ -181,7 +181,7 @@ func (c *cached[T]) report(ctx context.Context, now time.Time, err error) error 
 	attrs := []slog.Attr{slog.Any("error", err), slog.Time("lastread", c.since)}
 	if now.Sub(c.downSince) >= staleAfter {
 		level = slog.LevelError
-		attrs = append(attrs, telemetry.CountMetric(now, packageName, telemetry.StaleKeysKey, 1)...)
+		attrs = append(attrs, telemetry.Counts(now, packageName, map[string]int{telemetry.StaleKeysKey: 1})...)
 	}
 	if c.serving() == nil {
 		level, text = slog.LevelError, c.what+" could not be read anew, and the cached one is too old to serve"

@@ -44,7 +44,7 @@ var (
 
 func newParser(t *testing.T) *kong.Kong {
 	t.Helper()
-	parser, err := kong.New(&program{}, kong.Name("licenser"), kong.Vars{"version": "0"}, kong.Exit(func(int) {}),
+	parser, err := kong.New(&program{}, kong.Name("licenser"), variables(), kong.Exit(func(int) {}),
 		kong.Writers(io.Discard, io.Discard), kong.BindTo(t.Context(), (*context.Context)(nil)))
 	if err != nil {
 		t.Fatal(err)

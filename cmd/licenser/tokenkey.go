@@ -111,7 +111,7 @@ func (c prepareTokenKeyCommand) Run(ctx context.Context) error {
 }
 
 type promoteTokenKeyCommand struct {
-	Lead time.Duration `help:"For how long the successor must have been published: longer than any product keeps the published keys." default:"48h"`
+	Lead time.Duration `help:"For how long the successor must have been published: longer than any product keeps the published keys." default:"${lead}"`
 	keyStoreFlags
 }
 

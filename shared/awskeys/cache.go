@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/token"
 )
 
 const (
@@ -15,22 +16,7 @@ const (
 	retryAfter   = 30 * time.Second // from a refresh that failed to the next one
 	fetchTimeout = 3 * time.Second  // of one fetch, with the repetitions of the SDK
 	recentFor    = time.Minute      // exclusive: what refresh takes for recent
-	staleAfter   = 15 * time.Minute // inclusive: a fetch that fails so long after the first in a row sets off an alarm
 )
-
-// servesFor is how long a value serves on while it cannot be read anew, exclusive, from when it was last read. After
-// that the caller gets an error, which is a fault of ours. The danger of an old value differs, and a day suits each:
-//
-//   - The secret. An old ring accepts license keys of a secret that was retired since, and signs new ones with it. So a
-//     leak lasts as long as a process cannot read. An error refuses nobody: products go on with the tokens they have.
-//   - The token key. KMS names the key of each new signature, but is not asked for a token that is given again. With an
-//     old public half such tokens go out although their key was replaced, perhaps because it was compromised. An error
-//     holds up no refusal, which does not need the key.
-//   - The published keys. An old set lacks a successor, whose tokens products then refuse, or holds a key that was
-//     retired, which they go on trusting. But a product without any set can check no token at all, so an early error
-//     does more harm. Products keep a set for a day themselves; token.DefaultLead is as long as both.
-//   - The checkpoint key. It never changes, and each signature is checked against it. Any bound would do.
-const servesFor = 24 * time.Hour
 
 // packageName is the function's name in metrics where Lambda has given none.
 const packageName = "awskeys"
@@ -44,7 +30,8 @@ type settings struct{ now func() time.Time }
 func WithClock(now func() time.Time) Option { return func(s *settings) { s.now = now } }
 
 // cached keeps a value of AWS in memory. At most one fetch runs at a time. While there is a value, a fetch holds up no
-// request but the one that began it. A failed fetch is logged, and the value serves on, for servesFor.
+// request but the one that began it. A failed fetch is logged, and the value serves on, for token.ServesFor. That also
+// suits the checkpoint key, which never changes.
 type cached[T any] struct {
 	what  string // the value's name in the log
 	fetch func(context.Context) (T, error)
@@ -96,7 +83,7 @@ func (c *cached[T]) get(ctx context.Context) (T, error) {
 
 // serving returns the value, or nil where there is none or it is too old. c.mu is held.
 func (c *cached[T]) serving() *T {
-	if c.value == nil || c.clock().Sub(c.since) >= servesFor {
+	if c.value == nil || c.clock().Sub(c.since) >= token.ServesFor {
 		return nil
 	}
 	return c.value
@@ -173,13 +160,13 @@ func (c *cached[T]) land(ctx context.Context, f *flight[T], value T, err error) 
 	close(f.done)
 }
 
-// report logs that the value could not be read anew. From staleAfter on it counts that too. The age of the value does
-// not tell for how long that lasts: a process that is seldom asked reads seldom. report returns the error for callers
-// whom the value no longer serves. c.mu is held.
+// report logs that the value could not be read anew. From token.StaleAfter on it counts that too. The age of the value
+// does not tell for how long that lasts: a process that is seldom asked reads seldom. report returns the error for
+// callers whom the value no longer serves. c.mu is held.
 func (c *cached[T]) report(ctx context.Context, now time.Time, err error) error {
 	level, text := slog.LevelWarn, c.what+" could not be read anew, the cached one serves on"
 	attrs := []slog.Attr{slog.Any("error", err), slog.Time("lastread", c.since)}
-	if now.Sub(c.downSince) >= staleAfter {
+	if now.Sub(c.downSince) >= token.StaleAfter {
 		level = slog.LevelError
 		attrs = append(attrs, telemetry.Counts(now, packageName, map[string]int{telemetry.StaleKeysKey: 1})...)
 	}

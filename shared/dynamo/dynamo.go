@@ -7,6 +7,8 @@ package dynamo
 import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"openlicenser/shared/license"
 )
 
 // option changes how the SDK does one call.
@@ -20,12 +22,8 @@ const (
 	attrRequestID      = "requestid"
 )
 
-// maxKey is the longest partition key in bytes that DynamoDB takes
-// (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html).
-const maxKey = 2048
-
 // isKey reports whether a record can have the id.
-func isKey(id string) bool { return id != "" && len(id) <= maxKey }
+func isKey(id string) bool { return id != "" && len(id) <= license.MaxIDBytes }
 
 func licenseKey(id string) item { return item{attrLicenseID: text(id)} }
 

@@ -177,9 +177,6 @@ var (
 	internalError   = gatewayResponse{http.StatusInternalServerError, "INTERNAL_LICENSE_SERVER_ERROR"}
 )
 
-// retryAfterSeconds is also in the template's GatewayResponses.
-const retryAfterSeconds = "30"
-
 // setGatewayHeaders sets the headers of all these responses. Web pages of any origin may read them. A Retry-After
 // that is set already stays.
 func setGatewayHeaders(header http.Header, status int) {
@@ -190,7 +187,7 @@ func setGatewayHeaders(header http.Header, status int) {
 	}
 	isPassing := status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
 	if isPassing && header.Get("Retry-After") == "" {
-		header.Set("Retry-After", retryAfterSeconds)
+		header.Set("Retry-After", api.RetryAfterFault)
 	}
 }
 

@@ -69,8 +69,7 @@ func (s *Secrets) reportShort(ctx context.Context, ring token.Ring) {
 		return
 	}
 	s.reported = ring
-	slog.LogAttrs(ctx, slog.LevelWarn,
-		"license-key secrets of less than 32 bytes are accepted: rotate the secret, and retire them",
+	slog.LogAttrs(ctx, slog.LevelWarn, token.ShortWarning,
 		telemetry.Counts(now, packageName, map[string]int{telemetry.ShortSecretsKey: short})...)
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/license"
 	"openlicenser/shared/token"
 	"openlicenser/shared/vendorapi"
 )
@@ -182,7 +183,7 @@ func (p pins) were(ctx context.Context, licenseID, kid string, since time.Time) 
 		if err != nil {
 			return false, err
 		}
-		taken := string(e.Changes["tokenkeyid"].Old) == fmt.Sprintf(`{"S":%q}`, kid)
+		taken := string(e.Changes[license.AttrTokenKeyID].Old) == fmt.Sprintf(`{"S":%q}`, kid)
 		was = was || !at.Before(since) && (taken || e.ChangesDigest != nil)
 	}
 	return was, nil

@@ -14,13 +14,8 @@ import (
 // option changes how the SDK does one call.
 type option = func(*dynamodb.Options)
 
-// The attributes of a license's record that this package uses itself.
-const (
-	attrLicenseID      = "licenseid"
-	attrCustomerID     = "customerid"
-	attrExpirationDate = "expirationdate"
-	attrRequestID      = "requestid"
-)
+// attrLicenseID names a license in every table but the one of idempotency records.
+const attrLicenseID = license.AttrID
 
 // isKey reports whether a record can have the id.
 func isKey(id string) bool { return id != "" && len(id) <= license.MaxIDBytes }

@@ -48,9 +48,9 @@ func (s *Licenses) Record(ctx context.Context, id string) (record attribute.Map,
 
 // PutRecord writes a record as another tool would: whole, whatever was there.
 func (s *Licenses) PutRecord(ctx context.Context, record attribute.Map) error {
-	id, isText := record["licenseid"].(string)
+	id, isText := record[license.AttrID].(string)
 	if !isText || id == "" {
-		return errors.New("the record has no licenseid")
+		return errors.New("the record has no " + license.AttrID)
 	}
 	return s.write(ctx, func(tx *bbolt.Tx) (refusal, err error) {
 		old, err := readRecord(tx, id)

@@ -120,13 +120,13 @@ func (l License) Patch(p Patch, c Change) (License, error) {
 // attributes returns the names of a record's attributes that the given fields replace.
 func (p Patch) attributes() (names []string) {
 	for name, given := range map[string]bool{
-		attrCustomerName:   p.CustomerName != nil,
-		attrExpirationDate: p.ExpirationDate != nil,
+		AttrCustomerName:   p.CustomerName != nil,
+		AttrExpirationDate: p.ExpirationDate != nil,
 		attrServices:       p.Services != nil,
 		attrAppURLs:        p.AppURLs != nil,
 		attrNotes:          p.Notes != nil,
-		attrGraceDays:      p.GraceDays != nil,
-		attrTokenKeyID:     p.TokenKeyID != nil,
+		AttrGraceDays:      p.GraceDays != nil,
+		AttrTokenKeyID:     p.TokenKeyID != nil,
 	} {
 		if given {
 			names = append(names, name)

@@ -161,7 +161,7 @@ func (p pins) find(ctx context.Context, kid string, since time.Time) (licenseIDs
 		}
 		pinned := l.TokenKeyID == kid
 		if !pinned && (l.Changed.IsZero() || !l.Changed.Before(since)) {
-			if pinned, err = p.were(ctx, l.LicenseID, kid, since); err != nil {
+			if pinned, err = p.wasPinnedSince(ctx, l.LicenseID, kid, since); err != nil {
 				return nil, err
 			}
 		}
@@ -172,9 +172,9 @@ func (p pins) find(ctx context.Context, kid string, since time.Time) (licenseIDs
 	return licenseIDs, nil
 }
 
-// were reports whether a license's pin was taken away at an instant or later. A change whose values the trail does not
-// keep, because it is too large, may have done so.
-func (p pins) were(ctx context.Context, licenseID, kid string, since time.Time) (was bool, err error) {
+// wasPinnedSince reports whether a license's pin was taken away at an instant or later. A change whose values the trail
+// does not keep, because it is too large, may have done so.
+func (p pins) wasPinnedSince(ctx context.Context, licenseID, kid string, since time.Time) (was bool, err error) {
 	for e, err := range p.api.AuditEntries(ctx, licenseID) {
 		if err != nil {
 			return false, err

@@ -651,7 +651,7 @@ func TestReadAhead(t *testing.T) {
 			if response.StatusCode != test.want {
 				t.Fatalf("%d %s, want %d", response.StatusCode, response.Body, test.want)
 			}
-			for try := 0; ; try++ { // the secret is known a moment before the start knows that
+			for attempt := 0; ; attempt++ { // the secret is known a moment before the start knows that
 				reads := a.Calls("GetItem")
 				f.Invoke(forged, "", &response)
 				if response.StatusCode != http.StatusBadRequest {
@@ -660,7 +660,7 @@ func TestReadAhead(t *testing.T) {
 				if a.Calls("GetItem") == reads {
 					break
 				}
-				if try == 100 {
+				if attempt == 100 {
 					t.Fatal("each forged key costs a read")
 				}
 			}

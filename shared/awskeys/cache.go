@@ -43,11 +43,11 @@ type cached[T any] struct {
 	since     time.Time // when the value was last fetched
 	failed    error     // of the last fetch, nil if it succeeded
 	downSince time.Time // of the first failure since a fetch succeeded; zero: there was none
-	flight    *flight[T]
+	fetching  *fetching[T]
 }
 
-// flight is a fetch under way. Its results are set before done is closed.
-type flight[T any] struct {
+// fetching is a fetch under way. Its results are set before done is closed.
+type fetching[T any] struct {
 	done  chan struct{}
 	value *T
 	err   error
@@ -64,14 +64,14 @@ func newCached[T any](what string, fetch func(context.Context) (T, error), optio
 // get returns the value, and an error only where there is none that serves.
 func (c *cached[T]) get(ctx context.Context) (T, error) {
 	c.mu.Lock()
-	value, f := c.serving(), c.flight
-	waits := c.clock().Before(c.until) // no fetch is due yet
+	value, f := c.serving(), c.fetching
+	notDue := c.clock().Before(c.until) // no fetch is due yet
 	switch {
-	case value != nil && (f != nil || waits):
+	case value != nil && (f != nil || notDue):
 		defer c.mu.Unlock()
 		return *value, nil
 	case f != nil:
-	case c.value != nil && value == nil && waits: // too old, and just now it could not be read
+	case c.value != nil && value == nil && notDue: // too old, and just now it could not be read
 		defer c.mu.Unlock()
 		return *new(T), c.failed
 	default:
@@ -93,7 +93,7 @@ func (c *cached[T]) serving() *T {
 // the next fetch is due.
 func (c *cached[T]) refresh(ctx context.Context) (T, error) {
 	c.mu.Lock()
-	f := c.flight
+	f := c.fetching
 	switch {
 	case f != nil:
 	case c.value != nil && c.clock().Before(c.since.Add(recentFor)):
@@ -109,8 +109,8 @@ func (c *cached[T]) refresh(ctx context.Context) (T, error) {
 	return f.wait(ctx, nil)
 }
 
-// wait returns what the flight brought. Where that is an error, it returns the value from before, if there is one.
-func (f *flight[T]) wait(ctx context.Context, before *T) (T, error) {
+// wait returns what the fetch brought. Where that is an error, it returns the value from before, if there is one.
+func (f *fetching[T]) wait(ctx context.Context, before *T) (T, error) {
 	var err error
 	select {
 	case <-f.done:
@@ -129,20 +129,20 @@ func (f *flight[T]) wait(ctx context.Context, before *T) (T, error) {
 
 // start begins a fetch. The fetch outlives the request that began it, so that a caller who hangs up does not fail the
 // others who wait. c.mu is held.
-func (c *cached[T]) start(ctx context.Context) *flight[T] {
-	f := &flight[T]{done: make(chan struct{})}
-	c.flight = f
+func (c *cached[T]) start(ctx context.Context) *fetching[T] {
+	f := &fetching[T]{done: make(chan struct{})}
+	c.fetching = f
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
 		value, err := c.fetch(ctx)
-		c.land(ctx, f, value, err)
+		c.finish(ctx, f, value, err)
 	}()
 	return f
 }
 
-// land ends a fetch with its results.
-func (c *cached[T]) land(ctx context.Context, f *flight[T], value T, err error) {
+// finish ends a fetch with its results.
+func (c *cached[T]) finish(ctx context.Context, f *fetching[T], value T, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.clock()
@@ -156,7 +156,7 @@ func (c *cached[T]) land(ctx context.Context, f *flight[T], value T, err error) 
 		c.until = now.Add(retryAfter)
 		err = c.report(ctx, now, err)
 	}
-	c.flight, c.failed, f.err = nil, err, err
+	c.fetching, c.failed, f.err = nil, err, err
 	close(f.done)
 }
 

@@ -50,7 +50,7 @@ func (s *Licenses) List(ctx context.Context, q license.Query) (page license.Page
 		in.Limit = aws.Int32(int32(q.Limit - len(page.Licenses)))
 		out, err := s.client.Query(ctx, in)
 		if err == nil {
-			err = listed(out.Items)
+			err = checkListed(out.Items)
 		}
 		if err != nil {
 			return license.Page{}, fmt.Errorf("list licenses: %w", err)

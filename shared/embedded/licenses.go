@@ -181,11 +181,11 @@ func lastBefore(cursor *bbolt.Cursor, bound []byte) []byte {
 
 // write waits for its turn and for room in the feed, writes, and tells the feed's reader of the change.
 func (s *Licenses) write(ctx context.Context, change func(tx *bbolt.Tx) (refusal, err error)) error {
-	leave, err := s.changes.enter(ctx)
+	release, err := s.changes.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer release()
 	if err := write(ctx, s.db, change); err != nil {
 		return err
 	}

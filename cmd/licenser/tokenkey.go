@@ -8,7 +8,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"openlicenser/shared/awskeys"
@@ -51,7 +50,7 @@ func (f keyStoreFlags) succession(ctx context.Context) (token.Succession, error)
 		s.Store = embedded.KeyStore{Folder: f.Data}
 		return s, nil
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := awsConfig(ctx)
 	if err != nil {
 		return s, err
 	}

@@ -139,10 +139,13 @@ func (c serveCommand) gateway(
 		Log:   log,
 	}
 	issuer, err := c.issuer(folder, checkpoints, log)
+	if err != nil {
+		return gateway{}, err
+	}
 	return newGateway(
 		lambdaFunction{router: verifier.Router()},
 		lambdaFunction{router: issuer, principal: principal, guard: c.guard},
-	), err
+	), nil
 }
 
 // issuer returns the vendor's API.

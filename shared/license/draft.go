@@ -1,7 +1,6 @@
 package license
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -193,11 +192,14 @@ func (p Patch) end(l License, now time.Time) (end time.Time, problem string) {
 	return end, problem
 }
 
+// thumbprintBytes is the length of a SHA-256, of which a thumbprint is made.
+const thumbprintBytes = 32
+
 // isKeyID reports whether a text has the form of a thumbprint (RFC 7638): 32 bytes in base64url. Which keys there are
 // is not known here.
 func isKeyID(text string) bool {
 	thumbprint, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	return err == nil && len(text) == 43 && len(thumbprint) == sha256.Size
+	return err == nil && len(text) == 43 && len(thumbprint) == thumbprintBytes
 }
 
 func refuseServices(refuse func(field, message string), services []Service, bytes int) {

@@ -32,6 +32,7 @@ import (
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
+	"openlicenser/shared/testing/apitest"
 	"openlicenser/shared/testing/kmstest"
 	"openlicenser/shared/token"
 )
@@ -314,7 +315,7 @@ func (s *simulation) restartIssuer(i int) error {
 
 // call asks one of the instances.
 func (s *simulation) call(instances []api.Router, event events.APIGatewayProxyRequest) events.APIGatewayProxyResponse {
-	response, err := instances[s.random.IntN(len(instances))].Handle(context.Background(), event)
+	response, err := instances[s.random.IntN(len(instances))].Invoke(context.Background(), apitest.Event(event))
 	if err != nil {
 		s.t.Fatal(err)
 	}

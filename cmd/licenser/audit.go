@@ -9,7 +9,6 @@ import (
 	"os"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"openlicenser/functions/audit/auditing"
@@ -77,7 +76,7 @@ func (c replayCommand) replay(ctx context.Context, file string, handle handler) 
 // invoke returns a handler that calls the audit function on AWS.
 func invoke(function string) handler {
 	return func(ctx context.Context, batch events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
-		cfg, err := config.LoadDefaultConfig(ctx)
+		cfg, err := awsConfig(ctx)
 		if err != nil {
 			return response, err
 		}

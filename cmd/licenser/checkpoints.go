@@ -56,7 +56,7 @@ const catchUpTimeout = 10 * time.Minute
 func catchUp(ctx context.Context, changes *embedded.Changes) error {
 	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
 	defer cancel()
-	if err := changes.Pass(ctx); err != nil {
+	if err := changes.WaitRecorded(ctx); err != nil {
 		return fmt.Errorf("the audit trail has not caught up with the licenses: %w", err)
 	}
 	return nil

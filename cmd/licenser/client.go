@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-
-	"github.com/aws/aws-sdk-go-v2/config"
 
 	"openlicenser/shared/vendorapi"
 	"openlicenser/shared/vendorapi/sigv4"
@@ -41,12 +38,9 @@ func (a vendorAPI) config(ctx context.Context) (c vendorapi.Config, err error) {
 			return c, fmt.Errorf("--api-token-file: %w", err)
 		}
 	case !vendorapi.IsLocal(c.URL):
-		cfg, err := config.LoadDefaultConfig(ctx)
+		cfg, err := awsConfig(ctx)
 		if err != nil {
 			return c, err
-		}
-		if cfg.Region == "" {
-			return c, errors.New("no AWS region; set AWS_REGION")
 		}
 		c.Sign = sigv4.New(cfg)
 	}

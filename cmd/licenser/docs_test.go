@@ -15,7 +15,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"openlicenser/functions/issue/issuance"
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/embedded"
 )
@@ -49,7 +48,7 @@ var (
 
 func newParser(t *testing.T) *kong.Kong {
 	t.Helper()
-	parser, err := kong.New(&program{}, kong.Name("licenser"), kong.Vars{"version": "0"}, kong.Exit(func(int) {}),
+	parser, err := kong.New(&program{}, kong.Name("licenser"), variables(), kong.Exit(func(int) {}),
 		kong.Writers(io.Discard, io.Discard), kong.BindTo(t.Context(), (*context.Context)(nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -98,10 +97,9 @@ func TestDocumentedLimits(t *testing.T) {
 	if !found {
 		t.Fatal("there are no limits")
 	}
-	vendor, _ := issuance.NewRouter(nil) // the error is that it lacks a log
 	for _, want := range []string{
 		fmt.Sprintf("%d KiB for products, %d KiB for the vendor",
-			verification.Verifier{}.Router().MaxBody>>10, vendor.MaxBody>>10),
+			verification.Verifier{}.Router().MaxBody>>10, vendorRouter(t).MaxBody>>10),
 		fmt.Sprintf("bodies over %d KiB it holds %d MiB", smallBody>>10, allBodies>>20),
 		fmt.Sprintf("%s connections", thousands(maxConnections)),
 		fmt.Sprintf("under %d MiB", memoryLimit>>20),

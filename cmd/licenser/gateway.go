@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -80,7 +79,7 @@ func (g gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		noSuchRoute.write(w)
 		return
 	}
-	if _, isRedirect := handler.(http.HandlerFunc); !isRedirect {
+	if _, isRoute := handler.(http.HandlerFunc); !isRoute {
 		noSuchRoute.write(w)
 		return
 	}
@@ -106,12 +105,12 @@ func (f lambdaFunction) serve(route string) http.HandlerFunc {
 		for _, name := range names {
 			event.PathParameters[name] = r.PathValue(name)
 		}
-		event.RequestContext.Identity.UserArn = f.principal
+		event.RequestContext.Identity.UserARN = f.principal
 
 		// Like a Lambda function, the handler goes on when its client hangs up.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), integrationTimeout)
 		defer cancel()
-		response, err := f.router.Handle(ctx, event)
+		response, err := f.router.Invoke(ctx, event)
 		if err != nil {
 			internalError.write(w)
 			return
@@ -130,28 +129,19 @@ func pathParameterNames(resource string) []string {
 	return names
 }
 
-func newEvent(r *http.Request, resource, body string) events.APIGatewayProxyRequest {
-	sourceIP, _, _ := net.SplitHostPort(r.RemoteAddr)
-	query := r.URL.Query()
-	event := events.APIGatewayProxyRequest{
+func newEvent(r *http.Request, resource, body string) api.Event {
+	event := api.Event{
 		Resource:                        resource,
 		Path:                            r.URL.Path,
 		HTTPMethod:                      r.Method,
 		MultiValueHeaders:               r.Header,
 		Headers:                         lastOfEach(r.Header),
-		MultiValueQueryStringParameters: query,
-		QueryStringParameters:           lastOfEach(query),
+		MultiValueQueryStringParameters: r.URL.Query(),
 		Body:                            body,
-		RequestContext: events.APIGatewayProxyRequestContext{
-			RequestID:    uuid.NewString(),
-			Stage:        "local",
-			ResourcePath: resource,
-			HTTPMethod:   r.Method,
-			Path:         r.URL.Path,
-			Protocol:     r.Proto,
-			Identity:     events.APIGatewayRequestIdentity{SourceIP: sourceIP, UserAgent: r.UserAgent()},
-		},
 	}
+	event.RequestContext.RequestID = uuid.NewString()
+	event.RequestContext.Stage = "local"
+	event.RequestContext.Path = r.URL.Path
 	if !utf8.ValidString(body) { // an event is JSON and cannot hold other bytes
 		event.Body, event.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(body)), true
 	}
@@ -187,9 +177,6 @@ var (
 	internalError   = gatewayResponse{http.StatusInternalServerError, "INTERNAL_LICENSE_SERVER_ERROR"}
 )
 
-// retryAfterSeconds is also in the template's GatewayResponses.
-const retryAfterSeconds = "30"
-
 // setGatewayHeaders sets the headers of all these responses. Web pages of any origin may read them. A Retry-After
 // that is set already stays.
 func setGatewayHeaders(header http.Header, status int) {
@@ -200,7 +187,7 @@ func setGatewayHeaders(header http.Header, status int) {
 	}
 	isPassing := status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
 	if isPassing && header.Get("Retry-After") == "" {
-		header.Set("Retry-After", retryAfterSeconds)
+		header.Set("Retry-After", api.RetryAfterFault)
 	}
 }
 

@@ -147,7 +147,7 @@ func newTestGateway(t *testing.T, principal string) *httptest.Server {
 			return api.Response{}, err
 		}
 		return api.JSON(http.StatusOK, map[string]any{
-			"id": r.PathParameter("licenseid"), "query": r.QueryParameters(), "queryvalues": values,
+			"id": r.PathParameter("licenseid"), "query": lastOfEach(values), "queryvalues": values,
 			"principal": r.Principal(), "body": body,
 		})
 	}

@@ -10,7 +10,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"openlicenser/shared/awskeys"
@@ -56,7 +55,7 @@ func (f ringStoreFlags) store(ctx context.Context, rotateFunction string) (token
 	if f.Data != "" {
 		return embedded.RingStore{Folder: f.Data}, nil
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := awsConfig(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
+	"openlicenser/shared/token"
 	"openlicenser/shared/version"
 )
 
@@ -25,6 +27,14 @@ type program struct {
 	Audit auditCommand `cmd:"" help:"Work on the audit trail."`
 }
 
+// variables returns what the struct tags of the commands name as ${…}.
+func variables() kong.Vars {
+	return kong.Vars{
+		"version": version.Number,
+		"lead":    strings.TrimSuffix(token.DefaultLead.String(), "0m0s"),
+	}
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -32,7 +42,7 @@ func main() {
 	parsed := kong.Parse(&program{},
 		kong.Name("licenser"),
 		kong.Description("Open Licenser: decides whether a copy of your software may run."),
-		kong.Vars{"version": version.Number},
+		variables(),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "licenser:", err)

@@ -41,31 +41,20 @@ type serveCommand struct {
 
 	CheckpointInterval time.Duration `help:"How often a checkpoint over the audit trail is made." default:"1h"`
 
-	reuse    time.Duration
-	guard    *guard
+	lifetime, reuse time.Duration // of tokens
+	vendorToken     string        // what VendorTokenFile holds; empty without one
+	guard           *guard
+
 	out, log io.Writer // standard output and standard error, unless a test sets them
 }
 
 // Run serves until the context ends, then finishes the requests that have begun.
 func (c serveCommand) Run(ctx context.Context) error {
-	lifetime, err := token.Lifetime(c.TokenLifetimeDays)
-	if err != nil {
-		return fmt.Errorf("--token-lifetime-days: %w", err)
-	}
-	if c.reuse, err = token.ReusePeriod(c.TokenReuseDays, lifetime); err != nil {
-		return fmt.Errorf("--token-reuse-days: %w", err)
-	}
-	if c.CheckpointInterval <= 0 {
-		return fmt.Errorf("--checkpoint-interval: %v is not positive", c.CheckpointInterval)
+	if err := c.readFlags(); err != nil {
+		return err
 	}
 	if c.out == nil {
 		c.out, c.log = os.Stdout, os.Stderr
-	}
-	var vendorToken string
-	if c.VendorTokenFile != "" {
-		if vendorToken, err = readVendorToken(c.VendorTokenFile); err != nil {
-			return fmt.Errorf("--vendor-token-file: %w", err)
-		}
 	}
 	log := telemetry.NewConsoleLogger(c.log)
 	setCollector()
@@ -74,7 +63,7 @@ func (c serveCommand) Run(ctx context.Context) error {
 		return fmt.Errorf("cannot listen on %s (choose another address with --listen): %w", c.Listen, err)
 	}
 	defer listener.Close()
-	if c.guard, err = newGuard(c.Listen, listener.Addr(), c.Host, vendorToken, log); err != nil {
+	if c.guard, err = newGuard(c.Listen, listener.Addr(), c.Host, c.vendorToken, log); err != nil {
 		return err
 	}
 	folder, err := embedded.Open(c.Data)
@@ -90,7 +79,7 @@ func (c serveCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, folder.Close())
 	}
-	gateway, err := c.gateway(folder, checkpoints, lifetime, principal, log)
+	gateway, err := c.gateway(folder, checkpoints, c.lifetime, principal, log)
 	if err != nil {
 		return errors.Join(err, folder.Close())
 	}
@@ -108,6 +97,25 @@ func (c serveCommand) Run(ctx context.Context) error {
 	stopStream()
 	streaming.Wait()
 	return errors.Join(err, folder.Close())
+}
+
+// readFlags sets what follows from the flags. An error names the flag.
+func (c *serveCommand) readFlags() (err error) {
+	if c.lifetime, err = token.Lifetime(c.TokenLifetimeDays); err != nil {
+		return fmt.Errorf("--token-lifetime-days: %w", err)
+	}
+	if c.reuse, err = token.ReusePeriod(c.TokenReuseDays, c.lifetime); err != nil {
+		return fmt.Errorf("--token-reuse-days: %w", err)
+	}
+	if c.CheckpointInterval <= 0 {
+		return fmt.Errorf("--checkpoint-interval: %v is not positive", c.CheckpointInterval)
+	}
+	if c.VendorTokenFile != "" {
+		if c.vendorToken, err = readVendorToken(c.VendorTokenFile); err != nil {
+			return fmt.Errorf("--vendor-token-file: %w", err)
+		}
+	}
+	return nil
 }
 
 // principal returns who makes changes, for the audit trail. With a token that is whoever holds it, not the user that
@@ -139,10 +147,13 @@ func (c serveCommand) gateway(
 		Log:   log,
 	}
 	issuer, err := c.issuer(folder, checkpoints, log)
+	if err != nil {
+		return gateway{}, err
+	}
 	return newGateway(
 		lambdaFunction{router: verifier.Router()},
 		lambdaFunction{router: issuer, principal: principal, guard: c.guard},
-	), err
+	), nil
 }
 
 // issuer returns the vendor's API.

@@ -13,6 +13,7 @@ import (
 	"openlicenser/functions/issue/issuance"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/apitest"
 )
 
 // BenchmarkRecord issues licenses as fast as it can, 64 at a time, and records them meanwhile, as `licenser serve`
@@ -53,7 +54,7 @@ func BenchmarkRecord(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			event := events.APIGatewayProxyRequest{HTTPMethod: "POST", Resource: "/licenses", Body: order}
-			if response, err := router.Handle(ctx, event); err != nil || response.StatusCode != 201 {
+			if response, err := router.Invoke(ctx, apitest.Event(event)); err != nil || response.StatusCode != 201 {
 				b.Errorf("%d %s, %v", response.StatusCode, response.Body, err)
 			}
 		}

@@ -8,11 +8,11 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/license"
 	"openlicenser/shared/token"
 	"openlicenser/shared/vendorapi"
 )
@@ -50,7 +50,7 @@ func (f keyStoreFlags) succession(ctx context.Context) (token.Succession, error)
 		s.Store = embedded.KeyStore{Folder: f.Data}
 		return s, nil
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := awsConfig(ctx)
 	if err != nil {
 		return s, err
 	}
@@ -111,7 +111,7 @@ func (c prepareTokenKeyCommand) Run(ctx context.Context) error {
 }
 
 type promoteTokenKeyCommand struct {
-	Lead time.Duration `help:"For how long the successor must have been published: longer than any product keeps the published keys." default:"48h"`
+	Lead time.Duration `help:"For how long the successor must have been published: longer than any product keeps the published keys." default:"${lead}"`
 	keyStoreFlags
 }
 
@@ -160,7 +160,7 @@ func (p pins) find(ctx context.Context, kid string, since time.Time) (licenseIDs
 		}
 		pinned := l.TokenKeyID == kid
 		if !pinned && (l.Changed.IsZero() || !l.Changed.Before(since)) {
-			if pinned, err = p.were(ctx, l.LicenseID, kid, since); err != nil {
+			if pinned, err = p.wasPinnedSince(ctx, l.LicenseID, kid, since); err != nil {
 				return nil, err
 			}
 		}
@@ -171,9 +171,9 @@ func (p pins) find(ctx context.Context, kid string, since time.Time) (licenseIDs
 	return licenseIDs, nil
 }
 
-// were reports whether a license's pin was taken away at an instant or later. A change whose values the trail does not
-// keep, because it is too large, may have done so.
-func (p pins) were(ctx context.Context, licenseID, kid string, since time.Time) (was bool, err error) {
+// wasPinnedSince reports whether a license's pin was taken away at an instant or later. A change whose values the trail
+// does not keep, because it is too large, may have done so.
+func (p pins) wasPinnedSince(ctx context.Context, licenseID, kid string, since time.Time) (was bool, err error) {
 	for e, err := range p.api.AuditEntries(ctx, licenseID) {
 		if err != nil {
 			return false, err
@@ -182,7 +182,7 @@ func (p pins) were(ctx context.Context, licenseID, kid string, since time.Time) 
 		if err != nil {
 			return false, err
 		}
-		taken := string(e.Changes["tokenkeyid"].Old) == fmt.Sprintf(`{"S":%q}`, kid)
+		taken := string(e.Changes[license.AttrTokenKeyID].Old) == fmt.Sprintf(`{"S":%q}`, kid)
 		was = was || !at.Before(since) && (taken || e.ChangesDigest != nil)
 	}
 	return was, nil

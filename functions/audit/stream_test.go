@@ -24,6 +24,7 @@ import (
 	"openlicenser/shared/api"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/dynamo"
+	"openlicenser/shared/testing/apitest"
 	"openlicenser/shared/testing/awstest"
 	"openlicenser/shared/testing/telemetrytest"
 	"openlicenser/shared/token"
@@ -89,7 +90,7 @@ func (v *vendor) call(status int, route, id, ifMatch, body string) (licenseID, e
 	}
 	event.RequestContext.RequestID = uuid.NewString()
 	event.RequestContext.Identity.UserArn = "arn:aws:iam::123456789012:user/shop"
-	response, err := v.router.Handle(v.t.Context(), event)
+	response, err := v.router.Invoke(v.t.Context(), apitest.Event(event))
 	if err != nil || response.StatusCode != status {
 		v.t.Fatalf("%s: %d %s, %v", route, response.StatusCode, response.Body, err)
 	}

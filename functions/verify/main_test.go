@@ -399,7 +399,7 @@ func TestFaults(t *testing.T) {
 			router := a.router(t, "")
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
-			response, err := router.Handle(ctx, verifyEvent(a.cases[0]))
+			response, err := router.Invoke(ctx, apitest.Event(verifyEvent(a.cases[0])))
 			if err != nil || ctx.Err() != nil {
 				t.Fatalf("not answered in the function's time: %v, %v", err, ctx.Err())
 			}
@@ -427,7 +427,7 @@ func TestSharedTablesSayNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := newAccount(t)
 			a.Set("BatchGetItem", func(map[string]any) (int, any) { return http.StatusOK, json.RawMessage(answer) })
-			response, err := a.router(t, "signatures").Handle(t.Context(), verifyEvent(a.cases[0]))
+			response, err := a.router(t, "signatures").Invoke(t.Context(), apitest.Event(verifyEvent(a.cases[0])))
 			if err != nil || response.StatusCode != http.StatusInternalServerError || a.Calls("BatchGetItem") != 1 ||
 				a.Calls("GetItem") != 0 {
 				t.Errorf(
@@ -571,7 +571,7 @@ func TestLostSignatureTable(t *testing.T) {
 			router := a.router(t, "signatures")
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // the function's Timeout
 			defer cancel()
-			response, err := router.Handle(ctx, verifyEvent(a.cases[0]))
+			response, err := router.Invoke(ctx, apitest.Event(verifyEvent(a.cases[0])))
 			if err != nil || response.StatusCode != http.StatusOK {
 				t.Errorf("got %d %s, %v", response.StatusCode, response.Body, err)
 			}
@@ -651,7 +651,7 @@ func TestReadAhead(t *testing.T) {
 			if response.StatusCode != test.want {
 				t.Fatalf("%d %s, want %d", response.StatusCode, response.Body, test.want)
 			}
-			for try := 0; ; try++ { // the secret is known a moment before the start knows that
+			for attempt := 0; ; attempt++ { // the secret is known a moment before the start knows that
 				reads := a.Calls("GetItem")
 				f.Invoke(forged, "", &response)
 				if response.StatusCode != http.StatusBadRequest {
@@ -660,7 +660,7 @@ func TestReadAhead(t *testing.T) {
 				if a.Calls("GetItem") == reads {
 					break
 				}
-				if try == 100 {
+				if attempt == 100 {
 					t.Fatal("each forged key costs a read")
 				}
 			}

@@ -51,13 +51,6 @@ type Failure struct {
 // function off, the caller gets API Gateway's response, and we get no log record.
 const responseReserve = 500 * time.Millisecond
 
-// Handle returns the response to one event of a REST API. See Invoke.
-func (rt Router) Handle(
-	ctx context.Context, event events.APIGatewayProxyRequest,
-) (events.APIGatewayProxyResponse, error) {
-	return rt.Invoke(ctx, fromREST(event))
-}
-
 // Invoke returns the response to one event, in the form that all fronts accept. The error is always nil, because API
 // Gateway sends a body of its own for a function that fails.
 func (rt Router) Invoke(ctx context.Context, event Event) (events.APIGatewayProxyResponse, error) {

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
 	"openlicenser/shared/api"
@@ -85,14 +84,14 @@ func TestRouter(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
-			event := events.APIGatewayProxyRequest{
+			event := api.Event{
 				HTTPMethod:            "GET",
 				Resource:              test.path,
 				QueryStringParameters: map[string]string{"a": "b"},
 			}
 			event.RequestContext.RequestID = "request-1"
 			event.Headers = map[string]string{"X-Amzn-Trace-Id": "trace-1"}
-			response, err := newRouter(&log).Handle(t.Context(), event)
+			response, err := newRouter(&log).Invoke(t.Context(), event)
 			if err != nil || response.StatusCode != test.status || response.Body != test.body ||
 				response.Headers["X-Request-Id"] != "request-1" {
 				t.Errorf("got %+v, %v", response, err)
@@ -138,7 +137,7 @@ func TestFailuresArePublicToo(t *testing.T) {
 	for path, public := range map[string]bool{"/error": true, "/panic": true, "/slow": false} {
 		ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
 		defer cancel()
-		response, err := router.Handle(ctx, events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: path})
+		response, err := router.Invoke(ctx, api.Event{HTTPMethod: "GET", Resource: path})
 		if err != nil || (response.Headers["Access-Control-Allow-Origin"] == "*") != public {
 			t.Errorf("%s: got %v, %v", path, response.Headers, err)
 		}
@@ -151,8 +150,8 @@ func TestMetrics(t *testing.T) {
 	var log bytes.Buffer
 	router := newRouter(nil)
 	router.Log = telemetry.NewLogger(&log)
-	event := events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/signed"}
-	if _, err := router.Handle(t.Context(), event); err != nil {
+	event := api.Event{HTTPMethod: "GET", Resource: "/signed"}
+	if _, err := router.Invoke(t.Context(), event); err != nil {
 		t.Fatal(err)
 	}
 	var record map[string]any
@@ -203,7 +202,7 @@ func TestAnswersBeforeTheFunctionIsCutOff(t *testing.T) {
 	var log bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	response, err := newRouter(&log).Handle(ctx, events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/slow"})
+	response, err := newRouter(&log).Invoke(ctx, api.Event{HTTPMethod: "GET", Resource: "/slow"})
 	if err != nil || ctx.Err() != nil || response.StatusCode != http.StatusInternalServerError {
 		t.Errorf("got %+v, %v, %v", response, err, ctx.Err())
 	}

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-lambda-go/events"
-
 	"openlicenser/shared/api"
 	"openlicenser/shared/telemetry"
 )
@@ -23,10 +21,10 @@ func BenchmarkAnswer(b *testing.B) {
 		}},
 		Log: telemetry.NewLogger(io.Discard),
 	}
-	event := events.APIGatewayProxyRequest{HTTPMethod: http.MethodPost, Resource: "/verify-license"}
+	event := api.Event{HTTPMethod: http.MethodPost, Resource: "/verify-license"}
 	b.ReportAllocs()
 	for b.Loop() {
-		if response, err := router.Handle(b.Context(), event); err != nil || response.StatusCode != http.StatusOK {
+		if response, err := router.Invoke(b.Context(), event); err != nil || response.StatusCode != http.StatusOK {
 			b.Fatal(response, err)
 		}
 	}

@@ -13,8 +13,12 @@ type problem struct {
 	Errors any    `json:"errors,omitempty"`
 }
 
-// retryAfterSeconds is the Retry-After of a service that is too busy.
-const retryAfterSeconds = "5"
+// retryAfterBusy is the Retry-After of a service that is too busy.
+const retryAfterBusy = "5"
+
+// RetryAfterFault is the Retry-After, in seconds, of a response to products that reports a fault of ours. A short fault
+// has passed by then. It is also in the template's GatewayResponses.
+const RetryAfterFault = "30"
 
 // Problem returns a response that states a failure as application/problem+json.
 func Problem(f Failure) Response {
@@ -31,7 +35,7 @@ func Problem(f Failure) Response {
 	}
 	response.Header["Cache-Control"] = "no-store"
 	if f.Status == http.StatusServiceUnavailable {
-		response.Header["Retry-After"] = retryAfterSeconds
+		response.Header["Retry-After"] = retryAfterBusy
 	}
 	return response
 }

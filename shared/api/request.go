@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/aws/aws-lambda-go/events"
 )
 
 // Event is the event of a function behind HTTP, as far as it is used. It holds both of the forms that there are:
@@ -55,18 +53,6 @@ type Event struct {
 	} `json:"requestContext"`
 }
 
-func fromREST(e events.APIGatewayProxyRequest) (event Event) {
-	event.HTTPMethod, event.Resource, event.Path = e.HTTPMethod, e.Resource, e.Path
-	event.Headers, event.MultiValueHeaders = e.Headers, e.MultiValueHeaders
-	event.QueryStringParameters = e.QueryStringParameters
-	event.MultiValueQueryStringParameters = e.MultiValueQueryStringParameters
-	event.PathParameters = e.PathParameters
-	event.Body, event.IsBase64Encoded = e.Body, e.IsBase64Encoded
-	from, to := e.RequestContext, &event.RequestContext
-	to.RequestID, to.Stage, to.Path, to.Identity.UserARN = from.RequestID, from.Stage, from.Path, from.Identity.UserArn
-	return event
-}
-
 func (e Event) isPayload2() bool { return e.Version == "2.0" }
 
 // request returns the request without what depends on the route. Its path is the likeliest one until a route takes
@@ -90,7 +76,7 @@ func (e Event) request() Request {
 		// The front's own reading joins the values of a repeated parameter. It is only used if ours fails.
 		r.queries, r.malformedQuery = url.ParseQuery(e.RawQueryString)
 		if r.malformedQuery == nil {
-			r.query = lastOfEach(r.queries)
+			r.query = nil
 		}
 	}
 	return r
@@ -158,14 +144,6 @@ func (e Event) isOpen() bool {
 	}
 	var authorizer map[string]json.RawMessage
 	return json.Unmarshal(e.RequestContext.Authorizer, &authorizer) != nil || len(authorizer) == 0
-}
-
-func lastOfEach(values map[string][]string) map[string]string {
-	last := make(map[string]string, len(values))
-	for name, all := range values {
-		last[name] = all[len(all)-1]
-	}
-	return last
 }
 
 // Request is an HTTP request, whatever front it came by.
@@ -262,9 +240,6 @@ func (r Request) QueryValues() (map[string][]string, error) {
 
 // PathParameter returns the part of the path that stands for {name} in the route.
 func (r Request) PathParameter(name string) string { return r.parameters[name] }
-
-// QueryParameters returns the query's parameters. Of a repeated one it returns the last value.
-func (r Request) QueryParameters() map[string]string { return r.query }
 
 // ID returns the front's id of the request.
 func (r Request) ID() string { return r.id }

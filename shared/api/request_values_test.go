@@ -4,42 +4,41 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 )
 
 // TestHeaderValues: what is absent and what is empty are not the same.
 func TestHeaderValues(t *testing.T) {
 	for name, test := range map[string]struct {
-		event events.APIGatewayProxyRequest
+		event Event
 		want  []string
 	}{
-		"absent": {events.APIGatewayProxyRequest{Headers: map[string]string{"if-none-match": "x"}}, nil},
-		"empty":  {events.APIGatewayProxyRequest{Headers: map[string]string{"if-match": ""}}, []string{""}},
+		"absent": {Event{Headers: map[string]string{"if-none-match": "x"}}, nil},
+		"empty":  {Event{Headers: map[string]string{"if-match": ""}}, []string{""}},
 		"in another case": {
-			events.APIGatewayProxyRequest{Headers: map[string]string{"IF-MATCH": "x"}}, []string{"x"},
+			Event{Headers: map[string]string{"IF-MATCH": "x"}}, []string{"x"},
 		},
 		"empty, in a list": {
-			events.APIGatewayProxyRequest{MultiValueHeaders: map[string][]string{"if-match": {""}}}, []string{""},
+			Event{MultiValueHeaders: map[string][]string{"if-match": {""}}}, []string{""},
 		},
 		"no line in a list": {
-			events.APIGatewayProxyRequest{MultiValueHeaders: map[string][]string{"if-match": {}}}, nil,
+			Event{MultiValueHeaders: map[string][]string{"if-match": {}}}, nil,
 		},
-		"two lines": {events.APIGatewayProxyRequest{
+		"two lines": {Event{
 			Headers: map[string]string{"if-match": "y"}, MultiValueHeaders: map[string][]string{"If-Match": {"x", "y"}},
 		}, []string{"x", "y"}},
 		"two spellings": {
-			events.APIGatewayProxyRequest{
+			Event{
 				Headers: map[string]string{"if-match": "y", "If-Match": "x", "IF-MATCH": "w"},
 			},
 			[]string{"w", "x", "y"},
 		},
-		"two spellings in a list": {events.APIGatewayProxyRequest{
+		"two spellings in a list": {Event{
 			MultiValueHeaders: map[string][]string{"if-match": {"y", "z"}, "If-Match": {"x"}, "iF-MATCH": {}},
 		}, []string{"x", "y", "z"}},
 	} {
 		for range 20 { // a map has another order each time
-			if got := fromREST(test.event).request().HeaderValues("If-Match"); !slices.Equal(got, test.want) ||
+			if got := test.event.request().HeaderValues("If-Match"); !slices.Equal(got, test.want) ||
 				(got == nil) != (test.want == nil) {
 				t.Fatalf("%s: got %q, want %q", name, got, test.want)
 			}
@@ -49,37 +48,37 @@ func TestHeaderValues(t *testing.T) {
 
 // TestHeader: of a header in several spellings, the same one is taken each time.
 func TestHeader(t *testing.T) {
-	event := events.APIGatewayProxyRequest{Headers: map[string]string{"origin": "y", "Origin": "x", "other": "z"}}
+	event := Event{Headers: map[string]string{"origin": "y", "Origin": "x", "other": "z"}}
 	for range 20 {
-		if got := fromREST(event).request().Header("ORIGIN"); got != "x" {
+		if got := event.request().Header("ORIGIN"); got != "x" {
 			t.Fatalf("got %q", got)
 		}
 	}
-	if got := fromREST(event).request().Header("absent"); got != "" {
+	if got := event.request().Header("absent"); got != "" {
 		t.Errorf("absent: got %q", got)
 	}
 }
 
 func TestQueryValues(t *testing.T) {
 	for name, test := range map[string]struct {
-		event events.APIGatewayProxyRequest
+		event Event
 		want  map[string][]string
 	}{
-		"none": {events.APIGatewayProxyRequest{}, map[string][]string{}},
+		"none": {Event{}, map[string][]string{}},
 		"single ones": {
-			events.APIGatewayProxyRequest{QueryStringParameters: map[string]string{"a": "1", "b": ""}},
+			Event{QueryStringParameters: map[string]string{"a": "1", "b": ""}},
 			map[string][]string{"a": {"1"}, "b": {""}},
 		},
-		"one twice": {events.APIGatewayProxyRequest{
+		"one twice": {Event{
 			QueryStringParameters:           map[string]string{"a": "2"},
 			MultiValueQueryStringParameters: map[string][]string{"a": {"1", "2"}},
 		}, map[string][]string{"a": {"1", "2"}}},
-		"in one of the maps only": {events.APIGatewayProxyRequest{
+		"in one of the maps only": {Event{
 			QueryStringParameters:           map[string]string{"a": "1"},
 			MultiValueQueryStringParameters: map[string][]string{"b": {"2"}},
 		}, map[string][]string{"a": {"1"}, "b": {"2"}}},
 	} {
-		got, err := fromREST(test.event).request().QueryValues()
+		got, err := test.event.request().QueryValues()
 		if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
 		}

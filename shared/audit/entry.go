@@ -192,16 +192,16 @@ func (e *Entry) setRecord(v Event, head Head) (err error) {
 // action returns the name of a change from the flags and dates that can be read. A flag that could not be read
 // before the change may have been set.
 func action(before, after license.License) Action {
-	wasRevoked := before.Revoked || before.HasProblem("isrevoked")
-	wasSuspended := before.Suspended || before.HasProblem("issuspended")
+	wasRevoked := before.Revoked || !before.RevocationIsKnown()
+	wasSuspended := before.Suspended || !before.SuspensionIsKnown()
 	switch {
 	case after.Revoked && !before.Revoked:
 		return Revoked
-	case wasRevoked && !after.Revoked && !after.HasProblem("isrevoked"):
+	case wasRevoked && !after.Revoked && after.RevocationIsKnown():
 		return Reinstated
 	case after.Suspended && !before.Suspended:
 		return Suspended
-	case wasSuspended && !after.Suspended && !after.HasProblem("issuspended"):
+	case wasSuspended && !after.Suspended && after.SuspensionIsKnown():
 		return Reinstated
 	case before.EndIsKnown() && after.EndIsKnown() && after.EndsAt().After(before.EndsAt()):
 		return Renewed

@@ -79,16 +79,16 @@ func (v *Verifier) Next(e Entry) (err error) {
 		return fmt.Errorf("entry %d: %w", e.Sequence, err)
 	}
 	if e.Gap {
-		v.find(e, "a change before this one is missing: the record was not as the entry before left it")
+		v.report(e, "a change before this one is missing: the record was not as the entry before left it")
 	}
 	if e.Late {
-		v.find(e, "it was recorded after later changes: its event was held back, or the chain's head was moved")
+		v.report(e, "it was recorded after later changes: its event was held back, or the chain's head was moved")
 	}
 	v.head = v.head.After(e)
 	return nil
 }
 
-func (v *Verifier) find(e Entry, text string) {
+func (v *Verifier) report(e Entry, text string) {
 	v.findings = append(v.findings, Finding{Sequence: e.Sequence, Text: text})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/token"
 )
 
 const (
@@ -15,22 +16,7 @@ const (
 	retryAfter   = 30 * time.Second // from a refresh that failed to the next one
 	fetchTimeout = 3 * time.Second  // of one fetch, with the repetitions of the SDK
 	recentFor    = time.Minute      // exclusive: what refresh takes for recent
-	staleAfter   = 15 * time.Minute // inclusive: a fetch that fails so long after the first in a row sets off an alarm
 )
-
-// servesFor is how long a value serves on while it cannot be read anew, exclusive, from when it was last read. After
-// that the caller gets an error, which is a fault of ours. The danger of an old value differs, and a day suits each:
-//
-//   - The secret. An old ring accepts license keys of a secret that was retired since, and signs new ones with it. So a
-//     leak lasts as long as a process cannot read. An error refuses nobody: products go on with the tokens they have.
-//   - The token key. KMS names the key of each new signature, but is not asked for a token that is given again. With an
-//     old public half such tokens go out although their key was replaced, perhaps because it was compromised. An error
-//     holds up no refusal, which does not need the key.
-//   - The published keys. An old set lacks a successor, whose tokens products then refuse, or holds a key that was
-//     retired, which they go on trusting. But a product without any set can check no token at all, so an early error
-//     does more harm. Products keep a set for a day themselves; token.DefaultLead is as long as both.
-//   - The checkpoint key. It never changes, and each signature is checked against it. Any bound would do.
-const servesFor = 24 * time.Hour
 
 // packageName is the function's name in metrics where Lambda has given none.
 const packageName = "awskeys"
@@ -44,7 +30,8 @@ type settings struct{ now func() time.Time }
 func WithClock(now func() time.Time) Option { return func(s *settings) { s.now = now } }
 
 // cached keeps a value of AWS in memory. At most one fetch runs at a time. While there is a value, a fetch holds up no
-// request but the one that began it. A failed fetch is logged, and the value serves on, for servesFor.
+// request but the one that began it. A failed fetch is logged, and the value serves on, for token.ServesFor. That also
+// suits the checkpoint key, which never changes.
 type cached[T any] struct {
 	what  string // the value's name in the log
 	fetch func(context.Context) (T, error)
@@ -56,11 +43,11 @@ type cached[T any] struct {
 	since     time.Time // when the value was last fetched
 	failed    error     // of the last fetch, nil if it succeeded
 	downSince time.Time // of the first failure since a fetch succeeded; zero: there was none
-	flight    *flight[T]
+	fetching  *fetching[T]
 }
 
-// flight is a fetch under way. Its results are set before done is closed.
-type flight[T any] struct {
+// fetching is a fetch under way. Its results are set before done is closed.
+type fetching[T any] struct {
 	done  chan struct{}
 	value *T
 	err   error
@@ -77,14 +64,14 @@ func newCached[T any](what string, fetch func(context.Context) (T, error), optio
 // get returns the value, and an error only where there is none that serves.
 func (c *cached[T]) get(ctx context.Context) (T, error) {
 	c.mu.Lock()
-	value, f := c.serving(), c.flight
-	waits := c.clock().Before(c.until) // no fetch is due yet
+	value, f := c.serving(), c.fetching
+	notDue := c.clock().Before(c.until) // no fetch is due yet
 	switch {
-	case value != nil && (f != nil || waits):
+	case value != nil && (f != nil || notDue):
 		defer c.mu.Unlock()
 		return *value, nil
 	case f != nil:
-	case c.value != nil && value == nil && waits: // too old, and just now it could not be read
+	case c.value != nil && value == nil && notDue: // too old, and just now it could not be read
 		defer c.mu.Unlock()
 		return *new(T), c.failed
 	default:
@@ -96,7 +83,7 @@ func (c *cached[T]) get(ctx context.Context) (T, error) {
 
 // serving returns the value, or nil where there is none or it is too old. c.mu is held.
 func (c *cached[T]) serving() *T {
-	if c.value == nil || c.clock().Sub(c.since) >= servesFor {
+	if c.value == nil || c.clock().Sub(c.since) >= token.ServesFor {
 		return nil
 	}
 	return c.value
@@ -106,7 +93,7 @@ func (c *cached[T]) serving() *T {
 // the next fetch is due.
 func (c *cached[T]) refresh(ctx context.Context) (T, error) {
 	c.mu.Lock()
-	f := c.flight
+	f := c.fetching
 	switch {
 	case f != nil:
 	case c.value != nil && c.clock().Before(c.since.Add(recentFor)):
@@ -122,8 +109,8 @@ func (c *cached[T]) refresh(ctx context.Context) (T, error) {
 	return f.wait(ctx, nil)
 }
 
-// wait returns what the flight brought. Where that is an error, it returns the value from before, if there is one.
-func (f *flight[T]) wait(ctx context.Context, before *T) (T, error) {
+// wait returns what the fetch brought. Where that is an error, it returns the value from before, if there is one.
+func (f *fetching[T]) wait(ctx context.Context, before *T) (T, error) {
 	var err error
 	select {
 	case <-f.done:
@@ -142,20 +129,20 @@ func (f *flight[T]) wait(ctx context.Context, before *T) (T, error) {
 
 // start begins a fetch. The fetch outlives the request that began it, so that a caller who hangs up does not fail the
 // others who wait. c.mu is held.
-func (c *cached[T]) start(ctx context.Context) *flight[T] {
-	f := &flight[T]{done: make(chan struct{})}
-	c.flight = f
+func (c *cached[T]) start(ctx context.Context) *fetching[T] {
+	f := &fetching[T]{done: make(chan struct{})}
+	c.fetching = f
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
 		value, err := c.fetch(ctx)
-		c.land(ctx, f, value, err)
+		c.finish(ctx, f, value, err)
 	}()
 	return f
 }
 
-// land ends a fetch with its results.
-func (c *cached[T]) land(ctx context.Context, f *flight[T], value T, err error) {
+// finish ends a fetch with its results.
+func (c *cached[T]) finish(ctx context.Context, f *fetching[T], value T, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.clock()
@@ -169,19 +156,19 @@ func (c *cached[T]) land(ctx context.Context, f *flight[T], value T, err error) 
 		c.until = now.Add(retryAfter)
 		err = c.report(ctx, now, err)
 	}
-	c.flight, c.failed, f.err = nil, err, err
+	c.fetching, c.failed, f.err = nil, err, err
 	close(f.done)
 }
 
-// report logs that the value could not be read anew. From staleAfter on it counts that too. The age of the value does
-// not tell for how long that lasts: a process that is seldom asked reads seldom. report returns the error for callers
-// whom the value no longer serves. c.mu is held.
+// report logs that the value could not be read anew. From token.StaleAfter on it counts that too. The age of the value
+// does not tell for how long that lasts: a process that is seldom asked reads seldom. report returns the error for
+// callers whom the value no longer serves. c.mu is held.
 func (c *cached[T]) report(ctx context.Context, now time.Time, err error) error {
 	level, text := slog.LevelWarn, c.what+" could not be read anew, the cached one serves on"
 	attrs := []slog.Attr{slog.Any("error", err), slog.Time("lastread", c.since)}
-	if now.Sub(c.downSince) >= staleAfter {
+	if now.Sub(c.downSince) >= token.StaleAfter {
 		level = slog.LevelError
-		attrs = append(attrs, telemetry.CountMetric(now, packageName, telemetry.StaleKeysKey, 1)...)
+		attrs = append(attrs, telemetry.Counts(now, packageName, map[string]int{telemetry.StaleKeysKey: 1})...)
 	}
 	if c.serving() == nil {
 		level, text = slog.LevelError, c.what+" could not be read anew, and the cached one is too old to serve"

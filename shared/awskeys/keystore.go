@@ -105,7 +105,7 @@ func (s KeyStore) aliases(ctx context.Context) (map[string]types.AliasListEntry,
 
 // Create implements token.KeyStore. The new key gets the policy and the tags of the current one.
 func (s KeyStore) Create(ctx context.Context) error {
-	name, err := s.orphan(ctx)
+	name, err := s.unfinishedKey(ctx)
 	if err == nil && name == "" {
 		name, err = s.createKey(ctx)
 	}
@@ -116,19 +116,19 @@ func (s KeyStore) Create(ctx context.Context) error {
 	return s.Put(ctx, token.Next, token.StoredKey{Name: name})
 }
 
-// description is what KMS says of a key that createKey makes. It tells people what the key is for, and orphan that it
-// is one of ours.
+// description is what KMS says of a key that createKey makes. It tells people what the key is for, and unfinishedKey
+// that it is one of ours.
 func (s KeyStore) description() string {
 	return "Signs authorization tokens, in its turn as " + s.alias +
 		". Products in the field trust it: without it none of them can be verified."
 }
 
-// orphanAge is the age, exclusive, up to which a key without an alias is one that Create made and was cut off from. A
-// key that was retired is much older, and must never come back.
-const orphanAge = time.Hour
+// unfinishedAge is the age, exclusive, up to which a key without an alias is one that Create made and was cut off from.
+// A key that was retired is much older, and must never come back.
+const unfinishedAge = time.Hour
 
-// orphan returns the key that an earlier Create has made and not given an alias, or "".
-func (s KeyStore) orphan(ctx context.Context) (name string, err error) {
+// unfinishedKey returns the key that an earlier Create has made and not given an alias, or "".
+func (s KeyStore) unfinishedKey(ctx context.Context) (name string, err error) {
 	aliases, err := s.aliases(ctx)
 	if err != nil {
 		return "", err
@@ -153,7 +153,7 @@ func (s KeyStore) orphan(ctx context.Context) (name string, err error) {
 			}
 			d := out.KeyMetadata
 			isOurs := aws.ToString(d.Description) == s.description() && d.KeyState == types.KeyStateEnabled
-			if isOurs && s.now().Sub(aws.ToTime(d.CreationDate)) < orphanAge {
+			if isOurs && s.now().Sub(aws.ToTime(d.CreationDate)) < unfinishedAge {
 				return aws.ToString(key.KeyId), nil
 			}
 		}

@@ -69,9 +69,8 @@ func (s *Secrets) reportShort(ctx context.Context, ring token.Ring) {
 		return
 	}
 	s.reported = ring
-	slog.LogAttrs(ctx, slog.LevelWarn,
-		"license-key secrets of less than 32 bytes are accepted: rotate the secret, and retire them",
-		telemetry.CountMetric(now, packageName, telemetry.ShortSecretsKey, short)...)
+	slog.LogAttrs(ctx, slog.LevelWarn, token.ShortWarning,
+		telemetry.Counts(now, packageName, map[string]int{telemetry.ShortSecretsKey: short})...)
 }
 
 // fetchRing returns the ring of a version, and what Secrets Manager says of that version.

@@ -15,7 +15,7 @@ import (
 // reads like a response without an item. Taken for one it would be a definite no to a customer, or the end of an audit
 // chain. So the functions below believe only a response that names the table or lists items. Any other is a fault.
 var (
-	errUnsaid = errors.New(
+	errNotSaid = errors.New(
 		"the response does not say whether there is something: it is not one of DynamoDB, or not a whole one")
 	errOtherItem = errors.New("the response holds another item than the one that was asked for")
 )
@@ -37,15 +37,15 @@ func getItem(ctx context.Context, client itemGetter, table string, key item) (it
 	case err != nil:
 		return nil, err
 	case out.Item != nil:
-		return out.Item, holds(out.Item, key)
+		return out.Item, checkKey(out.Item, key)
 	case out.ConsumedCapacity == nil || !sameTable(aws.ToString(out.ConsumedCapacity.TableName), table):
-		return nil, errUnsaid
+		return nil, errNotSaid
 	}
 	return nil, nil
 }
 
-// holds returns errOtherItem unless the item has the key.
-func holds(values, key item) error {
+// checkKey returns errOtherItem unless the item has the key.
+func checkKey(values, key item) error {
 	for name, value := range key {
 		if !reflect.DeepEqual(values[name], value) {
 			return errOtherItem
@@ -54,21 +54,21 @@ func holds(values, key item) error {
 	return nil
 }
 
-// listed returns errUnsaid for the response to a Query or a Scan that has no list of items. DynamoDB sends one even
-// where it is empty.
-func listed(items []item) error {
+// checkListed returns errNotSaid for the response to a Query or a Scan that has no list of items. DynamoDB sends one
+// even where it is empty.
+func checkListed(items []item) error {
 	if items == nil {
-		return errUnsaid
+		return errNotSaid
 	}
 	return nil
 }
 
-// ofTable returns what a part of a response says of a table, and whether it names the table at all.
-func ofTable[V any](byTable map[string]V, table string) (value V, said bool) {
-	if value, said = byTable[table]; said {
+// byTableName returns what a part of a response says of a table, and whether it names the table at all.
+func byTableName[V any](parts map[string]V, table string) (value V, said bool) {
+	if value, said = parts[table]; said {
 		return value, true
 	}
-	for name, other := range byTable {
+	for name, other := range parts {
 		if sameTable(name, table) {
 			return other, true
 		}

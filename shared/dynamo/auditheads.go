@@ -36,7 +36,7 @@ func (s *AuditTrail) Heads(ctx context.Context) iter.Seq2[audit.ChainHead, error
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err == nil {
-				err = listed(page.Items)
+				err = checkListed(page.Items)
 			}
 			if err != nil {
 				yield(audit.ChainHead{}, fmt.Errorf("audit heads: %w", err))

@@ -196,7 +196,7 @@ func (s *AuditTrail) Entries(ctx context.Context, licenseID string, after int64,
 		in.Limit = aws.Int32(int32(min(limit-len(entries), math.MaxInt32)))
 		out, err := s.client.Query(ctx, in)
 		if err == nil {
-			err = listed(out.Items)
+			err = checkListed(out.Items)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("audit entries: %w", err)
@@ -215,7 +215,7 @@ func (s *AuditTrail) Entries(ctx context.Context, licenseID string, after int64,
 // be a hole, and a chain with a hole proves nothing.
 func appendEntries(entries []audit.Entry, licenseID string, items []item) ([]audit.Entry, error) {
 	for _, values := range items {
-		if err := holds(values, licenseKey(licenseID)); err != nil {
+		if err := checkKey(values, licenseKey(licenseID)); err != nil {
 			return nil, err
 		}
 		var stored entryItem

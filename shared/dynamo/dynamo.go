@@ -7,25 +7,18 @@ package dynamo
 import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"openlicenser/shared/license"
 )
 
 // option changes how the SDK does one call.
 type option = func(*dynamodb.Options)
 
-// The attributes of a license's record that this package uses itself.
-const (
-	attrLicenseID      = "licenseid"
-	attrCustomerID     = "customerid"
-	attrExpirationDate = "expirationdate"
-	attrRequestID      = "requestid"
-)
-
-// maxKey is the longest partition key in bytes that DynamoDB takes
-// (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html).
-const maxKey = 2048
+// attrLicenseID names a license in every table but the one of idempotency records.
+const attrLicenseID = license.AttrID
 
 // isKey reports whether a record can have the id.
-func isKey(id string) bool { return id != "" && len(id) <= maxKey }
+func isKey(id string) bool { return id != "" && len(id) <= license.MaxIDBytes }
 
 func licenseKey(id string) item { return item{attrLicenseID: text(id)} }
 

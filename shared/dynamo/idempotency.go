@@ -54,23 +54,23 @@ type idempotencyItem struct {
 // record. Put recognizes it by NewID and the request's id. The request's id alone would not do: clients can choose it,
 // and SAM's local gateway gives the same to all requests.
 func (s *Idempotency) Put(ctx context.Context, r idempotency.Record, now time.Time) (*idempotency.Record, error) {
-	values, err := attributevalue.MarshalMap(idempotencyItem{
+	stored, err := attributevalue.MarshalMap(idempotencyItem{
 		Key: r.Key, Fingerprint: r.Fingerprint, RequestID: r.ID, At: r.At.UnixMilli(), NewID: r.NewID,
 		LeaseEnds: r.LeaseEnds.UnixMilli(), Expires: r.Expires.Unix(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("put idempotency record: %w", err)
 	}
-	limits, err := attributevalue.MarshalMap(map[string]int64{":now": now.Unix()})
+	values, err := attributevalue.MarshalMap(map[string]int64{":now": now.Unix()})
 	if err != nil {
 		return nil, fmt.Errorf("put idempotency record: %w", err)
 	}
 	_, err = s.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName:                           &s.table,
-		Item:                                values,
+		Item:                                stored,
 		ConditionExpression:                 aws.String("attribute_not_exists(#key) OR #expires < :now"),
 		ExpressionAttributeNames:            map[string]string{"#key": "key", "#expires": "expires"},
-		ExpressionAttributeValues:           limits,
+		ExpressionAttributeValues:           values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	var failed *types.ConditionalCheckFailedException
@@ -80,7 +80,7 @@ func (s *Idempotency) Put(ctx context.Context, r idempotency.Record, now time.Ti
 	case !errors.As(err, &failed):
 		return nil, fmt.Errorf("put idempotency record: %w", err)
 	}
-	if err := holds(failed.Item, item{"key": text(r.Key)}); err != nil {
+	if err := checkKey(failed.Item, item{"key": text(r.Key)}); err != nil {
 		return nil, fmt.Errorf("put idempotency record: %w", err)
 	}
 	existing, err := toIdempotencyRecord(failed.Item)
@@ -125,8 +125,8 @@ func (s *Idempotency) TakeOver(ctx context.Context, key string, from, to time.Ti
 }
 
 // Complete implements idempotency.Store.
-func (s *Idempotency) Complete(ctx context.Context, key string, a idempotency.Response) error {
-	text, err := json.Marshal(a)
+func (s *Idempotency) Complete(ctx context.Context, key string, r idempotency.Response) error {
+	text, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("update idempotency record: %w", err)
 	}

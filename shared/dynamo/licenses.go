@@ -107,11 +107,11 @@ func (s *Licenses) update(ctx context.Context, before license.License, set attri
 // DynamoDB takes no update of an item that has such an attribute, which it can only have from the time before the index
 // was made. The license must be revoked all the same, and the trail keeps what the attribute was.
 func oddIndexKeys(before license.License, set attribute.Map) (odd []string) {
-	if _, isSet := set[attrCustomerID]; !isSet && before.CustomerID == "" {
-		odd = append(odd, attrCustomerID)
+	if _, isSet := set[license.AttrCustomerID]; !isSet && before.CustomerID == "" {
+		odd = append(odd, license.AttrCustomerID)
 	}
-	if _, isSet := set[attrExpirationDate]; !isSet && before.HasProblem(attrExpirationDate) {
-		odd = append(odd, attrExpirationDate)
+	if _, isSet := set[license.AttrExpirationDate]; !isSet && before.HasProblem(license.AttrExpirationDate) {
+		odd = append(odd, license.AttrExpirationDate)
 	}
 	return odd
 }
@@ -161,7 +161,7 @@ func writeError(operation string, err, refused error, set attribute.Map, remove 
 // recognized.
 func isOwn(stored item, set attribute.Map, remove []string) bool {
 	record, err := decodeItem(stored)
-	if _, named := set[attrRequestID]; !named || err != nil {
+	if _, named := set[license.AttrRequestID]; !named || err != nil {
 		return false
 	}
 	for name, value := range set {

@@ -27,9 +27,9 @@ const (
 // indexKeys are the names of each index's partition key and sort key, all of them S.
 var indexKeys = map[license.Index]struct{ partition, sort string }{
 	license.Newest:     {attrCollection, attrLicenseID},
-	license.OfCustomer: {attrCustomerID, attrLicenseID},
-	license.ByExpiry:   {attrCollection, attrExpirationDate},
-	license.ByStanding: {attrStanding, attrExpirationDate},
+	license.OfCustomer: {license.AttrCustomerID, attrLicenseID},
+	license.ByExpiry:   {attrCollection, license.AttrExpirationDate},
+	license.ByStanding: {attrStanding, license.AttrExpirationDate},
 }
 
 // List implements license.Store. It reads an index, which lags behind the table by moments. A record that cannot be
@@ -42,15 +42,15 @@ func (s *Licenses) List(ctx context.Context, q license.Query) (page license.Page
 	if err != nil {
 		return license.Page{}, fmt.Errorf("list licenses: %w", err)
 	}
-	if from, _ := q.Dates(); len(in.ExclusiveStartKey) > 0 && indexKeys[q.Index()].sort == attrExpirationDate &&
-		textOf(in.ExclusiveStartKey, attrExpirationDate) < from {
+	if from, _ := q.Dates(); len(in.ExclusiveStartKey) > 0 && indexKeys[q.Index()].sort == license.AttrExpirationDate &&
+		textOf(in.ExclusiveStartKey, license.AttrExpirationDate) < from {
 		return license.Page{}, nil // the dates have moved past the cursor, and DynamoDB refuses a start outside of them
 	}
 	for range license.MaxReads {
 		in.Limit = aws.Int32(int32(q.Limit - len(page.Licenses)))
 		out, err := s.client.Query(ctx, in)
 		if err == nil {
-			err = listed(out.Items)
+			err = checkListed(out.Items)
 		}
 		if err != nil {
 			return license.Page{}, fmt.Errorf("list licenses: %w", err)
@@ -83,9 +83,9 @@ func matching(ctx context.Context, q license.Query, items []item) (licenses []li
 func (s *Licenses) listInput(q license.Query) (*dynamodb.QueryInput, error) {
 	keys := indexKeys[q.Index()]
 	partition := map[string]string{
-		attrCollection: collection,
-		attrCustomerID: q.CustomerID,
-		attrStanding:   string(q.Standing()),
+		attrCollection:         collection,
+		license.AttrCustomerID: q.CustomerID,
+		attrStanding:           string(q.Standing()),
 	}[keys.partition]
 	start, err := fromPosition(q.Index(), partition, q.Position)
 	if err != nil {
@@ -100,10 +100,10 @@ func (s *Licenses) listInput(q license.Query) (*dynamodb.QueryInput, error) {
 		ScanIndexForward:          aws.Bool(false),
 		ExclusiveStartKey:         start,
 	}
-	if keys.sort == attrExpirationDate {
+	if keys.sort == license.AttrExpirationDate {
 		from, to := q.Dates()
 		in.KeyConditionExpression = aws.String("#partition = :partition AND #date BETWEEN :from AND :to")
-		in.ExpressionAttributeNames["#date"] = attrExpirationDate
+		in.ExpressionAttributeNames["#date"] = license.AttrExpirationDate
 		in.ExpressionAttributeValues[":from"], in.ExpressionAttributeValues[":to"] = text(from), text(to)
 	}
 	return in, nil

@@ -37,7 +37,7 @@ func (s *RecordHashes) All(ctx context.Context) iter.Seq2[checkpoint.RecordHash,
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err == nil {
-				err = listed(page.Items)
+				err = checkListed(page.Items)
 			}
 			if err != nil {
 				yield(checkpoint.RecordHash{}, fmt.Errorf("scan licenses: %w", err))

@@ -66,7 +66,7 @@ func (s *Signatures) Get(ctx context.Context, id string) (license.License, token
 		return l, token.Signature{}, err
 	}
 	signature := s.signatureOf(ctx, id, out)
-	if _, leftOut := ofTable(out.UnprocessedKeys, s.licenses.table); leftOut {
+	if _, leftOut := byTableName(out.UnprocessedKeys, s.licenses.table); leftOut {
 		l, err := s.licenses.Get(ctx, id)
 		return l, signature, err
 	}
@@ -77,13 +77,13 @@ func (s *Signatures) Get(ctx context.Context, id string) (license.License, token
 // licenseOf returns the license in a response. It returns license.ErrNotFound only where the response lists nothing
 // under the table's name.
 func (s *Signatures) licenseOf(id string, out *dynamodb.BatchGetItemOutput) (license.License, error) {
-	found, _ := ofTable(out.Responses, s.licenses.table)
-	err := listed(found)
+	found, _ := byTableName(out.Responses, s.licenses.table)
+	err := checkListed(found)
 	switch {
 	case err == nil && len(found) == 0:
 		return license.License{}, license.ErrNotFound
 	case err == nil:
-		err = holds(found[0], licenseKey(id))
+		err = checkKey(found[0], licenseKey(id))
 	}
 	if err != nil {
 		return license.License{}, fmt.Errorf("get license: %w", err)
@@ -103,17 +103,17 @@ func (s *Signatures) batch(ctx context.Context, id string) (*dynamodb.BatchGetIt
 // signatureOf returns the signature in a response. One that cannot be read, or is another license's, is logged and
 // counts as none. Then another is made and takes its place.
 func (s *Signatures) signatureOf(ctx context.Context, id string, out *dynamodb.BatchGetItemOutput) token.Signature {
-	items, _ := ofTable(out.Responses, s.table)
+	items, _ := byTableName(out.Responses, s.table)
 	if len(items) == 0 {
 		return token.Signature{}
 	}
-	issued, err := unixSeconds(items[0][attrSigned])
+	signedAt, err := unixSeconds(items[0][attrSigned])
 	signature, isBinary := items[0][attrSignature].(*types.AttributeValueMemberB)
-	if err != nil || !isBinary || holds(items[0], licenseKey(id)) != nil {
+	if err != nil || !isBinary || checkKey(items[0], licenseKey(id)) != nil {
 		slog.WarnContext(ctx, "the signature of a token cannot be read; another one will be made", "licenseid", id)
 		return token.Signature{}
 	}
-	return token.Signature{SignedAt: issued, Bytes: signature.Value}
+	return token.Signature{SignedAt: signedAt, Bytes: signature.Value}
 }
 
 // unixSeconds returns the instant of an N that seconds wrote.

@@ -118,8 +118,8 @@ func (c *Changes) ends() (oldest, newest uint64, err error) {
 	return oldest, newest, err
 }
 
-// Pass waits until every change that is in the feed now was removed. It does not wait for later ones.
-func (c *Changes) Pass(ctx context.Context) error {
+// WaitRecorded waits until every change that is in the feed now was removed. It does not wait for later ones.
+func (c *Changes) WaitRecorded(ctx context.Context) error {
 	_, last, err := c.ends()
 	if err != nil {
 		return err
@@ -148,9 +148,9 @@ func (c *Changes) Limit(length uint64) { c.limit.Store(length) }
 // busyReserve is the part of a write's time that is kept to report that it waited in vain.
 const busyReserve = time.Second
 
-// enter waits until fewer than MaxWriters writes are under way and the feed is shorter than its limit. Whoever writes
-// calls leave afterwards. Enter returns license.ErrBusy when the context's time is almost over.
-func (c *Changes) enter(ctx context.Context) (leave func(), err error) {
+// acquire waits until fewer than MaxWriters writes are under way and the feed is shorter than its limit. Whoever writes
+// calls release afterwards. Acquire returns license.ErrBusy when the context's time is almost over.
+func (c *Changes) acquire(ctx context.Context) (release func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -160,19 +160,20 @@ func (c *Changes) enter(ctx context.Context) (leave func(), err error) {
 		defer timer.Stop()
 		timeIsOver = timer.C
 	}
-	if !c.takeSlot(ctx, timeIsOver) {
+	if !c.waitForTurn(ctx, timeIsOver) {
 		return nil, fmt.Errorf("%w: %d changes are under way", license.ErrBusy, MaxWriters)
 	}
-	leave = func() { <-c.writers }
+	release = func() { <-c.writers }
 	if err := c.waitForRoom(ctx, timeIsOver); err != nil {
-		leave()
+		release()
 		return nil, err
 	}
-	return leave, nil
+	return release, nil
 }
 
-// takeSlot waits for a slot of the writers, and reports whether it got one. It takes a free one whatever the time.
-func (c *Changes) takeSlot(ctx context.Context, timeIsOver <-chan time.Time) bool {
+// waitForTurn waits until fewer than MaxWriters writes are under way, and reports whether that came. Where it is so
+// already, the time does not matter.
+func (c *Changes) waitForTurn(ctx context.Context, timeIsOver <-chan time.Time) bool {
 	select {
 	case c.writers <- struct{}{}:
 		return true

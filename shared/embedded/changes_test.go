@@ -180,11 +180,11 @@ func TestBurst(t *testing.T) {
 	}
 }
 
-// TestPass waits for what is in the feed, in whatever order it goes, and not for what comes later.
-func TestPass(t *testing.T) {
+// TestWaitRecorded waits for what is in the feed, in whatever order it goes, and not for what comes later.
+func TestWaitRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		folder := open(t, t.TempDir())
-		if err := folder.Changes.Pass(t.Context()); err != nil {
+		if err := folder.Changes.WaitRecorded(t.Context()); err != nil {
 			t.Errorf("empty: %v", err)
 		}
 		for range 3 {
@@ -205,7 +205,7 @@ func TestPass(t *testing.T) {
 			})
 		}
 		begun := time.Now()
-		err := folder.Changes.Pass(t.Context())
+		err := folder.Changes.WaitRecorded(t.Context())
 		if waited := time.Since(begun).Round(time.Second); err != nil || waited != 3*time.Minute {
 			t.Errorf("%v after %v", err, waited)
 		}
@@ -214,7 +214,7 @@ func TestPass(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		if err := folder.Changes.Pass(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := folder.Changes.WaitRecorded(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a feed that stands still: %v", err)
 		}
 	})

@@ -17,7 +17,7 @@ var indexBuckets = [][]byte{customersBucket, expiriesBucket, standingsBucket}
 // that an index cannot hold has no key in it.
 func indexKeys(id string, record attribute.Map) map[string][]byte {
 	keys := map[string][]byte{}
-	if customer, isText := record["customerid"].(string); isText {
+	if customer, isText := record[license.AttrCustomerID].(string); isText {
 		keys[string(customersBucket)] = indexKey(customer, id)
 	}
 	if l, err := license.FromRecord(record); err == nil && l.IsReadable() {

@@ -7,14 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"openlicenser/shared/token"
 )
-
-// servesFor is how long the last value of a file serves on while the file cannot be read, exclusive. A value that was
-// retired since must end some time. It is as long on AWS; awskeys gives the reasons.
-const servesFor = 24 * time.Hour
-
-// After staleAfter of failures in a row, inclusive, the log says ERROR instead of WARN. On AWS an alarm sounds then.
-const staleAfter = 15 * time.Minute
 
 // keyFile is the parsed content of a file, which is read again when it has changed. One goroutine at a time may use it.
 type keyFile[T any] struct {
@@ -66,12 +61,12 @@ func (f *keyFile[T]) forget() {
 // serveOn logs why the file could not be read. It returns an error when the value is too old to serve on.
 func (f *keyFile[T]) serveOn(ctx context.Context, what string, why error) error {
 	now := wallTime()
-	if now.Sub(f.seen) >= servesFor {
+	if now.Sub(f.seen) >= token.ServesFor {
 		read := f.seen.UTC().Format(time.RFC3339)
 		return fmt.Errorf("%s: last read at %s, too long ago to serve on: %w", what, read, why)
 	}
 	level := slog.LevelWarn
-	if now.Sub(f.downSince) >= staleAfter {
+	if now.Sub(f.downSince) >= token.StaleAfter {
 		level = slog.LevelError
 	}
 	slog.Log(ctx, level, what+" could not be read anew, the last one serves on", "error", why, "lastread", f.seen)

@@ -62,8 +62,7 @@ func (s *Secrets) reportShort(ctx context.Context) {
 		return
 	}
 	s.reported = ring
-	slog.WarnContext(ctx,
-		"license-key secrets of less than 32 bytes are accepted: rotate the secret, and retire them", "secrets", short)
+	slog.WarnContext(ctx, token.ShortWarning, "secrets", short)
 }
 
 func openSecrets(path string, isNew bool) (*Secrets, error) {

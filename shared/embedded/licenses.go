@@ -48,9 +48,9 @@ func (s *Licenses) Record(ctx context.Context, id string) (record attribute.Map,
 
 // PutRecord writes a record as another tool would: whole, whatever was there.
 func (s *Licenses) PutRecord(ctx context.Context, record attribute.Map) error {
-	id, isText := record["licenseid"].(string)
+	id, isText := record[license.AttrID].(string)
 	if !isText || id == "" {
-		return errors.New("the record has no licenseid")
+		return errors.New("the record has no " + license.AttrID)
 	}
 	return s.write(ctx, func(tx *bbolt.Tx) (refusal, err error) {
 		old, err := readRecord(tx, id)
@@ -181,11 +181,11 @@ func lastBefore(cursor *bbolt.Cursor, bound []byte) []byte {
 
 // write waits for its turn and for room in the feed, writes, and tells the feed's reader of the change.
 func (s *Licenses) write(ctx context.Context, change func(tx *bbolt.Tx) (refusal, err error)) error {
-	leave, err := s.changes.enter(ctx)
+	release, err := s.changes.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer release()
 	if err := write(ctx, s.db, change); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package license
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -120,13 +119,13 @@ func (l License) Patch(p Patch, c Change) (License, error) {
 // attributes returns the names of a record's attributes that the given fields replace.
 func (p Patch) attributes() (names []string) {
 	for name, given := range map[string]bool{
-		attrCustomerName:   p.CustomerName != nil,
-		attrExpirationDate: p.ExpirationDate != nil,
+		AttrCustomerName:   p.CustomerName != nil,
+		AttrExpirationDate: p.ExpirationDate != nil,
 		attrServices:       p.Services != nil,
 		attrAppURLs:        p.AppURLs != nil,
 		attrNotes:          p.Notes != nil,
-		attrGraceDays:      p.GraceDays != nil,
-		attrTokenKeyID:     p.TokenKeyID != nil,
+		AttrGraceDays:      p.GraceDays != nil,
+		AttrTokenKeyID:     p.TokenKeyID != nil,
 	} {
 		if given {
 			names = append(names, name)
@@ -193,11 +192,14 @@ func (p Patch) end(l License, now time.Time) (end time.Time, problem string) {
 	return end, problem
 }
 
+// thumbprintBytes is the length of a SHA-256, of which a thumbprint is made.
+const thumbprintBytes = 32
+
 // isKeyID reports whether a text has the form of a thumbprint (RFC 7638): 32 bytes in base64url. Which keys there are
 // is not known here.
 func isKeyID(text string) bool {
 	thumbprint, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	return err == nil && len(text) == 43 && len(thumbprint) == sha256.Size
+	return err == nil && len(text) == 43 && len(thumbprint) == thumbprintBytes
 }
 
 func refuseServices(refuse func(field, message string), services []Service, bytes int) {

@@ -68,11 +68,11 @@ const (
 // before anything has said no.
 func (l License) Status(now time.Time) Status {
 	switch {
-	case l.HasProblem(attrRevoked):
+	case !l.RevocationIsKnown():
 		return Unreadable
 	case l.Revoked:
 		return Revoked
-	case l.HasProblem(attrSuspended):
+	case !l.SuspensionIsKnown():
 		return Unreadable
 	case l.Suspended:
 		return Suspended
@@ -96,12 +96,18 @@ func (l License) IsEndless() bool { return !l.ExpirationDate.Before(Never) }
 func (l License) EndsAt() time.Time { return l.ExpirationDate.AddDate(0, 0, l.GraceDays) }
 
 // EndIsKnown reports whether EndsAt follows from the record.
-func (l License) EndIsKnown() bool { return !l.HasProblem(attrExpirationDate, attrGraceDays) }
+func (l License) EndIsKnown() bool { return !l.HasProblem(AttrExpirationDate, AttrGraceDays) }
+
+// RevocationIsKnown reports whether Revoked follows from the record.
+func (l License) RevocationIsKnown() bool { return !l.HasProblem(attrRevoked) }
+
+// SuspensionIsKnown reports whether Suspended follows from the record.
+func (l License) SuspensionIsKnown() bool { return !l.HasProblem(attrSuspended) }
 
 // IsReadable reports whether an authorization token can be made: all that decides about it, or that it says, has been
 // understood.
 func (l License) IsReadable() bool {
-	return l.EndIsKnown() && !l.HasProblem(attrRevoked, attrSuspended, attrCustomerName, attrServices, attrAppURLs)
+	return l.EndIsKnown() && !l.HasProblem(attrRevoked, attrSuspended, AttrCustomerName, attrServices, attrAppURLs)
 }
 
 // HasProblem reports whether the stored value of one of the attributes cannot be understood.

@@ -58,7 +58,7 @@ func (l License) Reinstate(c Change) (License, error) {
 	switch {
 	case l.Deleted:
 		return l, &TransitionError{"The license is being deleted; issue another one."}
-	case (l.Revoked || l.HasProblem(attrRevoked)) && unicodetext.IsBlank(c.Reason):
+	case (l.Revoked || !l.RevocationIsKnown()) && unicodetext.IsBlank(c.Reason):
 		return l, &TransitionError{"A revocation is final unless it is taken back with a reason; send one."}
 	case !l.Revoked && !l.Suspended && !l.HasProblem(attrRevoked, attrSuspended):
 		return l, nil
@@ -96,7 +96,7 @@ func (l License) Delete(c Change) License {
 }
 
 func (l License) stamped(c Change) License {
-	l = l.mended(attrVersion, attrChanged, attrChangedBy, attrChangeReason, attrRequestID)
+	l = l.mended(attrVersion, attrChanged, attrChangedBy, attrChangeReason, AttrRequestID)
 	l.Version++
 	l.Changed = c.At
 	l.ChangedBy = c.By

@@ -108,5 +108,5 @@ func (q Query) Dates() (from, to string) {
 func (q Query) Matches(l License) bool {
 	return (q.CustomerID == "" || q.CustomerID == l.CustomerID) &&
 		(q.Status == "" || q.Status == l.Status(q.Now)) &&
-		(q.ExpiringBefore.IsZero() || !l.HasProblem(attrExpirationDate) && l.ExpirationDate.Before(q.ExpiringBefore))
+		(q.ExpiringBefore.IsZero() || !l.HasProblem(AttrExpirationDate) && l.ExpirationDate.Before(q.ExpiringBefore))
 }

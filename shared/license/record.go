@@ -17,13 +17,13 @@ import (
 // The attributes of a record. The first group is shared with the original Open Licenser and its tools, so it keeps
 // names and types. The second group is ours, and may be absent.
 const (
-	attrID             = "licenseid"        // S, UUID
+	AttrID             = "licenseid"        // S, UUID
 	attrAppURLs        = "appurls"          // S, JSON
 	attrServices       = "services"         // S, JSON
 	attrChanged        = "changedtimestamp" // N, Unix milliseconds
-	attrCustomerID     = "customerid"       // S, UUID
-	attrCustomerName   = "customername"     // S
-	attrExpirationDate = "expirationdate"   // S, ISO 8601
+	AttrCustomerID     = "customerid"       // S, UUID
+	AttrCustomerName   = "customername"     // S
+	AttrExpirationDate = "expirationdate"   // S, ISO 8601
 	attrRevoked        = "isrevoked"        // BOOL
 	attrNotes          = "notes"            // S
 
@@ -31,11 +31,11 @@ const (
 	attrCreated      = "createdtimestamp" // N, Unix milliseconds
 	attrSuspended    = "issuspended"      // BOOL
 	attrDeleted      = "isdeleted"        // BOOL
-	attrGraceDays    = "gracedays"        // N
-	attrTokenKeyID   = "tokenkeyid"       // S
+	AttrGraceDays    = "gracedays"        // N
+	AttrTokenKeyID   = "tokenkeyid"       // S
 	attrChangedBy    = "changedby"        // S
 	attrChangeReason = "changereason"     // S
-	attrRequestID    = "requestid"        // S
+	AttrRequestID    = "requestid"        // S
 )
 
 // maxStoredGraceDays bounds what a record may say. More must be a mistake.
@@ -44,13 +44,13 @@ const maxStoredGraceDays = 36500
 // Record returns the license as a record, in the strict form.
 func (l License) Record() attribute.Map {
 	record := attribute.Map{
-		attrID:             l.ID,
+		AttrID:             l.ID,
 		attrAppURLs:        string(l.AppURLs),
 		attrServices:       string(l.Services),
 		attrChanged:        millis(l.Changed),
-		attrCustomerID:     l.CustomerID,
-		attrCustomerName:   l.CustomerName,
-		attrExpirationDate: FormatDate(l.ExpirationDate),
+		AttrCustomerID:     l.CustomerID,
+		AttrCustomerName:   l.CustomerName,
+		AttrExpirationDate: FormatDate(l.ExpirationDate),
 		attrRevoked:        l.Revoked,
 		attrNotes:          l.Notes,
 		attrVersion:        versionNumber(l.Version),
@@ -65,13 +65,13 @@ func (l License) Record() attribute.Map {
 		record[attrDeleted] = true
 	}
 	if l.GraceDays != 0 {
-		record[attrGraceDays] = attribute.Number(strconv.Itoa(l.GraceDays))
+		record[AttrGraceDays] = attribute.Number(strconv.Itoa(l.GraceDays))
 	}
 	for name, text := range map[string]string{
-		attrTokenKeyID:   l.TokenKeyID,
+		AttrTokenKeyID:   l.TokenKeyID,
 		attrChangedBy:    l.ChangedBy,
 		attrChangeReason: l.ChangeReason,
-		attrRequestID:    l.RequestID,
+		AttrRequestID:    l.RequestID,
 	} {
 		if text != "" {
 			record[name] = text
@@ -118,31 +118,31 @@ func (l License) Expectation() attribute.Map {
 func FromRecord(record attribute.Map) (License, error) {
 	r := recordReader{record: record}
 	l := License{
-		ID:             r.text(attrID),
-		CustomerName:   r.text(attrCustomerName),
+		ID:             r.text(AttrID),
+		CustomerName:   r.text(AttrCustomerName),
 		Services:       r.list(attrServices),
 		AppURLs:        r.list(attrAppURLs),
-		ExpirationDate: r.date(attrExpirationDate),
-		GraceDays:      r.days(attrGraceDays),
+		ExpirationDate: r.date(AttrExpirationDate),
+		GraceDays:      r.days(AttrGraceDays),
 		Revoked:        r.flag(attrRevoked),
 		Suspended:      r.flag(attrSuspended),
 		Deleted:        r.flag(attrDeleted),
 
-		CustomerID:   r.optionalText(attrCustomerID),
+		CustomerID:   r.optionalText(AttrCustomerID),
 		Notes:        r.optionalText(attrNotes),
-		TokenKeyID:   r.optionalText(attrTokenKeyID),
+		TokenKeyID:   r.optionalText(AttrTokenKeyID),
 		Version:      r.optionalInteger(attrVersion),
 		Created:      r.optionalInstant(attrCreated),
 		Changed:      r.optionalInstant(attrChanged),
 		ChangedBy:    r.optionalText(attrChangedBy),
 		ChangeReason: r.optionalText(attrChangeReason),
-		RequestID:    r.optionalText(attrRequestID),
+		RequestID:    r.optionalText(AttrRequestID),
 
 		stored: attribute.Map{attrVersion: record[attrVersion], attrChanged: record[attrChanged]},
 	}
 	l.Problems = r.problems
 	if l.ID == "" {
-		return License{}, fmt.Errorf("%w: it has no %s", ErrUnreadable, attrID)
+		return License{}, fmt.Errorf("%w: it has no %s", ErrUnreadable, AttrID)
 	}
 	return l, nil
 }

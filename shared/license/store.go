@@ -5,6 +5,10 @@ import (
 	"errors"
 )
 
+// MaxIDBytes is the length of the longest id that a store need hold. DynamoDB takes no longer partition key
+// (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html).
+const MaxIDBytes = 2048
+
 // The errors of a Store, for errors.Is. Any other error is a fault of the store: the outcome of a write is then
 // unknown.
 var (

@@ -9,8 +9,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ErrNull reports a null in place of a value.
-var ErrNull = errors.New("null in place of a value")
+// errNull reports a null in place of a value.
+var errNull = errors.New("null in place of a value")
 
 // Unmarshal reads one JSON text into what v points to. Unless an option says otherwise, the text
 //
@@ -25,7 +25,7 @@ var ErrNull = errors.New("null in place of a value")
 func Unmarshal(text []byte, v any, options ...json.Options) error {
 	err := json.Unmarshal(text, v, options...)
 	if err == nil && jsontext.Value(text).Kind() == 'n' {
-		return ErrNull
+		return errNull
 	}
 	return err
 }

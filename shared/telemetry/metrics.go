@@ -50,15 +50,6 @@ const (
 	StaleKeysKey    = "StaleKeys"    // secrets and public keys that could not be read anew for too long
 )
 
-// CountMetric returns the members of a log record that make CloudWatch count one metric, by function.
-func CountMetric(now time.Time, function, name string, count int) []slog.Attr {
-	return []slog.Attr{
-		slog.String(FunctionKey, FunctionName(function)),
-		slog.Int(name, count),
-		directive(now, [][]string{{FunctionKey}}, []metric{{name, "Count"}}),
-	}
-}
-
 type metric struct{ Name, Unit string }
 
 func directive(now time.Time, dimensions [][]string, metrics []metric) slog.Attr {

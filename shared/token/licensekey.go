@@ -240,12 +240,9 @@ func checkClaims(segment string, now time.Time) (licenseID string, err error) {
 	return id, nil
 }
 
-// maxLicenseID is the most bytes of an id: the length of a partition key in DynamoDB.
-const maxLicenseID = 2048
-
 func licenseIDOf(claims map[string]any) string {
 	id, _ := claims["licenseid"].(string)
-	if len(id) > maxLicenseID {
+	if len(id) > license.MaxIDBytes {
 		return ""
 	}
 	return id

@@ -147,6 +147,9 @@ func (r Ring) All() []Secret {
 	return secrets
 }
 
+// ShortWarning is what a log says of a ring with short secrets.
+const ShortWarning = "license-key secrets of less than 32 bytes are accepted: rotate the secret, and retire them"
+
 // Short returns the number of short secrets whose license keys are accepted at now.
 func (r Ring) Short(now time.Time) int {
 	short := 0

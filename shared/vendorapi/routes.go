@@ -93,12 +93,12 @@ type ListQuery struct {
 	CustomerID     string
 	Status         license.Status
 	ExpiringBefore string // ISO 8601
-	Limit          int    // the most licenses on a page, up to maxLimit; 0 leaves it to the server
+	Limit          int    // the most licenses on a page, up to MaxLimit; 0 leaves it to the server
 	Cursor         string // LicensePage.Cursor of the page before
 }
 
-// maxLimit is the most that a page holds.
-const maxLimit = 100
+// MaxLimit is the most that a page holds.
+const MaxLimit = 100
 
 // LicensePage returns one page of a list.
 func (c *Client) LicensePage(ctx context.Context, q ListQuery) (page LicensePage, err error) {
@@ -113,7 +113,7 @@ func (c *Client) LicensePage(ctx context.Context, q ListQuery) (page LicensePage
 // Licenses returns all licenses that the query selects, from its cursor on. The order is that of the query's list.
 func (c *Client) Licenses(ctx context.Context, q ListQuery) iter.Seq2[License, error] {
 	if q.Limit == 0 {
-		q.Limit = maxLimit
+		q.Limit = MaxLimit
 	}
 	return func(yield func(License, error) bool) {
 		for {
@@ -146,7 +146,7 @@ func (c *Client) AuditPage(
 func (c *Client) AuditPages(ctx context.Context, licenseID string) iter.Seq2[AuditPage, error] {
 	return func(yield func(AuditPage, error) bool) {
 		for cursor := ""; ; {
-			page, err := c.AuditPage(ctx, licenseID, maxLimit, cursor)
+			page, err := c.AuditPage(ctx, licenseID, MaxLimit, cursor)
 			if !yield(page, err) || err != nil || page.Cursor == "" {
 				return
 			}

@@ -82,7 +82,7 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 		slog.Int("failed", len(response.BatchItemFailures)),
 	}
 	if n := int(gaps.Load()); n > 0 {
-		attrs = append(attrs, telemetry.CountMetric(time.Now(), "audit", telemetry.GapsKey, n)...)
+		attrs = append(attrs, telemetry.Counts(time.Now(), "audit", map[string]int{telemetry.GapsKey: n})...)
 	}
 	a.Log.LogAttrs(ctx, slog.LevelInfo, "batch", attrs...)
 	return response, nil

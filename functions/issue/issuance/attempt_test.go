@@ -334,7 +334,7 @@ func TestBusy(t *testing.T) {
 	call := func() (a struct{ Code string }, response events.APIGatewayProxyResponse) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		response, err := v.ports.router(v.t).Handle(ctx, event)
+		response, err := v.ports.router(v.t).Invoke(ctx, apitest.Event(event))
 		if err := errors.Join(err, json.Unmarshal([]byte(response.Body), &a)); err != nil {
 			t.Fatal(err)
 		}

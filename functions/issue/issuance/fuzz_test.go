@@ -97,7 +97,7 @@ func newWorlds(f *testing.F) func(flags uint8) world {
 }
 
 func (w world) handle(t testing.TB, event events.APIGatewayProxyRequest) events.APIGatewayProxyResponse {
-	response, err := w.ports.router(t).Handle(t.Context(), event)
+	response, err := w.ports.router(t).Invoke(t.Context(), apitest.Event(event))
 	if err != nil {
 		t.Fatal(err)
 	}

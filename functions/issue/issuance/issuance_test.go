@@ -136,7 +136,7 @@ type answer struct {
 
 func (v vendor) handle(event events.APIGatewayProxyRequest) answer {
 	v.t.Helper()
-	response, err := v.ports.router(v.t).Handle(v.t.Context(), event)
+	response, err := v.ports.router(v.t).Invoke(v.t.Context(), apitest.Event(event))
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -1077,7 +1077,7 @@ func TestManyErrors(t *testing.T) {
 	post := func(body string) answer {
 		log.Reset()
 		event := events.APIGatewayProxyRequest{HTTPMethod: "POST", Resource: "/licenses", Body: body}
-		response, err := router.Handle(t.Context(), event)
+		response, err := router.Invoke(t.Context(), apitest.Event(event))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,13 +22,13 @@ type Keys struct {
 
 var _ Part = Keys{}
 
-func (k Keys) routes() (api.Routes, error) {
+func (k Keys) routes() api.Routes {
 	return api.Routes{
 		"GET /licenses/{licenseid}/key": k.get,
-	}, k.lacking()
+	}
 }
 
-func (k Keys) lacking() error {
+func (k Keys) lacking() []string {
 	return lacking("Keys", ports{"Licenses": k.Licenses != nil, "Secrets": k.Secrets != nil, "Now": k.Now != nil})
 }
 

@@ -29,7 +29,7 @@ type Licenses struct {
 
 var _ Part = Licenses{}
 
-func (s Licenses) routes() (api.Routes, error) {
+func (s Licenses) routes() api.Routes {
 	return api.Routes{
 		"POST /licenses":                       s.once(s.issue),
 		"GET /licenses":                        s.list,
@@ -40,14 +40,14 @@ func (s Licenses) routes() (api.Routes, error) {
 		"POST /licenses/{licenseid}/suspend":   s.once(s.transition(license.License.Suspend)),
 		"POST /licenses/{licenseid}/reinstate": s.once(s.transition(license.License.Reinstate)),
 		"POST /licenses/{licenseid}/renew":     s.once(s.renew),
-	}, s.lacking()
+	}
 }
 
-func (s Licenses) lacking() error {
-	return errors.Join(s.Keys.lacking(), lacking("Licenses", ports{
+func (s Licenses) lacking() []string {
+	return append(s.Keys.lacking(), lacking("Licenses", ports{
 		"Store": s.Store != nil, "Idempotency": s.Idempotency != nil, "Secrets": s.Secrets != nil,
 		"Trail": s.Trail != nil, "Now": s.Now != nil,
-	}))
+	})...)
 }
 
 // issue makes a license and its license key.

@@ -14,6 +14,7 @@ import (
 	"openlicenser/shared/license"
 	"openlicenser/shared/testing/apitest"
 	"openlicenser/shared/urlpattern"
+	"openlicenser/shared/vendorapi"
 )
 
 // TestOpenAPILimits: openapi.yaml has the limits that the code has.
@@ -37,9 +38,9 @@ func TestOpenAPILimits(t *testing.T) {
 		"schemas AppURL properties URL maxLength":           urlpattern.MaxURL,
 		"schemas ReasonText maxLength":                      license.MaxReason,
 		"schemas Removal properties reason maxLength":       license.MaxReason,
-		"schemas LicenseList properties licenses maxItems":  maxLimit,
-		"schemas AuditPage properties entries maxItems":     maxLimit,
-		"parameters Limit schema maximum":                   maxLimit,
+		"schemas LicenseList properties licenses maxItems":  vendorapi.MaxLimit,
+		"schemas AuditPage properties entries maxItems":     vendorapi.MaxLimit,
+		"parameters Limit schema maximum":                   vendorapi.MaxLimit,
 		"parameters Limit schema default":                   defaultLimit,
 		"parameters IdempotencyKey schema maxLength":        idempotency.MaxKey,
 	} {

@@ -11,6 +11,7 @@ import (
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/license"
+	"openlicenser/shared/vendorapi"
 )
 
 // queryParameters holds the parameters of the routes that take some.
@@ -35,11 +36,8 @@ func withoutStrayQueries(routes api.Routes) api.Routes {
 	return routes
 }
 
-// The number of elements on a page.
-const (
-	defaultLimit = 20
-	maxLimit     = 100
-)
+// The number of elements on a page, unless the caller asks for another one.
+const defaultLimit = 20
 
 // queryReader reads query parameters and collects what is wrong with them.
 type queryReader struct {
@@ -93,8 +91,8 @@ func (q *queryReader) limit() int {
 		return defaultLimit
 	}
 	limit, err := strconv.Atoi(text)
-	if err != nil || limit < 1 || limit > maxLimit || strconv.Itoa(limit) != text {
-		q.refuse("limit", fmt.Sprintf("must be a whole number from 1 to %d", maxLimit))
+	if err != nil || limit < 1 || limit > vendorapi.MaxLimit || strconv.Itoa(limit) != text {
+		q.refuse("limit", fmt.Sprintf("must be a whole number from 1 to %d", vendorapi.MaxLimit))
 	}
 	return limit
 }

@@ -6,7 +6,6 @@ package issuance
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -17,17 +16,24 @@ import (
 
 // Part is a part of the vendor's API: Licenses, Keys or Trail.
 type Part interface {
-	// routes returns the part's routes, or an error that names the ports it lacks.
-	routes() (api.Routes, error)
+	routes() api.Routes
+	// lacking returns a text for itself and for each part in it that lacks ports, which the text names.
+	lacking() []string
 }
 
 // NewRouter puts the vendor's API together. It refuses a part that lacks a port.
 func NewRouter(log *slog.Logger, parts ...Part) (api.Router, error) {
-	all, err := api.Routes{}, lacking("the vendor's API", ports{"Log": log != nil})
+	all, missing := api.Routes{}, lacking("the vendor's API", ports{"Log": log != nil})
 	for _, part := range parts {
-		routes, errPart := part.routes()
-		maps.Copy(all, routes)
-		err = errors.Join(err, errPart)
+		maps.Copy(all, part.routes())
+		for _, text := range part.lacking() {
+			if !slices.Contains(missing, text) { // Licenses has the Keys in it, which are a part themselves
+				missing = append(missing, text)
+			}
+		}
+	}
+	if len(missing) > 0 {
+		return api.Router{}, errors.New(strings.Join(missing, "\n"))
 	}
 	return api.Router{
 		Function: "issue",
@@ -38,17 +44,17 @@ func NewRouter(log *slog.Logger, parts ...Part) (api.Router, error) {
 		Failure:  failure,
 		Render:   api.Problem,
 		Log:      log,
-	}, err
+	}, nil
 }
 
 // ports tells which ports of a part are there.
 type ports map[string]bool
 
-// lacking returns an error that names the ports which are not there, or nil.
-func lacking(part string, has ports) error {
+// lacking returns a text that names the ports which are not there, or none.
+func lacking(part string, has ports) []string {
 	maps.DeleteFunc(has, func(_ string, isThere bool) bool { return isThere })
 	if len(has) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s lacks %s", part, strings.Join(slices.Sorted(maps.Keys(has)), ", "))
+	return []string{part + " lacks " + strings.Join(slices.Sorted(maps.Keys(has)), ", ")}
 }

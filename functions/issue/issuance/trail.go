@@ -29,19 +29,19 @@ type Trail struct {
 
 var _ Part = Trail{}
 
-func (t Trail) routes() (api.Routes, error) {
+func (t Trail) routes() api.Routes {
 	return api.Routes{
 		"GET /licenses/{licenseid}/audit":       t.chain,
 		"GET /licenses/{licenseid}/audit/proof": t.proof,
 		"GET /audit/checkpoint":                 t.checkpoint,
 		"GET /audit/checkpoint-key":             t.checkpointKey,
-	}, t.lacking()
+	}
 }
 
 // publicRoutes are for everybody: they would prove nothing in private.
 var publicRoutes = []string{"GET /audit/checkpoint", "GET /audit/checkpoint-key"}
 
-func (t Trail) lacking() error {
+func (t Trail) lacking() []string {
 	return lacking("Trail", ports{
 		"Store": t.Store != nil, "Records": t.Records != nil, "Checkpoints": t.Checkpoints != nil,
 		"CheckpointKey": t.CheckpointKey != nil, "Origin": t.Origin != "", "Secrets": t.Secrets != nil,

@@ -67,7 +67,7 @@ func (r Rotator) steps() map[string]func(ctx context.Context, e Event, current s
 	return map[string]func(context.Context, Event, string) error{
 		"createSecret": r.create, "create_secret": r.create,
 		"setSecret": nothing, "set_secret": nothing,
-		"testSecret": r.testAlone, "test_secret": r.testAlone,
+		"testSecret": r.testSecret, "test_secret": r.testSecret,
 		"finishSecret": r.finish, "finish_secret": r.finish,
 	}
 }
@@ -115,11 +115,11 @@ func (r Rotator) check(next, current token.Ring) error {
 	return nil
 }
 
-// testAlone is testSecret, which also comes without the other steps: where a schedule is set that does not begin with
+// testSecret is the step, which also comes without the other steps: where a schedule is set that does not begin with
 // a rotation, Secrets Manager takes this step to see whether the function works. The pending version then has no value,
 // or a copy of the current one
 // (https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RotateSecret.html, RotateImmediately).
-func (r Rotator) testAlone(ctx context.Context, e Event, current string) error {
+func (r Rotator) testSecret(ctx context.Context, e Event, current string) error {
 	ring, err := r.Versions.Get(ctx, e.SecretID, current)
 	if err != nil {
 		return fmt.Errorf("current version: %w", err)

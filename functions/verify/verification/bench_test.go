@@ -7,6 +7,7 @@ import (
 
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/apitest"
 )
 
 // BenchmarkVerify is a whole verification on the embedded store, from event to response, with its log record.
@@ -24,7 +25,8 @@ func BenchmarkVerify(b *testing.B) {
 			router := v.Router()
 			b.ReportAllocs()
 			for b.Loop() {
-				if response, _ := router.Handle(b.Context(), event); response.StatusCode != http.StatusOK {
+				response, _ := router.Invoke(b.Context(), apitest.Event(event))
+				if response.StatusCode != http.StatusOK {
 					b.Fatal(response.Body)
 				}
 			}

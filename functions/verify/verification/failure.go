@@ -46,9 +46,6 @@ func failure(err error) api.Failure {
 	return internal
 }
 
-// retryAfterSeconds is how long a product should wait after a fault. A short fault has passed by then.
-const retryAfterSeconds = "30"
-
 // render returns the response to a failure, with the body that products in the field know.
 func render(f api.Failure) api.Response {
 	body, err := json.Marshal(map[string]string{"error": f.Code})
@@ -57,7 +54,7 @@ func render(f api.Failure) api.Response {
 	}
 	header := map[string]string{"Content-Type": "application/json", "Cache-Control": "no-store"}
 	if f.Status >= http.StatusInternalServerError {
-		header["Retry-After"] = retryAfterSeconds
+		header["Retry-After"] = api.RetryAfterFault
 	}
 	return api.Response{Status: f.Status, Header: header, Body: body}
 }

@@ -112,7 +112,7 @@ func newVerifier(t testing.TB, c conformance) verification.Verifier {
 func answer(t testing.TB, v verification.Verifier, event events.APIGatewayProxyRequest) events.APIGatewayProxyResponse {
 	t.Helper()
 	router := v.Router()
-	response, err := router.Handle(t.Context(), event)
+	response, err := router.Invoke(t.Context(), apitest.Event(event))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -783,7 +783,8 @@ func TestHugeKey(t *testing.T) {
 		result := testing.Benchmark(func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if response, _ := v.Router().Handle(t.Context(), event); response.StatusCode != http.StatusBadRequest {
+				response, _ := v.Router().Invoke(t.Context(), apitest.Event(event))
+				if response.StatusCode != http.StatusBadRequest {
 					b.Fatal(response.Body)
 				}
 			}

@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
+
+	"openlicenser/shared/attribute"
 )
 
 // Stream reads a table's stream, as an event source mapping of Lambda does.
@@ -98,7 +100,7 @@ func lambdaRecord(record types.Record, arn string) (converted events.DynamoDBEve
 		if image == nil {
 			continue
 		}
-		if details[name], err = toJSONMap(image); err != nil {
+		if details[name], err = attribute.DecodeMap(image, decode); err != nil {
 			return converted, err
 		}
 	}
@@ -112,48 +114,29 @@ func lambdaRecord(record types.Record, arn string) (converted events.DynamoDBEve
 	return converted, json.Unmarshal(text, &converted)
 }
 
-func toJSONMap(values map[string]types.AttributeValue) (map[string]any, error) {
-	converted := map[string]any{}
-	for name, value := range values {
-		var err error
-		if converted[name], err = toJSON(value); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return converted, nil
-}
-
-// toJSON writes DynamoDB JSON, in which the type is the name of the only member.
-func toJSON(value types.AttributeValue) (any, error) {
+// decode converts a value of the stream to one of package attribute, which writes it as DynamoDB JSON.
+func decode(value types.AttributeValue) (any, error) {
 	switch v := value.(type) {
 	case *types.AttributeValueMemberS:
-		return map[string]any{"S": v.Value}, nil
+		return v.Value, nil
 	case *types.AttributeValueMemberN:
-		return map[string]any{"N": v.Value}, nil
+		return attribute.Number(v.Value), nil
 	case *types.AttributeValueMemberB:
-		return map[string]any{"B": v.Value}, nil
+		return v.Value, nil
 	case *types.AttributeValueMemberBOOL:
-		return map[string]any{"BOOL": v.Value}, nil
+		return v.Value, nil
 	case *types.AttributeValueMemberNULL:
-		return map[string]any{"NULL": v.Value}, nil
+		return nil, nil
 	case *types.AttributeValueMemberSS:
-		return map[string]any{"SS": v.Value}, nil
+		return attribute.StringSet(v.Value), nil
 	case *types.AttributeValueMemberNS:
-		return map[string]any{"NS": v.Value}, nil
+		return attribute.NumberSet(v.Value), nil
 	case *types.AttributeValueMemberBS:
-		return map[string]any{"BS": v.Value}, nil
+		return attribute.BinarySet(v.Value), nil
 	case *types.AttributeValueMemberM:
-		members, err := toJSONMap(v.Value)
-		return map[string]any{"M": members}, err
+		return attribute.DecodeMap(v.Value, decode)
 	case *types.AttributeValueMemberL:
-		list := make([]any, len(v.Value))
-		for i, element := range v.Value {
-			var err error
-			if list[i], err = toJSON(element); err != nil {
-				return nil, err
-			}
-		}
-		return map[string]any{"L": list}, nil
+		return attribute.DecodeList(v.Value, decode)
 	default:
 		return nil, fmt.Errorf("a value of the type %T", value)
 	}

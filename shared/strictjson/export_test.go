@@ -1,0 +1,3 @@
+package strictjson
+
+var ErrNull = errNull

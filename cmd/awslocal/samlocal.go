@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
@@ -66,14 +67,23 @@ var errNoDocker = errors.New(`sam local runs the functions in Docker, and no Doc
 Install one (on Debian and Ubuntu: sudo apt-get install -y --no-install-recommends docker.io), start it
 (sudo systemctl start docker, or sudo dockerd), and let "docker version" name a server`)
 
-// dockerBridge returns the address at which containers reach this machine.
+// dockerBridge returns the address at which containers reach this machine. An engine that has just made its bridge does
+// not name the gateway, which is then the first address of the subnet.
 func dockerBridge(ctx context.Context) (address string, err error) {
 	output, err := exec.CommandContext(ctx, "docker", "network", "inspect", "bridge",
-		"--format", "{{(index .IPAM.Config 0).Gateway}}").Output()
+		"--format", "{{with index .IPAM.Config 0}}{{.Gateway}} {{.Subnet}}{{end}}").Output()
 	if err != nil {
 		return "", errNoDocker
 	}
-	return strings.TrimSpace(string(output)), nil
+	gateway, subnet, _ := strings.Cut(strings.TrimSuffix(string(output), "\n"), " ")
+	if gateway != "" && gateway != "<no value>" {
+		return gateway, nil
+	}
+	prefix, err := netip.ParsePrefix(subnet)
+	if err != nil {
+		return "", fmt.Errorf("docker's network bridge: %w", err)
+	}
+	return prefix.Masked().Addr().Next().String(), nil
 }
 
 // deploy makes the resources of the template. Each is named by its logical id, which is what sam local gives the

@@ -192,7 +192,7 @@ func (c retireKeyCommand) Run(ctx context.Context) error {
 
 type affectedKeysCommand struct {
 	KeyID       string `arg:"" name:"kid" help:"Id of the secret, as licenser keys show tells."`
-	LicenseKeys bool   `help:"Add a column with a new license key for each, signed by the secret that signs now."`
+	LicenseKeys bool   `help:"Add two columns with a new license key for each, in its long and its short form, signed by the secret that signs now."`
 	vendorAPI
 	ringStoreFlags
 }
@@ -215,7 +215,7 @@ func (c affectedKeysCommand) Run(ctx context.Context) error {
 	out := csv.NewWriter(c.output())
 	header := []string{"licenseid", "status", "customerid", "customername", "created"}
 	if c.LicenseKeys {
-		header = append(header, "licensekey")
+		header = append(header, "licensekey", "shortkey")
 	}
 	if err := out.Write(header); err != nil {
 		return err
@@ -244,11 +244,11 @@ func (c affectedKeysCommand) write(ctx context.Context, out *csv.Writer, api *ve
 			if err != nil {
 				return err
 			}
-			if token.UnverifiedKeyID(key) == c.KeyID {
+			if token.UnverifiedKeyID(key.LicenseKey) == c.KeyID {
 				return fmt.Errorf("the secret %s still signs, so a new license key would be refused with the others; "+
 					"licenser keys show tells from when on another one signs", c.KeyID)
 			}
-			row = append(row, key)
+			row = append(row, key.LicenseKey, key.ShortKey)
 		}
 		if err := out.Write(row); err != nil {
 			return err

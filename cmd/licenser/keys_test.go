@@ -85,7 +85,11 @@ func TestKeys(t *testing.T) {
 	if err != nil || len(rows) != 2 || rows[1][0] != l.ID || rows[1][3] != l.CustomerName {
 		t.Fatalf("listed %v, %v", rows, err)
 	}
-	newKey := rows[1][5]
+	newKey, newShortKey := rows[1][5], rows[1][6]
+	if rows[0][5] != "licensekey" || rows[0][6] != "shortkey" {
+		t.Errorf("headed %v", rows[0])
+	}
+	oldShortKey, _ := token.SignShortKey(leaked.Current, l.ID)
 
 	ring, err := folder.Secrets.Ring(t.Context())
 	if err != nil {
@@ -96,9 +100,12 @@ func TestKeys(t *testing.T) {
 		at  time.Time
 		ok  bool
 	}{
-		"the old key before the date": {oldKey, date.Add(-time.Millisecond), true},
-		"the old key from the date":   {oldKey, date, false},
-		"the new key":                 {newKey, date, true},
+		"the old key before the date":       {oldKey, date.Add(-time.Millisecond), true},
+		"the old key from the date":         {oldKey, date, false},
+		"the new key":                       {newKey, date, true},
+		"the old short key before the date": {oldShortKey, date.Add(-time.Millisecond), true},
+		"the old short key from the date":   {oldShortKey, date, false},
+		"the new short key":                 {newShortKey, date, true},
 	} {
 		if id, err := token.ReadLicenseKey(ring, test.key, test.at); (err == nil) != test.ok || test.ok && id != l.ID {
 			t.Errorf("%s: %q, %v", name, id, err)

@@ -1,6 +1,7 @@
 // Package token makes and reads the two kinds of JSON Web Token (RFC 7519) that products hold: the license key, which
-// the vendor gives to a customer, and the authorization token, which a product checks offline. It owns the ports to the
-// secret and to the key that sign them. It must not know AWS, HTTP or the command line.
+// the vendor gives to a customer, and the authorization token, which a product checks offline. A license key has a
+// short form too. The package owns the ports to the secret and to the key that sign them. It must not know AWS, HTTP or
+// the command line.
 package token
 
 import (
@@ -103,11 +104,15 @@ func UnverifiedKeyID(key string) string {
 	return kid
 }
 
-// UnverifiedLicenseID returns the licenseid in the claims of a license key, or an empty text. Anyone can have written
+// UnverifiedLicenseID returns the license id in a license key of either form, or an empty text. Anyone can have written
 // it.
 func UnverifiedLicenseID(key string) string {
 	if len(key) > MaxLicenseKey {
 		return ""
+	}
+	if isShortKey(key) {
+		id, _, _ := parseShortKey(key)
+		return id
 	}
 	_, segment, _, err := split(key)
 	if err != nil {
@@ -120,12 +125,16 @@ func UnverifiedLicenseID(key string) string {
 	return licenseIDOf(claims)
 }
 
-// ReadLicenseKey returns the id of the license that the key is for, or ErrInvalidLicenseKey. Cheap checks come first,
-// and it decodes nothing of the key before its signature holds. So it tries every secret of the ring, and not the one
-// that the kid names: anyone can have written the header, and keys of the original Open Licenser have no kid.
+// ReadLicenseKey returns the id of the license that the key is for, or ErrInvalidLicenseKey. It takes the long form
+// of SignLicenseKey and the short one of SignShortKey. Cheap checks come first, and it decodes nothing of a long key
+// before its signature holds. So it tries every secret of the ring, and not the one that the kid names: anyone can have
+// written the header, and keys of the original Open Licenser have no kid.
 func ReadLicenseKey(ring Ring, key string, now time.Time) (licenseID string, err error) {
 	if len(key) > MaxLicenseKey {
 		return "", invalid("longer than %d bytes", MaxLicenseKey)
+	}
+	if isShortKey(key) {
+		return readShortKey(ring, key, now)
 	}
 	header, claims, signature, err := split(key)
 	if err != nil {
@@ -167,29 +176,13 @@ func isBase64URL(c byte) bool {
 // strictBase64URL refuses unused bits that are not zero (RFC 4648 section 3.5), so that a key has one spelling.
 var strictBase64URL = base64.RawURLEncoding.Strict()
 
-// verify checks that one of the ring's secrets has made the signature, by HS256. An empty secret is an error, because
-// anyone could sign with it.
+// verify checks that one of the ring's secrets has made the signature, by HS256.
 func (r Ring) verify(signed, signature string, now time.Time) error {
-	if err := r.checkNotEmpty(); err != nil {
-		return err // the fault is ours, so this is no ErrInvalidLicenseKey
-	}
 	mac, err := strictBase64URL.DecodeString(signature)
 	if err != nil {
 		return invalid("the signature is not strict base64url")
 	}
-	if r.Current.verifies(signed, mac) {
-		return nil
-	}
-	for _, earlier := range r.Earlier {
-		if !earlier.Secret.verifies(signed, mac) {
-			continue
-		}
-		if earlier.isRefused(now) {
-			return fmt.Errorf("%w; the secret %s was retired", ErrSignature, earlier.Secret.nameInLog())
-		}
-		return nil
-	}
-	return ErrSignature
+	return r.accept(func(s Secret) bool { return s.verifies(signed, mac) }, now)
 }
 
 func (s Secret) verifies(signed string, mac []byte) bool {

@@ -135,6 +135,27 @@ func (r Ring) checkNotEmpty() error {
 	return nil
 }
 
+// accept returns nil if hasSigned reports true for a secret that is in force, and else ErrSignature. An empty secret is
+// an error, because anyone could sign with it.
+func (r Ring) accept(hasSigned func(Secret) bool, now time.Time) error {
+	if err := r.checkNotEmpty(); err != nil {
+		return err // the fault is ours, so this is no ErrInvalidLicenseKey
+	}
+	if hasSigned(r.Current) {
+		return nil
+	}
+	for _, earlier := range r.Earlier {
+		if !hasSigned(earlier.Secret) {
+			continue
+		}
+		if earlier.isRefused(now) {
+			return fmt.Errorf("%w; the secret %s was retired", ErrSignature, earlier.Secret.nameInLog())
+		}
+		return nil
+	}
+	return ErrSignature
+}
+
 // Marshal returns the ring as it is stored.
 func (r Ring) Marshal() ([]byte, error) { return plainjson.Marshal(r) }
 

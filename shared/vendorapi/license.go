@@ -28,7 +28,10 @@ type License struct {
 
 	Problems []license.FieldError `json:"problems,omitempty"`
 
-	LicenseKey string `json:"licensekey,omitempty"` // only in the response to POST /licenses
+	// The two forms of the license key are only in the response to POST /licenses. ShortKey is empty where the id is no
+	// lower-case UUID.
+	LicenseKey string `json:"licensekey,omitempty"`
+	ShortKey   string `json:"shortkey,omitempty"`
 
 	// ETag is the entity tag in the response's header, for Options.IfMatch. Licenses of a list have none.
 	ETag string `json:"-"`
@@ -70,9 +73,10 @@ type LicensePage struct {
 	Cursor   string    `json:"cursor,omitempty"` // leads to the next page; empty at the end
 }
 
-// LicenseKey is the response to GET /licenses/{licenseid}/key.
+// LicenseKey is the response to GET /licenses/{licenseid}/key. A product takes either form.
 type LicenseKey struct {
 	LicenseKey string `json:"licensekey"`
+	ShortKey   string `json:"shortkey,omitempty"` // empty where the license's id is no lower-case UUID
 }
 
 // LicenseDraft is a license to be issued.

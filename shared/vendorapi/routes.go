@@ -81,11 +81,10 @@ func (c *Client) license(ctx context.Context, r request) (l License, err error) 
 
 func licensePath(licenseID string) string { return "/licenses/" + url.PathEscape(licenseID) }
 
-// LicenseKey returns the license key of a license.
-func (c *Client) LicenseKey(ctx context.Context, licenseID string) (string, error) {
-	var key LicenseKey
-	err := c.get(ctx, licensePath(licenseID)+"/key", nil, &key)
-	return key.LicenseKey, err
+// LicenseKey returns the license key of a license, in both forms.
+func (c *Client) LicenseKey(ctx context.Context, licenseID string) (key LicenseKey, err error) {
+	err = c.get(ctx, licensePath(licenseID)+"/key", nil, &key)
+	return key, err
 }
 
 // ListQuery selects licenses. A zero field filters nothing.

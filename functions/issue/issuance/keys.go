@@ -42,14 +42,20 @@ func (k Keys) get(ctx context.Context, r api.Request) (api.Response, error) {
 	if err != nil {
 		return api.Response{}, err
 	}
-	return noStore(api.JSON(http.StatusOK, vendorapi.LicenseKey{LicenseKey: key}))
+	return noStore(api.JSON(http.StatusOK, key))
 }
 
-// sign returns the license key of a license.
-func (k Keys) sign(ctx context.Context, l license.License) (string, error) {
+// sign returns the license key of a license, in both forms, by one secret.
+func (k Keys) sign(ctx context.Context, l license.License) (vendorapi.LicenseKey, error) {
 	ring, err := k.Secrets.Ring(ctx)
 	if err != nil {
-		return "", fmt.Errorf("license-key secret: %w", err)
+		return vendorapi.LicenseKey{}, fmt.Errorf("license-key secret: %w", err)
 	}
-	return token.SignLicenseKey(ring.Signing(k.Now()), k.Issuer, l)
+	secret := ring.Signing(k.Now())
+	long, err := token.SignLicenseKey(secret, k.Issuer, l)
+	if err != nil {
+		return vendorapi.LicenseKey{}, err
+	}
+	short, _ := token.SignShortKey(secret, l.ID)
+	return vendorapi.LicenseKey{LicenseKey: long, ShortKey: short}, nil
 }

@@ -80,7 +80,7 @@ func (s Licenses) issue(ctx context.Context, r api.Request, a attempt) (api.Resp
 		return api.Response{}, fmt.Errorf("create: %w", err)
 	}
 	body := represent(l, s.Now())
-	body.LicenseKey = key
+	body.LicenseKey, body.ShortKey = key.LicenseKey, key.ShortKey
 	response, err := withETag(http.StatusCreated, body)
 	if err != nil {
 		return api.Response{}, err

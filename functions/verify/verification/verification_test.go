@@ -252,6 +252,7 @@ func TestEvents(t *testing.T) {
 	}{
 		"valid":           {http.StatusOK, `"message":"eyJ`},
 		"base64-body":     {http.StatusOK, `"message":"eyJ`},
+		"short-key":       {http.StatusOK, `"message":"eyJ`},
 		"revoked":         {http.StatusBadRequest, `{"error":"LICENSE_REVOKED"}`},
 		"expired":         {http.StatusBadRequest, `{"error":"LICENSE_EXPIRED"}`},
 		"missing-key":     {http.StatusBadRequest, `{"error":"MISSING_LICENSE_KEY"}`},

@@ -187,7 +187,8 @@ func (d driver) issue() vendorapi.License {
 		d.Errorf("the location is %q", issued.header.Get("Location"))
 	}
 	if l.Status != license.Active || l.Version != 1 || *l.CustomerName != customerName ||
-		end(l) != "2099-01-31T23:59:59.999Z" || strings.Count(l.LicenseKey, ".") != 2 {
+		end(l) != "2099-01-31T23:59:59.999Z" || strings.Count(l.LicenseKey, ".") != 2 ||
+		strings.Count(l.ShortKey, "-") != 6 {
 		d.Errorf("issued %s", issued.body)
 	}
 
@@ -267,6 +268,8 @@ func (d driver) public(l vendorapi.License) {
 
 	forged := l.LicenseKey[:len(l.LicenseKey)-6] + "AAAAAA"
 	d.verify(forged, "INVALID_LICENSE")
+	d.verify(strings.ToLower(l.ShortKey), "")
+	d.verify(l.ShortKey[:len(l.ShortKey)-6]+"000000", "INVALID_LICENSE")
 	d.verify("", "MISSING_LICENSE_KEY")
 	a := d.call(http.MethodPost, "/verify-license", "[]")
 	if a.status != http.StatusBadRequest || string(a.body) != `{"error":"BAD_LICENSE_SERVER_REQUEST"}` {
@@ -283,7 +286,7 @@ func (d driver) get(id string) vendorapi.License {
 func (d driver) read(l vendorapi.License) {
 	d.Helper()
 	read := d.get(l.LicenseID)
-	if read.ETag != l.ETag || read.Notes != "order 4711" || read.LicenseKey != "" {
+	if read.ETag != l.ETag || read.Notes != "order 4711" || read.LicenseKey != "" || read.ShortKey != "" {
 		d.Errorf("read %+v", read)
 	}
 	d.wantKey(l)
@@ -293,8 +296,9 @@ func (d driver) read(l vendorapi.License) {
 
 func (d driver) wantKey(l vendorapi.License) {
 	d.Helper()
-	if key, err := d.api.LicenseKey(d.Context(), l.LicenseID); err != nil || key != l.LicenseKey {
-		d.Errorf("the key is another one: %q, %v", key, err)
+	key, err := d.api.LicenseKey(d.Context(), l.LicenseID)
+	if err != nil || key.LicenseKey != l.LicenseKey || key.ShortKey != l.ShortKey {
+		d.Errorf("the key is another one: %+v, %v", key, err)
 	}
 }
 
@@ -367,7 +371,7 @@ func (d driver) change(l vendorapi.License) vendorapi.License {
 	if diff := cmp.Diff(changed, d.get(l.LicenseID)); diff != "" {
 		d.Errorf("(-changed +read):\n%s", diff)
 	}
-	changed.LicenseKey = l.LicenseKey
+	changed.LicenseKey, changed.ShortKey = l.LicenseKey, l.ShortKey
 	return changed
 }
 
@@ -413,13 +417,14 @@ func (d driver) transitions(l vendorapi.License) vendorapi.License {
 			d.Errorf("%s again (-first +again):\n%s", step.name, diff)
 		}
 		d.verify(l.LicenseKey, step.verified)
+		d.verify(l.ShortKey, step.verified)
 		if step.status != license.Active {
 			d.wantListed(vendorapi.ListQuery{Status: done.Status}, l.LicenseID)
 		}
 		if step.status == license.Revoked {
 			refused(renewTo("2100-01-31"), "", "", http.StatusConflict, "STATUS_FORBIDS")
 		}
-		done.LicenseKey = l.LicenseKey
+		done.LicenseKey, done.ShortKey = l.LicenseKey, l.ShortKey
 		l = done
 	}
 	if end(l) != "2099-12-31T23:59:59.999Z" {
@@ -448,6 +453,7 @@ func (d driver) remove(l vendorapi.License) {
 	_, err = d.api.License(d.Context(), l.LicenseID)
 	d.refused(err, http.StatusNotFound, "LICENSE_NOT_FOUND")
 	d.verify(l.LicenseKey, "INVALID_LICENSE")
+	d.verify(l.ShortKey, "INVALID_LICENSE")
 }
 
 // audit wants the trail of what was done, in a chain that verifies. It outlives the license.

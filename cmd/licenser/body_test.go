@@ -227,18 +227,7 @@ func TestSlowClients(t *testing.T) {
 					close(closed)
 				}
 			}
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			go server.Serve(listener)
-			defer server.Close()
-
-			connection, err := net.Dial("tcp", listener.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer connection.Close()
+			connection := connect(t, server)
 			if _, err := io.WriteString(connection, test.request); err != nil {
 				t.Fatal(err)
 			}

@@ -23,6 +23,17 @@ import (
 	"openlicenser/shared/token"
 )
 
+// serveFolder serves a folder until the caller closes the server.
+func serveFolder(t *testing.T, folder *embedded.Folder) *httptest.Server {
+	t.Helper()
+	log := telemetry.NewLogger(io.Discard)
+	gateway, err := serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return httptest.NewServer(gateway)
+}
+
 // TestKeys goes the way of a secret that leaked, beside a server that is running: rotate, list, send other keys,
 // retire.
 func TestKeys(t *testing.T) {
@@ -44,12 +55,7 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := telemetry.NewLogger(io.Discard)
-	gateway, err := serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(gateway)
+	server := serveFolder(t, folder)
 	defer server.Close()
 
 	var out bytes.Buffer
@@ -135,12 +141,7 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := telemetry.NewLogger(io.Discard)
-	gateway, err := serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(gateway)
+	server := serveFolder(t, folder)
 	defer server.Close()
 	verify := func() int {
 		body := strings.NewReader(`{"licensekey":"` + oldKey + `"}`)

@@ -66,6 +66,23 @@ func TestConnections(t *testing.T) {
 	})
 }
 
+// connect starts the server and connects to it, both until the test ends.
+func connect(t *testing.T, server *http.Server) net.Conn {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	connection, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	return connection
+}
+
 // TestHeaderLength: the request line and the header may be as long as API Gateway takes them, and no longer.
 func TestHeaderLength(t *testing.T) {
 	for name, test := range map[string]struct{ length, want int }{
@@ -74,20 +91,10 @@ func TestHeaderLength(t *testing.T) {
 		"much longer":      {1 << 20, http.StatusRequestHeaderFieldsTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
 			server := newServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(http.StatusNoContent)
 			}))
-			go server.Serve(listener)
-			defer server.Close()
-			connection, err := net.Dial("tcp", listener.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer connection.Close()
+			connection := connect(t, server)
 			const begun, end = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: ", "\r\n\r\n"
 			long := strings.Repeat("a", test.length-len(begun)-len(end))
 			go io.WriteString(connection, begun+long+end)

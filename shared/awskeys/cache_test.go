@@ -1,15 +1,15 @@
 package awskeys
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"openlicenser/shared/testing/telemetrytest"
 )
 
 // tick is a clock that stands still until it is moved.
@@ -63,7 +63,7 @@ func TestCacheAge(t *testing.T) {
 }
 
 func TestCacheRefreshFails(t *testing.T) {
-	log := captureLog(t)
+	log := telemetrytest.Capture(t)
 	clock, s := newTick(), &source{answer: constant("first")}
 	c := s.cache(clock)
 	wantValue(t, c, s, "first", 1)
@@ -88,7 +88,7 @@ func TestCacheRefreshFails(t *testing.T) {
 // TestCacheStale: a value that cannot be read anew serves on for a day and no longer, and is counted long before.
 func TestCacheStale(t *testing.T) {
 	t.Setenv("AWS_LAMBDA_FUNCTION_NAME", "stack-VerifyFunction")
-	log := captureLog(t)
+	log := telemetrytest.Capture(t)
 	clock, s := newTick(), &source{answer: constant("first")}
 	c := s.cache(clock)
 	wantValue(t, c, s, "first", 1)
@@ -145,7 +145,7 @@ func TestCacheStale(t *testing.T) {
 // TestCacheStaleBegins: what counts is for how long no fetch has succeeded in spite of attempts, not how old the value
 // is. A process that is asked once an hour has an old one each time.
 func TestCacheStaleBegins(t *testing.T) {
-	log := captureLog(t)
+	log := telemetrytest.Capture(t)
 	clock, s := newTick(), &source{answer: constant("first")}
 	c := s.cache(clock)
 	wantValue(t, c, s, "first", 1)
@@ -176,7 +176,7 @@ func TestCacheStaleBegins(t *testing.T) {
 
 // TestCacheStaleAfterIdling: a value that is too old to serve is an error at once, but no alarm before its time.
 func TestCacheStaleAfterIdling(t *testing.T) {
-	log := captureLog(t)
+	log := telemetrytest.Capture(t)
 	clock, s := newTick(), &source{answer: constant("first")}
 	c := s.cache(clock)
 	wantValue(t, c, s, "first", 1)
@@ -193,11 +193,7 @@ func TestCacheStaleAfterIdling(t *testing.T) {
 // TestCacheStaleIsShared: those who find a value that is too old wait for one fetch.
 func TestCacheStaleIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &gate{open: make(chan string)}
-		c := newCached("the value", g.fetch, nil)
-		first := ask(t.Context(), c)
-		g.open <- "old"
-		<-first
+		g, c := cachedOld(t)
 		time.Sleep(24 * time.Hour)
 		answers := []<-chan result{ask(t.Context(), c), ask(t.Context(), c)}
 		synctest.Wait()
@@ -214,7 +210,7 @@ func TestCacheStaleIsShared(t *testing.T) {
 }
 
 func TestCacheFirstFetchFails(t *testing.T) {
-	log := captureLog(t)
+	log := telemetrytest.Capture(t)
 	clock, s := newTick(), &source{answer: down}
 	c := s.cache(clock)
 	if got, err := c.get(t.Context()); !errors.Is(err, errDown) {
@@ -229,7 +225,7 @@ func TestCacheFirstFetchFails(t *testing.T) {
 
 // TestCacheRefresh: a value is at most a minute old, and a stream of refreshes is no stream of fetches.
 func TestCacheRefresh(t *testing.T) {
-	captureLog(t)
+	telemetrytest.Capture(t)
 	clock, s := newTick(), &source{answer: constant("first")}
 	c := s.cache(clock)
 	want := func(value string, err error, fetches int) {
@@ -310,6 +306,17 @@ func ask(ctx context.Context, c *cached[string]) <-chan result {
 	return answer
 }
 
+// cachedOld returns a cache that has fetched the text old.
+func cachedOld(t *testing.T) (*gate, *cached[string]) {
+	t.Helper()
+	g := &gate{open: make(chan string)}
+	c := newCached("the value", g.fetch, nil)
+	first := ask(t.Context(), c)
+	g.open <- "old"
+	<-first
+	return g, c
+}
+
 func TestCacheFirstFetchIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{open: make(chan string)}
@@ -341,11 +348,7 @@ func TestCacheFirstFetchIsShared(t *testing.T) {
 
 func TestCacheRefreshHoldsUpOneRequestOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &gate{open: make(chan string)}
-		c := newCached("the value", g.fetch, nil)
-		first := ask(t.Context(), c)
-		g.open <- "old"
-		<-first
+		g, c := cachedOld(t)
 		time.Sleep(5 * time.Minute) // of the bubble's clock: it takes no time
 
 		refreshing := ask(t.Context(), c)
@@ -367,7 +370,7 @@ func TestCacheRefreshHoldsUpOneRequestOnly(t *testing.T) {
 
 // TestCacheFetchHangs: the service accepts the request and never answers.
 func TestCacheFetchHangs(t *testing.T) {
-	captureLog(t)
+	telemetrytest.Capture(t)
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{open: make(chan string)}
 		c := newCached("the value", g.fetch, nil)
@@ -394,14 +397,4 @@ func TestCacheFetchHangs(t *testing.T) {
 		}
 		time.Sleep(fetchTimeout) // the fetch ends too, and with it all goroutines of the bubble
 	})
-}
-
-// captureLog makes the default logger write to a buffer until the test ends.
-func captureLog(t *testing.T) *bytes.Buffer {
-	t.Helper()
-	var log bytes.Buffer
-	before := slog.Default()
-	t.Cleanup(func() { slog.SetDefault(before) })
-	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
-	return &log
 }

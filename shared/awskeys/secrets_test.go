@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/telemetrytest"
 	"openlicenser/shared/token"
 )
 
@@ -38,7 +39,7 @@ func secretService(t *testing.T, stored *string) service {
 }
 
 func TestSecret(t *testing.T) {
-	log := captureLog(t)
+	log := telemetrytest.Capture(t)
 	clock, stored := newTick(), `{"key":"`+goodSecret+`"}`
 	secrets := NewSecrets(newSecretsClient(serve(t, secretService(t, &stored))), "the-secret", WithClock(clock.clock))
 	want := func(when string, secret token.Secret) {
@@ -131,7 +132,7 @@ func TestShortSecretIsReported(t *testing.T) {
 
 // TestSecretStale: for a day the secret serves on that was read last, whatever the failure, and then it is a fault.
 func TestSecretStale(t *testing.T) {
-	captureLog(t)
+	telemetrytest.Capture(t)
 	for name, s := range map[string]service{
 		"denied":  failing(400, "AccessDeniedException"),
 		"no ring": func(string, map[string]any) (int, string) { return 200, `{"SecretString":"{}"}` },

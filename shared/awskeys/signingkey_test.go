@@ -19,6 +19,7 @@ import (
 
 	"openlicenser/shared/testing/kmstest"
 	"openlicenser/shared/testing/licensetest"
+	"openlicenser/shared/testing/telemetrytest"
 	"openlicenser/shared/token"
 )
 
@@ -185,7 +186,7 @@ const askForAll = "GetPublicKey-next GetPublicKey GetPublicKey-previous"
 
 // TestStaleKeys: what KMS said last serves on for a day, and then it is a fault; each of the two by itself.
 func TestStaleKeys(t *testing.T) {
-	captureLog(t)
+	telemetrytest.Capture(t)
 	clock, kms := newTick(), newStandIn(t)
 	key := kms.key(WithClock(clock.clock))
 	ask := func() (current, published error) {
@@ -238,7 +239,7 @@ func TestPublished(t *testing.T) {
 		t.Error("the predecessor does not sign")
 	}
 
-	captureLog(t)
+	telemetrytest.Capture(t)
 	kms.failing = "ThrottlingException"
 	clock.advance(5 * time.Minute)
 	kms.wantPublished(t, key, "when KMS fails", []string{second, first}, "GetPublicKey-next")
@@ -300,7 +301,7 @@ func TestPinned(t *testing.T) {
 		kms.wantRequests(t, requests)
 	}
 	kms.Point(nextAlias, second)
-	log := captureLog(t)
+	log := telemetrytest.Capture(t)
 	want("to the current key", kms.kidOf(first), first, "GetPublicKey Sign")
 	kms.wantPublished(t, key, "before the move", []string{first, second}, askForAll)
 	if log.Len() != 0 {
@@ -369,7 +370,7 @@ func TestPublicKeyAge(t *testing.T) {
 	clock.advance(1)
 	want("when old", second, "GetPublicKey")
 
-	log := captureLog(t)
+	log := telemetrytest.Capture(t)
 	kms.failing = "ThrottlingException"
 	clock.advance(5 * time.Minute)
 	want("when KMS fails", second, "GetPublicKey")

@@ -1,11 +1,9 @@
 package dynamo_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +14,7 @@ import (
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/license"
 	"openlicenser/shared/testing/licensetest"
+	"openlicenser/shared/testing/telemetrytest"
 )
 
 func TestGet(t *testing.T) {
@@ -371,7 +370,7 @@ func TestListOddRecords(t *testing.T) {
 	w, client := serve(t, ok(`{"Items":[`+dynamoJSON(t, good.Record())+`,`+none+`],
 		"LastEvaluatedKey":{"collection":{"S":"licenses"},"licenseid":{"S":"`+odd.ID+`"}}}`),
 		ok(`{"Items":[`+dynamoJSON(t, with(odd.Record(), "isrevoked", "true"))+`]}`))
-	log := captureLog(t)
+	log := telemetrytest.Capture(t)
 
 	page, err := dynamo.NewLicenses(client, "t").List(t.Context(), license.Query{Limit: 2})
 	if err != nil {
@@ -439,14 +438,4 @@ func wantErr(t *testing.T, got, want error) {
 	if !errors.Is(got, want) {
 		t.Fatalf("got error %v, want %v", got, want)
 	}
-}
-
-// captureLog makes the default logger write to a buffer until the test ends.
-func captureLog(t *testing.T) *bytes.Buffer {
-	t.Helper()
-	var log bytes.Buffer
-	before := slog.Default()
-	t.Cleanup(func() { slog.SetDefault(before) })
-	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
-	return &log
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +26,7 @@ import (
 	"openlicenser/shared/testing/audittest"
 	"openlicenser/shared/testing/idempotencytest"
 	"openlicenser/shared/testing/licensetest"
+	"openlicenser/shared/testing/telemetrytest"
 	"openlicenser/shared/token"
 )
 
@@ -162,7 +162,7 @@ func TestKeysThatCannotBeRead(t *testing.T) {
 			}
 			t.Run(name+" "+damage, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					log := captureLog(t)
+					log := telemetrytest.Capture(t)
 					path := t.TempDir()
 					if err := (open(t, path)).Close(); err != nil {
 						t.Fatal(err)
@@ -230,7 +230,7 @@ func TestKeysThatCannotBeRead(t *testing.T) {
 
 // TestShortSecretIsReported: once for each ring.
 func TestShortSecretIsReported(t *testing.T) {
-	log := captureLog(t)
+	log := telemetrytest.Capture(t)
 	path := t.TempDir()
 	folder, file := open(t, path), filepath.Join(path, "license-key-secret.json")
 	for i, step := range []struct {
@@ -257,16 +257,6 @@ func TestShortSecretIsReported(t *testing.T) {
 			t.Errorf("step %d: logged %s", i, log)
 		}
 	}
-}
-
-// captureLog makes the default logger write to a buffer until the test ends.
-func captureLog(t *testing.T) *bytes.Buffer {
-	t.Helper()
-	var log bytes.Buffer
-	before := slog.Default()
-	t.Cleanup(func() { slog.SetDefault(before) })
-	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
-	return &log
 }
 
 // TestPermissions: nobody but the owner may read.

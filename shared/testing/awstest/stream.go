@@ -7,10 +7,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
-
-	"openlicenser/shared/attribute"
 )
 
 // Stream reads a table's stream, as an event source mapping of Lambda does.
@@ -100,9 +99,15 @@ func lambdaRecord(record types.Record, arn string) (converted events.DynamoDBEve
 		if image == nil {
 			continue
 		}
-		if details[name], err = attribute.DecodeMap(image, decode); err != nil {
+		values, err := attributevalue.FromDynamoDBStreamsMap(image)
+		if err != nil {
 			return converted, err
 		}
+		text, err := attributevalue.MarshalMapJSON(values)
+		if err != nil {
+			return converted, err
+		}
+		details[name] = json.RawMessage(text)
 	}
 	text, err := json.Marshal(map[string]any{
 		"eventID": record.EventID, "eventName": record.EventName, "eventVersion": record.EventVersion,
@@ -112,32 +117,4 @@ func lambdaRecord(record types.Record, arn string) (converted events.DynamoDBEve
 		return converted, err
 	}
 	return converted, json.Unmarshal(text, &converted)
-}
-
-// decode converts a value of the stream to one of package attribute, which writes it as DynamoDB JSON.
-func decode(value types.AttributeValue) (any, error) {
-	switch v := value.(type) {
-	case *types.AttributeValueMemberS:
-		return v.Value, nil
-	case *types.AttributeValueMemberN:
-		return attribute.Number(v.Value), nil
-	case *types.AttributeValueMemberB:
-		return v.Value, nil
-	case *types.AttributeValueMemberBOOL:
-		return v.Value, nil
-	case *types.AttributeValueMemberNULL:
-		return nil, nil
-	case *types.AttributeValueMemberSS:
-		return attribute.StringSet(v.Value), nil
-	case *types.AttributeValueMemberNS:
-		return attribute.NumberSet(v.Value), nil
-	case *types.AttributeValueMemberBS:
-		return attribute.BinarySet(v.Value), nil
-	case *types.AttributeValueMemberM:
-		return attribute.DecodeMap(v.Value, decode)
-	case *types.AttributeValueMemberL:
-		return attribute.DecodeList(v.Value, decode)
-	default:
-		return nil, fmt.Errorf("a value of the type %T", value)
-	}
 }

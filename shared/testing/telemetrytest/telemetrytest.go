@@ -1,4 +1,4 @@
-// Package telemetrytest fails a test run that logs a secret.
+// Package telemetrytest fails a test run that logs a secret, and lets a test see what is logged.
 package telemetrytest
 
 import (
@@ -37,6 +37,16 @@ func Main(m *testing.M, secrets ...string) {
 		code = max(code, 1)
 	}
 	os.Exit(code)
+}
+
+// Capture makes the default logger write to a buffer until the test ends.
+func Capture(t testing.TB) *bytes.Buffer {
+	t.Helper()
+	var log bytes.Buffer
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	return &log
 }
 
 // ranAll reports whether all tests of the package were run in this process.

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"encoding/base64"
-	"fmt"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -90,7 +90,8 @@ func (f lambdaFunction) serve(route string) http.HandlerFunc {
 	_, resource, _ := strings.Cut(route, " ")
 	names := pathParameterNames(resource)
 	return func(w http.ResponseWriter, r *http.Request) {
-		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil { // r.URL.Query would drop what it cannot parse
+		query, err := url.ParseQuery(r.URL.RawQuery) // r.URL.Query would drop what it cannot parse
+		if err != nil {
 			badRequest.write(w)
 			return
 		}
@@ -100,7 +101,7 @@ func (f lambdaFunction) serve(route string) http.HandlerFunc {
 			return
 		}
 		defer done()
-		event := newEvent(r, resource, body)
+		event := newEvent(r, resource, query, body)
 		event.PathParameters = map[string]string{}
 		for _, name := range names {
 			event.PathParameters[name] = r.PathValue(name)
@@ -129,14 +130,14 @@ func pathParameterNames(resource string) []string {
 	return names
 }
 
-func newEvent(r *http.Request, resource, body string) api.Event {
+func newEvent(r *http.Request, resource string, query url.Values, body string) api.Event {
 	event := api.Event{
 		Resource:                        resource,
 		Path:                            r.URL.Path,
 		HTTPMethod:                      r.Method,
 		MultiValueHeaders:               r.Header,
 		Headers:                         lastOfEach(r.Header),
-		MultiValueQueryStringParameters: r.URL.Query(),
+		MultiValueQueryStringParameters: query,
 		Body:                            body,
 	}
 	event.RequestContext.RequestID = uuid.NewString()
@@ -191,11 +192,25 @@ func setGatewayHeaders(header http.Header, status int) {
 	}
 }
 
-// write sends a body that serves both kinds of callers. Products read its member error, and for the vendor it is a
-// problem detail (RFC 9457).
 func (g gatewayResponse) write(w http.ResponseWriter) {
 	setGatewayHeaders(w.Header(), g.status)
 	w.WriteHeader(g.status)
-	fmt.Fprintf(w, `{"error":%q,"type":"about:blank","title":%q,"status":%d,"code":%q}`,
-		g.code, http.StatusText(g.status), g.status, g.code)
+	w.Write(gatewayBody(g.status, g.code, "")) // the client may have gone
+}
+
+// gatewayBody serves both kinds of callers. Products read its member error, and for the vendor it is a problem detail
+// (RFC 9457).
+func gatewayBody(status int, code, detail string) []byte {
+	body, err := json.Marshal(struct {
+		Error  string `json:"error"`
+		Type   string `json:"type"`
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Code   string `json:"code"`
+		Detail string `json:"detail,omitempty"`
+	}{code, "about:blank", http.StatusText(status), status, code, detail})
+	if err != nil {
+		panic(err) // texts and a number can be marshaled
+	}
+	return body
 }

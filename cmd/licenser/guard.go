@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -187,8 +186,7 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, status int, code,
 	w.Write(response.Body) // the client may have gone
 }
 
-// refuseHost sends a body that serves products and the vendor, as that of a gatewayResponse. It must not hold anything
-// of the request.
+// refuseHost sends a body that serves products and the vendor. It must not hold anything of the request.
 func (g *guard) refuseHost(w http.ResponseWriter, r *http.Request) {
 	const (
 		status = http.StatusForbidden
@@ -197,21 +195,10 @@ func (g *guard) refuseHost(w http.ResponseWriter, r *http.Request) {
 			"This server answers to this machine's own names, to that of --listen, and to those given with --host."
 	)
 	g.logRefusal(r, code, detail)
-	body, err := json.Marshal(struct {
-		Error  string `json:"error"`
-		Type   string `json:"type"`
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		Code   string `json:"code"`
-		Detail string `json:"detail"`
-	}{code, "about:blank", http.StatusText(status), status, code, detail})
-	if err != nil {
-		panic(err) // texts and a number can be marshaled
-	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	w.Write(body) // the client may have gone
+	w.Write(gatewayBody(status, code, detail)) // the client may have gone
 }
 
 func (g *guard) logRefusal(r *http.Request, code, reason string) {

@@ -27,7 +27,8 @@ import (
 func serveFolder(t *testing.T, folder *embedded.Folder) *httptest.Server {
 	t.Helper()
 	log := telemetry.NewLogger(io.Discard)
-	gateway, err := serveCommand{Issuer: "Test Issuer"}.gateway(folder, checkpoints{}, time.Hour, "test", log)
+	serve := serveCommand{Issuer: "Test Issuer", lifetime: time.Hour}
+	gateway, err := serve.gateway(folder, checkpoints{}, "test", log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ type serveCommand struct {
 }
 
 // Run serves until the context ends, then finishes the requests that have begun.
-func (c serveCommand) Run(ctx context.Context) error {
+func (c serveCommand) Run(ctx context.Context) (err error) {
 	if err := c.readFlags(); err != nil {
 		return err
 	}
@@ -70,21 +70,22 @@ func (c serveCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, folder.Close()) }()
 	principal, err := c.principal()
 	if err != nil {
-		return errors.Join(err, folder.Close())
+		return err
 	}
 	slog.SetDefault(log)
 	checkpoints, err := openCheckpoints(folder, c.Data, c.CheckpointInterval, log)
 	if err != nil {
-		return errors.Join(err, folder.Close())
+		return err
 	}
-	gateway, err := c.gateway(folder, checkpoints, c.lifetime, principal, log)
+	gateway, err := c.gateway(folder, checkpoints, principal, log)
 	if err != nil {
-		return errors.Join(err, folder.Close())
+		return err
 	}
 	if err := c.printWelcome(listener.Addr()); err != nil {
-		return errors.Join(err, folder.Close())
+		return err
 	}
 
 	streamContext, stopStream := context.WithCancel(context.WithoutCancel(ctx))
@@ -96,7 +97,7 @@ func (c serveCommand) Run(ctx context.Context) error {
 	gateway.inFlight.Wait()
 	stopStream()
 	streaming.Wait()
-	return errors.Join(err, folder.Close())
+	return err
 }
 
 // readFlags sets what follows from the flags. An error names the flag.
@@ -132,7 +133,7 @@ func (c serveCommand) principal() (string, error) {
 }
 
 func (c serveCommand) gateway(
-	folder *embedded.Folder, checkpoints checkpoints, lifetime time.Duration, principal string, log *slog.Logger,
+	folder *embedded.Folder, checkpoints checkpoints, principal string, log *slog.Logger,
 ) (gateway, error) {
 	verifier := verification.Verifier{
 		Licenses: folder.Licenses,
@@ -140,7 +141,7 @@ func (c serveCommand) gateway(
 		Authorizer: token.Authorizer{
 			Key:      folder.SigningKey,
 			Issuer:   c.Issuer,
-			Lifetime: lifetime,
+			Lifetime: c.lifetime,
 		},
 		Reuse: verification.NewReuse(c.reuse, nil), // this is the only instance
 		Now:   time.Now,

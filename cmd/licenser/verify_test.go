@@ -41,7 +41,7 @@ func newAuditedServer(t *testing.T) *auditedServer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { folder.Close() })
-	s := &auditedServer{folder: folder, serve: serveCommand{Data: path}, license: licensetest.Issue(t)}
+	s := &auditedServer{folder: folder, serve: serveCommand{Data: path, lifetime: time.Hour}, license: licensetest.Issue(t)}
 	if err := folder.Licenses.Create(t.Context(), s.license); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func newAuditedServer(t *testing.T) *auditedServer {
 	if _, err := s.checkpoints.handle(t.Context(), events.EventBridgeEvent{}); err != nil {
 		t.Fatal(err)
 	}
-	gateway, err := s.serve.gateway(folder, s.checkpoints, time.Hour, "test", log)
+	gateway, err := s.serve.gateway(folder, s.checkpoints, "test", log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"debug/buildinfo"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -51,8 +50,8 @@ func newBOM(modules map[string]debug.Module, goVersion string) *cyclonedx.BOM {
 		Licenses: &cyclonedx.Licenses{{License: &cyclonedx.License{ID: "MIT"}}},
 	}}
 	components := []cyclonedx.Component{library("std", goVersion)}
-	for _, id := range slices.Sorted(maps.Keys(modules)) {
-		components = append(components, library(modules[id].Path, modules[id].Version))
+	for _, module := range modules {
+		components = append(components, library(module.Path, module.Version))
 	}
 	slices.SortFunc(components, func(a, b cyclonedx.Component) int { return cmp.Compare(a.BOMRef, b.BOMRef) })
 	bom.Components = &components

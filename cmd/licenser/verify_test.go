@@ -41,7 +41,8 @@ func newAuditedServer(t *testing.T) *auditedServer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { folder.Close() })
-	s := &auditedServer{folder: folder, serve: serveCommand{Data: path, lifetime: time.Hour}, license: licensetest.Issue(t)}
+	serve := serveCommand{Data: path, lifetime: time.Hour}
+	s := &auditedServer{folder: folder, serve: serve, license: licensetest.Issue(t)}
 	if err := folder.Licenses.Create(t.Context(), s.license); err != nil {
 		t.Fatal(err)
 	}

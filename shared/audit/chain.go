@@ -132,12 +132,17 @@ func (r Recorder) isRecorded(ctx context.Context, v Event, head Head) (bool, err
 			low = middle + 1
 		}
 	}
+	return Contains(ctx, r.Store, v.LicenseID, v.isOf)
+}
+
+// Contains reports whether a chain has an entry that is as wanted. It reads the chain from its start.
+func Contains(ctx context.Context, store Store, licenseID string, isWanted func(Entry) bool) (bool, error) {
 	for after := int64(0); ; {
-		entries, err := r.Store.Entries(ctx, v.LicenseID, after, pageSize)
+		entries, err := store.Entries(ctx, licenseID, after, pageSize)
 		if err != nil || len(entries) == 0 {
 			return false, err
 		}
-		if slices.ContainsFunc(entries, v.isOf) {
+		if slices.ContainsFunc(entries, isWanted) {
 			return true, nil
 		}
 		after = entries[len(entries)-1].Sequence

@@ -3,7 +3,6 @@ package awskeys
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/x509"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -42,22 +41,8 @@ func (k *CheckpointKey) PublicKey(ctx context.Context) (ed25519.PublicKey, error
 }
 
 func (k *CheckpointKey) fetchPublicKey(ctx context.Context) (ed25519Key, error) {
-	out, err := k.client.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: &k.keyID})
-	if err != nil {
-		return "", fmt.Errorf("get public key: %w", err)
-	}
-	if out.KeyUsage != types.KeyUsageTypeSignVerify {
-		return "", fmt.Errorf("the checkpoint key is for %q, not for %s", out.KeyUsage, types.KeyUsageTypeSignVerify)
-	}
-	parsed, err := x509.ParsePKIXPublicKey(out.PublicKey)
-	if err != nil {
-		return "", fmt.Errorf("get public key: %w", err)
-	}
-	key, isEd25519 := parsed.(ed25519.PublicKey)
-	if !isEd25519 {
-		return "", fmt.Errorf("the checkpoint key is a %T, not Ed25519", parsed)
-	}
-	return ed25519Key(key), nil
+	key, _, err := fetchPublicHalf[ed25519.PublicKey](ctx, k.client, k.keyID, "checkpoint", "Ed25519")
+	return ed25519Key(key), err
 }
 
 // Sign returns the signature of a message by KMS. The caller has to verify it: the alias may have moved to another key.

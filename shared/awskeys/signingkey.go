@@ -122,29 +122,40 @@ func (k *SigningKey) fetchOptional(ctx context.Context, name string) ([]publicKe
 	return []publicKey{public}, nil
 }
 
-// publicKeyAPI is what fetchPublicKey uses of a *kms.Client.
+// publicKeyAPI is what fetchPublicHalf uses of a *kms.Client.
 type publicKeyAPI interface {
 	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...kmsOption) (*kms.GetPublicKeyOutput, error)
 }
 
 func fetchPublicKey(ctx context.Context, client publicKeyAPI, name string) (publicKey, error) {
+	key, arn, err := fetchPublicHalf[*rsa.PublicKey](ctx, client, name, "token", "RSA")
+	if err != nil {
+		return publicKey{}, err
+	}
+	return publicKey{name: name, arn: arn, key: key}, nil
+}
+
+// fetchPublicHalf returns the public half of a key that signs, and the ARN of the key that has the name. What the key
+// is used for, and its algorithm, are for errors.
+func fetchPublicHalf[K any](
+	ctx context.Context, client publicKeyAPI, name, use, algorithm string,
+) (key K, arn string, err error) {
 	out, err := client.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: &name})
 	if err != nil {
-		return publicKey{}, fmt.Errorf("get public key: %w", err)
+		return key, "", fmt.Errorf("get public key: %w", err)
 	}
 	if out.KeyUsage != types.KeyUsageTypeSignVerify {
-		return publicKey{}, fmt.Errorf("the token key is for %q, not for %s",
-			out.KeyUsage, types.KeyUsageTypeSignVerify)
+		return key, "", fmt.Errorf("the %s key is for %q, not for %s", use, out.KeyUsage, types.KeyUsageTypeSignVerify)
 	}
 	parsed, err := x509.ParsePKIXPublicKey(out.PublicKey)
 	if err != nil {
-		return publicKey{}, fmt.Errorf("get public key: %w", err)
+		return key, "", fmt.Errorf("get public key: %w", err)
 	}
-	key, isRSA := parsed.(*rsa.PublicKey)
-	if !isRSA {
-		return publicKey{}, fmt.Errorf("the token key is a %T, not RSA", parsed)
+	key, fits := parsed.(K)
+	if !fits {
+		return key, "", fmt.Errorf("the %s key is a %T, not %s", use, parsed, algorithm)
 	}
-	return publicKey{name: name, arn: aws.ToString(out.KeyId), key: key}, nil
+	return key, aws.ToString(out.KeyId), nil
 }
 
 // SignDigest implements token.SigningKey: KMS signs the digest (RS256 of RFC 7518 section 3.3). Its response names the

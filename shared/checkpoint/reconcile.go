@@ -8,6 +8,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/audit"
+	"openlicenser/shared/license"
 )
 
 // RecordHash is the hash of a license's record: as it is stored, or as the last entry of its chain has left it.
@@ -18,6 +22,12 @@ type RecordHash struct {
 	// Foreign tells that only other tools have written the record (see license.RecordVersion). It may be older than the
 	// trail.
 	Foreign bool
+}
+
+// HashOf returns the hash of a license's record as it is stored.
+func HashOf(licenseID string, record attribute.Map) (RecordHash, error) {
+	hash, err := audit.HashRecord(record)
+	return RecordHash{LicenseID: licenseID, Hash: hash, Foreign: license.RecordVersion(record) < 1}, err
 }
 
 // RecordHashes is one of the two sides that a Reconciler compares.

@@ -7,9 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
-	"openlicenser/shared/license"
 )
 
 // ScanAPI is what RecordHashes uses of a *dynamodb.Client.
@@ -71,6 +69,5 @@ func hashOf(values item) (checkpoint.RecordHash, error) {
 	if err != nil {
 		return checkpoint.RecordHash{}, fmt.Errorf("record of license %s: %w", id, err)
 	}
-	hash, err := audit.HashRecord(record)
-	return checkpoint.RecordHash{LicenseID: id, Hash: hash, Foreign: license.RecordVersion(record) < 1}, err
+	return checkpoint.HashOf(id, record)
 }

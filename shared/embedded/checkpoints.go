@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -129,13 +127,9 @@ func OpenCheckpointKey(dataFolder string) (CheckpointKey, error) {
 	if err != nil {
 		return CheckpointKey{}, err
 	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return CheckpointKey{}, fmt.Errorf("file %s: not a PEM file", path)
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, err := parseKey(path, text)
 	if err != nil {
-		return CheckpointKey{}, fmt.Errorf("file %s: %w", path, err)
+		return CheckpointKey{}, err
 	}
 	edKey, isEd25519 := key.(ed25519.PrivateKey)
 	if !isEd25519 {

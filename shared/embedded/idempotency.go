@@ -3,7 +3,6 @@ package embedded
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -113,7 +112,7 @@ func removeIdempotency(tx *bbolt.Tx, expiry, key []byte) error {
 }
 
 func expiryKey(r idempotency.Record) []byte {
-	return append(binary.BigEndian.AppendUint64(nil, uint64(r.Expires.Unix())), r.Key...)
+	return append(bigEndian(uint64(r.Expires.Unix())), r.Key...)
 }
 
 func readIdempotency(tx *bbolt.Tx, key string) (r *idempotency.Record, err error) {

@@ -187,6 +187,19 @@ func readTokenKeys(folder string) (*SigningKey, error) {
 }
 
 func parseTokenKey(path string, text []byte) (*rsa.PrivateKey, error) {
+	key, err := parseKey(path, text)
+	if err != nil {
+		return nil, err
+	}
+	rsaKey, isRSA := key.(*rsa.PrivateKey)
+	if !isRSA || rsaKey.N.BitLen() < tokenKeyBits {
+		return nil, fmt.Errorf("file %s: not an RSA key of at least %d bits", path, tokenKeyBits)
+	}
+	return rsaKey, nil
+}
+
+// parseKey reads what marshalKey wrote. The path is for errors.
+func parseKey(path string, text []byte) (any, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
 		return nil, fmt.Errorf("file %s: not a PEM file", path)
@@ -195,11 +208,7 @@ func parseTokenKey(path string, text []byte) (*rsa.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("file %s: %w", path, err)
 	}
-	rsaKey, isRSA := key.(*rsa.PrivateKey)
-	if !isRSA || rsaKey.N.BitLen() < tokenKeyBits {
-		return nil, fmt.Errorf("file %s: not an RSA key of at least %d bits", path, tokenKeyBits)
-	}
-	return rsaKey, nil
+	return key, nil
 }
 
 func makeTokenKey() ([]byte, error) {

@@ -7,7 +7,6 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/license"
 )
@@ -59,6 +58,5 @@ func (r RecordHashes) Of(ctx context.Context, licenseID string) (checkpoint.Reco
 	case err != nil:
 		return checkpoint.RecordHash{}, err
 	}
-	hash, err := audit.HashRecord(record)
-	return checkpoint.RecordHash{LicenseID: licenseID, Hash: hash, Foreign: license.RecordVersion(record) < 1}, err
+	return checkpoint.HashOf(licenseID, record)
 }

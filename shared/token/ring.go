@@ -226,8 +226,7 @@ func (r Ring) Rotate(next Secret, now time.Time) (Ring, error) {
 	case slices.Contains(r.All(), next):
 		return Ring{}, errors.New("the secret is in use already")
 	}
-	replaced := EarlierSecret{Secret: r.Current, Created: r.Created, Replaced: now}
-	rotated := Ring{Current: next, Created: now, Earlier: append([]EarlierSecret{replaced}, r.inForce(now)...)}
+	rotated := Ring{Current: next, Created: now, Earlier: r.replaced(now)}
 	if len(rotated.Earlier) > maxEarlier {
 		return Ring{}, ErrRingFull
 	}
@@ -291,7 +290,10 @@ func latest(a, b time.Time) time.Time {
 
 // Follows reports whether r is what Rotate made of before.
 func (r Ring) Follows(before Ring) bool {
-	replaced := EarlierSecret{Secret: before.Current, Created: before.Created, Replaced: r.Created}
-	want := append([]EarlierSecret{replaced}, before.inForce(r.Created)...)
-	return slices.EqualFunc(r.Earlier, want, EarlierSecret.equal)
+	return slices.EqualFunc(r.Earlier, before.replaced(r.Created), EarlierSecret.equal)
+}
+
+// replaced returns the earlier secrets of the ring in which another secret replaces the current one at now.
+func (r Ring) replaced(now time.Time) []EarlierSecret {
+	return append([]EarlierSecret{{Secret: r.Current, Created: r.Created, Replaced: now}}, r.inForce(now)...)
 }

@@ -61,20 +61,8 @@ func (s Licenses) isDone(ctx context.Context, a attempt, l license.License) (boo
 	if !a.again || l.RequestID == a.requestID {
 		return a.again, nil
 	}
-	for after := int64(0); ; {
-		entries, err := s.Trail.Entries(ctx, l.ID, after, entriesRead)
-		if err != nil || len(entries) == 0 {
-			return false, err
-		}
-		if slices.ContainsFunc(entries, func(e audit.Entry) bool { return e.RequestID == a.requestID }) {
-			return true, nil
-		}
-		after = entries[len(entries)-1].Sequence
-	}
+	return audit.Contains(ctx, s.Trail, l.ID, func(e audit.Entry) bool { return e.RequestID == a.requestID })
 }
-
-// entriesRead is how many entries of a chain are read at once.
-const entriesRead = 100
 
 // attemptHandler is an api.Handler of a request that changes something.
 type attemptHandler func(context.Context, api.Request, attempt) (api.Response, error)

@@ -23,6 +23,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
+
+	"openlicenser/shared/testing/samtemplate"
 )
 
 // Response is an HTTP response of the API.
@@ -125,34 +127,16 @@ type Document struct {
 
 // Read returns the document. It is read once.
 var Read = sync.OnceValues(func() (*Document, error) {
-	file, err := find("openapi.yaml")
+	root, err := samtemplate.Root()
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(filepath.Join(root, "openapi.yaml"))
 	if err != nil {
 		return nil, err
 	}
 	return parse(text)
 })
-
-// find looks for a file beside go.mod, from the working folder upwards: the folder of the package under test.
-func find(name string) (string, error) {
-	folder, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
-			return filepath.Join(folder, name), nil
-		}
-		parent := filepath.Dir(folder)
-		if parent == folder {
-			return "", fmt.Errorf("no go.mod above the working folder, beside which %s stands", name)
-		}
-		folder = parent
-	}
-}
 
 // location is the name by which the schemas are compiled. Nothing is read from there.
 const location = "file:///openapi.yaml"

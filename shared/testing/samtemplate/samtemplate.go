@@ -39,7 +39,7 @@ func Root() (string, error) {
 		}
 		parent := filepath.Dir(folder)
 		if parent == folder {
-			return "", os.ErrNotExist
+			return "", fmt.Errorf("no template.yaml above the working folder: %w", os.ErrNotExist)
 		}
 		folder = parent
 	}

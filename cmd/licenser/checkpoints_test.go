@@ -98,7 +98,7 @@ func TestCheckpoints(t *testing.T) {
 }
 
 // behind opens a folder with a license that the trail does not know yet, and its checkpoints, each hour.
-func behind(t *testing.T, log *slog.Logger) (checkpoints, *stream) {
+func behind(t *testing.T, log *slog.Logger) (checkpoints, *eventSource) {
 	t.Helper()
 	folder := openFolder(t)
 	c, err := openCheckpoints(folder, t.TempDir(), time.Hour, log)

@@ -178,14 +178,14 @@ func (c serveCommand) issuer(folder *embedded.Folder, checkpoints checkpoints, l
 	)
 }
 
-func (c serveCommand) stream(folder *embedded.Folder, log *slog.Logger) *stream {
+func (c serveCommand) stream(folder *embedded.Folder, log *slog.Logger) *eventSource {
 	auditor := auditing.Auditor{
 		Recorder:    audit.Recorder{Store: folder.AuditTrail},
 		Concurrency: batchSize,
 		Log:         log,
 	}
 	failures := filepath.Join(c.Data, "audit-failures")
-	return &stream{
+	return &eventSource{
 		changes:   folder.Changes,
 		handle:    auditor.Handle,
 		failures:  failures,

@@ -12,13 +12,14 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"openlicenser/shared/embedded"
-	"openlicenser/shared/streamimage"
+	"openlicenser/shared/stream"
 )
 
-// stream stands in for the license table's stream and its event source mapping. It hands changes to the audit function
-// in order, and again from the first that failed. A change leaves the feed when it is recorded. It also leaves the feed
-// when its license has failed maxAttempts times in a row: it then goes to the failures, whole, and holds up no others.
-type stream struct {
+// eventSource stands in for the license table's stream and its event source mapping. It hands changes to the audit
+// function in order, and again from the first that failed. A change leaves the feed when it is recorded. It also leaves
+// the feed when its license has failed maxAttempts times in a row: it then goes to the failures, whole, and holds up no
+// others.
+type eventSource struct {
 	changes  *embedded.Changes
 	handle   func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error)
 	failures string // the folder for changes that could not be recorded; made with the first
@@ -45,7 +46,7 @@ const (
 
 // run delivers changes until the context ends. It finishes a batch that has begun. It also bounds how many changes may
 // wait.
-func (s *stream) run(ctx context.Context) {
+func (s *eventSource) run(ctx context.Context) {
 	s.changes.Limit(s.maxBehind)
 	backoff := firstBackoff
 	for ctx.Err() == nil {
@@ -71,7 +72,7 @@ func (s *stream) run(ctx context.Context) {
 }
 
 // deliver hands one batch over. It reports progress when there was a batch and no failure of it is left in the feed.
-func (s *stream) deliver(ctx context.Context) (progress bool, err error) {
+func (s *eventSource) deliver(ctx context.Context) (progress bool, err error) {
 	changes, err := s.changes.Oldest(ctx, batchSize)
 	if err != nil || len(changes) == 0 {
 		return false, err
@@ -107,7 +108,7 @@ func (s *stream) deliver(ctx context.Context) (progress bool, err error) {
 }
 
 // logLag logs now and then that the trail is far behind: when half as many changes wait as may.
-func (s *stream) logLag(oldest embedded.Change) {
+func (s *eventSource) logLag(oldest embedded.Change) {
 	behind, err := s.changes.Length()
 	if err != nil || s.maxBehind == 0 || behind < s.maxBehind/2 || time.Since(s.lagLogged) < lagLogEvery {
 		return
@@ -142,7 +143,7 @@ func beforeFailures(changes []embedded.Change, failed map[uint64]bool) []embedde
 
 // countAttempts counts failed attempts by license. It begins anew when all changes of the license were recorded. So the
 // next change of a hopeless license does not hold up the others for as long as the first did.
-func (s *stream) countAttempts(changes []embedded.Change, failed map[uint64]bool) {
+func (s *eventSource) countAttempts(changes []embedded.Change, failed map[uint64]bool) {
 	if s.attempts == nil {
 		s.attempts = map[string]int{}
 	}
@@ -161,7 +162,7 @@ func (s *stream) countAttempts(changes []embedded.Change, failed map[uint64]bool
 
 // setAside writes each change to a file, as Lambda writes it to a bucket, and then removes the changes from the feed.
 // After a crash between the two they are written again.
-func (s *stream) setAside(ctx context.Context, changes []embedded.Change) error {
+func (s *eventSource) setAside(ctx context.Context, changes []embedded.Change) error {
 	for _, change := range changes {
 		batch, err := newBatch([]embedded.Change{change})
 		if err != nil {
@@ -192,12 +193,12 @@ func newBatch(changes []embedded.Change) (events.DynamoDBEvent, error) {
 		record.Change.StreamViewType = string(events.DynamoDBStreamViewTypeNewAndOldImages)
 		record.Change.SequenceNumber = sequenceNumber
 		record.Change.ApproximateCreationDateTime.Time = change.Time.UTC().Truncate(time.Second)
-		record.Change.Keys = streamimage.Image{"licenseid": events.NewStringAttribute(change.LicenseID)}
+		record.Change.Keys = stream.Image{"licenseid": events.NewStringAttribute(change.LicenseID)}
 		var err error
-		if record.Change.OldImage, err = streamimage.Of(change.Old); err != nil {
+		if record.Change.OldImage, err = stream.ImageOf(change.Old); err != nil {
 			return events.DynamoDBEvent{}, err
 		}
-		if record.Change.NewImage, err = streamimage.Of(change.New); err != nil {
+		if record.Change.NewImage, err = stream.ImageOf(change.New); err != nil {
 			return events.DynamoDBEvent{}, err
 		}
 	}

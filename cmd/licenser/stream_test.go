@@ -45,7 +45,7 @@ func TestDeliver(t *testing.T) {
 	}
 	var delivered []string
 	failing := "2"
-	s := stream{
+	s := eventSource{
 		changes: folder.Changes,
 		handle: func(_ context.Context, batch events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
 			delivered = nil
@@ -93,7 +93,7 @@ func TestStreamGivesUp(t *testing.T) {
 	}
 	var recorded []string
 	attempts := 0
-	s := stream{
+	s := eventSource{
 		changes: folder.Changes, failures: filepath.Join(t.TempDir(), "failures"), log: telemetry.NewLogger(io.Discard),
 	}
 	s.handle = func(_ context.Context, batch events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
@@ -170,7 +170,7 @@ func TestStreamRetries(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var at []time.Duration
 		begun := time.Now()
-		s := stream{changes: folder.Changes, log: telemetry.NewLogger(io.Discard),
+		s := eventSource{changes: folder.Changes, log: telemetry.NewLogger(io.Discard),
 			handle: func(_ context.Context, batch events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 				at = append(at, time.Since(begun))
 				if len(at) < 4 {
@@ -243,7 +243,7 @@ func TestHopelessLicense(t *testing.T) {
 	hopeless = change(t, folder, hopeless)
 	other = change(t, folder, other)
 	handler := failingLicenses{ids: map[string]bool{hopeless.ID: true}}
-	s := stream{
+	s := eventSource{
 		changes: folder.Changes, failures: filepath.Join(t.TempDir(), "failures"), log: telemetry.NewLogger(io.Discard),
 		handle: handler.handle,
 	}
@@ -300,7 +300,7 @@ func TestWritesWaitForTheTrail(t *testing.T) {
 		}
 		handler := failingLicenses{ids: map[string]bool{hopeless.ID: true}}
 		var log bytes.Buffer
-		s := stream{changes: folder.Changes, failures: filepath.Join(t.TempDir(), "failures"),
+		s := eventSource{changes: folder.Changes, failures: filepath.Join(t.TempDir(), "failures"),
 			log: telemetry.NewLogger(&log), handle: handler.handle, maxBehind: 2}
 		ctx, stop := context.WithCancel(t.Context())
 		var streaming sync.WaitGroup

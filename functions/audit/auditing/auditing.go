@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"openlicenser/shared/audit"
-	"openlicenser/shared/streamimage"
+	"openlicenser/shared/stream"
 	"openlicenser/shared/telemetry"
 )
 
@@ -179,10 +179,10 @@ func toEvent(licenseID string, record events.DynamoDBEventRecord) (event audit.E
 		LicenseID:      licenseID,
 		TimeToLive:     isTimeToLive(record),
 	}
-	if event.Old, err = streamimage.Record(record.Change.OldImage); err != nil {
+	if event.Old, err = stream.RecordOf(record.Change.OldImage); err != nil {
 		return event, fmt.Errorf("old image: %w", err)
 	}
-	if event.New, err = streamimage.Record(record.Change.NewImage); err != nil {
+	if event.New, err = stream.RecordOf(record.Change.NewImage); err != nil {
 		return event, fmt.Errorf("new image: %w", err)
 	}
 	if event.Old == nil && event.New == nil {

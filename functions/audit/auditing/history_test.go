@@ -14,7 +14,7 @@ import (
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/license"
-	"openlicenser/shared/streamimage"
+	"openlicenser/shared/stream"
 	"openlicenser/shared/testing/licensetest"
 )
 
@@ -193,12 +193,12 @@ func eventName(old, record attribute.Map) string {
 	}
 }
 
-func (h *history) image(record attribute.Map) streamimage.Image {
+func (h *history) image(record attribute.Map) stream.Image {
 	var sets attribute.Map
 	if record != nil {
 		sets = shuffleSets(h.t, record).(attribute.Map)
 	}
-	image, err := streamimage.Of(sets)
+	image, err := stream.ImageOf(sets)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
-// Package streamimage converts between records and their images: what a DynamoDB stream event tells a Lambda function
-// of an item before and after a change. It knows the types of the event and of package attribute, and nothing of what a
-// record means.
-package streamimage
+// Package stream holds what readers of the license table's stream need: images, which are records as a DynamoDB stream
+// event shows them to a Lambda function. It knows the types of the event and of package attribute, and nothing of what
+// a record means.
+package stream
 
 import (
 	"errors"
@@ -28,17 +28,17 @@ var encoder = attribute.Encoder[events.DynamoDBAttributeValue]{
 	M:    events.NewMapAttribute,
 }
 
-// Of returns the image of a record, and nil for nil.
-func Of(record attribute.Map) (Image, error) {
+// ImageOf returns the image of a record, and nil for nil.
+func ImageOf(record attribute.Map) (Image, error) {
 	if record == nil {
 		return nil, nil
 	}
 	return encoder.Map(record)
 }
 
-// Record returns the record of an image. It returns nil for an image without attributes, because every item has its
+// RecordOf returns the record of an image. It returns nil for an image without attributes, because every item has its
 // key.
-func Record(image Image) (attribute.Map, error) {
+func RecordOf(image Image) (attribute.Map, error) {
 	if len(image) == 0 {
 		return nil, nil
 	}

@@ -1,4 +1,4 @@
-package streamimage_test
+package stream_test
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"openlicenser/shared/attribute"
-	"openlicenser/shared/streamimage"
+	"openlicenser/shared/stream"
 )
 
 // TestRoundTrip also holds the image to DynamoDB JSON, which events and package attribute both write.
@@ -23,14 +23,14 @@ func TestRoundTrip(t *testing.T) {
 		"n": attribute.Number("12345678901234567890123456789012345678"), "none": nil,
 		"ns": attribute.NumberSet{"1", "2.5"}, "s": "é", "ss": attribute.StringSet{"b", "a"},
 	}
-	image, err := streamimage.Of(want)
+	image, err := stream.ImageOf(want)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if written, err := json.Marshal(image); err != nil || string(written) != text {
 		t.Errorf("the image is %s, %v", written, err)
 	}
-	got, err := streamimage.Record(image)
+	got, err := stream.RecordOf(image)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,31 +40,31 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestNone(t *testing.T) {
-	if image, err := streamimage.Of(nil); image != nil || err != nil {
+	if image, err := stream.ImageOf(nil); image != nil || err != nil {
 		t.Errorf("got %v, %v", image, err)
 	}
-	for name, image := range map[string]streamimage.Image{"absent": nil, "empty": {}} {
-		if record, err := streamimage.Record(image); record != nil || err != nil {
+	for name, image := range map[string]stream.Image{"absent": nil, "empty": {}} {
+		if record, err := stream.RecordOf(image); record != nil || err != nil {
 			t.Errorf("%s: got %v, %v", name, record, err)
 		}
 	}
 }
 
-func TestOfRefusesOtherGoTypes(t *testing.T) {
-	if image, err := streamimage.Of(attribute.Map{"a": []any{42}}); err == nil {
+func TestImageOfRefusesOtherGoTypes(t *testing.T) {
+	if image, err := stream.ImageOf(attribute.Map{"a": []any{42}}); err == nil {
 		t.Errorf("got %v", image)
 	}
 }
 
-func TestRecordRefusesValuesWithoutType(t *testing.T) {
+func TestRecordOfRefusesValuesWithoutType(t *testing.T) {
 	var none events.DynamoDBAttributeValue
 	for name, value := range map[string]events.DynamoDBAttributeValue{
 		"at the top":     none,
 		"deep in a list": events.NewListAttribute([]events.DynamoDBAttributeValue{none}),
-		"deep in a map":  events.NewMapAttribute(streamimage.Image{"b": none}),
+		"deep in a map":  events.NewMapAttribute(stream.Image{"b": none}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if record, err := streamimage.Record(streamimage.Image{"a": value}); err == nil {
+			if record, err := stream.RecordOf(stream.Image{"a": value}); err == nil {
 				t.Errorf("read as %v", record)
 			}
 		})

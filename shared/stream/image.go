@@ -1,6 +1,3 @@
-// Package stream holds what readers of the license table's stream need: images, which are records as a DynamoDB stream
-// event shows them to a Lambda function. It knows the types of the event and of package attribute, and nothing of what
-// a record means.
 package stream
 
 import (

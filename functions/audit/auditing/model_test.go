@@ -16,6 +16,7 @@ import (
 
 	"openlicenser/functions/audit/auditing"
 	"openlicenser/shared/audit"
+	"openlicenser/shared/stream"
 	"openlicenser/shared/telemetry"
 	"openlicenser/shared/testing/audittest"
 )
@@ -129,7 +130,7 @@ func drawStep(t *rapid.T, records []streamRecord) step {
 		size:        rapid.IntRange(1, 12).Draw(t, "size"),
 		duplicates:  rapid.SliceOfN(rapid.IntRange(0, 11), 0, 3).Draw(t, "duplicates"),
 		faults:      rapid.SliceOfN(rapid.SampledFrom(kinds), 0, 20).Draw(t, "faults"),
-		concurrency: rapid.SampledFrom([]int{auditing.DefaultConcurrency, 1, 2}).Draw(t, "concurrency"),
+		concurrency: rapid.SampledFrom([]int{stream.DefaultConcurrency, 1, 2}).Draw(t, "concurrency"),
 		choices:     rapid.SliceOfN(rapid.IntRange(0, 7), 0, 60).Draw(t, "choices"),
 	}
 	if len(records) > 0 && rapid.IntRange(0, 3).Draw(t, "one license fails") == 0 {

@@ -1,3 +1,0 @@
-package auditing
-
-const DefaultConcurrency = defaultConcurrency

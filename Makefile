@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test build build-licenser release module bench lint lint-go lint-template ci clean
 .PHONY: test-aws test-clients sam-local sam-local-test sam-build-here awslocal
-.PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction build-CheckpointFunction build-RotateFunction
+.PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction build-IndexFunction build-CheckpointFunction build-RotateFunction
 
 # The processor of the Lambda functions: arm64, or amd64. sam build sets it from the template's Architecture.
 LAMBDA_GOARCH ?= arm64
@@ -63,6 +63,7 @@ build: ## all binaries, reproducibly: bin/lambda/*/bootstrap and bin/licenser
 	$(BUILD_LAMBDA) -o bin/lambda/verify/bootstrap ./functions/verify
 	$(BUILD_LAMBDA) -o bin/lambda/issue/bootstrap ./functions/issue
 	$(BUILD_LAMBDA) -o bin/lambda/audit/bootstrap ./functions/audit
+	$(BUILD_LAMBDA) -o bin/lambda/index/bootstrap ./functions/index
 	$(BUILD_LAMBDA) -o bin/lambda/checkpoint/bootstrap ./functions/checkpoint
 	$(BUILD_LAMBDA) -o bin/lambda/rotate/bootstrap ./functions/rotate
 	$(MAKE) --no-print-directory build-licenser LICENSER=bin/licenser
@@ -81,6 +82,8 @@ build-IssueFunction:
 	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/issue
 build-AuditFunction:
 	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/audit
+build-IndexFunction:
+	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/index
 build-CheckpointFunction:
 	$(BUILD_LAMBDA) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/checkpoint
 build-RotateFunction:

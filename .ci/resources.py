@@ -21,6 +21,7 @@ VARIANTS = {
             "ExistingTableStream",
             "ExistingSecret",
             "ExistingKey",
+            "ExistingReferenceTable",
             "ExistingAuditTable",
             "ExistingCheckpoints",
             "ExistingCheckpointKey",

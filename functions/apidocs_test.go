@@ -77,14 +77,14 @@ func (s signer) SignDigest(_ context.Context, _ *rsa.PublicKey, digest [sha256.S
 	return rsa.SignPKCS1v15(nil, s.PrivateKey, crypto.SHA256, digest[:])
 }
 
-// TestTokenClaims: docs/api.md has the claims of a token.
+// TestTokenClaims: docs/api.md has the claims of a token. What is the vendor's alone is not among them.
 func TestTokenClaims(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
 	authorizer := token.Authorizer{Key: signer{key}, Lifetime: time.Hour}
-	l := license.License{ExpirationDate: license.Never}
+	l := license.License{ExpirationDate: license.Never, Email: "vendors@example.com", Reference: "vendors order"}
 	text, _, err := authorizer.Authorize(t.Context(), l, time.Now(), token.Signature{})
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +93,9 @@ func TestTokenClaims(t *testing.T) {
 	var claims map[string]any
 	if err != nil || json.Unmarshal(payload, &claims) != nil {
 		t.Fatal(err, string(payload))
+	}
+	if strings.Contains(string(payload), "vendors") {
+		t.Errorf("the token tells %s", payload)
 	}
 	want := slices.Sorted(maps.Keys(claims))
 	if difference := diff.Diff(want, firstColumn(t, "docs/api.md", "| claim | |")); difference != "" {
@@ -119,6 +122,10 @@ func TestFields(t *testing.T) {
 		{"appurls", fmt.Sprintf("up to %d of", license.MaxAppURLs)},
 		{"gracedays", fmt.Sprintf("0 to %d days", license.MaxGraceDays)},
 		{"notes", fmt.Sprintf("up to %s characters", thousands(license.MaxNotes))},
+		{"reference", fmt.Sprintf("1 to %d characters", license.MaxReference)},
+		{"email", fmt.Sprintf("up to %d bytes", license.MaxEmail)},
+		{"elsewhere", fmt.Sprintf("A reference has 1 to %d characters", license.MaxReference)},
+		{"elsewhere", fmt.Sprintf("expired in the last %d days", license.MaxGraceDays)},
 		{"elsewhere", fmt.Sprintf("a `\"reason\"` of up to %s characters", thousands(license.MaxReason))},
 		{"elsewhere", fmt.Sprintf("`services` and `appurls` are at most %d KiB", license.MaxListBytes>>10)},
 		{"elsewhere", fmt.Sprintf("URL of up to %s characters", thousands(urlpattern.MaxURL))},
@@ -139,29 +146,65 @@ func thousands(n int) string {
 	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 }
 
-// TestIndexes: docs/api.md has the index that serves each query.
+// TestIndexes: docs/api.md has the index that serves each query with its keys, every filter, and every index.
 func TestIndexes(t *testing.T) {
+	const some = "a text"
+	at := time.Now()
+	filters := map[string]func(*license.Query){
+		"email":          func(q *license.Query) { q.Email = some },
+		"customerid":     func(q *license.Query) { q.CustomerID = some },
+		"customername":   func(q *license.Query) { q.CustomerName = some },
+		"status":         func(q *license.Query) { q.Status = license.Active },
+		"expiringbefore": func(q *license.Query) { q.ExpiringBefore = at.AddDate(1, 0, 0) },
+		"expiringafter":  func(q *license.Query) { q.ExpiringAfter = at },
+	}
+	listed := firstColumn(t, "docs/api.md", "| filter | lists the licenses |")
+	want := append(slices.Sorted(maps.Keys(filters)), "order", "reference") // which need no index of their own
+	slices.Sort(want)
+	if difference := diff.Diff(want, listed); difference != "" {
+		t.Errorf("filters (-want +docs/api.md):\n%s", difference)
+	}
+
 	rows := table(t, "docs/api.md", "| filters | index (partition, sort key) | order | left out while reading |")
-	for _, row := range rows {
-		var query license.Query
-		for _, filter := range codes(row[0]) {
-			switch filter {
-			case "customerid":
-				query.CustomerID, query.Status, query.ExpiringBefore = "id", license.Active, time.Now()
-			case "status":
-				query.Status = license.Active
-			case "expiringbefore":
-				query.ExpiringBefore = time.Now()
-			default:
-				t.Errorf("there is no filter %s", filter)
+	written := map[string]bool{}
+	var indexes []license.Index
+	for n, row := range rows {
+		cell := codes(row[1])
+		if len(cell) != 3 {
+			t.Fatalf("%s: docs/api.md has the index %v", row[0], cell)
+		}
+		index := license.Index{Name: cell[0], Partition: cell[1], Sort: cell[2]}
+		indexes = append(indexes, index)
+		wantIndex := func(query license.Query) {
+			t.Helper()
+			if query.Index() != index {
+				t.Errorf("%s: docs/api.md has the index %v, want %v", row[0], index, query.Index())
+			}
+			if query.Ranges()[0].Descending != strings.HasSuffix(row[2], "first") {
+				t.Errorf("%s: docs/api.md has the order %s", row[0], row[2])
 			}
 		}
-		if index := codes(row[1])[0]; index != string(query.Index()) {
-			t.Errorf("%s: docs/api.md has the index %s, want %s", row[0], index, query.Index())
+		for _, filter := range codes(row[0]) {
+			var query license.Query
+			filters[filter](&query)
+			wantIndex(query)
+			written[filter] = true
 		}
+		var all license.Query // with those of the rows below
+		for _, row := range rows[n:] {
+			for _, filter := range codes(row[0]) {
+				filters[filter](&all)
+			}
+		}
+		wantIndex(all)
 	}
-	if len(rows) != 4 {
-		t.Errorf("found %d rows", len(rows))
+	if len(written) != len(filters) {
+		t.Errorf("only the filters %v are in a row", slices.Sorted(maps.Keys(written)))
+	}
+	byName := func(a, b license.Index) int { return strings.Compare(a.Name, b.Name) }
+	slices.SortFunc(indexes, byName)
+	if all := slices.SortedFunc(slices.Values(license.Indexes), byName); !slices.Equal(all, indexes) {
+		t.Errorf("docs/api.md has the indexes %v, want %v", indexes, all)
 	}
 }
 

@@ -1,6 +1,7 @@
 package functions_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,6 +21,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"openlicenser/shared/testing/samtemplate"
 )
 
 // commandBlocks returns the blocks of commands in a document.
@@ -218,6 +221,46 @@ func TestFailedDeployment(t *testing.T) {
 	}
 }
 
+// TestRemoval: the commands of docs/deploy.md remove all data and keys that outlive the stack, each by its name.
+func TestRemoval(t *testing.T) {
+	template := readTree(t)
+	script, want := "case \"$*\" in\n", map[string]string{} // the command for what an output names
+	for name, output := range template["Outputs"].(tree) {
+		script += "*OutputKey==\\'" + name + "\\'*) echo the-" + name + " ;;\n"
+		samtemplate.Walk(at(output, "Value"), func(_ []string, value any) {
+			id := cmp.Or(text(at(value, "Ref")), strings.TrimSuffix(text(at(value, "Fn::GetAtt")), ".Arn"))
+			resource := at(template, "Resources", id)
+			command := map[any]string{
+				"AWS::DynamoDB::GlobalTable": "dynamodb delete-table", "AWS::DynamoDB::Table": "dynamodb delete-table",
+				"AWS::KMS::Key": "kms schedule-key-deletion", "AWS::S3::Bucket": "s3api delete-bucket",
+				"AWS::SecretsManager::Secret": "secretsmanager delete-secret",
+			}[at(resource, "Type")]
+			if command != "" && at(resource, "DeletionPolicy") == "RetainExceptOnCreate" {
+				want[id] = "aws " + command + " VALUE the-" + name
+			}
+		})
+	}
+	for id, resource := range template["Resources"].(tree) {
+		isData := regexp.MustCompile(`Table$|::Key$|::Bucket$|::Secret$`).MatchString(text(at(resource, "Type")))
+		if isData && at(resource, "DeletionPolicy") == "RetainExceptOnCreate" && want[id] == "" {
+			t.Errorf("no output names %s", id)
+		}
+	}
+	output := regexp.MustCompile(`(?m)^output\(\).*$`).FindString(deployBlock(t, "--aws-sigv4"))
+	commands := "STACK=open-licenser-dev\n" + output + "\n" + deployBlock(t, "sam delete") +
+		"\n" + deployBlock(t, "deregister-scalable-target")
+	_, calls, _ := paste(t, commands, script+"esac")
+	called := regexp.MustCompile(`--[a-z-]+ (the-\w+)`).ReplaceAllString(calls, "VALUE $1")
+	for id, command := range want {
+		if !strings.Contains(called, command) {
+			t.Errorf("%s stays: there is no %s", id, command)
+		}
+	}
+	if len(want) < 8 {
+		t.Errorf("only %v", want)
+	}
+}
+
 // TestOverEarlierStack: the commands of docs/deploy.md give a new stack all that the earlier one left, as the
 // template's parameters take it. The checkpoint key's policy names another role, and is otherwise as it was.
 func TestOverEarlierStack(t *testing.T) {
@@ -228,7 +271,8 @@ func TestOverEarlierStack(t *testing.T) {
 	}
 	const key = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 	outputs := map[string]string{
-		"LicenseTableName": "licenses", "AuditTableName": "trail", "TokenKeyAlias": "alias/old-token",
+		"LicenseTableName": "licenses", "ReferenceTableName": "references", "AuditTableName": "trail",
+		"TokenKeyAlias":        "alias/old-token",
 		"LicenseKeySecretArn":  "arn:aws:secretsmanager:eu-central-1:123456789012:secret:name-AbCdEf",
 		"CheckpointBucketName": "checkpoints", "CheckpointKeyArn": key, "CheckpointOrigin": "openlicenser/old/audit",
 	}
@@ -272,12 +316,13 @@ func TestOverEarlierStack(t *testing.T) {
 		}
 	}
 	for parameter, output := range map[string]string{
-		"ExistingTable":         "LicenseTableName",
-		"ExistingAuditTable":    "AuditTableName",
-		"ExistingSecret":        "LicenseKeySecretArn",
-		"ExistingCheckpoints":   "CheckpointBucketName",
-		"ExistingCheckpointKey": "CheckpointKeyArn",
-		"CheckpointOrigin":      "CheckpointOrigin",
+		"ExistingTable":          "LicenseTableName",
+		"ExistingReferenceTable": "ReferenceTableName",
+		"ExistingAuditTable":     "AuditTableName",
+		"ExistingSecret":         "LicenseKeySecretArn",
+		"ExistingCheckpoints":    "CheckpointBucketName",
+		"ExistingCheckpointKey":  "CheckpointKeyArn",
+		"CheckpointOrigin":       "CheckpointOrigin",
 	} {
 		if given[parameter] != outputs[output] {
 			t.Errorf("%s is %q", parameter, given[parameter])

@@ -324,7 +324,7 @@ func TestCodes(t *testing.T) {
 func TestConfiguration(t *testing.T) {
 	type variable struct{ functions, value string }
 	read := map[string]variable{}
-	for _, function := range []string{"verify", "issue", "audit", "checkpoint", "rotate"} {
+	for _, function := range []string{"verify", "issue", "audit", "index", "checkpoint", "rotate"} {
 		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(function, "main.go"), nil, 0)
 		if err != nil {
 			t.Fatal(err)

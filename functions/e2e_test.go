@@ -3,6 +3,7 @@ package functions_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,18 +19,32 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"openlicenser/shared/license"
 	"openlicenser/shared/testing/awstest"
 	"openlicenser/shared/testing/lambdatest"
 	"openlicenser/shared/testing/lifetest"
 	"openlicenser/shared/testing/samtemplate"
+	"openlicenser/shared/vendorapi"
 )
 
-// TestBuiltFunctions starts what sam build has built, behind the Lambda Runtime API. The environment, the tables, the
-// secret and the key are those that the template declares.
-func TestBuiltFunctions(t *testing.T) {
+// stack is what sam build has built, behind the Lambda Runtime API. The environment, the tables, the secret and the key
+// are those that the template declares.
+type stack struct {
+	*testing.T
+	cloud    awstest.Cloud
+	template *samtemplate.Template
+	url      string // of the API
+	stream   awstest.Stream
+	readers  map[string]*lambdatest.Function // of the stream, by the functions' names
+}
+
+func newStack(t *testing.T) stack {
+	t.Helper()
 	build := awstest.Need(t, awstest.BuildVariable)
 	dynamoDB, moto := awstest.Need(t, awstest.DynamoDBVariable), awstest.Need(t, awstest.MotoVariable)
 	cloud := awstest.NewCloud(dynamoDB, moto)
@@ -40,7 +55,7 @@ func TestBuiltFunctions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"LicenseTable", "AuditTable", "IdempotencyTable", "SignatureTable"} {
+	for _, table := range tablesOf(t, template) {
 		t.Cleanup(func() {
 			input := dynamodb.DeleteTableInput{TableName: aws.String(template.Value(table))}
 			_, _ = cloud.DynamoDB.DeleteTable(context.Background(), &input)
@@ -55,20 +70,157 @@ func TestBuiltFunctions(t *testing.T) {
 			"AWS_ENDPOINT_URL_DYNAMODB="+dynamoDB, "AWS_ENDPOINT_URL_SECRETS_MANAGER="+moto,
 			"AWS_ENDPOINT_URL_KMS="+kms.URL)...)
 	}
-	auditor := run("AuditFunction")
-	stream := awstest.Stream{
-		Client: dynamodbstreams.NewFromConfig(awstest.Config(dynamoDB)), ARN: template.Value("LicenseTable.StreamArn"),
-	}
-	lifetest.Run(t, lifetest.Service{
-		URL: serveGateway(t, template, run),
-		Settle: func(changes int) {
-			deliver(t, stream, changes, func(event, answer any) { auditor.Invoke(event, "", answer) })
+	s := stack{
+		T: t, cloud: cloud, template: template, url: serveGateway(t, template, run),
+		stream: awstest.Stream{
+			Client: dynamodbstreams.NewFromConfig(awstest.Config(dynamoDB)),
+			ARN:    template.Value("LicenseTable.StreamArn"),
 		},
+		readers: map[string]*lambdatest.Function{},
+	}
+	for _, function := range streamReaders {
+		s.readers[function] = run(function)
+	}
+	return s
+}
+
+// tablesOf returns the logical ids of the template's tables.
+func tablesOf(t *testing.T, template *samtemplate.Template) (ids []string) {
+	t.Helper()
+	for _, resourceType := range []string{"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"} {
+		of, err := template.Of(resourceType)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, of...)
+	}
+	return ids
+}
+
+// streamReaders are the functions on the stream of the license table.
+var streamReaders = []string{"IndexFunction", "AuditFunction"}
+
+// invoke hands an event to a reader of the stream.
+func (s stack) invoke(function string, event, answer any) {
+	s.readers[function].Invoke(event, "", answer)
+}
+
+// TestBuiltFunctions: the whole life of a license, through all functions that a change of it reaches. Our own changes
+// leave the index function nothing to do.
+func TestBuiltFunctions(t *testing.T) {
+	s := newStack(t)
+	lifetest.Run(t, lifetest.Service{
+		URL:    s.url,
+		Settle: func(changes int) { settle(t, s.stream, changes, s.invoke) },
 	})
 }
 
-// deliver hands the whole stream to the audit function, and wants it to be content.
-func deliver(t *testing.T, stream awstest.Stream, changes int, invoke func(event, answer any)) {
+// TestForeignWrites: another tool puts whole records of what it knows, over one of ours too. All are in the lists, what
+// only we know is back, what the other tool said stands, and the trail tells who did which.
+func TestForeignWrites(t *testing.T) {
+	s := newStack(t)
+	u, err := vendorapi.ParseURL(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api, err := vendorapi.New(vendorapi.Config{URL: u})
+	if err != nil {
+		t.Fatal(err)
+	}
+	draft := vendorapi.LicenseDraft{
+		CustomerName: "Example & Söhne", ExpirationDate: "2099-01-31", Reference: "order-4711", Email: "a@example.com",
+	}
+	ours, err := api.Issue(t.Context(), draft, vendorapi.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api.Suspend(t.Context(), ours.LicenseID, "unpaid", vendorapi.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	foreign := uuid.NewString()
+	s.putForeign(ours.LicenseID)
+	s.putForeign(foreign)
+
+	// Four changes until now. The index function makes two more, and none when all comes again.
+	for _, changes := range []int{4, 6, 6} {
+		deliver(t, s.stream, "IndexFunction", changes, s.invoke)
+	}
+	settle(t, s.stream, 6, s.invoke)
+
+	listed := map[string]license.Status{}
+	for l, err := range api.Licenses(t.Context(), vendorapi.ListQuery{CustomerName: "EXAMPLE & S"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed[l.LicenseID] = l.Status
+	}
+	want := map[string]license.Status{ours.LicenseID: license.Suspended, foreign: license.Active}
+	if diff := cmp.Diff(want, listed); diff != "" {
+		t.Errorf("list (-want +got):\n%s", diff)
+	}
+	kept, err := api.License(t.Context(), "ref:order-4711")
+	if err != nil || kept.LicenseID != ours.LicenseID || kept.Email != draft.Email || kept.Notes != "of another tool" {
+		t.Errorf("the license is %+v, %v", kept, err)
+	}
+	var taken *vendorapi.Problem
+	if _, err := api.Issue(t.Context(), draft, vendorapi.Options{}); !errors.As(err, &taken) ||
+		taken.Code != "REFERENCE_TAKEN" {
+		t.Errorf("the reference once more: %v", err)
+	}
+	const shop = "arn:aws:iam::123456789012:user/shop"
+	s.wantTrail(api, ours.LicenseID,
+		"ISSUED "+shop, "SUSPENDED "+shop, "REINSTATED unknown", "SUSPENDED "+license.PutBackActor)
+	s.wantTrail(api, foreign, "ISSUED unknown")
+}
+
+// putForeign puts a record as the original's application does: whole, and of what that knows.
+func (s stack) putForeign(id string) {
+	s.Helper()
+	text := func(value string) types.AttributeValue { return &types.AttributeValueMemberS{Value: value} }
+	_, err := s.cloud.DynamoDB.PutItem(s.Context(), &dynamodb.PutItemInput{
+		TableName: aws.String(s.template.Value("LicenseTable")),
+		Item: map[string]types.AttributeValue{
+			"licenseid": text(id), "customerid": text(uuid.NewString()), "customername": text("Example & Söhne"),
+			"expirationdate": text("2099-01-31T23:59:59.999Z"), "notes": text("of another tool"),
+			"appurls": text("[]"), "services": text("[]"),
+			"changedtimestamp": &types.AttributeValueMemberN{Value: "1718622505782"},
+			"isrevoked":        &types.AttributeValueMemberBOOL{Value: false},
+		},
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// wantTrail wants the actions and actors of a license's trail.
+func (s stack) wantTrail(api *vendorapi.Client, id string, want ...string) {
+	s.Helper()
+	var got []string
+	for entry, err := range api.AuditEntries(s.Context(), id) {
+		if err != nil {
+			s.Fatal(err)
+		}
+		got = append(got, string(entry.Action)+" "+entry.Actor)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		s.Errorf("trail (-want +got):\n%s", diff)
+	}
+}
+
+// settle hands the whole stream to both of its readers.
+func settle(
+	t *testing.T, stream awstest.Stream, changes int, invoke func(function string, event, answer any),
+) {
+	t.Helper()
+	for _, function := range streamReaders {
+		deliver(t, stream, function, changes, invoke)
+	}
+}
+
+// deliver hands the whole stream, which has this many changes, to a function, and wants it to be content.
+func deliver(
+	t *testing.T, stream awstest.Stream, function string, changes int, invoke func(function string, event, answer any),
+) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -80,9 +232,9 @@ func deliver(t *testing.T, stream awstest.Stream, changes int, invoke func(event
 		t.Errorf("%d changes in the stream, want %d", len(records), changes)
 	}
 	var response events.DynamoDBEventResponse
-	invoke(events.DynamoDBEvent{Records: records}, &response)
+	invoke(function, events.DynamoDBEvent{Records: records}, &response)
 	if len(response.BatchItemFailures) != 0 {
-		t.Errorf("not recorded: %+v", response)
+		t.Errorf("%s failed at %+v", function, response)
 	}
 }
 
@@ -145,7 +297,7 @@ func proxyEvent(r *http.Request, resource string) events.APIGatewayProxyRequest 
 }
 
 // TestSAMLocal drives the API that the SAM CLI has started. No stream is connected there, so the test has the CLI
-// invoke the audit function.
+// invoke the stream's readers.
 func TestSAMLocal(t *testing.T) {
 	url := os.Getenv(awstest.APIVariable)
 	if url == "" {
@@ -161,7 +313,9 @@ func TestSAMLocal(t *testing.T) {
 	lifetest.Run(t, lifetest.Service{
 		URL: url,
 		Settle: func(changes int) {
-			deliver(t, stream, changes, func(event, answer any) { samInvoke(t, "AuditFunction", event, answer) })
+			settle(t, stream, changes, func(function string, event, answer any) {
+				samInvoke(t, function, event, answer)
+			})
 		},
 	})
 }

@@ -25,13 +25,16 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"openlicenser/functions/index/indexing"
 	"openlicenser/functions/issue/issuance"
 	"openlicenser/functions/rotate/rotation"
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/api"
+	"openlicenser/shared/attribute"
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
+	"openlicenser/shared/stream"
 	"openlicenser/shared/testing/apitest"
 	"openlicenser/shared/testing/kmstest"
 	"openlicenser/shared/token"
@@ -39,8 +42,9 @@ import (
 
 // The simulation lets three years pass, in which both kinds of key are replaced again and again, while instances of the
 // functions come and go with what they keep in memory, customers keep their license keys, and products keep the
-// published keys or embed one. It drives the real handlers over the real adapters; KMS and Secrets Manager are in
-// memory, and the clock is virtual.
+// published keys or embed one. Another tool puts all licenses now and then, and knows nothing of their keys. The
+// simulation drives the real handlers over the real adapters; KMS and Secrets Manager are in memory, and the clock is
+// virtual.
 //
 // SIMULATION_SEED repeats a run, SIMULATION_RUNS asks for more of them.
 
@@ -63,6 +67,7 @@ type sabotage struct {
 	retiredPinned   bool // it is removed while licenses are pinned to it
 	pinIgnored      bool
 	secretReplaced  bool // in place of a rotation
+	notPutBack      bool // what another tool's synchronization has left out stays away
 	signsAtOnce     bool // a new secret signs license keys before every instance knows it, and none asks for it anew
 }
 
@@ -85,6 +90,7 @@ func TestSimulation(t *testing.T) {
 		if d := s.done; d.verifications < 1000 || d.promotions < 4 || d.retirements < 3 || d.secretRotations < 8 ||
 			d.pins < 8 ||
 			d.cuts < 5 ||
+			d.synchronizations < 10 ||
 			d.refusals < 20 {
 			t.Errorf("SIMULATION_SEED=%d: only %+v", seed, d)
 		}
@@ -99,6 +105,7 @@ func TestSimulationCatches(t *testing.T) {
 		"predecessor removed":      {previousRemoved: true},
 		"retired while pinned":     {retiredPinned: true},
 		"pin ignored":              {pinIgnored: true},
+		"pin not put back":         {notPutBack: true},
 		"secret replaced":          {secretReplaced: true},
 		"secret known to one only": {signsAtOnce: true},
 	} {
@@ -153,6 +160,7 @@ type simulation struct {
 	folder  *embedded.Folder
 
 	keptSignatures map[string]token.Signature
+	changes        int // of other tools
 
 	verifiers, issuers []api.Router
 	products           []*product
@@ -162,7 +170,7 @@ type simulation struct {
 }
 
 type counts struct {
-	verifications, promotions, retirements, secretRotations, pins, cuts, refusals int
+	verifications, promotions, retirements, secretRotations, pins, cuts, refusals, synchronizations int
 }
 
 // schedule is what will happen, the earliest first.
@@ -232,6 +240,7 @@ func simulate(t *testing.T, seed uint64, skipped sabotage) (*simulation, error) 
 	}
 	s.after(s.between(day, 10*day), s.prepare)
 	s.after(s.between(day, 10*day), s.rotateSecret)
+	s.after(s.between(day, 10*day), s.synchronize)
 
 	for len(s.queue) > 0 && s.queue[0].at.Before(s.end) {
 		next := heap.Pop(&s.queue).(happening)
@@ -333,6 +342,52 @@ func (s *simulation) vendor(method, resource, id, body string) ([]byte, error) {
 		}
 	}
 	return []byte(response.Body), nil
+}
+
+// synchronize has another tool put all licenses as it knows them. The index function gets each change, some twice.
+func (s *simulation) synchronize() error {
+	s.after(s.between(20*day, 90*day), s.synchronize)
+	s.done.synchronizations++
+	for _, p := range s.products {
+		if err := s.putForeign(p.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *simulation) putForeign(id string) error {
+	ctx := context.Background()
+	old, err := s.folder.Licenses.Record(ctx, id)
+	if err != nil {
+		return err
+	}
+	known := attribute.Map{license.AttrID: id}
+	for _, name := range foreign {
+		known[name] = old[name]
+	}
+	if err := s.folder.Licenses.PutRecord(ctx, known); err != nil || s.skipped.notPutBack {
+		return err
+	}
+	s.changes++
+	record := events.DynamoDBEventRecord{EventName: string(events.DynamoDBOperationTypeModify)}
+	record.Change.SequenceNumber = strconv.Itoa(s.changes)
+	record.Change.ApproximateCreationDateTime.Time = s.now
+	record.Change.Keys = stream.Image{license.AttrID: events.NewStringAttribute(id)}
+	oldImage, errOld := stream.ImageOf(old)
+	newImage, errNew := stream.ImageOf(known)
+	record.Change.OldImage, record.Change.NewImage = oldImage, newImage
+	if err := errors.Join(errOld, errNew); err != nil {
+		return err
+	}
+	indexer := indexing.Indexer{Records: s.folder.Licenses, Log: slog.New(slog.DiscardHandler)}
+	for range 1 + s.random.IntN(2) {
+		response, err := indexer.Handle(ctx, events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{record}})
+		if err != nil || len(response.BatchItemFailures) > 0 {
+			return fmt.Errorf("the index function failed: %v, %w", response, err)
+		}
+	}
+	return nil
 }
 
 // product is a copy of the software with a license. It holds a token until that expires.

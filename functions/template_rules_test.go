@@ -222,7 +222,7 @@ func TestAlarms(t *testing.T) {
 		})
 	}
 	for _, metric := range []string{
-		telemetry.GapsKey, telemetry.ShortSecretsKey, telemetry.StaleKeysKey,
+		telemetry.GapsKey, telemetry.ShortSecretsKey, telemetry.StaleKeysKey, telemetry.RevocationsTakenBackKey,
 		checkpointing.CheckpointsKey, checkpointing.ChainsRewrittenKey, checkpointing.ChangesMissedKey,
 	} {
 		if !slices.Contains(own, metric) {
@@ -292,47 +292,67 @@ func TestFirstCheckpoint(t *testing.T) {
 // functions' environment and in their permissions.
 func TestExisting(t *testing.T) {
 	const account = "eu-central-1:" + samtemplate.Account
-	const key, table = "arn:aws:kms:" + account + ":key/7d6f", "arn:aws:dynamodb:" + account + ":table/trail"
+	const key, tables = "arn:aws:kms:" + account + ":key/7d6f", "arn:aws:dynamodb:" + account + ":table/"
+	const stream = tables + "old/stream/2026-11-23T22:00:00.000"
+	reader := []string{tables + "old", stream, tables + "old/stream/*"}
 	for _, test := range []struct {
 		parameter, value string
-		variable         string   // of the functions
-		gone             []string // resources that are not made
-		permitted        []string // to the checkpoint function
+		variable         string              // of the functions
+		gone             []string            // resources that are not made
+		permitted        map[string][]string // to roles
 	}{
-		{"ExistingAuditTable", "trail", "AUDIT_TABLE", []string{"AuditTable"}, []string{table, table + "/index/heads"}},
+		{"ExistingTable", "old", "LICENSER_DB", []string{"LicenseTable"}, map[string][]string{
+			"VerifyRole": {tables + "old"}, "IssueRole": {tables + "old", tables + "old/index/name"},
+			"AuditRole": reader[1:], "IndexRole": reader, "CheckpointRole": {tables + "old"},
+		}},
+		{"ExistingReferenceTable", "references", "REFERENCE_TABLE", []string{"ReferenceTable"}, map[string][]string{
+			"IssueRole": {tables + "references"},
+		}},
+		{"ExistingAuditTable", "trail", "AUDIT_TABLE", []string{"AuditTable"}, map[string][]string{
+			"CheckpointRole": {tables + "trail", tables + "trail/index/heads"},
+			"AuditRole":      {tables + "trail"}, "IssueRole": {tables + "trail"},
+		}},
 		{
-			"ExistingCheckpoints", "bucket", "CHECKPOINT_BUCKET",
-			[]string{"Checkpoints", "CheckpointsPolicy"}, []string{"arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"},
+			"ExistingCheckpoints", "bucket", "CHECKPOINT_BUCKET", []string{"Checkpoints", "CheckpointsPolicy"},
+			map[string][]string{"CheckpointRole": {"arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"}},
 		},
 		{
-			"ExistingCheckpointKey", key, "CHECKPOINT_KEY_ID",
-			[]string{"CheckpointKey", "CheckpointKeyAlias"}, []string{key},
+			"ExistingCheckpointKey", key, "CHECKPOINT_KEY_ID", []string{"CheckpointKey", "CheckpointKeyAlias"},
+			map[string][]string{"CheckpointSigning": {key}},
 		},
 		{"CheckpointOrigin", "openlicenser/earlier/audit", "CHECKPOINT_ORIGIN", nil, nil},
 	} {
 		t.Run(test.parameter, func(t *testing.T) {
-			template := readTemplate(t).With(map[string]any{test.parameter: test.value})
-			resources := readTree(t)["Resources"].(tree)
+			given := map[string]any{test.parameter: test.value}
+			if test.parameter == "ExistingTable" {
+				given["ExistingTableStream"] = stream
+			}
+			template, whole := readTemplate(t).With(given), readTree(t)
+			resources := whole["Resources"].(tree)
 			for _, id := range test.gone {
 				if made, err := template.Of(at(resources[id], "Type").(string)); err != nil ||
 					slices.Contains(made, id) {
 					t.Errorf("%s is made: %v", id, err)
 				}
 			}
-			for _, function := range []string{"CheckpointFunction", "IssueFunction", "AuditFunction"} {
+			for function, declared := range ofType(t, whole, "AWS::Serverless::Function") {
+				variables := at(declared, "Properties", "Environment", "Variables")
+				if variables == nil {
+					continue
+				}
 				environment, err := template.Environment(function)
 				if err != nil {
 					t.Fatal(err)
 				}
-				reads := at(resources[function], "Properties", "Environment", "Variables", test.variable) != nil
+				reads := at(variables, test.variable) != nil
 				if reads != slices.Contains(environment, test.variable+"="+test.value) {
 					t.Errorf("%s has %v", function, environment)
 				}
 			}
 			permitted := map[string][]string{}
 			for id, property := range map[string]string{
-				"CheckpointRole": "Policies", "CheckpointSigning": "PolicyDocument",
-				"IssueRole": "Policies", "AuditRole": "Policies",
+				"CheckpointRole": "Policies", "CheckpointSigning": "PolicyDocument", "VerifyRole": "Policies",
+				"IssueRole": "Policies", "AuditRole": "Policies", "IndexRole": "Policies", "RotateRole": "Policies",
 			} {
 				value, err := template.Property(id, property)
 				if err != nil {
@@ -342,14 +362,18 @@ func TestExisting(t *testing.T) {
 					permitted[id] = append(permitted[id], list(at(value, "Resource"))...)
 				})
 				for _, gone := range test.gone {
-					if slices.Contains(permitted[id], gone+".Arn") || slices.Contains(permitted[id], gone+".Arn/*") {
-						t.Errorf("%s may use %s", id, gone)
+					for _, arn := range permitted[id] {
+						if strings.HasPrefix(arn, gone+".") {
+							t.Errorf("%s may use %s", id, arn)
+						}
 					}
 				}
 			}
-			for _, arn := range test.permitted {
-				if !slices.Contains(slices.Concat(permitted["CheckpointRole"], permitted["CheckpointSigning"]), arn) {
-					t.Errorf("the checkpoint function may not use %s", arn)
+			for role, arns := range test.permitted {
+				for _, arn := range arns {
+					if !slices.Contains(permitted[role], arn) {
+						t.Errorf("%s may not use %s", role, arn)
+					}
 				}
 			}
 		})
@@ -360,7 +384,9 @@ func TestExisting(t *testing.T) {
 // else is named by CloudFormation, which cuts names itself.
 func TestNames(t *testing.T) {
 	long := strings.Repeat("n", 128)
-	template := readTemplate(t).With(map[string]any{"AWS::StackName": long, "AuditFunctionLicenseChanges": "mapping"})
+	template := readTemplate(t).With(map[string]any{
+		"AWS::StackName": long, "AuditFunctionLicenseChanges": "mapping", "IndexFunctionLicenseChanges": "mapping",
+	})
 	limits := map[string]int{
 		"Api Name": 128, "Api DefinitionBody": 1024,
 		"ApiErrors Dimensions": 1024, "ApiLatency Dimensions": 1024,

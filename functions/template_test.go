@@ -66,7 +66,7 @@ var variable = regexp.MustCompile("`env:\"([A-Z0-9_]+)")
 // TestEnvironment: every variable that a function reads is set, and every one that is set is read.
 func TestEnvironment(t *testing.T) {
 	resources := readResources(t)
-	for _, name := range []string{"verify", "issue", "audit", "checkpoint", "rotate"} {
+	for _, name := range []string{"verify", "issue", "audit", "index", "checkpoint", "rotate"} {
 		t.Run(name, func(t *testing.T) {
 			source, err := os.ReadFile(name + "/main.go")
 			if err != nil {
@@ -105,9 +105,10 @@ func TestLeastPrivilege(t *testing.T) {
 			"kms:GetPublicKey", "kms:GetPublicKey", "kms:Sign", "kms:Sign", "secretsmanager:GetSecretValue",
 		},
 		"IssueRole": {
-			"dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:GetItem",
-			"dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Query",
-			"dynamodb:UpdateItem", "dynamodb:UpdateItem",
+			"dynamodb:DeleteItem", "dynamodb:DeleteItem",
+			"dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:GetItem",
+			"dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:PutItem",
+			"dynamodb:Query", "dynamodb:Query", "dynamodb:UpdateItem", "dynamodb:UpdateItem",
 			"kms:GetPublicKey", "s3:GetObject", "s3:ListBucket",
 			"secretsmanager:GetSecretValue",
 		},
@@ -117,6 +118,9 @@ func TestLeastPrivilege(t *testing.T) {
 		},
 		"AuditRole": {"dynamodb:DescribeStream", "dynamodb:GetItem", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
 			"dynamodb:ListStreams", "dynamodb:PutItem", "dynamodb:Query", "s3:ListBucket", "s3:PutObject"},
+		// TestIndexRole says what it may update.
+		"IndexRole": {"dynamodb:DescribeStream", "dynamodb:GetItem", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
+			"dynamodb:ListStreams", "dynamodb:UpdateItem", "s3:ListBucket", "s3:PutObject"},
 	}
 	for name, resource := range readResources(t) {
 		if resource.Type != "AWS::IAM::Role" ||
@@ -303,10 +307,26 @@ func TestRetained(t *testing.T) {
 			if policies != "RetainExceptOnCreate, Retain" {
 				t.Errorf("%s has the policies %s", name, policies)
 			}
+			if strings.HasPrefix(resource.Type, "AWS::DynamoDB::") {
+				checkProtected(t, name)
+			}
 		}
 	}
 	if len(found) != len(stores) {
 		t.Errorf("found only %v", found)
+	}
+}
+
+// checkProtected: nobody deletes the table by mistake, and it can be brought back as it was at any second of 35 days.
+func checkProtected(t *testing.T, id string) {
+	t.Helper()
+	table := at(readTree(t), "Resources", id, "Properties")
+	if replicas, _ := at(table, "Replicas").([]any); len(replicas) > 0 {
+		table = replicas[0]
+	}
+	if at(table, "DeletionProtectionEnabled") != true ||
+		at(table, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled") != true {
+		t.Errorf("%s is not protected", id)
 	}
 }
 

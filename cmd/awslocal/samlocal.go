@@ -242,5 +242,5 @@ Paste into another terminal:
   curl -s %s/licenses
   curl -s %s/licenses/$(sed 's/.*"licenseid":"\([^"]*\)".*/\1/' license.json)/audit
 
-The functions log to %s. sam local connects no stream: what records the audit trail runs in this program.
+The functions log to %s. sam local connects no stream: what reads it runs in this program.
 `

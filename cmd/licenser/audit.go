@@ -11,8 +11,6 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
-	"openlicenser/functions/audit/auditing"
-	"openlicenser/shared/audit"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/telemetry"
 )
@@ -20,14 +18,13 @@ import (
 type auditCommand struct {
 	Verify verifyCommand `cmd:"" help:"Check that nobody has changed the audit trail: recompute its chains, and compare them with the licenses and with a signed checkpoint."`
 	Export exportCommand `cmd:"" help:"Write the audit trail of a license, one entry in a line, for licenser audit verify --file or another verifier."`
-	Replay replayCommand `cmd:"" help:"Record changes that were set aside because they could not be recorded."`
+	Replay replayCommand `cmd:"" help:"Hand changes that were set aside to their function again."`
 }
 
-// replayCommand hands failures to the audit function again. It can be repeated, because changes that are recorded
-// already are recognized.
+// replayCommand hands failures to the function that failed. It can be repeated: both functions recognize what is done.
 type replayCommand struct {
 	Files    []string `arg:"" help:"Files of the failure destination: on AWS the objects of the bucket AuditFailures, locally the files in audit-failures/ of the data folder." type:"existingfile"`
-	Function string   `help:"Name of the audit function on AWS, which is invoked with the credentials of this environment." xor:"where" required:""`
+	Function string   `help:"Name of the function on AWS that failed, audit or index, which is invoked with the credentials of this environment. A failure names it in functionArn." xor:"where" required:""`
 	Data     string   `help:"Data folder of the local server, which must be stopped." type:"existingdir" xor:"where" required:""`
 
 	out io.Writer // standard output, unless a test sets it
@@ -45,16 +42,13 @@ func (c replayCommand) Run(ctx context.Context) (err error) {
 			return errOpen
 		}
 		defer func() { err = errors.Join(err, folder.Close()) }()
-		recorder, log := audit.Recorder{Store: folder.AuditTrail}, telemetry.NewConsoleLogger(os.Stderr)
-		handle = auditing.Auditor{Recorder: recorder, Log: log}.Handle
+		handle = streamHandler(folder, telemetry.NewConsoleLogger(os.Stderr))
 	}
 	for _, file := range c.Files {
 		err = errors.Join(err, c.replay(ctx, file, handle))
 	}
 	return err
 }
-
-type handler func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error)
 
 func (c replayCommand) replay(ctx context.Context, file string, handle handler) error {
 	batch, err := readFailure(file)
@@ -66,14 +60,14 @@ func (c replayCommand) replay(ctx context.Context, file string, handle handler) 
 	case err != nil:
 		return fmt.Errorf("%s: %w", file, err)
 	case len(response.BatchItemFailures) > 0:
-		return fmt.Errorf("%s: %d of %d changes could not be recorded, the first is %s; the function's log says why",
+		return fmt.Errorf("%s: %d of %d changes failed, the first is %s; the function's log says why",
 			file, len(response.BatchItemFailures), len(batch.Records), response.BatchItemFailures[0].ItemIdentifier)
 	}
-	fmt.Fprintf(c.out, "%s: %d changes are in the audit trail; the file can be removed\n", file, len(batch.Records))
+	fmt.Fprintf(c.out, "%s: %d changes are done; the file can be removed\n", file, len(batch.Records))
 	return nil
 }
 
-// invoke returns a handler that calls the audit function on AWS.
+// invoke returns a handler that calls a function on AWS.
 func invoke(function string) handler {
 	return func(ctx context.Context, batch events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
 		cfg, err := awsConfig(ctx)

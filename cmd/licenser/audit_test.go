@@ -51,7 +51,7 @@ func TestReplay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if !strings.Contains(out.String(), "1 changes are in the audit trail") {
+	if !strings.Contains(out.String(), "1 changes are done") {
 		t.Errorf("printed %s", &out)
 	}
 	if folder, err = embedded.Open(path); err != nil {

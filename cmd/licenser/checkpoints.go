@@ -35,7 +35,7 @@ func openCheckpoints(
 	checkpointer := checkpointing.Checkpointer{
 		Maker: checkpoint.Maker{Trail: folder.AuditTrail, Archive: archive, Signer: key, Origin: checkpointOrigin},
 		Reconciler: checkpoint.Reconciler{
-			Records: embedded.RecordHashes{Licenses: folder.Licenses},
+			Records: checkpoint.StoredHashes{Records: folder.Licenses},
 			Chains:  checkpoint.ChainHashes{Trail: folder.AuditTrail},
 			Pause:   func(ctx context.Context) error { return catchUp(ctx, folder.Changes) },
 		},

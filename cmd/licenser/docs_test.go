@@ -40,10 +40,11 @@ func readDocuments(t *testing.T) map[string]string {
 var (
 	fence = regexp.MustCompile("(?ms)^```\\w+\n(.*?)^```$")
 	// A whole command, up to a comment, a pipe or a redirection.
-	wholeCommand = regexp.MustCompile(`(?m)(?:^|[ /=])licenser ((?:serve|keys|token-key|audit|--version)[^#|>\n]*)`)
+	wholeCommand = regexp.MustCompile(
+		`(?m)(?:^|[ /=])licenser ((?:serve|keys|token-key|audit|adopt|--version)[^#|>\n]*)`)
 	// The beginning of one, as running text names it.
 	namedCommand = regexp.MustCompile(
-		"`(?:(?:bin/)?licenser )?((?:serve|keys|token-key|audit) [a-z-][^`]*|serve|--version)`")
+		"`(?:(?:bin/)?licenser )?((?:serve|keys|token-key|audit|adopt) [a-z-][^`]*|serve|adopt|--version)`")
 )
 
 func newParser(t *testing.T) *kong.Kong {
@@ -204,4 +205,36 @@ func TestDocumentedCommandsRun(t *testing.T) {
 		t.Errorf("ran %d", ran)
 	}
 	s.stop()
+}
+
+// TestDocumentedCheck: docs/migrate.md names every field of the report of licenser adopt --check, and every finding.
+func TestDocumentedCheck(t *testing.T) {
+	text := readDocuments(t)["migrate.md"]
+	source, err := os.ReadFile("adoptfindings.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := regexp.MustCompile(`"([A-Z]+_[A-Z_]+)"`).FindAllStringSubmatch(string(source), -1)
+	if len(codes) < 18 {
+		t.Errorf("found %d codes", len(codes))
+	}
+	for _, code := range codes {
+		first, _, found := strings.Cut(text, "`"+code[1]+"`")
+		if !found || !strings.HasPrefix(first[strings.LastIndex(first, "\n")+1:], "| ") {
+			t.Errorf("docs/migrate.md has no row for %s", code[1])
+		}
+	}
+	report, err := os.ReadFile("testdata/adopt-check.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`(?m)^ *"(\w+)":`).FindAllStringSubmatch(string(report), -1)
+	for _, name := range names {
+		if !strings.Contains(text, "`"+name[1]+"`") && !strings.Contains(text, "`records."+name[1]+"`") {
+			t.Errorf("docs/migrate.md does not say what %s is", name[1])
+		}
+	}
+	if len(names) < 50 {
+		t.Errorf("found %d names", len(names))
+	}
 }

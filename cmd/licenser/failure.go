@@ -14,7 +14,7 @@ import (
 )
 
 // failure is what an event source mapping writes to the bucket that is its failure destination: a batch of changes that
-// the audit function could not record.
+// one of the stream's readers failed at.
 // (https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html)
 type failure struct {
 	RequestContext struct {
@@ -69,4 +69,4 @@ func readFailure(file string) (batch events.DynamoDBEvent, err error) {
 }
 
 var errNoRecords = errors.New(
-	"there are no changes in it; it must be a file of the audit function's failure destination")
+	"there are no changes in it; it must be a file of a function's failure destination")

@@ -104,7 +104,7 @@ func (f lambdaFunction) serve(route string) http.HandlerFunc {
 		event := newEvent(r, resource, query, body)
 		event.PathParameters = map[string]string{}
 		for _, name := range names {
-			event.PathParameters[name] = r.PathValue(name)
+			event.PathParameters[name] = url.PathEscape(r.PathValue(name)) // as a REST API does
 		}
 		event.RequestContext.Identity.UserARN = f.principal
 
@@ -133,7 +133,7 @@ func pathParameterNames(resource string) []string {
 func newEvent(r *http.Request, resource string, query url.Values, body string) api.Event {
 	event := api.Event{
 		Resource:                        resource,
-		Path:                            r.URL.Path,
+		Path:                            r.URL.EscapedPath(),
 		HTTPMethod:                      r.Method,
 		MultiValueHeaders:               r.Header,
 		Headers:                         lastOfEach(r.Header),
@@ -142,7 +142,7 @@ func newEvent(r *http.Request, resource string, query url.Values, body string) a
 	}
 	event.RequestContext.RequestID = uuid.NewString()
 	event.RequestContext.Stage = "local"
-	event.RequestContext.Path = r.URL.Path
+	event.RequestContext.Path = r.URL.EscapedPath()
 	if !utf8.ValidString(body) { // an event is JSON and cannot hold other bytes
 		event.Body, event.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(body)), true
 	}

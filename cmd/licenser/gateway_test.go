@@ -190,6 +190,27 @@ func TestGatewayMakesEvents(t *testing.T) {
 	}
 }
 
+// TestGatewayPassesPathParameters: whatever stands in a part of the path gets to the handler as it is meant.
+func TestGatewayPassesPathParameters(t *testing.T) {
+	server := newTestGateway(t, "someone")
+	for sent, want := range map[string]string{
+		"ref:order%204711": "ref:order 4711", "ref%3Aa%2Fb%2fc": "ref:a/b/c", "ref:50%2525": "ref:50%25",
+		"ref:a+b":                 "ref:a+b",
+		"ref:%C3%84%3F%23%26=;,@": "ref:Ä?#&=;,@", "ref:..": "ref:..", "ref:%E6%97%A5": "ref:日",
+	} {
+		response, err := server.Client().Post(server.URL+"/things/"+sent, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct{ ID string }
+		err = json.NewDecoder(response.Body).Decode(&got)
+		response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK || got.ID != want {
+			t.Errorf("%s: got %d %q, %v, want %q", sent, response.StatusCode, got.ID, err, want)
+		}
+	}
+}
+
 // TestGatewayIsOpenToWebPages: on the public routes alone a preflight is answered, and every answer can be read by
 // pages of any origin.
 func TestGatewayIsOpenToWebPages(t *testing.T) {

@@ -24,7 +24,7 @@ type keysCommand struct {
 	Show     showKeysCommand     `cmd:"" help:"Show the secrets that sign license keys: their ids (the kid in a license key) and what they are good for."`
 	Rotate   rotateKeysCommand   `cmd:"" help:"Let a new secret sign license keys. Keys of earlier secrets stay good."`
 	Retire   retireKeyCommand    `cmd:"" help:"Refuse the license keys of an earlier secret, one that leaked, from a date on."`
-	Affected affectedKeysCommand `cmd:"" help:"List the licenses whose keys an earlier secret may have signed, as CSV. On AWS those that other tools alone have written are NOT in it, because the vendor's API does not list them: add them from the table before you retire a secret."`
+	Affected affectedKeysCommand `cmd:"" help:"List the licenses whose keys an earlier secret may have signed, as CSV. Those of other tools, which may not say when they were issued, are in it."`
 }
 
 // ringStoreFlags say where the secrets are kept.

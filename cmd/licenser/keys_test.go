@@ -16,7 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"openlicenser/shared/attribute"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/license"
 	"openlicenser/shared/telemetry"
 	"openlicenser/shared/testing/lambdatest"
 	"openlicenser/shared/testing/licensetest"
@@ -210,6 +212,63 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 		if printed := run(affected); !strings.Contains(printed, l.ID) {
 			t.Errorf("%s: affected prints\n%s", step.name, printed)
 		}
+	}
+}
+
+// TestAffectedOfOtherTools: a license of another tool does not say when it was issued, nor does one that cannot be
+// understood. Both are listed, as one of ours that was issued later is not.
+func TestAffectedOfOtherTools(t *testing.T) {
+	path := t.TempDir()
+	folder, err := embedded.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	leaked, err := folder.Secrets.Ring(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := licensetest.Issue(t)
+	later.Created = time.Now().AddDate(1, 0, 0)
+	if err := folder.Licenses.Create(t.Context(), later); err != nil {
+		t.Fatal(err)
+	}
+	const foreign, unreadable = "869b100f-06b7-44cc-80df-b4c4bf728461", "00000000-0000-4000-8000-000000000001"
+	for _, record := range []attribute.Map{
+		{"licenseid": foreign, "expirationdate": "2030-01-03"},
+		{"licenseid": unreadable, "expirationdate": "soon", "createdtimestamp": "today"},
+	} {
+		record = license.Adopt(record, time.Now()).Apply(record)
+		if err := folder.Licenses.PutRecord(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := serveFolder(t, folder)
+	defer server.Close()
+
+	var out bytes.Buffer
+	place := ringStoreFlags{Data: path, out: &out}
+	if err := (rotateKeysCommand{ringStoreFlags: place}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	err = affectedKeysCommand{
+		KeyID: leaked.Current.KeyID(), vendorAPI: vendorAPI{API: server.URL}, ringStoreFlags: place,
+	}.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(&out).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]string{}
+	for _, row := range rows[1:] {
+		listed[row[0]] = row[1] + ", created " + row[4]
+	}
+	want := map[string]string{foreign: "active, created unknown", unreadable: "unreadable, created unknown"}
+	if diff := cmp.Diff(want, listed); diff != "" {
+		t.Errorf("(-want +listed):\n%s", diff)
 	}
 }
 

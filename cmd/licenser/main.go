@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -25,6 +27,8 @@ type program struct {
 	TokenKey tokenKeyCommand `cmd:"" help:"Replace the key that signs authorization tokens, so that no product notices."`
 
 	Audit auditCommand `cmd:"" help:"Work on the audit trail."`
+
+	Adopt adoptCommand `cmd:"" help:"Move over from an existing Open Licenser: give the licenses that are there what the vendor's lists read. --check says what has to be done first."`
 }
 
 // variables returns what the struct tags of the commands name as ${…}.
@@ -32,6 +36,8 @@ func variables() kong.Vars {
 	return kong.Vars{
 		"version": version.Number,
 		"lead":    strings.TrimSuffix(token.DefaultLead.String(), "0m0s"),
+
+		"adoptRate": strconv.Itoa(onDemandRate),
 	}
 }
 
@@ -46,6 +52,23 @@ func main() {
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "licenser:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
+}
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	message string
+	code    int
+}
+
+func (e exitError) Error() string { return e.message }
+
+// exitCode returns the exit code for an error: that of an exitError, or else 1.
+func exitCode(err error) int {
+	var coded exitError
+	if errors.As(err, &coded) {
+		return coded.code
+	}
+	return 1
 }

@@ -18,11 +18,10 @@ import (
 
 	"golang.org/x/net/netutil"
 
-	"openlicenser/functions/audit/auditing"
 	"openlicenser/functions/issue/issuance"
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/api"
-	"openlicenser/shared/audit"
+	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/telemetry"
 	"openlicenser/shared/token"
@@ -168,7 +167,8 @@ func (c serveCommand) issuer(folder *embedded.Folder, checkpoints checkpoints, l
 		keys,
 		issuance.Trail{
 			Store:         folder.AuditTrail,
-			Records:       embedded.RecordHashes{Licenses: folder.Licenses},
+			Licenses:      folder.Licenses,
+			Records:       checkpoint.StoredHashes{Records: folder.Licenses},
 			Checkpoints:   checkpoints.archive,
 			CheckpointKey: checkpoints.key,
 			Origin:        checkpointOrigin,
@@ -179,15 +179,10 @@ func (c serveCommand) issuer(folder *embedded.Folder, checkpoints checkpoints, l
 }
 
 func (c serveCommand) stream(folder *embedded.Folder, log *slog.Logger) *eventSource {
-	auditor := auditing.Auditor{
-		Recorder:    audit.Recorder{Store: folder.AuditTrail},
-		Concurrency: batchSize,
-		Log:         log,
-	}
 	failures := filepath.Join(c.Data, "audit-failures")
 	return &eventSource{
 		changes:   folder.Changes,
-		handle:    auditor.Handle,
+		handle:    streamHandler(folder, log),
 		failures:  failures,
 		log:       log,
 		maxBehind: maxBehind,

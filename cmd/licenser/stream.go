@@ -11,6 +11,9 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"openlicenser/functions/audit/auditing"
+	"openlicenser/functions/index/indexing"
+	"openlicenser/shared/audit"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/stream"
 )
@@ -21,7 +24,7 @@ import (
 // others.
 type eventSource struct {
 	changes  *embedded.Changes
-	handle   func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error)
+	handle   handler
 	failures string // the folder for changes that could not be recorded; made with the first
 	log      *slog.Logger
 
@@ -29,6 +32,33 @@ type eventSource struct {
 
 	attempts  map[string]int // failures in a row, by license
 	lagLogged time.Time      // when logLag last logged
+}
+
+// handler is a function that reads the stream.
+type handler func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error)
+
+// streamHandler returns both readers of the stream as one: what either fails at has failed, and comes again for both.
+func streamHandler(folder *embedded.Folder, log *slog.Logger) handler {
+	readers := []handler{
+		auditing.Auditor{
+			Recorder: audit.Recorder{Store: folder.AuditTrail}, Concurrency: batchSize, Log: log,
+		}.Handle,
+		indexing.Indexer{Records: folder.Licenses, Concurrency: batchSize, Log: log}.Handle,
+	}
+	return func(ctx context.Context, batch events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
+		for _, read := range readers {
+			part, err := read(ctx, batch)
+			if err != nil {
+				return response, err
+			}
+			for _, failure := range part.BatchItemFailures {
+				if !slices.Contains(response.BatchItemFailures, failure) {
+					response.BatchItemFailures = append(response.BatchItemFailures, failure)
+				}
+			}
+		}
+		return response, nil
+	}
 }
 
 const (

@@ -51,7 +51,7 @@ func (c exportCommand) Run(ctx context.Context) error {
 
 type verifyCommand struct {
 	LicenseIDs    []string      `arg:"" optional:"" name:"licenseid" help:"The licenses whose chains to check; they may be gone."`
-	All           bool          `help:"Check the chains of all licenses that the vendor's API lists: not of those that are gone, and on AWS not of those that other tools alone have written. The checkpoint function looks at all of them."`
+	All           bool          `help:"Check the chains of all licenses that the vendor's API lists: not of those that are gone, nor of those that came before this service and were not adopted yet. The checkpoint function looks at all of them."`
 	File          string        `help:"Check a file that licenser audit export wrote, and ask nobody." type:"existingfile"`
 	Checkpoint    bool          `help:"Check that the chains are those that were signed, too."`
 	MaxAge        time.Duration `help:"How old the latest checkpoint may be: an older one is no proof that it is the latest." default:"3h"`

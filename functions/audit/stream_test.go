@@ -56,7 +56,7 @@ func newVendor(t *testing.T) *vendor {
 		t: t, dynamoDB: cfg, auditTable: newAuditTable(t, cfg),
 		stream: awstest.Stream{Client: dynamodbstreams.NewFromConfig(cfg), ARN: aws.ToString(licenses.LatestStreamArn)},
 	}
-	store := dynamo.NewLicenses(client, aws.ToString(licenses.TableName))
+	store := dynamo.NewLicenses(client, aws.ToString(licenses.TableName), "references")
 	var err error
 	v.router, err = issuance.NewRouter(telemetrytest.Log, issuance.Licenses{
 		Store:       store,

@@ -66,7 +66,7 @@ func newCheckpointer(e environment, cfg aws.Config) checkpointing.Checkpointer {
 			Origin:  e.Origin,
 		},
 		Reconciler: checkpoint.Reconciler{
-			Records: dynamo.NewRecordHashes(tables, e.LicenseTable),
+			Records: checkpoint.StoredHashes{Records: dynamo.NewRecords(tables, e.LicenseTable)},
 			Chains:  checkpoint.ChainHashes{Trail: trail},
 			Pause:   checkpoint.PauseFor(streamDelay),
 		},

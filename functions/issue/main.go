@@ -17,6 +17,7 @@ import (
 	"openlicenser/shared/api"
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/bootstrap"
+	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/s3archive"
 )
@@ -25,6 +26,8 @@ import (
 type environment struct {
 	// LicenseTable is the name of the license table.
 	LicenseTable string `env:"LICENSER_DB,required,notEmpty"`
+	// ReferenceTable is the name of the table that says which license has which reference.
+	ReferenceTable string `env:"REFERENCE_TABLE,required,notEmpty"`
 	// AuditTable is the name of the table that holds the audit trail; this function only reads it.
 	AuditTable string `env:"AUDIT_TABLE,required,notEmpty"`
 	// IdempotencyTable is the name of the table that holds the responses to requests with an Idempotency-Key.
@@ -45,7 +48,7 @@ func main() { bootstrap.Start("issue", wire) }
 
 func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.APIGatewayProxyResponse], error) {
 	client := dynamodb.NewFromConfig(cfg)
-	licenses := dynamo.NewLicenses(client, e.LicenseTable)
+	licenses := dynamo.NewLicenses(client, e.LicenseTable, e.ReferenceTable)
 	trail := dynamo.NewAuditTrail(client, e.AuditTable)
 	secrets := awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret)
 	keys := issuance.Keys{Licenses: licenses, Secrets: secrets, Issuer: e.Issuer, Now: time.Now}
@@ -61,7 +64,8 @@ func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.AP
 		keys,
 		issuance.Trail{
 			Store:         trail,
-			Records:       dynamo.NewRecordHashes(client, e.LicenseTable),
+			Licenses:      licenses,
+			Records:       checkpoint.StoredHashes{Records: dynamo.NewRecords(client, e.LicenseTable)},
 			Checkpoints:   s3archive.New(s3.NewFromConfig(cfg), e.CheckpointBucket),
 			CheckpointKey: awskeys.NewCheckpointKey(kms.NewFromConfig(cfg), e.CheckpointKeyID),
 			Origin:        e.Origin,

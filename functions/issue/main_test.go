@@ -14,6 +14,7 @@ import (
 // TestBinary drives the built function through the Lambda Runtime API: one write for a license, and no signature.
 func TestBinary(t *testing.T) {
 	var item map[string]any
+	var transaction []byte
 	aws := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
 		"GetSecretValue": func(map[string]any) (int, any) {
 			return http.StatusOK, map[string]string{"SecretString": `{"key":"a secret of more than thirty-two bytes"}`}
@@ -22,6 +23,10 @@ func TestBinary(t *testing.T) {
 			if input["TableName"] == "licenses" && input["ConditionExpression"] != nil {
 				item, _ = input["Item"].(map[string]any)
 			}
+			return http.StatusOK, map[string]any{}
+		},
+		"TransactWriteItems": func(input map[string]any) (int, any) {
+			transaction, _ = json.Marshal(input["TransactItems"])
 			return http.StatusOK, map[string]any{}
 		},
 		"GetItem": func(input map[string]any) (int, any) { return lambdatest.Item(input, nil) },
@@ -33,8 +38,9 @@ func TestBinary(t *testing.T) {
 		},
 	})
 	bucket := lambdatest.NewBucket(t)
-	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "IDEMPOTENCY_TABLE=idempotency",
-		"JWT_SECRETS_NAME=secret", "CHECKPOINT_BUCKET=checkpoints", "CHECKPOINT_KEY_ID=alias/checkpoint",
+	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "REFERENCE_TABLE=references", "AUDIT_TABLE=audit",
+		"IDEMPOTENCY_TABLE=idempotency", "JWT_SECRETS_NAME=secret", "CHECKPOINT_BUCKET=checkpoints",
+		"CHECKPOINT_KEY_ID=alias/checkpoint",
 		"CHECKPOINT_ORIGIN=openlicenser/test/audit", "AWS_ENDPOINT_URL="+aws.URL, "AWS_ENDPOINT_URL_S3="+bucket.URL)
 	invoke := func(name string) events.APIGatewayProxyResponse {
 		text, err := os.ReadFile("../../events/issue/" + name + ".json")
@@ -65,6 +71,15 @@ func TestBinary(t *testing.T) {
 	}
 	if created := invoke("function-url-create"); created.StatusCode != http.StatusCreated || aws.Calls("PutItem") != 2 {
 		t.Errorf("by a function URL: %d %s after %d puts", created.StatusCode, created.Body, aws.Calls("PutItem"))
+	}
+	ordered := invoke("reference-taken")
+	var items []struct{ Put struct{ TableName string } }
+	if err := json.Unmarshal(transaction, &items); err != nil {
+		t.Fatal(err)
+	}
+	if ordered.StatusCode != http.StatusCreated || len(items) != 2 || items[0].Put.TableName != "licenses" ||
+		items[1].Put.TableName != "references" || aws.Calls("PutItem") != 2 {
+		t.Errorf("with a reference that is free: %d %s, written with %s", ordered.StatusCode, ordered.Body, transaction)
 	}
 	trail := invoke("audit")
 	if trail.StatusCode != http.StatusOK || trail.Body != `{"entries":[],"head":{"sequence":0,"hash":""}}` {

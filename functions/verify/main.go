@@ -80,7 +80,7 @@ func newVerifier(e environment, cfg aws.Config) (verification.Verifier, error) {
 		return verification.Verifier{}, fmt.Errorf("TOKEN_REUSE_DAYS: %w", err)
 	}
 	client := dynamodb.NewFromConfig(cfg)
-	licenses := dynamo.NewLicenses(client, e.LicenseTable)
+	licenses := dynamo.NewLicenses(client, e.LicenseTable, "")
 	var shared token.Signatures
 	if e.SignatureTable != "" {
 		shared = dynamo.NewSignatures(client, e.SignatureTable, licenses)

@@ -40,11 +40,12 @@ type Router struct {
 
 // Failure is what a caller is told of an error.
 type Failure struct {
-	Status int
-	Code   string // stable, for programs
-	Detail string // for people: what to do
-	Fields any    // what was wrong with which field
-	Log    string // in place of the error's text, if that holds what the caller has sent
+	Status     int
+	Code       string            // stable, for programs
+	Detail     string            // for people: what to do
+	Fields     any               // what was wrong with which field
+	Extensions map[string]string // further members for programs (RFC 9457 section 3.2)
+	Log        string            // in place of the error's text, if that holds what the caller has sent
 }
 
 // responseReserve is kept back of the invocation's time, so that a response gets out when AWS is slow. If Lambda cuts a

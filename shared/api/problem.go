@@ -1,6 +1,11 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // problem is a problem detail (RFC 9457) with our members code and errors. Its type is about:blank, so its title is
 // that of the status (RFC 9457 section 4.2.1).
@@ -11,6 +16,9 @@ type problem struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail,omitempty"`
 	Errors any    `json:"errors,omitempty"`
+
+	//lint:ignore SA5008 an option of the package that marshals it
+	Extensions map[string]string `json:",embed"`
 }
 
 // retryAfterBusy is the Retry-After of a service that is too busy.
@@ -20,20 +28,23 @@ const retryAfterBusy = "5"
 // has passed by then. It is also in the template's GatewayResponses.
 const RetryAfterFault = "30"
 
-// Problem returns a response that states a failure as application/problem+json.
+// Problem returns a response that states a failure as application/problem+json. What of it is no UTF-8, as it can come
+// from a query, is replaced.
 func Problem(f Failure) Response {
-	response, err := jsonAs("application/problem+json", f.Status, problem{
-		Type:   "about:blank",
-		Title:  http.StatusText(f.Status),
-		Status: f.Status,
-		Code:   f.Code,
-		Detail: f.Detail,
-		Errors: f.Fields,
-	})
+	body, err := json.Marshal(problem{
+		Type:       "about:blank",
+		Title:      http.StatusText(f.Status),
+		Status:     f.Status,
+		Code:       f.Code,
+		Detail:     f.Detail,
+		Errors:     f.Fields,
+		Extensions: f.Extensions,
+	}, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return Response{Status: http.StatusInternalServerError}
 	}
-	response.Header["Cache-Control"] = "no-store"
+	header := map[string]string{"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
+	response := Response{Status: f.Status, Header: header, Body: body}
 	if f.Status == http.StatusServiceUnavailable {
 		response.Header["Retry-After"] = retryAfterBusy
 	}

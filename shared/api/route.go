@@ -16,7 +16,7 @@ const Unrouted = ""
 func (rt Router) find(e Event) (route string, handler Handler, r Request) {
 	r, route = e.request(), e.route()
 	if handler, known := rt.Routes[route]; known {
-		r.parameters = e.PathParameters
+		r.parameters = e.pathParameters()
 		return route, handler, r
 	}
 	for _, path := range e.paths() {
@@ -29,6 +29,22 @@ func (rt Router) find(e Event) (route string, handler Handler, r Request) {
 		return route, preflight(methods), r
 	}
 	return route, rt.Fallback, r
+}
+
+// pathParameters returns the decoded parameters of the path. A REST API hands them over as they were sent, and an HTTP
+// API decoded.
+func (e Event) pathParameters() map[string]string {
+	if e.Version != "" {
+		return e.PathParameters
+	}
+	decoded := make(map[string]string, len(e.PathParameters))
+	for name, sent := range e.PathParameters {
+		decoded[name] = sent
+		if value, err := url.PathUnescape(sent); err == nil {
+			decoded[name] = value
+		}
+	}
+	return decoded
 }
 
 // match returns the route with the fewest parameters that matches the path, or none.

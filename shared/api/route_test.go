@@ -75,6 +75,31 @@ func TestFronts(t *testing.T) {
 			saw{Route: "GET /items/{item}", Method: "GET", Path: "/items/a%2Fb", URLPath: "/items/items/a%2Fb",
 				Item: "a/b"}, "",
 		},
+		"REST API, a parameter as it was sent": {
+			`{"httpMethod":"GET","resource":"/items/{item}","path":"/items/a%2Fb%20%2525+",
+				"pathParameters":{"item":"a%2Fb%20%2525+"},"requestContext":{"path":"/p/items/a%2Fb%20%2525+"}}`,
+			saw{Route: "GET /items/{item}", Method: "GET", Path: "/items/a%2Fb%20%2525+",
+				URLPath: "/p/items/a%2Fb%20%2525+", Item: "a/b %25+"}, "",
+		},
+		"REST API, a parameter that cannot be decoded": {
+			`{"httpMethod":"GET","resource":"/items/{item}/{part}","path":"/items/100%/%zz",
+				"pathParameters":{"item":"100%","part":"%zz"},"requestContext":{"path":"/p/items/100%/%zz"}}`,
+			saw{Route: "GET /items/{item}/{part}", Method: "GET", Path: "/items/100%/%zz", URLPath: "/p/items/100%/%zz",
+				Item: "100%", Part: "%zz"}, "",
+		},
+		"HTTP API, a parameter that was decoded": {
+			`{"version":"2.0","routeKey":"GET /items/{item}","rawPath":"/items/a/b %25",
+				"pathParameters":{"item":"a/b %25"},
+				"requestContext":{"stage":"$default","http":{"method":"GET"},` + signed + `}}`,
+			saw{Route: "GET /items/{item}", Method: "GET", Path: "/items/a/b %25", URLPath: "/items/a/b %25",
+				Principal: "arn:me", Item: "a/b %25"}, "",
+		},
+		"payload 1.0 of an HTTP API, a parameter that was decoded": {
+			`{"version":"1.0","httpMethod":"GET","resource":"/items/{item}","path":"/items/50%25",
+				"pathParameters":{"item":"50%25"},"requestContext":{"path":"/items/50%25","authorizer":{"claims":{}}}}`,
+			saw{Route: "GET /items/{item}", Method: "GET", Path: "/items/50%25", URLPath: "/items/50%25",
+				Item: "50%25"}, "",
+		},
 		"REST API, catch-all on a domain with a base path": {
 			`{"httpMethod":"GET","resource":"/{proxy+}","path":"/shop/items/1","pathParameters":{"proxy":"items/1"},
 				"requestContext":{"stage":"prod","path":"/shop/items/1"}}`,

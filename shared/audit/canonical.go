@@ -15,17 +15,18 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"openlicenser/shared/attribute"
+	"openlicenser/shared/license"
 )
 
 // HashRecord returns the SHA-256 of a record's canonical text in lower-case hexadecimal. The text is the record's
 // DynamoDB JSON in the form of RFC 8785. The elements of a set (SS, NS, BS), which have no order, are sorted by the
 // UTF-8 bytes of their texts. Numbers keep the text that DynamoDB stored, which its streams and its reads both
-// show. The hash of no record, nil, is "".
+// show. Index attributes are no part of it: they follow from the rest. The hash of no record, nil, is "".
 func HashRecord(record attribute.Map) (string, error) {
 	if record == nil {
 		return "", nil
 	}
-	text, err := appendMap(nil, record)
+	text, err := appendMap(nil, license.WithoutIndex(record))
 	if err != nil {
 		return "", err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"openlicenser/shared/license"
 )
 
 // Head is the end of a chain, which the next entry must follow. The zero Head is that of a chain without entries.
@@ -64,16 +66,19 @@ type Recorder struct {
 // maxAttempts bounds how often Record begins again because another process appended to the same chain.
 const maxAttempts = 5
 
-// Record appends the event's entry, unless the chain holds it already. Events of one license come in the order of
-// their sequence numbers. An event that comes behind a later one gets an entry that is Late: it was held back, or
-// someone else has written the head. After an error the event can be recorded again, whatever became of the first
-// attempt. A new event takes two calls of the store.
+// Record appends the event's entry, unless the chain holds it already. A change of index attributes alone has none.
+// Events of one license come in the order of their sequence numbers. An event that comes behind a later one gets an
+// entry that is Late: it was held back, or someone else has written the head. After an error the event can be recorded
+// again, whatever became of the first attempt. A new event takes two calls of the store.
 func (r Recorder) Record(ctx context.Context, v Event) error {
 	if !isDecimal(v.SequenceNumber) {
 		return fmt.Errorf("event %s: sequence number %q is not decimal", v.ID, v.SequenceNumber)
 	}
 	if v.Old == nil && v.New == nil {
 		return fmt.Errorf("event %s: neither an old nor a new record", v.ID)
+	}
+	if v.isIndexOnly() {
+		return nil
 	}
 	for range maxAttempts {
 		head, err := r.Store.Head(ctx, v.LicenseID)
@@ -84,7 +89,7 @@ func (r Recorder) Record(ctx context.Context, v Event) error {
 			return fmt.Errorf("%w: license %s, entry %d, sequence number %q",
 				ErrHead, v.LicenseID, head.Sequence, head.SequenceNumber)
 		}
-		isLate := head != (Head{}) && !laterThan(v.SequenceNumber, head.SequenceNumber)
+		isLate := head != (Head{}) && !license.IsLater(v.SequenceNumber, head.SequenceNumber)
 		if isLate {
 			recorded, err := r.isRecorded(ctx, v, head)
 			if recorded || err != nil {
@@ -126,7 +131,7 @@ func (r Recorder) isRecorded(ctx context.Context, v Event, head Head) (bool, err
 			return false, err
 		case v.isOf(e):
 			return true, nil
-		case laterThan(e.SequenceNumber, v.SequenceNumber):
+		case license.IsLater(e.SequenceNumber, v.SequenceNumber):
 			high = middle - 1
 		default:
 			low = middle + 1
@@ -163,19 +168,11 @@ const pageSize = 100
 
 // isOf reports whether e is the event's entry.
 func (v Event) isOf(e Entry) bool {
-	isSameNumber := !laterThan(e.SequenceNumber, v.SequenceNumber) && !laterThan(v.SequenceNumber, e.SequenceNumber)
+	isSameNumber := !license.IsLater(e.SequenceNumber, v.SequenceNumber) &&
+		!license.IsLater(v.SequenceNumber, e.SequenceNumber)
 	return isSameNumber && e.EventID == v.ID
 }
 
 func isDecimal(number string) bool {
 	return number != "" && strings.Trim(number, "0123456789") == ""
-}
-
-// laterThan reports whether sequence number a of the stream is greater than b. Both are decimal, of up to 40 digits.
-func laterThan(a, b string) bool {
-	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
-	if len(a) != len(b) {
-		return len(a) > len(b)
-	}
-	return a > b
 }

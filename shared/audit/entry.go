@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"time"
 
 	"openlicenser/shared/attribute"
@@ -103,6 +104,12 @@ type Event struct {
 	TimeToLive     bool          // the service removed the record itself
 }
 
+// isIndexOnly reports whether nothing but index attributes has changed. They follow from the rest of a record.
+func (v Event) isIndexOnly() bool {
+	return v.Old != nil && v.New != nil && !reflect.DeepEqual(v.Old, v.New) &&
+		reflect.DeepEqual(license.WithoutIndex(v.Old), license.WithoutIndex(v.New))
+}
+
 // entry returns the event's entry, which follows head.
 func (v Event) entry(head Head, isLate bool) (e Entry, err error) {
 	before, errBefore := license.FromRecord(v.Old)
@@ -174,7 +181,8 @@ func (e *Entry) setWriter(writer license.License) {
 
 // setRecord sets what was changed in the record, and whether the record had been as the head left it.
 func (e *Entry) setRecord(v Event, head Head) (err error) {
-	if e.Changes, err = changedFields(v.Old, v.New); err != nil {
+	e.Changes, err = changedFields(license.WithoutIndex(v.Old), license.WithoutIndex(v.New))
+	if err != nil {
 		return err
 	}
 	if err := e.shorten(); err != nil {
@@ -203,6 +211,8 @@ func action(before, after license.License) Action {
 		return Suspended
 	case wasSuspended && !after.Suspended && after.SuspensionIsKnown():
 		return Reinstated
+	case after.ChangedBy == license.PutBackActor:
+		return Changed // its end was later before another tool had left out the days of grace
 	case before.EndIsKnown() && after.EndIsKnown() && after.EndsAt().After(before.EndsAt()):
 		return Renewed
 	default:

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"openlicenser/shared/license"
 )
 
 // Verify checks that the entries are of the license, follow head without a gap, and have the hashes of their
@@ -94,7 +96,7 @@ func (v *Verifier) report(e Entry, text string) {
 
 // checkOrder checks that the entry's event is later than those before it, or marked as late.
 func (v *Verifier) checkOrder(e Entry) error {
-	isLater := v.head == (Head{}) || laterThan(e.SequenceNumber, v.head.SequenceNumber)
+	isLater := v.head == (Head{}) || license.IsLater(e.SequenceNumber, v.head.SequenceNumber)
 	switch {
 	case !isDecimal(e.SequenceNumber):
 		return fmt.Errorf("the sequence number %q of its event is not decimal", e.SequenceNumber)

@@ -42,11 +42,11 @@ var unsaid = map[string]string{
 func TestAbsenceHasToBeSaid(t *testing.T) {
 	reads := map[string]func(context.Context, *dynamodb.Client) error{
 		"get license": func(ctx context.Context, client *dynamodb.Client) error {
-			_, err := dynamo.NewLicenses(client, "licenses").Get(ctx, "an-id")
+			_, err := dynamo.NewLicenses(client, "licenses", "r").Get(ctx, "an-id")
 			return err
 		},
 		"list licenses": func(ctx context.Context, client *dynamodb.Client) error {
-			_, err := dynamo.NewLicenses(client, "licenses").List(ctx, license.Query{Limit: 1})
+			_, err := dynamo.NewLicenses(client, "licenses", "r").List(ctx, license.Query{Limit: 1})
 			return err
 		},
 		"audit head": func(ctx context.Context, client *dynamodb.Client) error {
@@ -63,11 +63,11 @@ func TestAbsenceHasToBeSaid(t *testing.T) {
 			return err
 		},
 		"record hash": func(ctx context.Context, client *dynamodb.Client) error {
-			_, err := dynamo.NewRecordHashes(client, "licenses").Of(ctx, "an-id")
+			_, err := checkpoint.StoredHashes{Records: dynamo.NewRecords(client, "licenses")}.Of(ctx, "an-id")
 			return err
 		},
 		"record hashes": func(ctx context.Context, client *dynamodb.Client) (err error) {
-			for _, err = range dynamo.NewRecordHashes(client, "licenses").All(ctx) {
+			for _, err = range (checkpoint.StoredHashes{Records: dynamo.NewRecords(client, "licenses")}).All(ctx) {
 			}
 			return err
 		},
@@ -106,7 +106,7 @@ func TestAbsenceByARN(t *testing.T) {
 		for _, answered := range []string{"licenses", tableARN + "licenses"} {
 			t.Run(asked+" by "+answered, func(t *testing.T) {
 				_, client := serve(t, noItem(answered), ok(`{"Responses":{"signatures":[],"`+answered+`":[]}}`))
-				licenses := dynamo.NewLicenses(client, asked)
+				licenses := dynamo.NewLicenses(client, asked, "references")
 				_, err := licenses.Get(t.Context(), "an-id")
 				wantErr(t, err, license.ErrNotFound)
 				_, _, err = dynamo.NewSignatures(client, "signatures", licenses).Get(t.Context(), "an-id")
@@ -120,7 +120,7 @@ func TestAbsenceByARN(t *testing.T) {
 		_, client := serve(t,
 			ok(`{"Responses":{"`+tableARN+`licenses":[`+stored+`],"`+tableARN+`signatures":[`+kept(l.ID)+`]}}`),
 			ok(`{"Responses":{},"UnprocessedKeys":{"`+tableARN+`licenses":{"Keys":[]}}}`), ok(`{"Item":`+stored+`}`))
-		s := dynamo.NewSignatures(client, "signatures", dynamo.NewLicenses(client, "licenses"))
+		s := dynamo.NewSignatures(client, "signatures", dynamo.NewLicenses(client, "licenses", "r"))
 		for _, want := range []string{"signed", ""} {
 			got, signature, err := s.Get(t.Context(), l.ID)
 			if err != nil || got.ID != l.ID {
@@ -141,14 +141,14 @@ func TestNothingIsSaid(t *testing.T) {
 	}
 	empty := ok(`{"Items":[],"Count":0,"ScannedCount":0}`)
 	_, client := serve(t, noItem("t"), noItem("t"), empty, empty, empty, empty)
-	trail, hashes := dynamo.NewAuditTrail(client, "t"), dynamo.NewRecordHashes(client, "t")
+	trail, hashes := dynamo.NewAuditTrail(client, "t"), checkpoint.StoredHashes{Records: dynamo.NewRecords(client, "t")}
 	head, err := trail.Head(t.Context(), "an-id")
 	none(err, head, audit.Head{})
 	hash, err := hashes.Of(t.Context(), "an-id")
 	none(err, hash, checkpoint.RecordHash{})
 	entries, err := trail.Entries(t.Context(), "an-id", 0, 1)
 	none(err, len(entries), 0)
-	page, err := dynamo.NewLicenses(client, "t").List(t.Context(), license.Query{Limit: 1})
+	page, err := dynamo.NewLicenses(client, "t", "r").List(t.Context(), license.Query{Limit: 1})
 	none(err, len(page.Licenses), 0)
 	for head, err := range trail.Heads(t.Context()) {
 		t.Errorf("got %v, %v", head, err)

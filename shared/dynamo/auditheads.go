@@ -17,8 +17,11 @@ import (
 // 1,000 writes a second. The trail is no faster than the vendor's changes.
 const headsIndex = "heads"
 
-// heads is the value of headsIndex's partition key.
-const heads = "heads"
+// headsIndex's partition key, and its only value.
+const (
+	attrCollection = "collection"
+	heads          = "heads"
+)
 
 var _ audit.HeadLister = (*AuditTrail)(nil)
 

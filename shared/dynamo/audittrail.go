@@ -171,7 +171,7 @@ func isConflict(err error) bool {
 	return errors.As(err, &canceled) &&
 		slices.ContainsFunc(canceled.CancellationReasons, func(reason types.CancellationReason) bool {
 			code := aws.ToString(reason.Code)
-			return code == "ConditionalCheckFailed" || code == "TransactionConflict"
+			return code == conditionFailed || code == transactionConflict
 		})
 }
 

@@ -8,17 +8,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/google/uuid"
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
@@ -29,7 +25,6 @@ import (
 	"openlicenser/shared/testing/awstest"
 	"openlicenser/shared/testing/idempotencytest"
 	"openlicenser/shared/testing/licensetest"
-	"openlicenser/shared/testing/samtemplate"
 	"openlicenser/shared/token"
 )
 
@@ -37,86 +32,12 @@ func TestLicensesContract(t *testing.T) {
 	endpoint := awstest.Need(t, awstest.DynamoDBVariable)
 	licensetest.TestStore(t, func(t *testing.T) licensetest.Harness {
 		client := newClient(endpoint)
-		table := createTable(t, client, "LicenseTable")
+		table, references := createTable(t, client, "LicenseTable"), createTable(t, client, "ReferenceTable")
 		other := otherTool{endpoint: endpoint, table: table}
 		return licensetest.Harness{
-			Store: dynamo.NewLicenses(client, table), PutRecord: other.put, Record: other.get,
+			Store: dynamo.NewLicenses(client, table, references), PutRecord: other.put, Record: other.get,
 		}
 	})
-}
-
-// TestUpdateBeforeTheIndexes: a record from the time before a table had its indexes can have what is no key of theirs.
-func TestUpdateBeforeTheIndexes(t *testing.T) {
-	endpoint := awstest.Need(t, awstest.DynamoDBVariable)
-	client := newClient(endpoint)
-	for name, test := range map[string]struct {
-		index string
-		odd   attribute.Map
-	}{
-		"customer id NULL":  {"customer", attribute.Map{"customerid": nil}},
-		"customer id empty": {"customer", attribute.Map{"customerid": ""}},
-		"date empty":        {"expiry", attribute.Map{"expirationdate": ""}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			in, index := tableBefore(t, test.index)
-			if _, err := client.CreateTable(t.Context(), in); err != nil {
-				t.Fatal(err)
-			}
-			record := licensetest.Issue(t).Record()
-			maps.Copy(record, test.odd)
-			other := otherTool{endpoint: endpoint, table: aws.ToString(in.TableName)}
-			if err := other.put(t.Context(), record); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := client.UpdateTable(t.Context(), index); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Second) // DynamoDB Local fills the index, but never says so where there is a NULL
-			store := dynamo.NewLicenses(client, aws.ToString(in.TableName))
-			before, err := store.Get(t.Context(), record["licenseid"].(string))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := store.Update(t.Context(), before, licensetest.Revoke(t, before, "why")); err != nil {
-				t.Fatal(err)
-			}
-			after, err := store.Get(t.Context(), before.ID)
-			if err != nil || after.Status(licensetest.Now) != license.Revoked {
-				t.Errorf("got %+v, %v", after, err)
-			}
-		})
-	}
-}
-
-// tableBefore returns the license table without its indexes, and the request that adds one of them.
-func tableBefore(t *testing.T, index string) (*dynamodb.CreateTableInput, *dynamodb.UpdateTableInput) {
-	t.Helper()
-	template, err := samtemplate.Read()
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := awstest.Table(template, "LicenseTable")
-	if err != nil {
-		t.Fatal(err)
-	}
-	in.TableName = aws.String("before-" + uuid.NewString())
-	i := slices.IndexFunc(in.GlobalSecondaryIndexes, func(g types.GlobalSecondaryIndex) bool {
-		return aws.ToString(g.IndexName) == index
-	})
-	later := in.GlobalSecondaryIndexes[i]
-	create := &types.CreateGlobalSecondaryIndexAction{
-		IndexName: later.IndexName, KeySchema: later.KeySchema, Projection: later.Projection,
-	}
-	update := &dynamodb.UpdateTableInput{
-		TableName: in.TableName, AttributeDefinitions: in.AttributeDefinitions,
-		GlobalSecondaryIndexUpdates: []types.GlobalSecondaryIndexUpdate{{Create: create}},
-	}
-	in.GlobalSecondaryIndexes = nil
-	defined := slices.Clone(in.AttributeDefinitions)
-	in.AttributeDefinitions = slices.DeleteFunc(defined, func(d types.AttributeDefinition) bool {
-		return aws.ToString(d.AttributeName) != "licenseid"
-	})
-	return in, update
 }
 
 func TestAuditTrailContract(t *testing.T) {
@@ -200,7 +121,7 @@ func TestAbsenceOfATable(t *testing.T) {
 	client := newClient(awstest.Need(t, awstest.DynamoDBVariable))
 	table, signatures := awstest.NewTable(t, client, "LicenseTable"), createTable(t, client, "SignatureTable")
 	for _, name := range []*string{table.TableName, table.TableArn} {
-		licenses := dynamo.NewLicenses(client, aws.ToString(name))
+		licenses := dynamo.NewLicenses(client, aws.ToString(name), "references")
 		_, err := licenses.Get(t.Context(), "an-id")
 		wantErr(t, err, license.ErrNotFound)
 		_, _, err = dynamo.NewSignatures(client, signatures, licenses).Get(t.Context(), "an-id")
@@ -211,7 +132,7 @@ func TestAbsenceOfATable(t *testing.T) {
 // TestSignatures keeps and reads on DynamoDB itself.
 func TestSignatures(t *testing.T) {
 	client := newClient(awstest.Need(t, awstest.DynamoDBVariable))
-	licenses := dynamo.NewLicenses(client, createTable(t, client, "LicenseTable"))
+	licenses := dynamo.NewLicenses(client, createTable(t, client, "LicenseTable"), "references")
 	s := dynamo.NewSignatures(client, createTable(t, client, "SignatureTable"), licenses)
 	l := licensetest.Issue(t)
 	_, _, err := s.Get(t.Context(), l.ID)

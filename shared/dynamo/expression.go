@@ -45,11 +45,14 @@ func (e expressions) changes(set attribute.Map, remove []string) (string, error)
 	for _, name := range slices.Sorted(slices.Values(remove)) {
 		removes = append(removes, e.name(name))
 	}
-	update := "SET " + strings.Join(sets, ", ")
-	if len(removes) > 0 {
-		update += " REMOVE " + strings.Join(removes, ", ")
+	var clauses []string // none of them empty, which DynamoDB refuses
+	if len(sets) > 0 {
+		clauses = append(clauses, "SET "+strings.Join(sets, ", "))
 	}
-	return update, nil
+	if len(removes) > 0 {
+		clauses = append(clauses, "REMOVE "+strings.Join(removes, ", "))
+	}
+	return strings.Join(clauses, " "), nil
 }
 
 func (e expressions) expectation(expected attribute.Map) (string, error) {

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/aws/smithy-go"
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/license"
@@ -22,22 +22,28 @@ type LicenseAPI interface {
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...option) (*dynamodb.UpdateItemOutput, error)
 	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...option) (*dynamodb.DeleteItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...option) (*dynamodb.QueryOutput, error)
+	TransactWriteItems(
+		context.Context, *dynamodb.TransactWriteItemsInput, ...option,
+	) (*dynamodb.TransactWriteItemsOutput, error)
 }
 
-// Licenses keeps licenses in a table with the partition key licenseid (S).
+// Licenses keeps licenses in a table with the partition key licenseid (S), and their references in one with the
+// partition key reference (S). A reference leads to the licenseid (S) that has it, and stays when the license goes.
 //
 // The SDK repeats a write whose response was lost, and the repetition meets the record that the first try wrote. Create
 // and Update recognize it by the request id and by all else that they wrote, and then return no error.
 type Licenses struct {
-	client LicenseAPI
-	table  string
+	client     LicenseAPI
+	table      string
+	references string
 }
 
 var _ license.Store = (*Licenses)(nil)
 
-// NewLicenses returns a store in the table with the name or ARN.
-func NewLicenses(client LicenseAPI, table string) *Licenses {
-	return &Licenses{client: client, table: table}
+// NewLicenses returns a store in the tables with the names or ARNs. Whoever only reads licenses needs no table of
+// references.
+func NewLicenses(client LicenseAPI, table, references string) *Licenses {
+	return &Licenses{client: client, table: table, references: references}
 }
 
 // Get implements license.Reader. It reads with strong consistency, which costs one read unit for each 4 KB. An id that
@@ -59,18 +65,32 @@ func (s *Licenses) Get(ctx context.Context, id string) (license.License, error) 
 // Create implements license.Store.
 func (s *Licenses) Create(ctx context.Context, l license.License) error {
 	record := l.Record()
-	record[attrCollection], record[attrStanding] = collection, string(l.Standing())
 	values, err := encoder.Map(record)
 	if err != nil {
 		return fmt.Errorf("create license: %w", err)
 	}
-	_, err = s.client.PutItem(ctx, &dynamodb.PutItemInput{
+	put := types.Put{
 		TableName:                           &s.table,
 		Item:                                values,
 		ConditionExpression:                 aws.String("attribute_not_exists(#licenseid)"),
 		ExpressionAttributeNames:            map[string]string{"#licenseid": attrLicenseID},
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
+	}
+	if l.Reference != "" {
+		reference := s.putReference(l, "attribute_not_exists(#reference)", nil)
+		err = s.transact(ctx, l.Reference, types.TransactWriteItem{Put: &put}, reference)
+	} else {
+		err = withoutConflicts(ctx, func() error {
+			_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+				TableName:                           put.TableName,
+				Item:                                put.Item,
+				ConditionExpression:                 put.ConditionExpression,
+				ExpressionAttributeNames:            put.ExpressionAttributeNames,
+				ReturnValuesOnConditionCheckFailure: put.ReturnValuesOnConditionCheckFailure,
+			})
+			return err
+		})
+	}
 	return writeError("create license", err, license.ErrExists, record, nil)
 }
 
@@ -78,20 +98,11 @@ func (s *Licenses) Create(ctx context.Context, l license.License) error {
 // attributes that the domain does not know stay as they are.
 func (s *Licenses) Update(ctx context.Context, before, after license.License) error {
 	set, remove := license.Delta(before, after)
-	set[attrCollection], set[attrStanding] = collection, string(after.Standing())
-	err := s.update(ctx, before, set, remove)
-	if odd := oddIndexKeys(before, set); isInvalid(err) && len(odd) > 0 {
-		err = s.update(ctx, before, set, append(remove, odd...))
-	}
-	return writeError("update license", err, license.ErrConflict, set, remove)
-}
-
-func (s *Licenses) update(ctx context.Context, before license.License, set attribute.Map, remove []string) error {
 	e, err := updateExpressions(set, remove, before.Expectation())
 	if err != nil {
-		return err
+		return fmt.Errorf("update license: %w", err)
 	}
-	_, err = s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+	update := types.Update{
 		TableName:                           &s.table,
 		Key:                                 licenseKey(before.ID),
 		UpdateExpression:                    &e.update,
@@ -99,27 +110,27 @@ func (s *Licenses) update(ctx context.Context, before license.License, set attri
 		ExpressionAttributeNames:            e.names,
 		ExpressionAttributeValues:           e.values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
-	return err
-}
-
-// oddIndexKeys returns the attributes of a record that may be no keys of the indexes, and that an update does not set.
-// DynamoDB takes no update of an item that has such an attribute, which it can only have from the time before the index
-// was made. The license must be revoked all the same, and the trail keeps what the attribute was.
-func oddIndexKeys(before license.License, set attribute.Map) (odd []string) {
-	if _, isSet := set[license.AttrCustomerID]; !isSet && before.CustomerID == "" {
-		odd = append(odd, license.AttrCustomerID)
 	}
-	if _, isSet := set[license.AttrExpirationDate]; !isSet && before.HasProblem(license.AttrExpirationDate) {
-		odd = append(odd, license.AttrExpirationDate)
+	if after.Reference != before.Reference && after.Reference != "" {
+		// Another tool may have dropped the attribute, while the row is still there.
+		reference := s.putReference(after, "attribute_not_exists(#reference) OR #licenseid = :licenseid",
+			item{":licenseid": text(after.ID)})
+		err = s.transact(ctx, after.Reference, types.TransactWriteItem{Update: &update}, reference)
+	} else {
+		err = withoutConflicts(ctx, func() error {
+			_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+				TableName:                           update.TableName,
+				Key:                                 update.Key,
+				UpdateExpression:                    update.UpdateExpression,
+				ConditionExpression:                 update.ConditionExpression,
+				ExpressionAttributeNames:            update.ExpressionAttributeNames,
+				ExpressionAttributeValues:           update.ExpressionAttributeValues,
+				ReturnValuesOnConditionCheckFailure: update.ReturnValuesOnConditionCheckFailure,
+			})
+			return err
+		})
 	}
-	return odd
-}
-
-// isInvalid reports whether DynamoDB does not take a request as it is.
-func isInvalid(err error) bool {
-	var refused smithy.APIError
-	return errors.As(err, &refused) && refused.ErrorCode() == "ValidationException"
+	return writeError("update license", err, license.ErrConflict, set, remove)
 }
 
 // Remove implements license.Store. It deletes the record on condition of the license's Expectation. Where the SDK
@@ -130,12 +141,15 @@ func (s *Licenses) Remove(ctx context.Context, l license.License) error {
 	if err != nil {
 		return fmt.Errorf("remove license: %w", err)
 	}
-	_, err = s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		TableName:                 &s.table,
-		Key:                       licenseKey(l.ID),
-		ConditionExpression:       &condition,
-		ExpressionAttributeNames:  e.names,
-		ExpressionAttributeValues: e.values,
+	err = withoutConflicts(ctx, func() error {
+		_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+			TableName:                 &s.table,
+			Key:                       licenseKey(l.ID),
+			ConditionExpression:       &condition,
+			ExpressionAttributeNames:  e.names,
+			ExpressionAttributeValues: e.values,
+		})
+		return err
 	})
 	return writeError("remove license", err, license.ErrConflict, nil, nil)
 }
@@ -147,7 +161,10 @@ func writeError(operation string, err, refused error, set attribute.Map, remove 
 		return nil
 	}
 	var failed *types.ConditionalCheckFailedException
+	var taken *license.ReferenceTakenError
 	switch {
+	case errors.As(err, &taken):
+		return taken
 	case !errors.As(err, &failed):
 		return fmt.Errorf("%s: %w", operation, err)
 	case isOwn(failed.Item, set, remove):
@@ -158,19 +175,19 @@ func writeError(operation string, err, refused error, set attribute.Map, remove 
 }
 
 // isOwn reports whether the stored item is what a write of these changes leaves. A write without a request id is never
-// recognized.
+// recognized. The index attributes tell nothing: others set them meanwhile.
 func isOwn(stored item, set attribute.Map, remove []string) bool {
 	record, err := decodeItem(stored)
 	if _, named := set[license.AttrRequestID]; !named || err != nil {
 		return false
 	}
-	for name, value := range set {
+	for name, value := range license.WithoutIndex(set) {
 		if !reflect.DeepEqual(record[name], value) {
 			return false
 		}
 	}
 	for _, name := range remove {
-		if _, present := record[name]; present {
+		if _, present := record[name]; present && !slices.Contains(license.IndexAttributes, name) {
 			return false
 		}
 	}

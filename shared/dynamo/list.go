@@ -14,99 +14,83 @@ import (
 	"openlicenser/shared/plainjson"
 )
 
-// The attributes that the indexes of the license table need and only this package knows, both S. The indexes have the
-// names of license.Index and the projection ALL. Records of other tools lack the attributes, and join the indexes with
-// the first change that we make to them.
-const (
-	attrCollection = "collection" // the same in every record
-	attrStanding   = "standing"   // as license.License.Standing returns it
-
-	collection = "licenses"
-)
-
-// indexKeys are the names of each index's partition key and sort key, all of them S.
-var indexKeys = map[license.Index]struct{ partition, sort string }{
-	license.Newest:     {attrCollection, attrLicenseID},
-	license.OfCustomer: {license.AttrCustomerID, attrLicenseID},
-	license.ByExpiry:   {attrCollection, license.AttrExpirationDate},
-	license.ByStanding: {attrStanding, license.AttrExpirationDate},
-}
-
-// List implements license.Store. It reads an index, which lags behind the table by moments. A record that cannot be
-// understood is left out and logged, so that it hides no other.
-func (s *Licenses) List(ctx context.Context, q license.Query) (page license.Page, err error) {
-	if from, to := q.Dates(); from > to {
-		return license.Page{}, nil // BETWEEN takes no such bounds
-	}
-	in, err := s.listInput(q)
+// List implements license.Store. It reads an index, which lags behind the table by moments. The indexes have the names
+// and keys of license.Indexes, all of them S, and the projection ALL.
+func (s *Licenses) List(ctx context.Context, q license.Query) (license.Page, error) {
+	page, err := q.List(ctx,
+		func(ctx context.Context, r license.Range, position string, limit int) ([]license.License, string, error) {
+			return s.listRange(ctx, q, r, position, limit)
+		})
 	if err != nil {
 		return license.Page{}, fmt.Errorf("list licenses: %w", err)
 	}
-	if from, _ := q.Dates(); len(in.ExclusiveStartKey) > 0 && indexKeys[q.Index()].sort == license.AttrExpirationDate &&
-		textOf(in.ExclusiveStartKey, license.AttrExpirationDate) < from {
-		return license.Page{}, nil // the dates have moved past the cursor, and DynamoDB refuses a start outside of them
+	return page, nil
+}
+
+func (s *Licenses) listRange(
+	ctx context.Context, q license.Query, r license.Range, position string, limit int,
+) (licenses []license.License, next string, err error) {
+	in, err := s.listInput(r, position)
+	if err != nil {
+		return nil, "", err
+	}
+	if sort := textOf(in.ExclusiveStartKey, r.Index.Sort); sort != "" && (sort < r.From || sort > r.To) {
+		// The bounds have moved past the cursor, and DynamoDB refuses a start outside of them.
+		if r.Descending == (sort < r.From) {
+			return nil, "", nil
+		}
+		in.ExclusiveStartKey = nil
 	}
 	for range license.MaxReads {
-		in.Limit = aws.Int32(int32(q.Limit - len(page.Licenses)))
+		in.Limit = aws.Int32(int32(limit - len(licenses)))
 		out, err := s.client.Query(ctx, in)
 		if err == nil {
 			err = checkListed(out.Items)
 		}
 		if err != nil {
-			return license.Page{}, fmt.Errorf("list licenses: %w", err)
+			return nil, "", err
 		}
-		page.Licenses = append(page.Licenses, matching(ctx, q, out.Items)...)
+		licenses = append(licenses, matching(ctx, q, out.Items)...)
 		in.ExclusiveStartKey = out.LastEvaluatedKey
-		if len(in.ExclusiveStartKey) == 0 || len(page.Licenses) == q.Limit {
+		if len(in.ExclusiveStartKey) == 0 || len(licenses) == limit {
 			break
 		}
 	}
-	page.Next, err = toPosition(q.Index(), in.ExclusiveStartKey)
-	return page, err
+	next, err = toPosition(r.Index, in.ExclusiveStartKey)
+	return licenses, next, err
 }
 
 // matching returns the licenses of a page that the query asks for.
 func matching(ctx context.Context, q license.Query, items []item) (licenses []license.License) {
 	for _, values := range items {
 		l, err := toLicense(values)
-		switch {
-		case err != nil:
-			slog.WarnContext(ctx, "a license that cannot be understood is left out of the list",
-				"licenseid", textOf(values, attrLicenseID), "error", err)
-		case q.Matches(l):
+		if err != nil {
+			l = license.Damaged(textOf(values, attrLicenseID))
+			slog.WarnContext(ctx, "a record that cannot be read is in a list", "licenseid", l.ID, "error", err)
+		}
+		if q.Matches(l) {
 			licenses = append(licenses, l)
 		}
 	}
 	return licenses
 }
 
-func (s *Licenses) listInput(q license.Query) (*dynamodb.QueryInput, error) {
-	keys := indexKeys[q.Index()]
-	partition := map[string]string{
-		attrCollection:         collection,
-		license.AttrCustomerID: q.CustomerID,
-		attrStanding:           string(q.Standing()),
-	}[keys.partition]
-	start, err := fromPosition(q.Index(), partition, q.Position)
+func (s *Licenses) listInput(r license.Range, position string) (*dynamodb.QueryInput, error) {
+	start, err := fromPosition(r, position)
 	if err != nil {
 		return nil, err
 	}
-	in := &dynamodb.QueryInput{
-		TableName:                 &s.table,
-		IndexName:                 aws.String(string(q.Index())),
-		KeyConditionExpression:    aws.String("#partition = :partition"),
-		ExpressionAttributeNames:  map[string]string{"#partition": keys.partition},
-		ExpressionAttributeValues: item{":partition": text(partition)},
-		ScanIndexForward:          aws.Bool(false),
-		ExclusiveStartKey:         start,
-	}
-	if keys.sort == license.AttrExpirationDate {
-		from, to := q.Dates()
-		in.KeyConditionExpression = aws.String("#partition = :partition AND #date BETWEEN :from AND :to")
-		in.ExpressionAttributeNames["#date"] = license.AttrExpirationDate
-		in.ExpressionAttributeValues[":from"], in.ExpressionAttributeValues[":to"] = text(from), text(to)
-	}
-	return in, nil
+	return &dynamodb.QueryInput{
+		TableName:                &s.table,
+		IndexName:                aws.String(r.Index.Name),
+		KeyConditionExpression:   aws.String("#partition = :partition AND #sort BETWEEN :from AND :to"),
+		ExpressionAttributeNames: map[string]string{"#partition": r.Index.Partition, "#sort": r.Index.Sort},
+		ExpressionAttributeValues: item{
+			":partition": text(r.Partition), ":from": text(r.From), ":to": text(r.To),
+		},
+		ScanIndexForward:  aws.Bool(!r.Descending),
+		ExclusiveStartKey: start,
+	}, nil
 }
 
 // toPosition returns the text of the key after which the next page begins: a JSON array of its sort key and its license
@@ -115,12 +99,12 @@ func toPosition(index license.Index, key item) (string, error) {
 	if len(key) == 0 {
 		return "", nil
 	}
-	position, err := plainjson.Marshal([]string{textOf(key, indexKeys[index].sort), textOf(key, attrLicenseID)})
+	position, err := plainjson.Marshal([]string{textOf(key, index.Sort), textOf(key, attrLicenseID)})
 	return string(position), err
 }
 
 // fromPosition returns the key that toPosition wrote, with the partition key.
-func fromPosition(index license.Index, partition, position string) (item, error) {
+func fromPosition(r license.Range, position string) (item, error) {
 	if position == "" {
 		return nil, nil
 	}
@@ -128,6 +112,7 @@ func fromPosition(index license.Index, partition, position string) (item, error)
 	if err := json.Unmarshal([]byte(position), &texts); err != nil || len(texts) != 2 {
 		return nil, errors.New("not a position of this list")
 	}
-	keys := indexKeys[index]
-	return item{keys.partition: text(partition), keys.sort: text(texts[0]), attrLicenseID: text(texts[1])}, nil
+	return item{
+		r.Index.Partition: text(r.Partition), r.Index.Sort: text(texts[0]), attrLicenseID: text(texts[1]),
+	}, nil
 }

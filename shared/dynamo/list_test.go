@@ -17,13 +17,16 @@ func TestListContract(t *testing.T) {
 	endpoint := awstest.Need(t, awstest.DynamoDBVariable)
 	client := newClient(endpoint)
 	table := createTable(t, client, "LicenseTable")
-	store, other := dynamo.NewLicenses(client, table), otherTool{endpoint, table}
+	store, other := dynamo.NewLicenses(client, table, "references"), otherTool{endpoint, table}
 
 	ours := licensetest.Issue(t)
 	if err := store.Create(t.Context(), ours); err != nil {
 		t.Fatal(err)
 	}
-	foreign := attribute.Map{"licenseid": "foreign", "customerid": "their-customer", "expirationdate": "2030-01-03"}
+	records := dynamo.NewRecords(client, table)
+	foreign := attribute.Map{
+		"licenseid": "foreign", "customerid": "Their-Customer", "expirationdate": "20300103", "customername": "ＡＣＭＥ",
+	}
 	if err := other.put(t.Context(), foreign); err != nil {
 		t.Fatal(err)
 	}
@@ -42,9 +45,15 @@ func TestListContract(t *testing.T) {
 		}
 	}
 
-	wantIDs("a foreign record is in its customer's list at once",
-		license.Query{CustomerID: "their-customer", Limit: 10}, "foreign")
-	wantIDs("and not yet in the list of all", license.Query{Limit: 10}, ours.ID)
+	wantIDs("a foreign record is in no list", license.Query{Limit: 10}, ours.ID)
+	event := license.Event{New: foreign, Time: licensetest.Now.AddDate(0, 0, 1), SequenceNumber: "1"}
+	if _, err := license.Mend(t.Context(), records, "foreign", event); err != nil {
+		t.Fatal(err)
+	}
+	wantIDs("once mended it is in the list of all", license.Query{Limit: 10}, "foreign", ours.ID)
+	wantIDs("of its customer", license.Query{CustomerID: "their-customer", Limit: 10}, "foreign")
+	wantIDs("of its name", license.Query{CustomerName: "acm", Limit: 10}, "foreign")
+	wantIDs("of what cannot be understood", license.Query{Status: license.Unreadable, Now: licensetest.Now, Limit: 10})
 	before, err := store.Get(t.Context(), "foreign")
 	if err != nil {
 		t.Fatal(err)
@@ -52,13 +61,14 @@ func TestListContract(t *testing.T) {
 	if err := store.Update(t.Context(), before, licensetest.Revoke(t, before, "why")); err != nil {
 		t.Fatal(err)
 	}
-	wantIDs("it joins the list of all with our first change", license.Query{Limit: 10}, "foreign", ours.ID)
-	wantIDs("and the lists of its status and of its date", license.Query{Status: license.Revoked, Limit: 10}, "foreign")
+	wantIDs("our change moves it to the list of its status",
+		license.Query{Status: license.Revoked, Limit: 10}, "foreign")
 	wantIDs(
-		"and the lists of its status and of its date",
+		"and leaves it in that of its date",
 		license.Query{ExpiringBefore: before.ExpirationDate.AddDate(0, 0, 1), Limit: 10}, "foreign", ours.ID,
 	)
-	wantIDs("a page may begin after an id that is not there", license.Query{Limit: 10, Position: `["f","f"]`}, ours.ID)
+	wantIDs("a page may begin after an id that is not there",
+		license.Query{Limit: 10, Position: `0:["2026-11-01T12:00:00.000Z f","f"]`}, ours.ID)
 }
 
 // TestListNothing: bounds that leave no date between them are no query, which DynamoDB would refuse.
@@ -67,7 +77,7 @@ func TestListNothing(t *testing.T) {
 	q := license.Query{
 		Status: license.Active, ExpiringBefore: licensetest.Now.AddDate(-1, 0, 0), Now: licensetest.Now, Limit: 7,
 	}
-	if page, err := dynamo.NewLicenses(client, "t").List(t.Context(), q); err != nil || len(page.Licenses) != 0 ||
+	if page, err := dynamo.NewLicenses(client, "t", "r").List(t.Context(), q); err != nil || len(page.Licenses) != 0 ||
 		page.Next != "" {
 		t.Errorf("got %+v, %v", page, err)
 	}
@@ -78,9 +88,9 @@ func TestListNothing(t *testing.T) {
 func TestListPastItsEnd(t *testing.T) {
 	_, client := serve(t)
 	q := license.Query{
-		Status: license.Active, Now: licensetest.Now, Limit: 7, Position: `["2026-10-01T00:00:00.000Z","an-id"]`,
+		Status: license.Active, Now: licensetest.Now, Limit: 7, Position: `0:["2026-10-01T00:00:00.000Z","an-id"]`,
 	}
-	if page, err := dynamo.NewLicenses(client, "t").List(t.Context(), q); err != nil || len(page.Licenses) != 0 ||
+	if page, err := dynamo.NewLicenses(client, "t", "r").List(t.Context(), q); err != nil || len(page.Licenses) != 0 ||
 		page.Next != "" {
 		t.Errorf("got %+v, %v", page, err)
 	}

@@ -12,7 +12,7 @@ import (
 func TestRemove(t *testing.T) {
 	l := licensetest.Issue(t)
 	w, client := serve(t, ok(`{}`), fault(400, "ConditionalCheckFailedException", ""))
-	store := dynamo.NewLicenses(client, "t")
+	store := dynamo.NewLicenses(client, "t", "r")
 	if err := store.Remove(t.Context(), l); err != nil {
 		t.Error(err)
 	}
@@ -31,7 +31,7 @@ func TestRemoveFaults(t *testing.T) {
 	for name, answers := range faults {
 		t.Run(name, func(t *testing.T) {
 			_, client := serve(t, answers...)
-			if err := dynamo.NewLicenses(client, "t").Remove(t.Context(), licensetest.Issue(t)); err == nil ||
+			if err := dynamo.NewLicenses(client, "t", "r").Remove(t.Context(), licensetest.Issue(t)); err == nil ||
 				errors.Is(err, license.ErrConflict) {
 				t.Errorf("got %v", err)
 			}

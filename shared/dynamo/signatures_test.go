@@ -17,7 +17,7 @@ var issued = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 // signatures has the real client speak to a wire; batch is the body of a response to BatchGetItem.
 func signatures(t *testing.T, answers ...answer) (*wire, *dynamo.Signatures) {
 	w, client := serve(t, answers...)
-	return w, dynamo.NewSignatures(client, "signatures", dynamo.NewLicenses(client, "licenses"))
+	return w, dynamo.NewSignatures(client, "signatures", dynamo.NewLicenses(client, "licenses", "r"))
 }
 
 func batch(licenses, signatures, unprocessed string) answer {

@@ -30,9 +30,7 @@ const databaseFile = "licenser.db"
 // The buckets of the file. Each value is behind a checksum: see seal.
 var (
 	licensesBucket   = []byte("licenses")   // license id → record as DynamoDB JSON
-	customersBucket  = []byte("customers")  // customer id, 0, license id → nothing
-	expiriesBucket   = []byte("expiries")   // expiration date, 0, license id → nothing
-	standingsBucket  = []byte("standings")  // standing, 0, expiration date, 0, license id → nothing
+	referencesBucket = []byte("references") // reference → license id
 	changesBucket    = []byte("changes")    // sequence number (8 bytes, big-endian) → change as JSON
 	auditBucket      = []byte("audit")      // license id, 0, sequence (8 bytes) → entry as JSON
 	auditHeadsBucket = []byte("auditheads") // license id → head as JSON
@@ -101,8 +99,8 @@ func Open(folder string) (*Folder, error) {
 
 // OpenExisting opens a folder that holds data already. Any other folder is an error.
 func OpenExisting(folder string) (*Folder, error) {
-	if path := filepath.Join(folder, databaseFile); isEmpty(path) {
-		return nil, fmt.Errorf("%s is no data folder: there is no %s in it", folder, databaseFile)
+	if isEmpty(filepath.Join(folder, databaseFile)) {
+		return nil, errNoData(folder)
 	}
 	return Open(folder)
 }
@@ -133,21 +131,35 @@ func (f *Folder) Close() error {
 }
 
 func openDatabase(path string) (db *bbolt.DB, err error) {
-	// A damaged file can lead bbolt to read outside of the mapped file, or to panic: both become errors.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if v := recover(); v != nil {
-			err = damaged(path, fmt.Errorf("%v", v))
-			if db != nil {
-				err = errors.Join(err, db.Close())
+	defer closeDamaged(path, &db, &err)
+	db, err = openChecked(path, &bbolt.Options{Timeout: lockTimeout})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(path + digestSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(err, db.Close())
+	}
+	db.MaxBatchDelay = batchDelay
+	return db, db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{licensesBucket, referencesBucket, changesBucket, auditBucket,
+			auditHeadsBucket, idempotencyBucket, idempotencyExpiryBucket} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return fmt.Errorf("data file %s: %w", path, err)
 			}
-			db = nil
 		}
-	}()
+		return openIndexes(tx)
+	})
+}
+
+// openChecked opens a data file that is as it was left, and whole.
+func openChecked(path string, options *bbolt.Options) (db *bbolt.DB, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer closeDamaged(path, &db, &err)
 	if err := checkDigest(path); err != nil {
 		return nil, err
 	}
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
+	db, err = bbolt.Open(path, 0o600, options)
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, fmt.Errorf("data file %s: another process has it open", path)
@@ -157,22 +169,24 @@ func openDatabase(path string) (db *bbolt.DB, err error) {
 	case err != nil:
 		return nil, fmt.Errorf("data file %s: %w", path, err)
 	}
-	db.MaxBatchDelay = batchDelay
-	if err := os.Remove(path + digestSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.Join(err, db.Close())
-	}
 	if err := check(db, path); err != nil {
 		return nil, errors.Join(damaged(path, err), db.Close())
 	}
-	return db, db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{licensesBucket, changesBucket, auditBucket, auditHeadsBucket,
-			idempotencyBucket, idempotencyExpiryBucket} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return fmt.Errorf("data file %s: %w", path, err)
-			}
-		}
-		return openIndexes(tx)
-	})
+	return db, nil
+}
+
+// closeDamaged is deferred where bbolt reads a file that may be damaged. That can lead it to read outside of the mapped
+// file, or to panic: both become errors.
+func closeDamaged(path string, db **bbolt.DB, err *error) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	*err = damaged(path, fmt.Errorf("%v", v))
+	if *db != nil {
+		*err = errors.Join(*err, (*db).Close())
+	}
+	*db = nil
 }
 
 func putJSON(bucket *bbolt.Bucket, key []byte, v any) error {

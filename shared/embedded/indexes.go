@@ -1,9 +1,8 @@
 package embedded
 
 import (
-	"bytes"
 	"fmt"
-	"strings"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -11,90 +10,122 @@ import (
 	"openlicenser/shared/license"
 )
 
-var indexBuckets = [][]byte{customersBucket, expiriesBucket, standingsBucket}
+// Each index of package license is a bucket of its name. A key is the partition, a zero byte, the sort key, another
+// one, and the license id, which is also the value. As in DynamoDB the keys come from the stored index attributes, and
+// a record without them is not in the index.
 
-// indexKeys returns a record's key in each index bucket: what the index is sorted by, then the license id. A record
-// that an index cannot hold has no key in it.
+// indexKeys returns a record's key in each index.
 func indexKeys(id string, record attribute.Map) map[string][]byte {
 	keys := map[string][]byte{}
-	if customer, isText := record[license.AttrCustomerID].(string); isText {
-		keys[string(customersBucket)] = indexKey(customer, id)
-	}
-	if l, err := license.FromRecord(record); err == nil && l.IsReadable() {
-		date := license.FormatDate(l.ExpirationDate)
-		keys[string(expiriesBucket)] = indexKey(date, id)
-		keys[string(standingsBucket)] = indexKey(string(l.Standing()), date, id)
+	for _, index := range license.Indexes {
+		partition, _ := record[index.Partition].(string)
+		sort, _ := record[index.Sort].(string)
+		if partition != "" && sort != "" {
+			keys[index.Name] = append(indexBound(partition, sort), "\x00"+id...)
+		}
 	}
 	return keys
 }
 
-func indexKey(parts ...string) []byte { return []byte(strings.Join(parts, "\x00")) }
-
-// licenseIDOf returns the last part of an index key.
-func licenseIDOf(key []byte) string { return string(key[bytes.LastIndexByte(key, 0)+1:]) }
+// indexBound returns what the keys of a partition that have the sort key begin with.
+func indexBound(partition, sort string) []byte { return []byte(partition + "\x00" + sort) }
 
 // reindex moves a license in the indexes. A nil stands for no record.
 func reindex(tx *bbolt.Tx, id string, old, updated attribute.Map) error {
-	for bucket, key := range indexKeys(id, old) {
-		if err := tx.Bucket([]byte(bucket)).Delete(key); err != nil {
-			return err
+	before, after := indexKeys(id, old), indexKeys(id, updated)
+	for _, index := range license.Indexes {
+		bucket, from, to := tx.Bucket([]byte(index.Name)), before[index.Name], after[index.Name]
+		if string(from) == string(to) {
+			continue
 		}
-	}
-	for bucket, key := range indexKeys(id, updated) {
-		if err := tx.Bucket([]byte(bucket)).Put(key, seal(key, nil)); err != nil {
-			return err
+		if from != nil {
+			if err := bucket.Delete(from); err != nil {
+				return err
+			}
+		}
+		if to != nil {
+			if err := bucket.Put(to, seal(to, []byte(id))); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// openIndexes makes the indexes that the file of an earlier version lacks.
+// The indexes of files that were made before records had index attributes.
+var earlierIndexes = []string{"customers", "expiries", "standings"}
+
+// openIndexes makes the indexes that the file of an earlier version lacks, and gives its records their index
+// attributes.
 func openIndexes(tx *bbolt.Tx) error {
 	complete := true
-	for _, name := range indexBuckets {
-		complete = complete && tx.Bucket(name) != nil
-		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+	for _, index := range license.Indexes {
+		complete = complete && tx.Bucket([]byte(index.Name)) != nil
+		if _, err := tx.CreateBucketIfNotExists([]byte(index.Name)); err != nil {
 			return err
 		}
 	}
 	if complete {
 		return nil
 	}
-	return tx.Bucket(licensesBucket).ForEach(func(key, _ []byte) error {
-		record, err := readRecord(tx, string(key))
+	for _, name := range earlierIndexes {
+		if err := tx.DeleteBucket([]byte(name)); err != nil && tx.Bucket([]byte(name)) != nil {
+			return err
+		}
+	}
+	ids, err := licenseIDs(tx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		record, err := readRecord(tx, id)
 		if err != nil {
 			return err
 		}
-		return reindex(tx, string(key), nil, record)
+		adopted := license.Adopt(record, time.Now()).Apply(record)
+		if err := putJSON(tx.Bucket(licensesBucket), []byte(id), adopted); err != nil {
+			return err
+		}
+		if err := reindex(tx, id, nil, adopted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func licenseIDs(tx *bbolt.Tx) (ids []string, err error) {
+	if tx.Bucket(licensesBucket) == nil {
+		return nil, nil // a new file
+	}
+	err = tx.Bucket(licensesBucket).ForEach(func(key, _ []byte) error {
+		ids = append(ids, string(key))
+		return nil
 	})
+	return ids, err
 }
 
 // checkIndexes returns an error unless the indexes name all licenses and nothing else.
 func checkIndexes(tx *bbolt.Tx) error {
-	licenses := tx.Bucket(licensesBucket)
-	if licenses == nil {
-		return nil // a new file
-	}
-	want := map[string]int{}
-	err := licenses.ForEach(func(key, _ []byte) error {
-		record, err := readRecord(tx, string(key))
-		if err != nil {
-			return err
-		}
-		for bucket, indexKey := range indexKeys(string(key), record) {
-			if index := tx.Bucket([]byte(bucket)); index != nil && index.Get(indexKey) == nil {
-				return fmt.Errorf("a license is missing in the index %s", bucket)
-			}
-			want[bucket]++
-		}
-		return nil
-	})
+	ids, err := licenseIDs(tx)
 	if err != nil {
 		return err
 	}
-	for _, bucket := range indexBuckets {
-		if index := tx.Bucket(bucket); index != nil && index.Inspect().KeyN != want[string(bucket)] {
-			return fmt.Errorf("the index %s names a license that is not there", bucket)
+	want := map[string]int{}
+	for _, id := range ids {
+		record, err := readRecord(tx, id)
+		if err != nil {
+			return err
+		}
+		for name, key := range indexKeys(id, record) {
+			if index := tx.Bucket([]byte(name)); index != nil && index.Get(key) == nil {
+				return fmt.Errorf("a license is missing in the index %s", name)
+			}
+			want[name]++
+		}
+	}
+	for _, index := range license.Indexes {
+		if bucket := tx.Bucket([]byte(index.Name)); bucket != nil && bucket.Inspect().KeyN != want[index.Name] {
+			return fmt.Errorf("the index %s names a license that is not there", index.Name)
 		}
 	}
 	return nil

@@ -1,11 +1,9 @@
 package embedded
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"reflect"
 	"time"
@@ -23,7 +21,10 @@ type Licenses struct {
 	changes *Changes
 }
 
-var _ license.Store = (*Licenses)(nil)
+var (
+	_ license.Store   = (*Licenses)(nil)
+	_ license.Records = (*Licenses)(nil)
+)
 
 // Get implements license.Reader.
 func (s *Licenses) Get(ctx context.Context, id string) (license.License, error) {
@@ -34,38 +35,23 @@ func (s *Licenses) Get(ctx context.Context, id string) (license.License, error) 
 	return license.FromRecord(record)
 }
 
-// Record returns the record as it is stored, or license.ErrNotFound.
-func (s *Licenses) Record(ctx context.Context, id string) (record attribute.Map, err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		record, err = readRecord(tx, id)
-		return err
-	})
-	return record, err
-}
-
-// PutRecord writes a record as another tool would: whole, whatever was there.
-func (s *Licenses) PutRecord(ctx context.Context, record attribute.Map) error {
-	id, isText := record[license.AttrID].(string)
-	if !isText || id == "" {
-		return errors.New("the record has no " + license.AttrID)
-	}
-	return s.write(ctx, func(tx *bbolt.Tx) (refusal, err error) {
-		old, err := readRecord(tx, id)
-		if err != nil && !errors.Is(err, license.ErrNotFound) {
-			return nil, err
-		}
-		return nil, s.put(tx, id, old, record)
-	})
-}
-
 // Create implements license.Store.
 func (s *Licenses) Create(ctx context.Context, l license.License) error {
 	return s.write(ctx, func(tx *bbolt.Tx) (refusal, err error) {
 		if tx.Bucket(licensesBucket).Get([]byte(l.ID)) != nil {
 			return license.ErrExists, nil
+		}
+		if l.Reference != "" {
+			holder, err := readReference(tx, l.Reference)
+			switch {
+			case err == nil:
+				return &license.ReferenceTakenError{Reference: l.Reference, LicenseID: holder}, nil
+			case !errors.Is(err, license.ErrNotFound):
+				return nil, err
+			}
+			if err := putReference(tx, l); err != nil {
+				return nil, err
+			}
 		}
 		return nil, s.put(tx, l.ID, nil, l.Record())
 	})
@@ -78,6 +64,18 @@ func (s *Licenses) Update(ctx context.Context, before, after license.License) er
 		if stored == nil || err != nil {
 			return license.ErrConflict, err
 		}
+		if after.Reference != before.Reference && after.Reference != "" {
+			holder, err := readReference(tx, after.Reference)
+			switch {
+			case err == nil && holder != after.ID:
+				return &license.ReferenceTakenError{Reference: after.Reference, LicenseID: holder}, nil
+			case err != nil && !errors.Is(err, license.ErrNotFound):
+				return nil, err
+			}
+			if err := putReference(tx, after); err != nil {
+				return nil, err
+			}
+		}
 		updated := maps.Clone(stored)
 		set, remove := license.Delta(before, after)
 		maps.Copy(updated, set)
@@ -86,6 +84,30 @@ func (s *Licenses) Update(ctx context.Context, before, after license.License) er
 		}
 		return nil, s.put(tx, before.ID, stored, updated)
 	})
+}
+
+// Referenced implements license.Store.
+func (s *Licenses) Referenced(ctx context.Context, reference string) (id string, err error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		id, err = readReference(tx, reference)
+		return err
+	})
+	return id, err
+}
+
+func readReference(tx *bbolt.Tx, reference string) (id string, err error) {
+	found, err := getJSON(tx.Bucket(referencesBucket), []byte(reference), &id)
+	if err == nil && !found {
+		err = license.ErrNotFound
+	}
+	return id, err
+}
+
+func putReference(tx *bbolt.Tx, l license.License) error {
+	return putJSON(tx.Bucket(referencesBucket), []byte(l.Reference), l.ID)
 }
 
 // Remove implements license.Store.
@@ -101,82 +123,22 @@ func (s *Licenses) Remove(ctx context.Context, l license.License) error {
 
 // readExpected returns the record as it is stored, or nil where that is not the record which l was read from.
 func readExpected(tx *bbolt.Tx, l license.License) (attribute.Map, error) {
-	stored, err := readRecord(tx, l.ID)
+	return readMeeting(tx, l.ID, l.Expectation())
+}
+
+// readMeeting returns the record as it is stored, or nil where there is none that has the expected attributes. A nil
+// stands for an attribute that is absent or NULL.
+func readMeeting(tx *bbolt.Tx, id string, expected attribute.Map) (attribute.Map, error) {
+	stored, err := readRecord(tx, id)
 	if errors.Is(err, license.ErrNotFound) {
 		return nil, nil
 	}
-	for name, value := range l.Expectation() {
+	for name, value := range expected {
 		if !reflect.DeepEqual(stored[name], value) {
 			return nil, err
 		}
 	}
 	return stored, err
-}
-
-// List implements license.Store.
-func (s *Licenses) List(ctx context.Context, q license.Query) (page license.Page, err error) {
-	if err := ctx.Err(); err != nil {
-		return license.Page{}, err
-	}
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		bucket, from, to := bounds(q)
-		cursor := tx.Bucket(bucket).Cursor()
-		if q.Position != "" {
-			to = []byte(q.Position)
-		}
-		key := lastBefore(cursor, to)
-		for range license.MaxReads * q.Limit {
-			if bytes.Compare(key, from) < 0 || len(page.Licenses) == q.Limit {
-				break
-			}
-			page.Next = string(key)
-			l, err := readLicense(tx, licenseIDOf(key))
-			switch {
-			case errors.Is(err, license.ErrUnreadable):
-				slog.WarnContext(ctx, "a license that cannot be understood is left out of the list",
-					"licenseid", licenseIDOf(key), "error", err)
-			case err != nil:
-				return err
-			case q.Matches(l):
-				page.Licenses = append(page.Licenses, l)
-			}
-			key, _ = cursor.Prev()
-		}
-		if bytes.Compare(key, from) < 0 {
-			page.Next = ""
-		}
-		return nil
-	})
-	return page, err
-}
-
-// bounds returns the bucket that serves the query, and the range of keys in it: from inclusive, to exclusive.
-func bounds(q license.Query) (bucket, from, to []byte) {
-	first, last := q.Dates()
-	switch q.Index() {
-	case license.OfCustomer:
-		return customersBucket, indexKey(q.CustomerID, ""), indexKey(q.CustomerID, afterAll)
-	case license.ByExpiry:
-		return expiriesBucket, indexKey(first, ""), indexKey(last, afterAll)
-	case license.ByStanding:
-		standing := string(q.Standing())
-		return standingsBucket, indexKey(standing, first, ""), indexKey(standing, last, afterAll)
-	default:
-		return licensesBucket, []byte{0}, []byte(afterAll)
-	}
-}
-
-// afterAll sorts behind every id, because UTF-8 never has this byte.
-const afterAll = "\xFF"
-
-// lastBefore returns the last key that is less than bound, and nil where there is none.
-func lastBefore(cursor *bbolt.Cursor, bound []byte) []byte {
-	if key, _ := cursor.Seek(bound); key == nil {
-		key, _ = cursor.Last()
-		return key
-	}
-	key, _ := cursor.Prev()
-	return key
 }
 
 // write waits for its turn and for room in the feed, writes, and tells the feed's reader of the change.

@@ -22,6 +22,8 @@ const (
 	MaxListBytes    = 64 << 10 // of each list as stored JSON: a DynamoDB item holds 400 KB
 	MaxGraceDays    = 365
 	MaxReason       = 1024
+	MaxReference    = 256
+	MaxEmail        = 254 // bytes, the longest path without its brackets (RFC 5321 section 4.5.3.1.3)
 )
 
 // Draft is a license as the vendor asks for it.
@@ -33,6 +35,8 @@ type Draft struct {
 	AppURLs        []AppURL
 	Notes          string
 	GraceDays      int
+	Reference      string // see CanonicalReference; empty: none
+	Email          string // empty: none
 }
 
 // Service is an element of License.Services.
@@ -74,6 +78,8 @@ type Patch struct {
 	Notes          *string
 	GraceDays      *int
 	TokenKeyID     *string // empty: the license is pinned to no key
+	Reference      *string // of a license that has none
+	Email          *string // empty: none
 }
 
 // NewID returns the id for a new license: a UUID of version 7, which sorts by time (RFC 9562 section 5.7).
@@ -87,7 +93,7 @@ func (d Draft) Issue(id string, c Change) (License, error) {
 	l := License{ID: id, Created: c.At}
 	fields := Patch{
 		CustomerName: &d.CustomerName, ExpirationDate: &d.ExpirationDate, Services: &d.Services, AppURLs: &d.AppURLs,
-		Notes: &d.Notes, GraceDays: &d.GraceDays,
+		Notes: &d.Notes, GraceDays: &d.GraceDays, Reference: &d.Reference, Email: &d.Email,
 	}.apply(&l, c.At)
 	if d.CustomerID != "" && !IsUUID(d.CustomerID) {
 		fields = append(fields, FieldError{"customerid",
@@ -110,7 +116,7 @@ func (l License) Patch(p Patch, c Change) (License, error) {
 	if fields := p.apply(&patched, c.At); len(fields) > 0 {
 		return l, &InvalidError{Fields: fields}
 	}
-	if set, remove := Delta(l, patched); len(set) == 0 && len(remove) == 0 {
+	if set, remove := delta(l, patched); len(set) == 0 && len(remove) == 0 {
 		return l, nil
 	}
 	return patched.stamped(c), nil
@@ -126,6 +132,8 @@ func (p Patch) attributes() (names []string) {
 		attrNotes:          p.Notes != nil,
 		AttrGraceDays:      p.GraceDays != nil,
 		AttrTokenKeyID:     p.TokenKeyID != nil,
+		attrReference:      p.Reference != nil,
+		attrEmail:          p.Email != nil,
 	} {
 		if given {
 			names = append(names, name)
@@ -172,6 +180,23 @@ func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 			refuse("tokenkeyid", "must be the kid of a token key that is published")
 		}
 		l.TokenKeyID = *p.TokenKeyID
+	}
+	if p.Reference != nil {
+		reference, problem := CanonicalReference(*p.Reference)
+		if l.Reference != "" && reference != l.Reference {
+			problem = "must stay as it is: a reference is for good"
+		}
+		if problem != "" && (*p.Reference != "" || l.Reference != "") {
+			refuse(attrReference, problem)
+		}
+		l.Reference = reference
+	}
+	if p.Email != nil {
+		if *p.Email != "" && !isEmail(*p.Email) {
+			const text = "must be an e-mail address of at most %d bytes, as name@example.com"
+			refuse(attrEmail, fmt.Sprintf(text, MaxEmail))
+		}
+		l.Email = *p.Email
 	}
 	return fields
 }

@@ -21,6 +21,8 @@ type License struct {
 	ExpirationDate time.Time
 	GraceDays      int // days after ExpirationDate for which verification goes on
 	Notes          string
+	Reference      string // the vendor's own name for the license, which no other one ever has; empty: none
+	Email          string // of the customer; in no license key and no token
 	TokenKeyID     string // kid of the token key that the license is pinned to; empty: the one that signs now
 	Revoked        bool
 	Suspended      bool
@@ -38,7 +40,8 @@ type License struct {
 	// to are zero.
 	Problems []FieldError
 
-	stored attribute.Map // what Expectation returns for a license that was read from a store
+	stored attribute.Map // the record that the license was read from; nil for one that has changed since
+	issued string        // AttrIndexIssued of the record that it was first read from
 }
 
 // JSONList is the text of a JSON array of objects. A stored text is kept to the byte, because products read it from

@@ -3,6 +3,7 @@ package license
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -33,16 +34,26 @@ const (
 	attrDeleted      = "isdeleted"        // BOOL
 	AttrGraceDays    = "gracedays"        // N
 	AttrTokenKeyID   = "tokenkeyid"       // S
+	attrReference    = "reference"        // S
+	attrEmail        = "email"            // S
 	attrChangedBy    = "changedby"        // S
 	attrChangeReason = "changereason"     // S
 	AttrRequestID    = "requestid"        // S
+	attrPutBack      = "putback"          // S, see PutBack
 )
 
 // maxStoredGraceDays bounds what a record may say. More must be a mistake.
 const maxStoredGraceDays = 36500
 
-// Record returns the license as a record, in the strict form.
+// Record returns the license as a record, in the strict form, with its index attributes.
 func (l License) Record() attribute.Map {
+	record := l.record()
+	maps.Copy(record, indexOf(l, l.Changed))
+	return record
+}
+
+// record returns the record without its index attributes.
+func (l License) record() attribute.Map {
 	record := attribute.Map{
 		AttrID:             l.ID,
 		attrAppURLs:        string(l.AppURLs),
@@ -69,6 +80,8 @@ func (l License) Record() attribute.Map {
 	}
 	for name, text := range map[string]string{
 		AttrTokenKeyID:   l.TokenKeyID,
+		attrReference:    l.Reference,
+		attrEmail:        l.Email,
 		attrChangedBy:    l.ChangedBy,
 		attrChangeReason: l.ChangeReason,
 		AttrRequestID:    l.RequestID,
@@ -81,9 +94,45 @@ func (l License) Record() attribute.Map {
 }
 
 // Delta returns the attributes that an update from before to after sets, and those that it removes. An attribute that
-// could not be understood stays as it is stored until after has a value for it.
+// could not be understood stays as it is stored until after has a value for it. The index attributes are among them.
 func Delta(before, after License) (set attribute.Map, remove []string) {
-	old, set := before.Record(), after.Record()
+	set, remove = delta(before, after)
+	index := indexOf(after, after.Changed)
+	stored := before.stored
+	if stored == nil { // it was written and not read
+		stored = indexOf(before, before.Changed)
+	}
+	setIndex, removeIndex := difference(stored, index, IndexAttributes)
+	maps.Copy(set, setIndex)
+	return set, append(remove, removeIndex...)
+}
+
+// difference returns what of the named attributes has to be set and removed to make a record as wanted.
+func difference(stored, wanted attribute.Map, names []string) (set attribute.Map, remove []string) {
+	set = attribute.Map{}
+	for _, name := range names {
+		old, isStored := stored[name]
+		value, isWanted := wanted[name]
+		switch {
+		case isWanted && !(isStored && reflect.DeepEqual(old, value)):
+			set[name] = value
+		case isStored && !isWanted:
+			remove = append(remove, name)
+		}
+	}
+	return set, remove
+}
+
+// WithoutIndex returns the record without its index attributes, and nil for nil.
+func WithoutIndex(record attribute.Map) attribute.Map {
+	rest := maps.Clone(record)
+	maps.DeleteFunc(rest, func(name string, _ any) bool { return slices.Contains(IndexAttributes, name) })
+	return rest
+}
+
+// delta returns a Delta without index attributes.
+func delta(before, after License) (set attribute.Map, remove []string) {
+	old, set := before.record(), after.record()
 	for _, p := range before.Problems {
 		delete(old, p.Field)
 		if _, written := set[p.Field]; after.HasProblem(p.Field) {
@@ -107,14 +156,14 @@ func Delta(before, after License) (set attribute.Map, remove []string) {
 // an attribute that is absent or NULL.
 func (l License) Expectation() attribute.Map {
 	if l.stored != nil {
-		return l.stored
+		return attribute.Map{attrVersion: l.stored[attrVersion], attrChanged: l.stored[attrChanged]}
 	}
 	return attribute.Map{attrVersion: versionNumber(l.Version), attrChanged: millis(l.Changed)}
 }
 
 // FromRecord reads a record, whoever wrote it. The error is ErrUnreadable if the record has no id. An attribute must be
 // absent, or have its exact name and type. What cannot be understood is in Problems, and License.Status says whether it
-// matters.
+// matters. The license keeps the record, which must not be changed any more.
 func FromRecord(record attribute.Map) (License, error) {
 	r := recordReader{record: record}
 	l := License{
@@ -131,6 +180,8 @@ func FromRecord(record attribute.Map) (License, error) {
 		CustomerID:   r.optionalText(AttrCustomerID),
 		Notes:        r.optionalText(attrNotes),
 		TokenKeyID:   r.optionalText(AttrTokenKeyID),
+		Reference:    r.optionalText(attrReference),
+		Email:        r.optionalText(attrEmail),
 		Version:      r.optionalInteger(attrVersion),
 		Created:      r.optionalInstant(attrCreated),
 		Changed:      r.optionalInstant(attrChanged),
@@ -138,13 +189,25 @@ func FromRecord(record attribute.Map) (License, error) {
 		ChangeReason: r.optionalText(attrChangeReason),
 		RequestID:    r.optionalText(AttrRequestID),
 
-		stored: attribute.Map{attrVersion: record[attrVersion], attrChanged: record[attrChanged]},
+		stored: record,
 	}
+	l.issued, _ = record[AttrIndexIssued].(string)
 	l.Problems = r.problems
 	if l.ID == "" {
 		return License{}, fmt.Errorf("%w: it has no %s", ErrUnreadable, AttrID)
 	}
 	return l, nil
+}
+
+// Damaged returns what is known of a license whose record cannot be read at all: nothing but its id.
+func Damaged(id string) License {
+	l := License{ID: id}
+	for _, name := range []string{
+		AttrCustomerName, attrServices, attrAppURLs, AttrExpirationDate, AttrGraceDays, attrRevoked, attrSuspended,
+	} {
+		l.Problems = append(l.Problems, FieldError{name, "cannot be read, as the whole record; the log says why"})
+	}
+	return l
 }
 
 // RecordVersion returns the version of a record, or 0 if it has none. It also serves records that FromRecord

@@ -3,6 +3,10 @@ package license
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
+
+	"openlicenser/shared/attribute"
 )
 
 // MaxIDBytes is the length of the longest id that a store need hold. DynamoDB takes no longer partition key
@@ -19,6 +23,13 @@ var (
 	ErrBusy       = errors.New("the store takes no change at the moment") // nothing was written
 )
 
+// ReferenceTakenError reports that a reference names another license, or one that was removed.
+type ReferenceTakenError struct{ Reference, LicenseID string }
+
+func (e *ReferenceTakenError) Error() string {
+	return fmt.Sprintf("the reference is that of license %s", e.LicenseID)
+}
+
 // Reader reads single licenses. Reads are strongly consistent: they see every change acknowledged before.
 type Reader interface {
 	// Get returns the license with the id. Its Problems are what of its record cannot be understood. The error is
@@ -31,19 +42,40 @@ type Reader interface {
 type Store interface {
 	Reader
 
-	// Create adds a license, or returns ErrExists and changes nothing.
+	// Create adds a license, and its Reference where it has one: both or neither. It returns ErrExists or a
+	// *ReferenceTakenError, and changes nothing. The license id in that error is the license's own where an earlier
+	// Create has made it, whether or not it was removed since.
 	Create(ctx context.Context, l License) error
 
 	// Update writes what differs between before, as read from this store, and after. Attributes that the domain does
 	// not know stay. It returns ErrConflict, and changes nothing, if the stored record does not meet before's
-	// Expectation any more, or is gone.
+	// Expectation any more, or is gone. Where after has a Reference that before lacks, it is taken in the same moment.
+	// A *ReferenceTakenError says that another license has it; nothing is changed then.
 	Update(ctx context.Context, before, after License) error
+
+	// Referenced returns the id of the license that has the reference, or had it until it was removed. The error is
+	// ErrNotFound if no license ever had it. It is strongly consistent.
+	Referenced(ctx context.Context, reference string) (id string, err error)
 
 	// Remove removes the record of l, as read from this store or written to it. It returns ErrConflict, and changes
 	// nothing, if the stored record does not meet l's Expectation, or is gone.
 	Remove(ctx context.Context, l License) error
 
-	// List returns a page of licenses in the order of q.Index, backwards. It may miss the changes of the last
-	// moments, and leaves out records that cannot be read at all.
+	// List returns a page of licenses in the order of q.Index. It may miss the changes of the last moments. A record
+	// that cannot be read at all comes as Unreadable.
 	List(ctx context.Context, q Query) (Page, error)
+}
+
+// Records are the stored records of licenses, as whoever wrote them left them.
+type Records interface {
+	// Record returns the record with the id, or ErrNotFound. It is strongly consistent.
+	Record(ctx context.Context, id string) (attribute.Map, error)
+
+	// Amend writes an amendment. It returns ErrConflict, and changes nothing, if the stored record does not meet its
+	// Expected any more, or is gone.
+	Amend(ctx context.Context, id string, a Amendment) error
+
+	// Segment returns the records in one of several parts of the store, from 0 on, in no order. Together the parts hold
+	// all. A record that cannot be read comes with ErrUnreadable and its id alone. Any other error is the last.
+	Segment(ctx context.Context, segment, segments int) iter.Seq2[attribute.Map, error]
 }

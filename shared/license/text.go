@@ -2,9 +2,13 @@ package license
 
 import (
 	"fmt"
+	"net/mail"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"openlicenser/shared/unicodetext"
 )
@@ -34,6 +38,37 @@ func refuseText(refuse func(field, message string), field, text string, longest 
 	case !utf8.ValidString(text) || strings.ContainsFunc(text, isControl):
 		refuse(field, "must be text without control characters")
 	}
+}
+
+// CanonicalReference returns a reference in the form in which it is stored, Unicode's NFC, or a problem. What could be
+// an id or a license key is refused, because people give each of the three for a license.
+func CanonicalReference(text string) (reference, problem string) {
+	reference = norm.NFC.String(text)
+	refuse := func(_, message string) { problem = message }
+	refuseName(refuse, attrReference, reference, MaxReference)
+	switch {
+	case problem != "":
+	case utf8.RuneCountInString(text) > MaxReference: // NFC can be shorter
+		refuseName(refuse, attrReference, text, MaxReference)
+	case strings.TrimSpace(reference) != reference:
+		problem = "must not begin or end with a space"
+	case IsUUID(reference):
+		problem = "must not look like the id of a license"
+	case looksLikeLicenseKey(reference):
+		problem = "must not look like a license key"
+	}
+	return reference, problem
+}
+
+// looksLikeLicenseKey matches both forms: a JWT, and seven groups of six characters in Crockford's base32.
+var looksLikeLicenseKey = regexp.MustCompile(
+	`^(ey[\w-]*\.[\w-]+\.[\w-]*|(?i:[0-9A-TV-Z]{6}([- ]?[0-9A-TV-Z]{6}){6}))$`).MatchString
+
+// isEmail reports whether a text is the address of one mailbox and nothing else (RFC 5322 section 3.4.1).
+func isEmail(text string) bool {
+	address, err := mail.ParseAddress(text)
+	return err == nil && address.Address == text && len(text) <= MaxEmail &&
+		!strings.ContainsFunc(text, unicodetext.IsInvisible)
 }
 
 // isControl does not report the white space of texts of several lines.

@@ -48,7 +48,12 @@ const (
 	GapsKey         = "AuditGaps"    // changes that the audit trail has missed
 	ShortSecretsKey = "ShortSecrets" // license-key secrets in force that have less than 32 bytes
 	StaleKeysKey    = "StaleKeys"    // secrets and public keys that could not be read anew for too long
+
+	RevocationsTakenBackKey = "RevocationsTakenBack" // licenses that another tool has made usable again
 )
+
+// PutBackKey is the metric of licenses of which another tool had left out what only we know.
+const PutBackKey = "PutBack"
 
 type metric struct{ Name, Unit string }
 

@@ -255,6 +255,15 @@ func TestProblem(t *testing.T) {
 			},
 			"/licenses/a%2Fb: Bad Request INVALID_FIELDS Some fields.\n  notes is long",
 		},
+		"a reference that is taken": {
+			response(409, `{"type":"about:blank","status":409,"code":"REFERENCE_TAKEN","detail":"Taken.",`+
+				`"licenseid":"869b100f-06b7-44cc-80df-b4c4bf728461"}`),
+			vendorapi.Problem{
+				Status: 409, Code: "REFERENCE_TAKEN", Detail: "Taken.",
+				LicenseID: "869b100f-06b7-44cc-80df-b4c4bf728461",
+			},
+			"/licenses/a%2Fb: Conflict REFERENCE_TAKEN Taken.",
+		},
 		"API Gateway's": {
 			response(403, `{"message":"Forbidden"}`), vendorapi.Problem{Status: 403, Detail: "Forbidden"},
 			"/licenses/a%2Fb: Forbidden Forbidden",
@@ -266,7 +275,7 @@ func TestProblem(t *testing.T) {
 			_, err := c.License(t.Context(), "a/b")
 			var got *vendorapi.Problem
 			if !errors.As(err, &got) || err.Error() != test.text || got.Status != test.want.Status ||
-				got.Code != test.want.Code || got.Detail != test.want.Detail ||
+				got.Code != test.want.Code || got.Detail != test.want.Detail || got.LicenseID != test.want.LicenseID ||
 				!slices.Equal(got.Errors, test.want.Errors) {
 				t.Errorf("got %+v %q", got, err)
 			}
@@ -329,6 +338,90 @@ func TestPages(t *testing.T) {
 	}
 	if sum != 6 {
 		t.Errorf("the sequences make %d", sum)
+	}
+}
+
+// TestListQuery: each filter is sent under its name, and none that is empty.
+func TestListQuery(t *testing.T) {
+	for _, test := range []struct {
+		query vendorapi.ListQuery
+		want  string
+	}{
+		{vendorapi.ListQuery{}, ""},
+		{vendorapi.ListQuery{Reference: "order 1/ä"}, "reference=order+1%2F%C3%A4"},
+		{vendorapi.ListQuery{CustomerName: "R & D", Order: license.Descending}, "customername=R+%26+D&order=desc"},
+		{
+			vendorapi.ListQuery{
+				Reference: "1", Email: "a+b@example.com", CustomerID: "x", CustomerName: "n",
+				Status: license.Unreadable, ExpiringAfter: "2026-01-31", ExpiringBefore: "2027-01-31",
+				Order: license.Ascending, Limit: 7, Cursor: "c",
+			},
+			"cursor=c&customerid=x&customername=n&email=a%2Bb%40example.com&expiringafter=2026-01-31&" +
+				"expiringbefore=2027-01-31&limit=7&order=asc&reference=1&status=unreadable",
+		},
+	} {
+		s, c := scripted(t, response(200, `{"licenses":[]}`))
+		if _, err := c.LicensePage(t.Context(), test.query); err != nil || s.sent[0].URL.RawQuery != test.want {
+			t.Errorf("%+v: asked for %q, %v", test.query, s.sent[0].URL.RawQuery, err)
+		}
+	}
+}
+
+// TestByReference: a reference stands for the license id in every call, as one part of the path.
+func TestByReference(t *testing.T) {
+	const prefix = "/prod/licenses/ref:order%204711%2F%C3%A4%2525"
+	reference := vendorapi.ByReference("order 4711/ä%25")
+	for path, call := range map[string]func(ctx context.Context, c *vendorapi.Client) error{
+		"": func(ctx context.Context, c *vendorapi.Client) error { _, err := c.License(ctx, reference); return err },
+		"/key": func(ctx context.Context, c *vendorapi.Client) error {
+			_, err := c.LicenseKey(ctx, reference)
+			return err
+		},
+		"/revoke": func(ctx context.Context, c *vendorapi.Client) error {
+			_, err := c.Revoke(ctx, reference, "ended", vendorapi.Options{})
+			return err
+		},
+		"/audit": func(ctx context.Context, c *vendorapi.Client) error {
+			_, err := c.AuditPage(ctx, reference, 0, "")
+			return err
+		},
+		"/audit/proof": func(ctx context.Context, c *vendorapi.Client) error {
+			_, err := c.Proof(ctx, reference)
+			return err
+		},
+	} {
+		s, c := scripted(t, response(200, `{}`))
+		if err := call(t.Context(), c); err != nil || s.sent[0].URL.EscapedPath() != prefix+path {
+			t.Errorf("asked for %s, %v", s.sent[0].URL.EscapedPath(), err)
+		}
+	}
+}
+
+// TestFieldsOfALicense: what is sent has the fields that were given, and what is received those that there are.
+func TestFieldsOfALicense(t *testing.T) {
+	s, c := scripted(t,
+		response(201, `{"licenseid":"1","reference":"4711","email":"a@example.com"}`),
+		response(200, `{"licenseid":"1"}`))
+	draft := vendorapi.LicenseDraft{
+		CustomerName: "E", ExpirationDate: "never", Reference: "4711", Email: "a@example.com",
+	}
+	issued, err := c.Issue(t.Context(), draft, vendorapi.Options{})
+	if err != nil || issued.Reference != "4711" || issued.Email != "a@example.com" {
+		t.Errorf("issued %+v, %v", issued, err)
+	}
+	none, reference := "", "4712"
+	patch := vendorapi.LicensePatch{Reference: &reference, Email: &none}
+	changed, err := c.Change(t.Context(), "1", patch, vendorapi.Options{IfMatch: "*"})
+	if err != nil || changed.Reference+changed.Email != "" {
+		t.Errorf("changed to %+v, %v", changed, err)
+	}
+	for n, want := range []string{
+		`{"customername":"E","expirationdate":"never","reference":"4711","email":"a@example.com"}`,
+		`{"reference":"4712","email":""}`,
+	} {
+		if s.bodies[n] != want {
+			t.Errorf("sent %s, want %s", s.bodies[n], want)
+		}
 	}
 }
 

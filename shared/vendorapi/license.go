@@ -19,6 +19,8 @@ type License struct {
 	Services       json.RawMessage `json:"services,omitempty"` // of license.Service, unless another tool wrote it
 	AppURLs        json.RawMessage `json:"appurls,omitempty"`  // of license.AppURL, unless another tool wrote it
 	Notes          string          `json:"notes"`
+	Reference      string          `json:"reference,omitempty"`
+	Email          string          `json:"email,omitempty"`
 	TokenKeyID     string          `json:"tokenkeyid,omitempty"`
 	Version        int64           `json:"version"`
 	Created        Instant         `json:"created,omitzero"`
@@ -88,6 +90,8 @@ type LicenseDraft struct {
 	AppURLs        []license.AppURL  `json:"appurls,omitempty"`
 	Notes          string            `json:"notes,omitempty"`
 	GraceDays      int               `json:"gracedays,omitempty"`
+	Reference      string            `json:"reference,omitempty"` // the vendor's own name for it, unique for ever
+	Email          string            `json:"email,omitempty"`
 }
 
 // LicensePatch says what to change of a license. A nil field stays as it is, an empty value empties it.
@@ -99,5 +103,7 @@ type LicensePatch struct {
 	Notes          *string            `json:"notes,omitempty"`
 	GraceDays      *int               `json:"gracedays,omitempty"`
 	TokenKeyID     *string            `json:"tokenkeyid,omitempty"`
+	Reference      *string            `json:"reference,omitempty"` // of a license that has none
+	Email          *string            `json:"email,omitempty"`
 	Reason         string             `json:"reason,omitempty"` // for the audit trail
 }

@@ -19,6 +19,9 @@ type Problem struct {
 	Detail string               // for people
 	Errors []license.FieldError // what is wrong with which field or query parameter
 
+	// LicenseID is the license that has the reference, where the code is REFERENCE_TAKEN.
+	LicenseID string
+
 	RetryAfter time.Duration // when to ask again, where the server says so
 	path       string
 	status     string // with its text, as "404 Not Found"
@@ -43,11 +46,13 @@ func newProblem(path string, response *http.Response, body []byte) *Problem {
 		p.RetryAfter = time.Duration(seconds) * time.Second
 	}
 	var sent struct {
-		Code, Detail, Message string
-		Errors                []license.FieldError
+		Code, Detail, Message, LicenseID string
+
+		Errors []license.FieldError
 	}
 	if json.Unmarshal(body, &sent) == nil {
 		p.Code, p.Detail, p.Errors = sent.Code, sent.Detail+sent.Message, sent.Errors
+		p.LicenseID = sent.LicenseID
 	}
 	return p
 }

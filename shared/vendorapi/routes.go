@@ -79,6 +79,9 @@ func (c *Client) license(ctx context.Context, r request) (l License, err error) 
 	return l, nil
 }
 
+// ByReference returns what stands for the id of the license that has the reference, in every method.
+func ByReference(reference string) string { return "ref:" + reference }
+
 func licensePath(licenseID string) string { return "/licenses/" + url.PathEscape(licenseID) }
 
 // LicenseKey returns the license key of a license, in both forms.
@@ -89,9 +92,14 @@ func (c *Client) LicenseKey(ctx context.Context, licenseID string) (key LicenseK
 
 // ListQuery selects licenses. A zero field filters nothing.
 type ListQuery struct {
+	Reference      string
+	Email          string
 	CustomerID     string
+	CustomerName   string // its beginning
 	Status         license.Status
-	ExpiringBefore string // ISO 8601
+	ExpiringAfter  string // ISO 8601, inclusive
+	ExpiringBefore string // ISO 8601, exclusive
+	Order          license.Order
 	Limit          int    // the most licenses on a page, up to MaxLimit; 0 leaves it to the server
 	Cursor         string // LicensePage.Cursor of the page before
 }
@@ -102,9 +110,18 @@ const MaxLimit = 100
 // LicensePage returns one page of a list.
 func (c *Client) LicensePage(ctx context.Context, q ListQuery) (page LicensePage, err error) {
 	query := pageQuery(q.Limit, q.Cursor)
-	set(query, "customerid", q.CustomerID)
-	set(query, "status", string(q.Status))
-	set(query, "expiringbefore", q.ExpiringBefore)
+	for name, value := range map[string]string{
+		"reference":      q.Reference,
+		"email":          q.Email,
+		"customerid":     q.CustomerID,
+		"customername":   q.CustomerName,
+		"status":         string(q.Status),
+		"expiringafter":  q.ExpiringAfter,
+		"expiringbefore": q.ExpiringBefore,
+		"order":          string(q.Order),
+	} {
+		set(query, name, value)
+	}
 	err = c.get(ctx, "/licenses", query, &page)
 	return page, err
 }

@@ -94,6 +94,7 @@ func TestEvents(t *testing.T) {
 	revoked := line{audit.Revoked, shop, "contract ended", "2026-11-01T14:00:00Z", `{"BOOL":true}`, false, false}
 	alone := revoked // without the entry of its issue
 	alone.Gap = true
+	foreign := line{audit.Issued, "unknown", "", "2026-11-01T16:00:00Z", `{"BOOL":false}`, false, false}
 	want := map[string]map[string][]line{
 		"insert": {license1: {issued}},
 		"modify": {license1: {alone}},
@@ -101,10 +102,15 @@ func TestEvents(t *testing.T) {
 		"expired": {license1: { // by time to live
 			{audit.Deleted, audit.TimeToLiveActor, "", "2026-11-01T15:00:00Z", "", true, true},
 		}},
+		"own-change":     {license1: {{audit.Suspended, shop, "unpaid", "2026-11-01T14:00:00Z", "", true, false}}},
+		"foreign-insert": {license2: {foreign}},
+		"foreign-replace": {license1: { // what it left out comes back by a change of its own
+			{audit.Reinstated, "unknown", "", "2026-11-01T15:00:00Z", "", true, false},
+		}},
 		"batch": { // its last record is a repetition
 			license1: {issued, revoked},
 			license2: {
-				{audit.Issued, "unknown", "", "2026-11-01T16:00:00Z", `{"BOOL":false}`, false, false},
+				foreign,
 				{audit.Renewed, "unknown", "", "2026-11-01T17:00:00Z", "", false, false},
 			},
 		},

@@ -144,9 +144,9 @@ func (s Licenses) conclude(
 		err = s.Idempotency.Complete(ctx, key, idempotency.Response{
 			Status: response.Status, Header: response.Header, Body: string(response.Body),
 		})
-	case failure(failed).Status < http.StatusInternalServerError:
+	case failure(failed).Status < http.StatusInternalServerError && !errors.Is(failed, errGone):
 		err = s.Idempotency.Release(ctx, key)
-	default: // the change may or may not have been made; the next attempt may look at once
+	default: // the change may or may not have been made, or was undone; the next attempt may look at once
 		err = s.Idempotency.TakeOver(ctx, key, leaseEnds, at)
 	}
 	if err != nil {

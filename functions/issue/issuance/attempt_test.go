@@ -314,9 +314,11 @@ func TestOnceWhateverFollowed(t *testing.T) {
 		t.Fatalf("got %d %s", a.status, a.text)
 	}
 	v.record()
-	a = v.with("issue", "POST", "/licenses", order)
-	if a.status != http.StatusGone || a.Code != "LICENSE_GONE" || v.count() != 0 {
-		t.Errorf("issued again: %d %s", a.status, a.text)
+	for range 2 {
+		a = v.with("issue", "POST", "/licenses", order)
+		if a.status != http.StatusGone || a.Code != "LICENSE_GONE" || v.count() != 0 {
+			t.Errorf("issued again: %d %s", a.status, a.text)
+		}
 	}
 }
 

@@ -27,9 +27,10 @@ var failures = []struct {
 			"give the HTTP API's routes, or the function URL, IAM authorization."},
 	{api.ErrBodyTooLarge, http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE",
 		fmt.Sprintf("The body must be at most %d bytes long.", maxBody)},
-	{license.ErrNotFound, http.StatusNotFound, "LICENSE_NOT_FOUND", "There is no license with this id."},
+	{license.ErrNotFound, http.StatusNotFound, "LICENSE_NOT_FOUND", "There is no license with this id or reference."},
 	{errGone, http.StatusGone, "LICENSE_GONE",
-		"The license that this Idempotency-Key has made was removed since; use a new key to issue another one."},
+		"The license that this Idempotency-Key has made was removed since; " +
+			"use a new key, and no reference that it had, to issue another one."},
 	{errIdempotencyKey, http.StatusBadRequest, "INVALID_IDEMPOTENCY_KEY",
 		fmt.Sprintf("Idempotency-Key must be one value of 1 to %d printable ASCII characters, not all of them blank, "+
 			"as a UUID; leave it out to send none.", idempotency.MaxKey)},
@@ -46,7 +47,7 @@ var failures = []struct {
 	{errStale, http.StatusPreconditionFailed, "STALE", "The license was changed since you read it; read it again."},
 	{license.ErrConflict, http.StatusConflict, "CONFLICT", "The license is being changed by others; try again."},
 	{license.ErrBusy, http.StatusServiceUnavailable, "BUSY",
-		"Licenses are changed faster than the audit trail can record; send this change again in some seconds."},
+		"Too many licenses are being changed at once; send this change again in some seconds."},
 	{checkpoint.ErrNone, http.StatusNotFound, "NO_CHECKPOINT", "No checkpoint of the audit trail was made yet."},
 	{checkpoint.ErrNoLeaf, http.StatusNotFound, "NOT_IN_CHECKPOINT",
 		"The latest checkpoint does not hold this license: its first change is younger, or there is no such license."},
@@ -64,6 +65,10 @@ func failure(err error) api.Failure {
 	if errors.As(err, &malformed) {
 		return api.Failure{Status: http.StatusBadRequest, Code: "MALFORMED_BODY", Detail: malformed.detail}
 	}
+	var taken *license.ReferenceTakenError
+	if errors.As(err, &taken) {
+		return referenceTaken(taken)
+	}
 	var impossible *license.TransitionError
 	if errors.As(err, &impossible) {
 		return api.Failure{Status: http.StatusConflict, Code: "STATUS_FORBIDS", Detail: impossible.Message}
@@ -79,6 +84,15 @@ func failure(err error) api.Failure {
 		Detail: "The fault is ours; try again later. " +
 			"If the request was to change something, that may have been done: " +
 			"read the license first, or send an Idempotency-Key.",
+	}
+}
+
+// referenceTaken names the license that has the reference, so that the caller can go on with it.
+func referenceTaken(taken *license.ReferenceTakenError) api.Failure {
+	return api.Failure{
+		Status: http.StatusConflict, Code: "REFERENCE_TAKEN",
+		Extensions: map[string]string{"licenseid": taken.LicenseID},
+		Detail:     "Another license has this reference, or had it until it was removed. Nothing was changed.",
 	}
 }
 

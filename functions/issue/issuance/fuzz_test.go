@@ -76,12 +76,13 @@ func newWorlds(f *testing.F) func(flags uint8) world {
 	l := licensetest.Issue(f)
 	return func(flags uint8) world {
 		w := world{
-			licenses: &memoryLicenses{records: map[string]attribute.Map{}},
+			licenses: &memoryLicenses{records: map[string]attribute.Map{}, references: map[string]string{}},
 			keys:     memoryKeys{},
 			id:       history[0].LicenseID,
 		}
-		for _, l.ID = range []string{w.id, "00000000-0000-4000-8000-0000000000ab"} {
-			w.licenses.records[l.ID] = l.Record()
+		for id, reference := range map[string]string{w.id: "order 1", "00000000-0000-4000-8000-0000000000ab": "é/2"} {
+			l.ID, l.Reference = id, reference
+			w.licenses.records[id], w.licenses.references[reference] = l.Record(), id
 		}
 		if flags&foreignRecord != 0 {
 			w.licenses.records[w.id] = attribute.Map{
@@ -135,6 +136,26 @@ func FuzzRequest(f *testing.F) {
 		{"GET /licenses", "", "status=active&limit=1&expiringbefore=2040-01-31", "", "", "", 0},
 		{"GET /licenses", "", "limit=1&cursor=CURSOR", "", "", "", 0},
 		{"GET /licenses", "", "customerid=869B100F-06b7-44cc-80df-b4c4bf728461&status=grace", "", "", "", 0},
+		{"GET /licenses", "", "%E9=%E9&customername=%E9", "", "", "", 0},
+		{"GET /licenses", "", "customername=%EF%BD%94est&email=a@example.com&status=unreadable", "", "", "", 0},
+		{"GET /licenses", "", "reference=order%201&status=active&order=desc", "", "", "", 0},
+		{"GET /licenses", "", "expiringafter=0001-01-01&expiringbefore=2030-01-31&order=asc&limit=1", "", "", "", 0},
+		{"POST /licenses", "", "", "", "key-1", `{"customername":"E","expirationdate":"never","reference":"order 3",` +
+			`"email":"name@example.com"}`, withKey},
+		{"POST /licenses", "", "", "", "key-1", `{"customername":"E","expirationdate":"never","reference":"order 1"}`,
+			withKey},
+		{"POST /licenses", "", "", "", "", `{"customername":"E","expirationdate":"never","reference":"e\u0301\/2",` +
+			`"email":null}`, 0},
+		{"GET /licenses/{licenseid}", "ref:order%201", "", "", "", "", 0},
+		{"GET /licenses/{licenseid}/key", "ref%3Ae%CC%81%2F2", "", "", "", "", 0},
+		{"GET /licenses/{licenseid}/audit", "ref:order 1", "limit=1", "", "", "", 0},
+		{"POST /licenses/{licenseid}/suspend", "ref:%c3%a9%2f2", "", "*", "key-1", `{"reason":"x"}`,
+			withIfMatch | withKey},
+		{"DELETE /licenses/{licenseid}", "ref:order%201", "", `*`, "", `{"reason":"a mistake"}`, withIfMatch},
+		{"PATCH /licenses/{licenseid}", "ref:order%201", "", `*`, "key-1",
+			`{"reference":"order 1","email":"a@example.com"}`, withIfMatch | withKey},
+		{"PATCH /licenses/{licenseid}", theID, "", `*`, "key-1", `{"reference":"order 3","email":null}`,
+			withIfMatch | withKey | foreignRecord},
 		{"GET /licenses/{licenseid}", theID, "", "", "", "", 0},
 		{"GET /licenses/{licenseid}", theID, "", "", "", "", foreignRecord},
 		{"GET /licenses/{licenseid}", "00000000-0000-4000-8000-0000000000AB", "", "", "", "", 0},

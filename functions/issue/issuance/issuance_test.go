@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +35,15 @@ import (
 	"openlicenser/shared/token"
 )
 
-func TestMain(m *testing.M) { telemetrytest.Main(m) }
+// What no log may hold.
+const (
+	secretReference = "order 4711/Ä secret"
+	secretEmail     = "jane.doe@example.com"
+)
+
+func TestMain(m *testing.M) {
+	telemetrytest.Main(m, secretReference, url.PathEscape(secretReference), secretEmail)
+}
 
 const principal = "arn:aws:iam::123456789012:user/shop"
 
@@ -59,8 +68,8 @@ func (p ports) parts() (issuance.Licenses, issuance.Keys, issuance.Trail) {
 			Store: p.Licenses, Idempotency: p.Idempotency, Keys: keys, Secrets: p.Secrets, Trail: p.Trail, Now: p.Now,
 		}, keys,
 		issuance.Trail{
-			Store: p.Trail, Records: p.Records, Checkpoints: p.Checkpoints, CheckpointKey: p.CheckpointKey,
-			Origin: origin, Secrets: p.Secrets, Now: p.Now,
+			Store: p.Trail, Licenses: p.Licenses, Records: p.Records, Checkpoints: p.Checkpoints,
+			CheckpointKey: p.CheckpointKey, Origin: origin, Secrets: p.Secrets, Now: p.Now,
 		}
 }
 
@@ -97,7 +106,7 @@ func newVendor(t *testing.T) vendor {
 	return vendor{t, ports{
 		Licenses:      folder.Licenses,
 		Trail:         folder.AuditTrail,
-		Records:       embedded.RecordHashes{Licenses: folder.Licenses},
+		Records:       checkpoint.StoredHashes{Records: folder.Licenses},
 		Secrets:       folder.Secrets,
 		Idempotency:   folder.Idempotency,
 		Checkpoints:   archive,
@@ -125,10 +134,15 @@ type answer struct {
 	Version        int
 	Services       []license.Service
 	AppURLs        []license.AppURL
-	Licenses       []struct{ LicenseID string }
-	Entries        []audit.Entry
-	Cursor         string
-	Head           struct {
+	Reference      string
+	Email          string
+	Licenses       []struct {
+		LicenseID, Status string
+		Problems          []license.FieldError
+	}
+	Entries []audit.Entry
+	Cursor  string
+	Head    struct {
 		Sequence int64
 		Hash     string
 	}
@@ -736,15 +750,11 @@ func TestForeign(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v := newVendor(t)
 			const id = "869b100f-06b7-44cc-80df-b4c4bf728461"
-			stored := attribute.Map{"licenseid": id, "expirationdate": "2030-01-03"}
-			maps.Copy(stored, record)
-			if err := v.folder.Licenses.PutRecord(t.Context(), stored); err != nil {
-				t.Fatal(err)
-			}
+			v.put(id, record)
 			if a := v.call("GET", "/licenses/{licenseid}", id, "", nil); a.status != http.StatusOK {
 				t.Errorf("got %d %s", a.status, a.text)
 			}
-			if a := v.call("GET", "/licenses", "", "", nil); a.status != http.StatusOK {
+			if a := v.call("GET", "/licenses", "", "", nil); len(a.Licenses) != 1 || a.Licenses[0].LicenseID != id {
 				t.Errorf("list: got %d %s", a.status, a.text)
 			}
 		})
@@ -780,9 +790,7 @@ func TestOddRecords(t *testing.T) {
 		v := newVendor(t)
 		record := maps.Clone(odd)
 		maps.Copy(record, change)
-		if err := v.folder.Licenses.PutRecord(t.Context(), record); err != nil {
-			t.Fatal(err)
-		}
+		v.put(id, record)
 		return v
 	}
 	t.Run("read", func(t *testing.T) {
@@ -805,9 +813,13 @@ func TestOddRecords(t *testing.T) {
 		}
 	})
 	t.Run("list", func(t *testing.T) {
-		a := put(t, nil).call("GET", "/licenses", "", "", nil)
-		if a.status != http.StatusOK || !strings.Contains(a.text, `"unreadable"`) {
-			t.Errorf("got %d %s", a.status, a.text)
+		v := put(t, nil)
+		for _, query := range []map[string]string{nil, {"status": "unreadable"}} {
+			a := v.call("GET", "/licenses", "", "", query)
+			if len(a.Licenses) != 1 || a.Licenses[0].LicenseID != id || a.Licenses[0].Status != "unreadable" ||
+				len(a.Licenses[0].Problems) != 5 {
+				t.Errorf("%v: got %d %s", query, a.status, a.text)
+			}
 		}
 	})
 	t.Run("key", func(t *testing.T) {
@@ -837,10 +849,17 @@ func TestOddRecords(t *testing.T) {
 		}
 	})
 	t.Run("PATCH mends all of it", func(t *testing.T) {
-		a := put(t, nil).callIfMatch("PATCH", "/licenses/{licenseid}", id, "*", `{"customername":"Customer",
+		v := put(t, nil)
+		a := v.callIfMatch("PATCH", "/licenses/{licenseid}", id, "*", `{"customername":"Customer",
 			"expirationdate":"2030-01-03T00:00:00Z","services":null,"appurls":null,"gracedays":0}`)
 		if a.status != http.StatusOK || a.Status != "active" || strings.Contains(a.text, "problems") {
 			t.Errorf("got %d %s", a.status, a.text)
+		}
+		for status, want := range map[string]int{"unreadable": 0, "active": 1} {
+			list := v.call("GET", "/licenses", "", "", map[string]string{"status": status})
+			if len(list.Licenses) != want {
+				t.Errorf("mended, and %s: %s", status, list.text)
+			}
 		}
 	})
 	t.Run("DELETE", func(t *testing.T) {
@@ -898,6 +917,13 @@ func TestList(t *testing.T) {
 		"customer": {"customerid": "x"}, "unknown": {"sort": "up"},
 		"status": {"status": "ACTIVE"}, "no status": {"status": ""},
 		"date": {"expiringbefore": "soon"}, "no date": {"expiringbefore": ""},
+		"after what": {"expiringafter": "2026-13-01"}, "before all time": {"expiringbefore": "0001-01-01"},
+		"after all time": {"expiringafter": "0001-01-01T00:00:00Z"}, "order": {"order": "up"},
+		"no order":            {"order": ""},
+		"order in upper case": {"order": "ASC"}, "no name": {"customername": ""}, "no address": {"email": ""},
+		"no reference": {"reference": ""}, "name too long": {"customername": strings.Repeat("é", 257)},
+		"address too long":   {"email": strings.Repeat("a", 255)},
+		"reference too long": {"reference": strings.Repeat("é", 257)},
 		"customer in braces": {"customerid": "{869b100f-06b7-44cc-80df-b4c4bf728461}"},
 	} {
 		if a := v.call("GET", "/licenses", "", "", query); a.status != http.StatusBadRequest || len(a.Errors) != 1 {
@@ -906,40 +932,90 @@ func TestList(t *testing.T) {
 	}
 }
 
+// TestListFilters: each filter, the order, and filters together. The contract of the stores has every combination.
 func TestListFilters(t *testing.T) {
 	v := newVendor(t)
-	soon := v.call("POST", "/licenses", "", `{"customername":"Soon","expirationdate":"2026-12-01"}`, nil)
-	later := v.call("POST", "/licenses", "", `{"customername":"Later","expirationdate":"2027-12-01"}`, nil)
+	soon := v.post(`{"customername":"Soon & Söhne","expirationdate":"2026-12-01","reference":"order 1/a",` +
+		`"email":"Jane@Example.com"}`)
+	later := v.post(`{"customername":"Ｌater","expirationdate":"2027-12-01","email":"jane@example.com"}`)
 	v.call("POST", "/licenses/{licenseid}/suspend", later.LicenseID, "", nil)
-	for name, test := range map[string]struct {
-		query map[string]string
-		want  []string
-	}{
-		"active":              {map[string]string{"status": "active"}, []string{soon.LicenseID}},
-		"suspended":           {map[string]string{"status": "suspended"}, []string{later.LicenseID}},
-		"revoked":             {map[string]string{"status": "revoked"}, nil},
-		"before a date":       {map[string]string{"expiringbefore": "2027-01-01"}, []string{soon.LicenseID}},
-		"not on the date":     {map[string]string{"expiringbefore": "2026-12-01"}, nil},
-		"before the next day": {map[string]string{"expiringbefore": "2026-12-02"}, []string{soon.LicenseID}},
-		"the latest first": {
-			map[string]string{"expiringbefore": "2029-01-01"}, []string{later.LicenseID, soon.LicenseID},
-		},
-		"all filters": {
-			map[string]string{"expiringbefore": "2029-01-01", "status": "suspended", "customerid": later.CustomerID},
-			[]string{later.LicenseID},
-		},
-		"not its last moment": {map[string]string{"expiringbefore": "2026-12-01T23:59:59.999Z"}, nil},
-		"of a customer only": {
-			map[string]string{"expiringbefore": "2029-01-01", "customerid": soon.CustomerID}, []string{soon.LicenseID},
+	endless := v.post(`{"customername":"late sooner","expirationdate":"never"}`)
+	const odd = "869b100f-06b7-44cc-80df-b4c4bf728461"
+	v.put(odd, attribute.Map{"expirationdate": "03/01/2030", "customername": "Odd"})
+	names := map[string]string{
+		soon.LicenseID: "soon", later.LicenseID: "later", endless.LicenseID: "endless", odd: "odd",
+	}
+
+	for name, test := range map[string]struct{ query, want string }{
+		"none":                   {"", "odd endless later soon"},
+		"the oldest first":       {"order=asc", "soon later endless odd"},
+		"active":                 {"status=active", "endless soon"},
+		"active, ascending":      {"status=active&order=asc", "soon endless"},
+		"suspended":              {"status=suspended", "later"},
+		"revoked":                {"status=revoked", ""},
+		"unreadable":             {"status=unreadable", "odd"},
+		"before a date":          {"expiringbefore=2027-01-01", "soon"},
+		"not on the date":        {"expiringbefore=2026-12-01", ""},
+		"before the next day":    {"expiringbefore=2026-12-02", "soon"},
+		"not its last moment":    {"expiringbefore=2026-12-01T23:59:59.999Z", ""},
+		"from its last moment":   {"expiringafter=2026-12-01T23:59:59.999Z", "endless later soon"},
+		"after its last moment":  {"expiringafter=2026-12-02", "endless later"},
+		"between, what ends 1st": {"expiringafter=2026-12-01&expiringbefore=2028-01-01&order=asc", "soon later"},
+		"nothing between":        {"expiringafter=2027-01-01&expiringbefore=2027-01-01", ""},
+		"the latest first":       {"expiringbefore=2029-01-01", "later soon"},
+		"name":                   {"customername=soon", "soon"},
+		"name, its case":         {"customername=SOON%20%26%20s%C3%B6", "soon"},
+		"name, its width":        {"customername=late", "endless later"},
+		"name, from Z on":        {"customername=late&order=desc", "later endless"},
+		"name, not its inside":   {"customername=ooner", ""},
+		"name and status":        {"customername=late&status=suspended", "later"},
+		"address, its case":      {"email=JANE@example.com", "later soon"},
+		"address, ascending":     {"email=jane@example.com&order=asc", "soon later"},
+		"address and name":       {"email=jane@example.com&customername=soon", "soon"},
+		"address, whole":         {"email=jane@example", ""},
+		"reference":              {"reference=order%201/a", "soon"},
+		"reference, case counts": {"reference=Order%201/a", ""},
+		"reference, whole":       {"reference=order%201", ""},
+		"what is no reference":   {"reference=" + odd, ""},
+		"reference and another":  {"reference=order%201/a&status=active&customername=so", "soon"},
+		"reference, but not":     {"reference=order%201/a&status=suspended", ""},
+		"customer":               {"customerid=" + later.CustomerID, "later"},
+		"customer, and not":      {"customerid=" + later.CustomerID + "&status=active", ""},
+		"all together": {
+			"expiringafter=2026-01-01&expiringbefore=2029-01-01&status=suspended&email=jane@example.com&order=asc" +
+				"&customername=l&customerid=" + strings.ToUpper(later.CustomerID), "later",
 		},
 	} {
-		var got []string
-		for _, l := range v.call("GET", "/licenses", "", "", test.query).Licenses {
-			got = append(got, l.LicenseID)
-		}
-		if diff := cmp.Diff(test.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			for _, limit := range []string{"1", "2", "100"} {
+				query, err := url.ParseQuery(test.query)
+				if err != nil {
+					t.Fatal(err)
+				}
+				query.Set("limit", limit)
+				var got []string
+				for range 20 {
+					page := v.get("/licenses", "", query)
+					if page.status != http.StatusOK {
+						t.Fatalf("got %d %s", page.status, page.text)
+					}
+					for _, l := range page.Licenses {
+						got = append(got, names[l.LicenseID])
+					}
+					if page.Cursor == "" {
+						break
+					}
+					query.Set("cursor", page.Cursor)
+				}
+				if list := strings.Join(got, " "); list != test.want {
+					t.Errorf("limit %s lists %q, want %q", limit, list, test.want)
+				}
+			}
+		})
+	}
+	more := map[string]string{"reference": "order 1/a", "cursor": "x"}
+	if a := v.call("GET", "/licenses", "", "", more); len(a.Errors) != 1 {
+		t.Errorf("a list of one license has no cursor: %d %s", a.status, a.text)
 	}
 }
 
@@ -1001,6 +1077,12 @@ func TestForgedCursor(t *testing.T) {
 		"of another filter":  list("customerid", second.CustomerID),
 		"of another status":  list("status", "active"),
 		"of another date":    list("expiringbefore", "2030-01-01"),
+		"of a later date":    list("expiringafter", "2020-01-01"),
+		"of another order":   list("order", "asc"),
+		"of the same order":  list("order", "desc"), // which was not said
+		"of another name":    list("customername", "e"),
+		"of an address":      list("email", "a@example.com"),
+		"of a reference":     list("reference", "4711"),
 		"of another license": v.call("GET", "/licenses/{licenseid}/audit", first.LicenseID, "", own),
 	} {
 		if a.status != http.StatusBadRequest || len(a.Errors) != 1 || a.Errors[0].Field != "cursor" {
@@ -1166,13 +1248,18 @@ func TestEvents(t *testing.T) {
 		"list-invalid": {http.StatusBadRequest, `"field":"limit"`},
 		"key":          {http.StatusOK, `{"licensekey":"eyJ`},
 		"revoke":       {http.StatusOK, `"changereason":"contract ended"`},
-		"audit":        {http.StatusOK, `{"entries":[`},
-		"suspend":      {http.StatusOK, `"status":"suspended"`},
-		"reinstate":    {http.StatusOK, `"status":"active"`},
-		"renew":        {http.StatusOK, `"expirationdate":"2100-01-31T23:59:59.999Z"`},
-		"patch":        {http.StatusOK, `"appurls":[{"URL":"https://new.example.com"}]`},
-		"delete":       {http.StatusNoContent, ``},
-		"patch-stale":  {http.StatusPreconditionFailed, `"code":"STALE"`},
+
+		"list-by-name":     {http.StatusOK, `"licenses":[{"licenseid":"00000000-0000-4000-8000-000000000001"`},
+		"get-by-reference": {http.StatusOK, `"reference":"order 4711/a"`},
+		"reference-taken":  {http.StatusConflict, `"licenseid":"00000000-0000-4000-8000-000000000001"`},
+
+		"audit":       {http.StatusOK, `{"entries":[`},
+		"suspend":     {http.StatusOK, `"status":"suspended"`},
+		"reinstate":   {http.StatusOK, `"status":"active"`},
+		"renew":       {http.StatusOK, `"expirationdate":"2100-01-31T23:59:59.999Z"`},
+		"patch":       {http.StatusOK, `"appurls":[{"URL":"https://new.example.com"}]`},
+		"delete":      {http.StatusNoContent, ``},
+		"patch-stale": {http.StatusPreconditionFailed, `"code":"STALE"`},
 
 		"audit-proof":    {http.StatusNotFound, `"code":"NO_CHECKPOINT"`},
 		"checkpoint":     {http.StatusNotFound, `"code":"NO_CHECKPOINT"`},
@@ -1198,7 +1285,7 @@ func TestEvents(t *testing.T) {
 			}
 			v := newVendor(t)
 			l := licensetest.Issue(t)
-			l.ID = "00000000-0000-4000-8000-000000000001"
+			l.ID, l.Reference = "00000000-0000-4000-8000-000000000001", "order 4711/a"
 			if err := v.folder.Licenses.Create(t.Context(), l); err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -12,13 +13,30 @@ import (
 	"openlicenser/shared/telemetry"
 )
 
-// licenseID returns the license id in the path, or license.ErrNotFound for what is no UUID.
-func licenseID(r api.Request) (string, error) {
+// referencePrefix begins what stands for a license id in a path: ref:{reference}.
+const referencePrefix = "ref:"
+
+// licenseID returns the id of the license that the path names, by itself or by its reference. It is license.ErrNotFound
+// for what is neither a UUID nor a reference that any license has had.
+func licenseID(ctx context.Context, store license.Store, r api.Request) (string, error) {
 	id := r.PathParameter("licenseid")
+	if reference, isReference := strings.CutPrefix(id, referencePrefix); isReference {
+		return findReference(ctx, store, reference)
+	}
 	if !license.IsUUID(id) {
 		return "", license.ErrNotFound
 	}
 	return id, nil
+}
+
+// findReference returns the id of the license that has the reference, or had it. What no reference can be is
+// license.ErrNotFound.
+func findReference(ctx context.Context, store license.Store, text string) (string, error) {
+	reference, problem := license.CanonicalReference(text)
+	if problem != "" {
+		return "", license.ErrNotFound
+	}
+	return store.Referenced(ctx, reference)
 }
 
 // spellings returns the spellings of an id in which to look for it: as it is given, in lower case, which is ours, and
@@ -36,7 +54,7 @@ func spellings(id string) []string {
 // read returns the license that the path names, or license.ErrNotFound. Each further spelling of the id costs a read,
 // but only where the ones before have found nothing.
 func read(ctx context.Context, store license.Store, r api.Request) (l license.License, err error) {
-	asked, err := licenseID(r)
+	asked, err := licenseID(ctx, store, r)
 	if err != nil {
 		return license.License{}, err
 	}
@@ -57,11 +75,22 @@ func note(ctx context.Context, l license.License) {
 	telemetry.Note(ctx, slog.String("licenseid", l.ID), slog.String("customerid", l.CustomerID))
 }
 
-// canonicalPath returns the request's path with the license id in lower case. In either case it names the same license.
+// canonicalPath returns the request's path with one spelling of what names the license: its id in lower case, or its
+// reference as it is stored. In either case an id names the same license, and callers differ in what they encode.
 func canonicalPath(r api.Request) string {
-	id, err := licenseID(r)
-	if err != nil {
+	sent := r.PathParameter("licenseid")
+	canonical := strings.ToLower(sent)
+	if reference, isReference := strings.CutPrefix(sent, referencePrefix); isReference {
+		stored, _ := license.CanonicalReference(reference)
+		canonical = url.PathEscape(referencePrefix + stored)
+	} else if !license.IsUUID(sent) {
 		return r.Path()
 	}
-	return strings.Replace(r.Path(), id, strings.ToLower(id), 1)
+	segments := strings.Split(r.Path(), "/")
+	for i, segment := range segments {
+		if decoded, err := url.PathUnescape(segment); err == nil && decoded == sent {
+			segments[i] = canonical
+		}
+	}
+	return strings.Join(segments, "/")
 }

@@ -3,6 +3,7 @@ package issuance_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -21,12 +22,12 @@ const (
 	mixed = "869b100F-06B7-44CC-80DF-B4C4BF728461"
 )
 
+// put writes a record as another tool does, and as it is a moment later.
 func (v vendor) put(id string, more attribute.Map) {
 	v.t.Helper()
 	record := attribute.Map{"licenseid": id, "expirationdate": "2030-01-03"}
-	for name, value := range more {
-		record[name] = value
-	}
+	maps.Copy(record, more)
+	record = license.Adopt(record, v.ports.Now()).Apply(record)
 	if err := v.folder.Licenses.PutRecord(v.t.Context(), record); err != nil {
 		v.t.Fatal(err)
 	}

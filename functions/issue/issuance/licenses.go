@@ -4,15 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
+	"openlicenser/shared/telemetry"
 	"openlicenser/shared/token"
 	"openlicenser/shared/vendorapi"
 )
@@ -70,10 +70,15 @@ func (s Licenses) issue(ctx context.Context, r api.Request, a attempt) (api.Resp
 		return api.Response{}, err
 	}
 	err = s.Store.Create(ctx, l)
-	if a.again && errors.Is(err, license.ErrExists) {
+	var taken *license.ReferenceTakenError
+	isOwn := errors.As(err, &taken) && taken.LicenseID == a.newID
+	if isOwn || a.again && errors.Is(err, license.ErrExists) {
 		// An earlier attempt has made it, perhaps with a customer id of its own.
 		if l, err = s.Store.Get(ctx, a.newID); err == nil {
 			key, err = s.Keys.sign(ctx, l)
+		}
+		if isOwn && errors.Is(err, license.ErrNotFound) {
+			err = errGone // its reference stays
 		}
 	}
 	if err != nil {
@@ -234,36 +239,27 @@ func (s Licenses) list(ctx context.Context, r api.Request) (api.Response, error)
 	return noStore(api.JSON(http.StatusOK, body))
 }
 
-// page lists the licenses of a customer in each spelling of its id, one after the other. The position says where: the
-// number of the spelling, a colon, and the store's position.
-func (s Licenses) page(ctx context.Context, q license.Query) (page license.Page, err error) {
-	if q.CustomerID == "" {
-		return s.Store.List(ctx, q)
+// page lists licenses. Those of a reference are the one that has it, if it passes the other filters.
+func (s Licenses) page(ctx context.Context, q listQuery) (page license.Page, err error) {
+	if q.reference == "" {
+		return s.Store.List(ctx, q.Query)
 	}
-	ids, n := spellings(q.CustomerID), 0
-	if number, position, positioned := strings.Cut(q.Position, ":"); positioned {
-		if n, err = strconv.Atoi(number); err != nil {
-			return page, err // our own fault: the MAC holds, so the cursor is ours
+	id, err := findReference(ctx, s.Store, q.reference)
+	if err == nil {
+		var l license.License
+		l, err = s.Store.Get(ctx, id)
+		if errors.Is(err, license.ErrUnreadable) {
+			telemetry.Note(ctx, slog.String("licenseid", id), slog.String("unreadable", err.Error()))
+			l, err = license.Damaged(id), nil
 		}
-		q.Position = position
-	}
-	for ; n < len(ids) && q.Limit > 0; n++ {
-		q.CustomerID = ids[n]
-		part, err := s.Store.List(ctx, q)
-		if err != nil {
-			return page, err
+		if err == nil && q.Matches(l) {
+			page.Licenses = append(page.Licenses, l)
 		}
-		page.Licenses = append(page.Licenses, part.Licenses...)
-		if part.Next != "" {
-			page.Next = fmt.Sprintf("%d:%s", n, part.Next)
-			return page, nil
-		}
-		q.Position, q.Limit = "", q.Limit-len(part.Licenses)
 	}
-	if n < len(ids) {
-		page.Next = fmt.Sprintf("%d:", n)
+	if errors.Is(err, license.ErrNotFound) {
+		err = nil
 	}
-	return page, nil
+	return page, err
 }
 
 // respond shows the license as it is now.

@@ -17,8 +17,9 @@ import (
 
 // memoryLicenses is a license.Store for one caller at a time. It lists by id, and counts its writes.
 type memoryLicenses struct {
-	records map[string]attribute.Map
-	writes  int
+	records    map[string]attribute.Map
+	references map[string]string
+	writes     int
 }
 
 var _ license.Store = (*memoryLicenses)(nil)
@@ -35,8 +36,36 @@ func (m *memoryLicenses) Create(_ context.Context, l license.License) error {
 	if _, found := m.records[l.ID]; found {
 		return license.ErrExists
 	}
+	if holder, isTaken := m.references[l.Reference]; isTaken && l.Reference != "" {
+		return &license.ReferenceTakenError{Reference: l.Reference, LicenseID: holder}
+	}
+	if err := m.refer(l); err != nil {
+		return err
+	}
 	m.put(l.ID, l.Record())
 	return nil
+}
+
+// refer takes the reference of a license.
+func (m *memoryLicenses) refer(l license.License) error {
+	holder, isTaken := m.references[l.Reference]
+	switch {
+	case l.Reference == "":
+		return nil
+	case isTaken && holder != l.ID:
+		return &license.ReferenceTakenError{Reference: l.Reference, LicenseID: holder}
+	case m.references == nil:
+		m.references = map[string]string{}
+	}
+	m.references[l.Reference] = l.ID
+	return nil
+}
+
+func (m *memoryLicenses) Referenced(_ context.Context, reference string) (string, error) {
+	if id, isTaken := m.references[reference]; isTaken {
+		return id, nil
+	}
+	return "", license.ErrNotFound
 }
 
 func (m *memoryLicenses) put(id string, record attribute.Map) {
@@ -47,6 +76,9 @@ func (m *memoryLicenses) put(id string, record attribute.Map) {
 func (m *memoryLicenses) Update(_ context.Context, before, after license.License) error {
 	if !m.meets(before) {
 		return license.ErrConflict
+	}
+	if err := m.refer(after); err != nil {
+		return err
 	}
 	updated := maps.Clone(m.records[before.ID])
 	set, remove := license.Delta(before, after)

@@ -29,6 +29,11 @@ func TestOpenAPILimits(t *testing.T) {
 		"schemas LicensePatch properties notes maxLength":   license.MaxNotes,
 		"schemas LicenseDraft properties gracedays maximum": license.MaxGraceDays,
 		"schemas LicensePatch properties gracedays maximum": license.MaxGraceDays,
+		"schemas NewReference maxLength":                    license.MaxReference,
+		"parameters ReferenceFilter schema maxLength":       license.MaxReference,
+		"schemas NewEmail maxLength":                        license.MaxEmail,
+		"parameters EmailFilter schema maxLength":           license.MaxEmail,
+		"parameters CustomerNameFilter schema maxLength":    license.MaxCustomerName,
 		"schemas Services maxItems":                         license.MaxServices,
 		"schemas LicensePatch properties services maxItems": license.MaxServices,
 		"schemas Service properties serviceName maxLength":  license.MaxServiceText,
@@ -57,7 +62,10 @@ func TestOpenAPICodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	errs := []error{&license.InvalidError{}, &license.TransitionError{}, &bodyError{}, errors.New("anything else")}
+	errs := []error{
+		&license.InvalidError{}, &license.TransitionError{}, &license.ReferenceTakenError{}, &bodyError{},
+		errors.New("anything else"),
+	}
 	for _, f := range failures {
 		errs = append(errs, f.err)
 	}
@@ -70,5 +78,43 @@ func TestOpenAPICodes(t *testing.T) {
 	documented := document.Values("application/problem+json", "code", document.Routes()...)
 	if diff := cmp.Diff(answered, documented); diff != "" {
 		t.Errorf("(-failures +openapi.yaml):\n%s", diff)
+	}
+}
+
+// TestOpenAPIParameters: openapi.yaml has the query parameters of each route that takes some, with the statuses and
+// orders that there are.
+func TestOpenAPIParameters(t *testing.T) {
+	document, err := apitest.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for route, want := range queryParameters {
+		method, path, _ := strings.Cut(route, " ")
+		var documented []string
+		for n := range 20 {
+			at := func(names ...string) any {
+				name := append([]string{"paths", path, strings.ToLower(method), "parameters", fmt.Sprint(n)}, names...)
+				return document.At(name...)
+			}
+			if at("in") == "query" {
+				documented = append(documented, at("name").(string))
+			}
+			var all any
+			switch at("name") {
+			case "status":
+				all = statuses
+			case "order":
+				all = orders
+			default:
+				continue
+			}
+			if got := fmt.Sprint(at("schema", "enum")); got != fmt.Sprint(all) {
+				t.Errorf("%s, %s: openapi.yaml has %s, want %v", route, at("name"), got, all)
+			}
+		}
+		slices.Sort(documented)
+		if diff := cmp.Diff(want, documented); diff != "" {
+			t.Errorf("%s (-code +openapi.yaml):\n%s", route, diff)
+		}
 	}
 }

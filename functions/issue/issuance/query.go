@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/license"
@@ -16,7 +17,10 @@ import (
 
 // queryParameters holds the parameters of the routes that take some.
 var queryParameters = map[string][]string{
-	"GET /licenses":                   {"cursor", "customerid", "expiringbefore", "limit", "status"},
+	"GET /licenses": {
+		"cursor", "customerid", "customername", "email", "expiringafter", "expiringbefore", "limit", "order",
+		"reference", "status",
+	},
 	"GET /licenses/{licenseid}/audit": {"cursor", "limit"},
 }
 
@@ -111,17 +115,35 @@ func (q *queryReader) position(c cursors) string {
 	return position
 }
 
-var statuses = []license.Status{license.Active, license.Grace, license.Expired, license.Suspended, license.Revoked}
+var (
+	statuses = []license.Status{
+		license.Active, license.Grace, license.Expired, license.Suspended, license.Revoked, license.Unreadable,
+	}
+	orders = []license.Order{license.Ascending, license.Descending}
+)
+
+// listQuery selects a page of licenses. A reference leads to one license, without any index.
+type listQuery struct {
+	license.Query
+	reference string
+}
 
 // readListQuery returns the query, and the cursors of its list.
-func (s Licenses) readListQuery(ctx context.Context, r api.Request) (license.Query, cursors, error) {
+func (s Licenses) readListQuery(ctx context.Context, r api.Request) (listQuery, cursors, error) {
 	q, now := readQuery(r, queryParameters["GET /licenses"]...), s.Now()
-	query := license.Query{
-		Limit: q.limit(), Now: now,
-		CustomerID: q.customerID(), Status: q.status(), ExpiringBefore: q.date("expiringbefore"),
+	query := listQuery{
+		Query: license.Query{
+			Limit: q.limit(), Now: now,
+			CustomerID: q.customerID(), CustomerName: q.text("customername", license.MaxCustomerName),
+			Email: q.text("email", license.MaxEmail), Status: oneOf(q, "status", statuses),
+			ExpiringAfter: q.date("expiringafter"), ExpiringBefore: q.date("expiringbefore"),
+			Order: oneOf(q, "order", orders),
+		},
+		reference: q.text("reference", license.MaxReference),
 	}
-	list := fmt.Sprintf("licenses of %q %q %s",
-		strings.ToLower(query.CustomerID), query.Status, license.FormatDate(query.ExpiringBefore))
+	list := fmt.Sprintf("licenses of %q %q %q %q %s %s %s %q", strings.ToLower(query.CustomerID),
+		license.Fold(query.CustomerName), license.Fold(query.Email), query.Status,
+		license.FormatDate(query.ExpiringAfter), license.FormatDate(query.ExpiringBefore), query.Order, query.reference)
 	c, err := newCursors(ctx, s.Secrets, now, list)
 	if err != nil {
 		return query, c, err
@@ -138,13 +160,25 @@ func (q *queryReader) customerID() string {
 	return id
 }
 
-func (q *queryReader) status() license.Status {
-	text, present := q.parameters["status"]
-	status := license.Status(text)
-	if present && !slices.Contains(statuses, status) {
-		q.refuse("status", fmt.Sprintf("must be one of %s", statuses))
+// text returns a text to search for. One that is longer than a field can be is refused, because it finds nothing.
+func (q *queryReader) text(name string, longest int) string {
+	text := q.parameters[name]
+	switch {
+	case !utf8.ValidString(text):
+		q.refuse(name, "must be UTF-8, percent-encoded")
+	case utf8.RuneCountInString(text) > longest:
+		q.refuse(name, fmt.Sprintf("must be at most %d characters", longest))
 	}
-	return status
+	return text
+}
+
+// oneOf returns a value that is one of those that there are.
+func oneOf[T ~string](q *queryReader, name string, all []T) T {
+	text, present := q.parameters[name]
+	if present && !slices.Contains(all, T(text)) {
+		q.refuse(name, fmt.Sprintf("must be one of %s", all))
+	}
+	return T(text)
 }
 
 func (q *queryReader) date(name string) time.Time {
@@ -153,8 +187,11 @@ func (q *queryReader) date(name string) time.Time {
 		return time.Time{}
 	}
 	date, err := license.ParseDate(text)
-	if err != nil {
+	switch {
+	case err != nil:
 		q.refuse(name, "must be an ISO 8601 date, as 2030-01-31 or 2030-01-31T00:00:00Z")
+	case date.IsZero():
+		q.refuse(name, "must lie after the first of all instants") // which stands for no date
 	}
 	return date
 }

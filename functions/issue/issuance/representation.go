@@ -21,6 +21,8 @@ func represent(l license.License, now time.Time) vendorapi.License {
 		Services:       json.RawMessage(l.Services),
 		AppURLs:        json.RawMessage(l.AppURLs),
 		Notes:          l.Notes,
+		Reference:      l.Reference,
+		Email:          l.Email,
 		TokenKeyID:     l.TokenKeyID,
 		Version:        l.Version,
 		Created:        instant(l.Created),

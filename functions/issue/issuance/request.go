@@ -34,6 +34,8 @@ func readDraft(r api.Request) (license.Draft, error) {
 		"appurls":        {&d.AppURLs, `must be a list of {"URL": "…"}`},
 		"notes":          {&d.Notes, "must be a string"},
 		"gracedays":      {&d.GraceDays, "must be a whole number"},
+		"reference":      {&d.Reference, "must be a string"},
+		"email":          {&d.Email, "must be a string"},
 	})
 	return d, err
 }
@@ -45,6 +47,8 @@ var removable = map[string]jsontext.Value{
 	"notes":      jsontext.Value(`""`),
 	"gracedays":  jsontext.Value("0"),
 	"tokenkeyid": jsontext.Value(`""`),
+	"email":      jsontext.Value(`""`),
+	"reference":  jsontext.Value(`""`), // which the domain refuses where there is one
 }
 
 // readPatch reads a JSON merge patch (RFC 7396) of a license, and the reason for it.
@@ -69,6 +73,8 @@ func readPatch(r api.Request) (p license.Patch, reason string, err error) {
 		"notes":          {&p.Notes, "must be a string, or null"},
 		"gracedays":      {&p.GraceDays, "must be a whole number, or null"},
 		"tokenkeyid":     {&p.TokenKeyID, "must be a string, or null"},
+		"reference":      {&p.Reference, "must be a string"},
+		"email":          {&p.Email, "must be a string, or null"},
 		"reason":         {&reason, "must be a string"},
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"openlicenser/shared/api"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/license"
 	"openlicenser/shared/telemetry"
 	"openlicenser/shared/token"
 	"openlicenser/shared/vendorapi"
@@ -19,6 +20,7 @@ import (
 // Trail shows the audit trail and its signed checkpoints.
 type Trail struct {
 	Store         audit.Store
+	Licenses      license.Store           // says what references stand for, and nothing else
 	Records       checkpoint.RecordHashes // of the licenses' records
 	Checkpoints   checkpoint.Reader
 	CheckpointKey checkpoint.Key
@@ -43,15 +45,15 @@ var publicRoutes = []string{"GET /audit/checkpoint", "GET /audit/checkpoint-key"
 
 func (t Trail) lacking() []string {
 	return lacking("Trail", ports{
-		"Store": t.Store != nil, "Records": t.Records != nil, "Checkpoints": t.Checkpoints != nil,
-		"CheckpointKey": t.CheckpointKey != nil, "Origin": t.Origin != "", "Secrets": t.Secrets != nil,
-		"Now": t.Now != nil,
+		"Store": t.Store != nil, "Licenses": t.Licenses != nil, "Records": t.Records != nil,
+		"Checkpoints": t.Checkpoints != nil, "CheckpointKey": t.CheckpointKey != nil, "Origin": t.Origin != "",
+		"Secrets": t.Secrets != nil, "Now": t.Now != nil,
 	})
 }
 
 // chain shows a page of a license's chain, also of a license that is gone. Where there is no chain the page is empty.
 func (t Trail) chain(ctx context.Context, r api.Request) (api.Response, error) {
-	id, err := licenseID(r)
+	id, err := licenseID(ctx, t.Licenses, r)
 	if err != nil {
 		return api.Response{}, err
 	}
@@ -135,7 +137,7 @@ func (t Trail) recordHash(ctx context.Context, id string, head audit.Head) (reco
 
 // proof shows that the latest checkpoint holds the license's chain, also of a license that is gone.
 func (t Trail) proof(ctx context.Context, r api.Request) (api.Response, error) {
-	id, err := licenseID(r)
+	id, err := licenseID(ctx, t.Licenses, r)
 	if err != nil {
 		return api.Response{}, err
 	}

@@ -89,7 +89,7 @@ func (d *Document) invoked(event []byte) (route, body string, err error) {
 	return route, body, nil
 }
 
-// route returns the documented route of a path, or else the method and the path itself.
+// route returns the documented route of a path as it was sent, or else the method and the path itself.
 func (d *Document) route(method, path string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -99,7 +99,11 @@ func (d *Document) route(method, path string) string {
 			d.routes.Handle(route, http.NotFoundHandler())
 		}
 	}
-	_, pattern := d.routes.Handler(&http.Request{Method: method, URL: &url.URL{Path: path}})
+	decoded, err := url.PathUnescape(path)
+	if err != nil {
+		return method + " " + path
+	}
+	_, pattern := d.routes.Handler(&http.Request{Method: method, URL: &url.URL{Path: decoded, RawPath: path}})
 	if !strings.HasPrefix(pattern, method+" ") || strings.Contains(path, "//") {
 		return method + " " + path
 	}

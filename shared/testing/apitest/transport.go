@@ -49,7 +49,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 func (t *Transport) check(r *http.Request, a Response) {
 	d, err := Read()
 	if err == nil {
-		err = d.Check(d.route(r.Method, r.URL.Path), a)
+		err = d.Check(d.route(r.Method, r.URL.EscapedPath()), a)
 	}
 	if err != nil {
 		t.mu.Lock()

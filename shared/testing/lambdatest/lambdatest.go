@@ -137,7 +137,24 @@ func Build(t testing.TB, folder string) string {
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
+	dependOn(t, folder)
 	return binary
+}
+
+// dependOn looks at every source file of the package and of what it imports. So `go test` runs the test again after one
+// of them has changed: of a program that a test starts it knows nothing else, and would repeat the result that it has.
+func dependOn(t testing.TB, folder string) {
+	t.Helper()
+	const files = `{{if not .Standard}}{{$folder := .Dir}}{{range .GoFiles}}{{$folder}}/{{.}}{{"\n"}}{{end}}{{end}}`
+	out, err := exec.Command("go", "list", "-deps", "-tags", "lambda.norpc", "-f", files, folder).Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for file := range strings.SplitSeq(string(out), "\n") {
+		if _, err := os.Stat(file); file != "" && err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Run runs a built function until the test ends. It has the environment, NAME=value, and nothing of this process's.

@@ -201,6 +201,7 @@ func listFirstAndLast(t *testing.T, h Harness) {
 				t.Fatal(err)
 			}
 			record["expirationdate"] = date
+			record = license.Adopt(record, Now).Apply(record)
 			if err := h.PutRecord(t.Context(), record); err != nil {
 				t.Fatal(err)
 			}

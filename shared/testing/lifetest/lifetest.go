@@ -30,7 +30,7 @@ import (
 // Service is an API to drive.
 type Service struct {
 	URL string
-	// Settle hands the stream of changes, which has this many, to the audit function. Nil where that happens by itself.
+	// Settle hands the stream of changes, which has this many, to its readers. Nil where that happens by itself.
 	Settle func(changes int)
 }
 
@@ -160,11 +160,16 @@ func (d driver) wantFields(errs []license.FieldError, fields []string) {
 	}
 }
 
-const customerName = "Example & Söhne"
+const (
+	customerName = "Example & Söhne"
+	reference    = "order 4711/Ä"
+	email        = "Licenses@Example.com"
+)
 
 func order() vendorapi.LicenseDraft {
 	return vendorapi.LicenseDraft{
 		CustomerName: customerName, ExpirationDate: "2099-01-31", Notes: "order 4711",
+		Reference: reference, Email: email,
 		Services: []license.Service{{Name: "Reports", Value: "reports"}},
 		AppURLs:  []license.AppURL{{URL: "https://app.example.com"}},
 	}
@@ -202,7 +207,19 @@ func (d driver) issue() vendorapi.License {
 	other.Notes = "order 4712"
 	_, err = d.api.Issue(d.Context(), other, key)
 	d.refused(err, http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+	d.refuseReference(l)
 	return l
+}
+
+// refuseReference wants the reference to be that of the license, for an order that comes again.
+func (d driver) refuseReference(l vendorapi.License) {
+	d.Helper()
+	_, err := d.api.Issue(d.Context(), order(), vendorapi.Options{})
+	d.refused(err, http.StatusConflict, "REFERENCE_TAKEN")
+	var problem *vendorapi.Problem
+	if errors.As(err, &problem) && problem.LicenseID != l.LicenseID {
+		d.Errorf("the reference is that of %s, want %s", problem.LicenseID, l.LicenseID)
+	}
 }
 
 func (d driver) refuseToIssue() {
@@ -286,12 +303,18 @@ func (d driver) get(id string) vendorapi.License {
 func (d driver) read(l vendorapi.License) {
 	d.Helper()
 	read := d.get(l.LicenseID)
-	if read.ETag != l.ETag || read.Notes != "order 4711" || read.LicenseKey != "" || read.ShortKey != "" {
+	if read.ETag != l.ETag || read.Notes != "order 4711" || read.Reference != reference || read.Email != email ||
+		read.LicenseKey != "" || read.ShortKey != "" {
 		d.Errorf("read %+v", read)
 	}
+	if diff := cmp.Diff(read, d.get(vendorapi.ByReference(reference))); diff != "" {
+		d.Errorf("(-by id +by reference):\n%s", diff)
+	}
 	d.wantKey(l)
-	_, err := d.api.License(d.Context(), uuid.NewString())
-	d.refused(err, http.StatusNotFound, "LICENSE_NOT_FOUND")
+	for _, id := range []string{uuid.NewString(), vendorapi.ByReference("order 4712")} {
+		_, err := d.api.License(d.Context(), id)
+		d.refused(err, http.StatusNotFound, "LICENSE_NOT_FOUND")
+	}
 }
 
 func (d driver) wantKey(l vendorapi.License) {
@@ -338,14 +361,26 @@ func (d driver) list(l vendorapi.License) {
 	d.wantListed(vendorapi.ListQuery{}, other.LicenseID, next.LicenseID, l.LicenseID)
 	d.wantListed(vendorapi.ListQuery{CustomerID: l.CustomerID}, next.LicenseID, l.LicenseID)
 	d.wantListed(vendorapi.ListQuery{Status: license.Active}, l.LicenseID, next.LicenseID, other.LicenseID)
+	d.wantListed(vendorapi.ListQuery{Reference: reference}, l.LicenseID)
+	d.wantListed(vendorapi.ListQuery{Reference: "order 4712"})
+	d.wantListed(vendorapi.ListQuery{Email: "licenses@example.COM"}, l.LicenseID)
+	d.wantListed(vendorapi.ListQuery{
+		CustomerName: "EXAMPLE", Status: license.Active, ExpiringAfter: "2098-06-01",
+	}, l.LicenseID)
+	d.wantListed(vendorapi.ListQuery{CustomerName: "o"}, other.LicenseID)
+	d.wantListed(vendorapi.ListQuery{Order: license.Ascending}, l.LicenseID, next.LicenseID, other.LicenseID)
+	d.wantListed(vendorapi.ListQuery{
+		ExpiringAfter: "2098-01-31", Order: license.Ascending,
+	}, next.LicenseID, l.LicenseID)
+	d.wantListed(vendorapi.ListQuery{Status: license.Unreadable})
 	d.wantListed(vendorapi.ListQuery{Status: license.Suspended})
 	d.wantListed(vendorapi.ListQuery{Status: license.Revoked})
 	d.wantListed(vendorapi.ListQuery{ExpiringBefore: "2098-06-01"}, next.LicenseID, other.LicenseID)
 	d.wantListed(vendorapi.ListQuery{
 		Status: license.Active, ExpiringBefore: "2098-06-01", CustomerID: l.CustomerID,
 	}, next.LicenseID)
-	d.call(http.MethodGet, "/licenses?status=new&limit=0&cursor=x", "")
-	d.wantProblem(http.StatusBadRequest, "INVALID_FIELDS", []string{"limit", "status", "cursor"})
+	d.call(http.MethodGet, "/licenses?status=new&limit=0&cursor=x&order=up", "")
+	d.wantProblem(http.StatusBadRequest, "INVALID_FIELDS", []string{"limit", "status", "order", "cursor"})
 }
 
 // change patches, which takes the entity tag that was read.
@@ -406,13 +441,13 @@ func (d driver) transitions(l vendorapi.License) vendorapi.License {
 		}
 		refused(step.do, step.reason, `"0-0"`, http.StatusPreconditionFailed, "STALE")
 		key := vendorapi.Options{IdempotencyKey: uuid.NewString()}
-		done, err := step.do(d.Context(), l.LicenseID, step.reason, key)
+		done, err := step.do(d.Context(), vendorapi.ByReference(reference), step.reason, key)
 		done = d.wantLicense(done, err, http.StatusOK)
 		if done.Status != step.status || done.Version != l.Version+1 ||
 			!strings.Contains(step.reason, done.ChangeReason) {
 			d.Errorf("%s: %+v", step.name, done)
 		}
-		again, err := step.do(d.Context(), l.LicenseID, step.reason, key)
+		again, err := step.do(d.Context(), vendorapi.ByReference(reference), step.reason, key)
 		if diff := cmp.Diff(done, d.wantLicense(again, err, http.StatusOK)); diff != "" {
 			d.Errorf("%s again (-first +again):\n%s", step.name, diff)
 		}
@@ -454,6 +489,7 @@ func (d driver) remove(l vendorapi.License) {
 	d.refused(err, http.StatusNotFound, "LICENSE_NOT_FOUND")
 	d.verify(l.LicenseKey, "INVALID_LICENSE")
 	d.verify(l.ShortKey, "INVALID_LICENSE")
+	d.refuseReference(l)
 }
 
 // audit wants the trail of what was done, in a chain that verifies. It outlives the license.
@@ -470,7 +506,7 @@ func (d driver) audit(l vendorapi.License, changes int) {
 	var entries []audit.Entry
 	for deadline := time.Now().Add(30 * time.Second); len(entries) < len(want) && time.Now().Before(deadline); {
 		time.Sleep(20 * time.Millisecond)
-		entries = d.trail(l.LicenseID)
+		entries = d.trail(vendorapi.ByReference(reference))
 	}
 	var got []string
 	for i, e := range entries {

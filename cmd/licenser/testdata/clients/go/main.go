@@ -25,6 +25,7 @@ func live(client *api.ClientWithResponses) {
 	ctx := context.Background()
 	draft := api.LicenseDraft{
 		Customername: "Example Ltd", Expirationdate: "2099-01-31",
+		Reference: new("go 4711/ä"), Email: new("go@example.com"),
 		Services: &[]api.Service{{ServiceName: "Reports", ServiceValue: "reports"}},
 		Appurls:  &[]api.AppURL{{URL: "https://app.example.com"}},
 	}
@@ -32,9 +33,17 @@ func live(client *api.ClientWithResponses) {
 	check(err)
 	want(issued.JSON201 != nil && issued.JSON201.Status == "active" && issued.JSON201.Expirationdate.Year() == 2099, issued.Body)
 	id := issued.JSON201.Licenseid
-	listed, err := client.ListLicensesWithResponse(ctx, &api.ListLicensesParams{Limit: new(1)})
+	listed, err := client.ListLicensesWithResponse(ctx, &api.ListLicensesParams{
+		Limit: new(1), Email: new("GO@example.com"), Customername: new("exam"),
+	})
 	check(err)
 	want(listed.JSON200 != nil && listed.JSON200.Licenses[0].Licenseid == id, listed.Body)
+	referenced, err := client.GetLicenseWithResponse(ctx, "ref:go 4711/ä")
+	check(err)
+	want(referenced.JSON200 != nil && referenced.JSON200.Licenseid == id, referenced.Body)
+	again, err := client.IssueLicenseWithResponse(ctx, nil, draft)
+	check(err)
+	want(again.ApplicationproblemJSON409 != nil && *again.ApplicationproblemJSON409.Licenseid == id, again.Body)
 
 	changed, err := client.ChangeLicenseWithResponse(ctx, id, &api.ChangeLicenseParams{IfMatch: "*"}, api.LicensePatch{Notes: new("order 4711")})
 	check(err)

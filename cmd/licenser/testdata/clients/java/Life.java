@@ -27,10 +27,15 @@ public class Life {
         var licenses = new LicensesApi(client);
         var verification = new VerificationApi(client);
         var issued = licenses.issueLicense(new LicenseDraft().customername("Example Ltd").expirationdate("2099-01-31")
+            .reference("java 4711/ä").email("java@example.com")
             .addServicesItem(new Service().serviceName("Reports").serviceValue("reports"))
             .addAppurlsItem(new AppURL().URL("https://app.example.com")), null);
         want(issued.getStatus() == LicenseStatus.ACTIVE && issued.getExpirationdate().getYear() == 2099, issued);
-        want(licenses.listLicenses(null, null, null, 1, null).getLicenses().get(0).getLicenseid().equals(issued.getLicenseid()), "the list");
+        var list = licenses.listLicenses(null, "JAVA@example.com", "exam", null, null, null, null, "asc", 1, null);
+        want(list.getLicenses().get(0).getLicenseid().equals(issued.getLicenseid()), "the list");
+        want(licenses.getLicense("ref:java 4711/ä").getLicenseid().equals(issued.getLicenseid()), "by its reference");
+        refused(() -> licenses.issueLicense(new LicenseDraft().customername("Example Ltd").expirationdate("2099-01-31")
+            .reference("java 4711/ä"), null), 409, "REFERENCE_TAKEN");
 
         var changed = licenses.changeLicense(issued.getLicenseid(), "*", new LicensePatch().notes("order 4711"), null);
         want(changed.getNotes().equals("order 4711") && changed.getServices().equals(issued.getServices()), changed);

@@ -22,11 +22,15 @@ def refused(call, status, read):
 
 def live(licenses, life, verification):
     issued = licenses.issue_license(api.LicenseDraft(
-        customername="Example Ltd", expirationdate="2099-01-31",
+        customername="Example Ltd", expirationdate="2099-01-31", reference="python 4711/ä", email="python@example.com",
         services=[api.Service(service_name="Reports", service_value="reports")],
         appurls=[api.AppURL(url="https://app.example.com")]))
     assert issued.status == api.LicenseStatus.ACTIVE and issued.expirationdate.year == 2099, issued
-    assert licenses.list_licenses(limit=1).licenses[0].licenseid == issued.licenseid
+    listed = licenses.list_licenses(limit=1, email="PYTHON@example.com", customername="exam", order="asc")
+    assert listed.licenses[0].licenseid == issued.licenseid
+    assert licenses.get_license("ref:python 4711/ä").licenseid == issued.licenseid
+    again = api.LicenseDraft(customername="Example Ltd", expirationdate="2099-01-31", reference="python 4711/ä")
+    assert refused(lambda: licenses.issue_license(again), 409, lambda e: e.licenseid) == issued.licenseid
 
     changed = licenses.change_license(issued.licenseid, "*", api.LicensePatch(notes="order 4711"))
     assert changed.notes == "order 4711" and changed.services == issued.services, changed

@@ -21,6 +21,10 @@ func hashRecord(t *testing.T, record attribute.Map) string {
 	return hash
 }
 
+func hashesOf(client dynamo.RecordsAPI) checkpoint.StoredHashes {
+	return checkpoint.StoredHashes{Records: dynamo.NewRecords(client, "licenses")}
+}
+
 func TestRecordHashes(t *testing.T) {
 	ours := hashRecord(t, attribute.Map{"licenseid": "a", "version": attribute.Number("1")})
 	foreign := hashRecord(t, attribute.Map{"licenseid": "b"})
@@ -29,7 +33,7 @@ func TestRecordHashes(t *testing.T) {
 			ok(`{"Items":[{"licenseid":{"S":"a"},"version":{"N":"1"}}],"LastEvaluatedKey":{"licenseid":{"S":"a"}}}`),
 			ok(`{"Items":[{"licenseid":{"S":"b"}}]}`))
 		var got []checkpoint.RecordHash
-		for hash, err := range dynamo.NewRecordHashes(client, "licenses").All(t.Context()) {
+		for hash, err := range hashesOf(client).All(t.Context()) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -39,13 +43,14 @@ func TestRecordHashes(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		w.wantRequest(t, 1, "Scan", `{"TableName":"licenses","ExclusiveStartKey":{"licenseid":{"S":"a"}}}`)
+		w.wantRequest(t, 1, "Scan", `{"TableName":"licenses","ExclusiveStartKey":{"licenseid":{"S":"a"}},
+			"Segment":0,"TotalSegments":1}`)
 	})
 	t.Run("AllEndsWithAnError", func(t *testing.T) {
 		_, client := serve(t, ok(`{"Items":[{"licenseid":{"S":"a"}}],"LastEvaluatedKey":{"licenseid":{"S":"a"}}}`),
 			fault(400, "AccessDeniedException", ""))
 		var seen []error
-		for _, err := range dynamo.NewRecordHashes(client, "licenses").All(t.Context()) {
+		for _, err := range hashesOf(client).All(t.Context()) {
 			seen = append(seen, err)
 		}
 		if len(seen) != 2 || seen[0] != nil || seen[1] == nil {
@@ -54,7 +59,7 @@ func TestRecordHashes(t *testing.T) {
 	})
 	t.Run("Of", func(t *testing.T) {
 		w, client := serve(t, ok(`{"Item":{"licenseid":{"S":"a"},"version":{"N":"1"}}}`), noItem("licenses"))
-		hashes := dynamo.NewRecordHashes(client, "licenses")
+		hashes := hashesOf(client)
 		hash, err := hashes.Of(t.Context(), "a")
 		none, errNone := hashes.Of(t.Context(), "b")
 		if hash.Hash != ours || hash.Foreign || none.Hash != "" || errors.Join(err, errNone) != nil {
@@ -67,7 +72,7 @@ func TestRecordHashes(t *testing.T) {
 	for name, answers := range faults {
 		t.Run(name, func(t *testing.T) {
 			_, client := serve(t, answers...)
-			_, err := dynamo.NewRecordHashes(client, "t").Of(t.Context(), "a")
+			_, err := checkpoint.StoredHashes{Records: dynamo.NewRecords(client, "t")}.Of(t.Context(), "a")
 			wantFault(t, err, "get license", "said by the server of nothing")
 		})
 	}

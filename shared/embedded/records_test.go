@@ -8,12 +8,11 @@ import (
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
-	"openlicenser/shared/embedded"
 )
 
 func TestRecordHashes(t *testing.T) {
 	licenses := open(t, t.TempDir()).Licenses
-	hashes := embedded.RecordHashes{Licenses: licenses}
+	hashes := checkpoint.StoredHashes{Records: licenses}
 	var want []checkpoint.RecordHash
 	for _, record := range []attribute.Map{{"licenseid": "a", "version": attribute.Number("1")}, {"licenseid": "b"}} {
 		if err := licenses.PutRecord(t.Context(), record); err != nil {

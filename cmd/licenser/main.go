@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,15 +47,36 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	parsed := kong.Parse(&program{},
+	parser := kong.Must(&program{},
 		kong.Name("licenser"),
 		kong.Description("Open Licenser: decides whether a copy of your software may run."),
 		variables(),
 		kong.BindTo(ctx, (*context.Context)(nil)))
+	parsed, err := parser.Parse(withKeyIDs(os.Args[1:]))
+	parser.FatalIfErrorf(err)
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "licenser:", err)
 		os.Exit(exitCode(err))
 	}
+}
+
+// keyIDLikeFlag matches a kid that begins with a hyphen, as one in 64 does. No flag looks like that.
+var keyIDLikeFlag = regexp.MustCompile(`^-[A-Za-z0-9_-]{42}$`).MatchString
+
+// withKeyIDs returns arguments in which no kid passes for a flag: it stands behind all others then.
+func withKeyIDs(args []string) []string {
+	var keyIDs []string
+	rest := slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
+		isKeyID := keyIDLikeFlag(arg)
+		if isKeyID {
+			keyIDs = append(keyIDs, arg)
+		}
+		return isKeyID
+	})
+	if len(keyIDs) == 0 || slices.Contains(args, "--") {
+		return args
+	}
+	return append(append(rest, "--"), keyIDs...)
 }
 
 // exitError is an error with an exit code of its own.

@@ -57,9 +57,9 @@ func BenchmarkRecord(b *testing.B) {
 	})
 }
 
-// BenchmarkList reads pages of 20 in stores of 1,000, 100,000 and 1,000,000 licenses, half of which have expired. What a
-// page costs does not depend on the number of licenses: it reports the median in the smallest store, and how many times
-// as long the others take. The stores take turns, so that what else the machine does concerns all of them.
+// BenchmarkList reads pages of 20 in stores of 1,000, 100,000 and 1,000,000 licenses, half of which have expired. What
+// a page costs does not depend on the number of licenses: it reports the median in the smallest store, and how many
+// times as long the others take. The stores take turns, so that what else the machine does concerns all of them.
 func BenchmarkList(b *testing.B) {
 	sizes := []int{1_000, 100_000, 1_000_000}
 	var stores []*embedded.Licenses
@@ -85,7 +85,7 @@ func BenchmarkList(b *testing.B) {
 		"suspended":    {Status: license.Suspended},
 		"revoked":      {Status: license.Revoked},
 		"unreadable":   {Status: license.Unreadable},
-		"active soon":  {Status: license.Active, ExpiringBefore: licensetest.Now.AddDate(1, 0, 0), Order: license.Ascending},
+		"active soon":  {Status: license.Active, ExpiringBefore: before.AddDate(1, 0, 0), Order: license.Ascending},
 		"all": {
 			CustomerID: first.CustomerID, CustomerName: "customer", Email: first.Email, Status: license.Expired,
 			ExpiringAfter: licensetest.Now.AddDate(-9, 0, 0),

@@ -10,8 +10,8 @@ import (
 func TestWithKeyIDs(t *testing.T) {
 	kid := "-" + strings.Repeat("a", 41) + "_"
 	for name, test := range map[string]struct{ args, want []string }{
-		"behind":  {[]string{"keys", "retire", "--data", ".", kid}, []string{"keys", "retire", "--data", ".", "--", kid}},
-		"before":  {[]string{"keys", "retire", kid, "--data", "."}, []string{"keys", "retire", "--data", ".", "--", kid}},
+		"behind":  {[]string{"retire", "--data", ".", kid}, []string{"retire", "--data", ".", "--", kid}},
+		"before":  {[]string{"retire", kid, "--data", "."}, []string{"retire", "--data", ".", "--", kid}},
 		"marked":  {[]string{"keys", "retire", "--", kid}, []string{"keys", "retire", "--", kid}},
 		"a flag":  {[]string{"keys", "retire", "--help"}, []string{"keys", "retire", "--help"}},
 		"shorter": {[]string{"keys", kid[:42]}, []string{"keys", kid[:42]}},

@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test build build-licenser release module bench lint lint-go lint-template ci clean
-.PHONY: test-aws test-clients sam-local sam-local-test sam-build-here awslocal
+.PHONY: test-aws test-clients test-browser sam-local sam-local-test sam-build-here awslocal
 .PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction build-IndexFunction build-CheckpointFunction build-RotateFunction
 
 # The processor of the Lambda functions: arm64, or amd64. sam build sets it from the template's Architecture.
@@ -23,6 +23,9 @@ AWSLOCAL := .tools/awslocal
 SAM_LOCAL = SAM='$(CURDIR)/$(VENV)/bin/sam' ARCHITECTURE=$(HERE_ARCHITECTURE) BUILD='$(HERE)' $(AWSLOCAL) sam-local
 DYNAMODB := .tools/dynamodb-local
 CLIENTS := .tools/clients
+AXE := .tools/axe
+# A test that is skipped for want of a browser or of axe-core is what `make test` does; here the browser must be there.
+BROWSER = $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -45,6 +48,12 @@ test-aws: awslocal sam-build-here ## the tests against DynamoDB Local, moto, and
 # A test that is skipped for want of the generators is what `make test` does; here nothing may be missing.
 test-clients: $(VENV)/installed $(CLIENTS)/installed ## clients generated from openapi.yaml, on the local server; needs a JDK, Maven and Python
 	LICENSER_TEST_CLIENTS='$(CURDIR)/.tools' go test -count=1 -v -run '^TestGeneratedClients$$' ./cmd/licenser
+
+test-browser: $(if $(shell command -v npm),$(AXE)/installed) ## the page for customers in a real browser; needs Chromium or Chrome, and npm for axe-core
+	@test -n '$(BROWSER)' || { echo 'No Chromium or Chrome in PATH (on Debian and Ubuntu the package chromium).'; exit 1; }
+	@test -e $(AXE)/installed || echo 'make test-browser: no npm on this machine, so without axe-core'
+	LICENSER_TEST_BROWSER='$(BROWSER)' LICENSER_TEST_AXE=$(wildcard $(AXE)/installed) \
+	  go test -count=1 ./functions/verify/browser
 
 sam-local: awslocal sam-build-here ## the API by sam local start-api, with stand-ins for AWS; needs Docker as well
 	@$(SAM_LOCAL)
@@ -139,6 +148,11 @@ $(CLIENTS)/installed: .ci/clients/pom.xml
 	{ echo 'To install the OpenAPI Generator takes Maven (on Debian and Ubuntu the package maven).'; exit 1; }
 	@rm -rf $(CLIENTS)
 	mvn --quiet --batch-mode --file .ci/clients/pom.xml dependency:copy-dependencies -DoutputDirectory='$(CURDIR)/$(CLIENTS)'
+	@touch $@
+
+$(AXE)/installed: .ci/axe/package-lock.json
+	@rm -rf $(AXE) && mkdir -p $(AXE) && cp .ci/axe/package*.json $(AXE)
+	npm ci --prefix $(AXE) --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 awslocal: $(VENV)/installed $(DYNAMODB)/installed

@@ -22,6 +22,7 @@ VARIANTS = {
             "ExistingSecret",
             "ExistingKey",
             "ExistingReferenceTable",
+            "ExistingDeviceTable",
             "ExistingAuditTable",
             "ExistingCheckpoints",
             "ExistingCheckpointKey",

@@ -19,6 +19,7 @@ import (
 	diff "github.com/google/go-cmp/cmp"
 
 	"openlicenser/shared/audit"
+	"openlicenser/shared/device"
 	"openlicenser/shared/license"
 	"openlicenser/shared/token"
 	"openlicenser/shared/urlpattern"
@@ -85,7 +86,8 @@ func TestTokenClaims(t *testing.T) {
 	}
 	authorizer := token.Authorizer{Key: signer{key}, Lifetime: time.Hour}
 	l := license.License{ExpirationDate: license.Never, Email: "vendors@example.com", Reference: "vendors order"}
-	text, _, err := authorizer.Authorize(t.Context(), l, time.Now(), token.Signature{})
+	lease := token.Lease{Device: "a device", Expires: time.Now().Add(time.Hour)}
+	text, _, err := authorizer.AuthorizeDevice(t.Context(), l, lease, time.Now(), token.Signature{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +126,11 @@ func TestFields(t *testing.T) {
 		{"notes", fmt.Sprintf("up to %s characters", thousands(license.MaxNotes))},
 		{"reference", fmt.Sprintf("1 to %d characters", license.MaxReference)},
 		{"email", fmt.Sprintf("up to %d bytes", license.MaxEmail)},
+		{"maxdevices", fmt.Sprintf("1 to %d: how many", license.MaxDevices)},
+		{"leaseminutes", fmt.Sprintf("%d up to the lifetime", license.MinLeaseMinutes)},
+		{"maxleaseminutes", fmt.Sprintf("up to %d,%s", license.MaxLeaseMinutes/1_000_000,
+			thousands(license.MaxLeaseMinutes%1_000_000))},
+		{"elsewhere", fmt.Sprintf("a name for people, up to %d bytes", device.MaxName)},
 		{"elsewhere", fmt.Sprintf("A reference has 1 to %d characters", license.MaxReference)},
 		{"elsewhere", fmt.Sprintf("expired in the last %d days", license.MaxGraceDays)},
 		{"elsewhere", fmt.Sprintf("a `\"reason\"` of up to %s characters", thousands(license.MaxReason))},

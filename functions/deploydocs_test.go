@@ -272,6 +272,7 @@ func TestOverEarlierStack(t *testing.T) {
 	const key = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 	outputs := map[string]string{
 		"LicenseTableName": "licenses", "ReferenceTableName": "references", "AuditTableName": "trail",
+		"DeviceTableName":      "devices",
 		"TokenKeyAlias":        "alias/old-token",
 		"LicenseKeySecretArn":  "arn:aws:secretsmanager:eu-central-1:123456789012:secret:name-AbCdEf",
 		"CheckpointBucketName": "checkpoints", "CheckpointKeyArn": key, "CheckpointOrigin": "openlicenser/old/audit",
@@ -318,6 +319,7 @@ func TestOverEarlierStack(t *testing.T) {
 	for parameter, output := range map[string]string{
 		"ExistingTable":          "LicenseTableName",
 		"ExistingReferenceTable": "ReferenceTableName",
+		"ExistingDeviceTable":    "DeviceTableName",
 		"ExistingAuditTable":     "AuditTableName",
 		"ExistingSecret":         "LicenseKeySecretArn",
 		"ExistingCheckpoints":    "CheckpointBucketName",

@@ -313,7 +313,7 @@ func (s *simulation) restartIssuer(i int) error {
 	var err error
 	s.issuers[i], err = issuance.NewRouter(slog.New(slog.DiscardHandler), keys, issuance.Licenses{
 		Store: s.folder.Licenses, Idempotency: s.folder.Idempotency, Keys: keys, Secrets: secrets,
-		Trail: s.folder.AuditTrail, Now: s.clock,
+		Trail: s.folder.AuditTrail, Devices: s.folder.Devices, Now: s.clock, TokenLifetime: 90 * day,
 	})
 	if err != nil {
 		return err
@@ -858,12 +858,12 @@ func (s *simulation) signatures(reader license.Reader) token.Signatures {
 	return sharedSignatures{reader, s.keptSignatures}
 }
 
-func (s sharedSignatures) Get(ctx context.Context, id string) (license.License, token.Signature, error) {
+func (s sharedSignatures) Get(ctx context.Context, id, _ string) (token.Kept, error) {
 	l, err := s.Reader.Get(ctx, id)
-	return l, s.kept[id], err
+	return token.Kept{License: l, Signature: s.kept[id]}, err
 }
 
-func (s sharedSignatures) Keep(_ context.Context, id string, signature token.Signature, _ time.Time) error {
+func (s sharedSignatures) Keep(_ context.Context, id, _ string, signature token.Signature, _ time.Time) error {
 	s.kept[id] = token.Signature{SignedAt: signature.SignedAt, Bytes: signature.Bytes}
 	return nil
 }

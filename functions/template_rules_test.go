@@ -308,6 +308,9 @@ func TestExisting(t *testing.T) {
 		{"ExistingReferenceTable", "references", "REFERENCE_TABLE", []string{"ReferenceTable"}, map[string][]string{
 			"IssueRole": {tables + "references"},
 		}},
+		{"ExistingDeviceTable", "devices", "DEVICE_TABLE", []string{"DeviceTable"}, map[string][]string{
+			"VerifyRole": {tables + "devices"}, "IssueRole": {tables + "devices"},
+		}},
 		{"ExistingAuditTable", "trail", "AUDIT_TABLE", []string{"AuditTable"}, map[string][]string{
 			"CheckpointRole": {tables + "trail", tables + "trail/index/heads"},
 			"AuditRole":      {tables + "trail"}, "IssueRole": {tables + "trail"},
@@ -557,7 +560,7 @@ func TestPreflights(t *testing.T) {
 			t.Errorf("%s answers %v, headers (-functions +template):\n%s", path, mock, diff)
 		}
 	}
-	if found != 5 {
+	if found != 8 {
 		t.Errorf("%d preflights", found)
 	}
 }

@@ -189,6 +189,27 @@ func TestReferencesStay(t *testing.T) {
 	}
 }
 
+// TestSeatsAreGiven: the verify function alone gives seats, and the issue function takes them back. No other reaches
+// them, and verify cannot remove those of a license.
+func TestSeatsAreGiven(t *testing.T) {
+	template := readTree(t)
+	granted := map[string][]string{}
+	for role := range ofType(t, template, "AWS::IAM::Role") {
+		samtemplate.Walk(at(template, "Resources", role, "Properties", "Policies"), func(_ []string, value any) {
+			if strings.Contains(fmt.Sprint(at(value, "Resource")), "DeviceTable") {
+				granted[role] = append(granted[role], list(at(value, "Action"))...)
+			}
+		})
+	}
+	want := map[string][]string{
+		"VerifyRole": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+		"IssueRole":  {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
+	}
+	if diff := cmp.Diff(want, granted); diff != "" {
+		t.Errorf("(-want +granted):\n%s", diff)
+	}
+}
+
 // TestStreamReaders: the stream has the two readers that it bears. Each gets every change again until it is done,
 // without holding up the others for good. What fails for good goes, whole, where the reader may put it, and sets off an
 // alarm, as its being late does.

@@ -50,7 +50,7 @@ func vendorRouter(t *testing.T) api.Router {
 	}
 	t.Cleanup(func() { folder.Close() })
 	checkpoints, errCheckpoints := openCheckpoints(folder, path, time.Hour, log)
-	router, err := serveCommand{}.issuer(folder, checkpoints, log)
+	router, err := serveCommand{lifetime: time.Hour}.issuer(folder, checkpoints, log)
 	if err := errors.Join(errCheckpoints, err); err != nil {
 		t.Fatal(err)
 	}

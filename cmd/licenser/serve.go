@@ -136,6 +136,7 @@ func (c serveCommand) gateway(
 ) (gateway, error) {
 	verifier := verification.Verifier{
 		Licenses: folder.Licenses,
+		Devices:  folder.Devices,
 		Secrets:  folder.Secrets,
 		Authorizer: token.Authorizer{
 			Key:      folder.SigningKey,
@@ -162,7 +163,7 @@ func (c serveCommand) issuer(folder *embedded.Folder, checkpoints checkpoints, l
 	return issuance.NewRouter(log,
 		issuance.Licenses{
 			Store: folder.Licenses, Idempotency: folder.Idempotency, Keys: keys, Secrets: folder.Secrets,
-			Trail: folder.AuditTrail, Now: time.Now,
+			Trail: folder.AuditTrail, Devices: folder.Devices, Now: time.Now, TokenLifetime: c.lifetime,
 		},
 		keys,
 		issuance.Trail{

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/s3archive"
+	"openlicenser/shared/token"
 )
 
 // environment is the function's configuration.
@@ -32,6 +34,11 @@ type environment struct {
 	AuditTable string `env:"AUDIT_TABLE,required,notEmpty"`
 	// IdempotencyTable is the name of the table that holds the responses to requests with an Idempotency-Key.
 	IdempotencyTable string `env:"IDEMPOTENCY_TABLE,required,notEmpty"`
+	// DeviceTable is the name of the table that holds the seats of devices.
+	DeviceTable string `env:"DEVICE_TABLE,required,notEmpty"`
+	// TokenLifetimeDays is how long an authorization token is valid, as the verify function has it. No license may say
+	// a longer leaseminutes, because a lease ends with its token.
+	TokenLifetimeDays int `env:"TOKEN_LIFETIME_DAYS" envDefault:"90"`
 	// LicenseKeySecret is the name or ARN of the secret that signs license keys.
 	LicenseKeySecret string `env:"JWT_SECRETS_NAME,required,notEmpty"`
 	// Issuer is the claim iss of license keys.
@@ -47,6 +54,10 @@ type environment struct {
 func main() { bootstrap.Start("issue", wire) }
 
 func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.APIGatewayProxyResponse], error) {
+	lifetime, err := token.Lifetime(e.TokenLifetimeDays)
+	if err != nil {
+		return nil, fmt.Errorf("TOKEN_LIFETIME_DAYS: %w", err)
+	}
 	client := dynamodb.NewFromConfig(cfg)
 	licenses := dynamo.NewLicenses(client, e.LicenseTable, e.ReferenceTable)
 	trail := dynamo.NewAuditTrail(client, e.AuditTable)
@@ -54,12 +65,14 @@ func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.AP
 	keys := issuance.Keys{Licenses: licenses, Secrets: secrets, Issuer: e.Issuer, Now: time.Now}
 	router, err := issuance.NewRouter(slog.Default(),
 		issuance.Licenses{
-			Store:       licenses,
-			Idempotency: dynamo.NewIdempotency(client, e.IdempotencyTable),
-			Keys:        keys,
-			Secrets:     secrets,
-			Trail:       trail,
-			Now:         time.Now,
+			Store:         licenses,
+			Idempotency:   dynamo.NewIdempotency(client, e.IdempotencyTable),
+			Keys:          keys,
+			Secrets:       secrets,
+			Trail:         trail,
+			Devices:       dynamo.NewDevices(client, e.DeviceTable),
+			Now:           time.Now,
+			TokenLifetime: lifetime,
 		},
 		keys,
 		issuance.Trail{

@@ -18,6 +18,7 @@ import (
 	"openlicenser/shared/api"
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/bootstrap"
+	"openlicenser/shared/device"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/token"
 )
@@ -47,6 +48,9 @@ type environment struct {
 	// SignatureTable is the name of the table in which all instances share the signatures of tokens. Without it an
 	// instance only knows its own signatures, and nearly every token costs a new one.
 	SignatureTable string `env:"SIGNATURE_TABLE"`
+	// DeviceTable is the name of the table that holds the seats of devices. Without it no license with devices can be
+	// verified.
+	DeviceTable string `env:"DEVICE_TABLE"`
 }
 
 func main() { bootstrap.Start("verify", wire) }
@@ -81,12 +85,19 @@ func newVerifier(e environment, cfg aws.Config) (verification.Verifier, error) {
 	}
 	client := dynamodb.NewFromConfig(cfg)
 	licenses := dynamo.NewLicenses(client, e.LicenseTable, "")
+	var devices *dynamo.Devices
+	var seats device.Store
+	if e.DeviceTable != "" {
+		devices = dynamo.NewDevices(client, e.DeviceTable)
+		seats = devices
+	}
 	var shared token.Signatures
 	if e.SignatureTable != "" {
-		shared = dynamo.NewSignatures(client, e.SignatureTable, licenses)
+		shared = dynamo.NewSignatures(client, e.SignatureTable, licenses, devices)
 	}
 	return verification.Verifier{
 		Licenses: licenses,
+		Devices:  seats,
 		Secrets:  awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret),
 		Authorizer: token.Authorizer{
 			Key: awskeys.NewSigningKey(kms.NewFromConfig(cfg), awskeys.KeyNames{

@@ -44,6 +44,17 @@ func TestActions(t *testing.T) {
 		maps.Copy(record, changes)
 		return record
 	}
+	devices := func(limit, epoch attribute.Number) attribute.Map {
+		return with(attribute.Map{"maxdevices": limit, "seatsepoch": epoch})
+	}
+	set := func(name string, value any) func(attribute.Map) attribute.Map {
+		return func(record attribute.Map) attribute.Map {
+			record[name] = value
+			return record
+		}
+	}
+	odd, revoked := set("seatsepoch", "7"), set("isrevoked", true)
+	putBack := set("changedby", license.PutBackActor)
 	for name, test := range map[string]struct {
 		before, after attribute.Map
 		want          audit.Action
@@ -83,6 +94,19 @@ func TestActions(t *testing.T) {
 			with(attribute.Map{"expirationdate": "soon"}),
 			with(attribute.Map{"expirationdate": "soon", "isrevoked": true}), audit.Revoked,
 		},
+		"devices reset":                        {devices("2", "7"), devices("2", "8"), audit.DevicesReset},
+		"devices reset, the limit changed too": {devices("2", "7"), devices("3", "8"), audit.DevicesReset},
+		"more devices":                         {devices("2", "7"), devices("3", "7"), audit.Changed},
+		"devices given":                        {base, devices("2", "7"), audit.Changed},
+		"devices taken away": {
+			devices("2", "7"), with(attribute.Map{"seatsepoch": attribute.Number("8")}), audit.Changed,
+		},
+		"epoch mended":            {odd(devices("2", "7")), devices("2", "8"), audit.DevicesReset},
+		"epoch not understood":    {devices("2", "7"), odd(devices("2", "7")), audit.Changed},
+		"devices reset and ended": {devices("2", "7"), revoked(devices("2", "8")), audit.Revoked},
+		"devices put back": {
+			with(attribute.Map{"maxdevices": attribute.Number("2")}), putBack(devices("2", "8")), audit.Changed,
+		},
 		"an unknown attribute": {base, with(attribute.Map{"colour": attribute.BinarySet{{1}}}), audit.Changed},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,6 +141,21 @@ func TestActor(t *testing.T) {
 		if e.Actor != audit.UnknownActor || e.Reason != "" || e.RequestID != "" {
 			t.Errorf("%s: %+v", name, e)
 		}
+	}
+}
+
+// TestDevicesReset: a reset names who made it and why, and changes the epoch.
+func TestDevicesReset(t *testing.T) {
+	issued := licensetest.Issue(t)
+	issued.MaxDevices, issued.SeatsEpoch = 2, 7
+	reset, err := issued.ResetDevices(licensetest.Change("all were replaced"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := describe(t, issued.Record(), reset.Record())
+	if e.Action != audit.DevicesReset || e.Actor != reset.ChangedBy || e.Reason != "all were replaced" ||
+		e.RequestID != reset.RequestID || len(e.Changes["seatsepoch"].New) == 0 {
+		t.Errorf("got %+v", e)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 type Action string
 
 // The actions. Reinstated ends a revocation or a suspension. Renewed moves the end of the license to a later date.
-// Changed is any other change.
+// DevicesReset takes the seats of all devices back. Changed is any other change.
 const (
 	Issued     Action = "ISSUED"
 	Changed    Action = "CHANGED"
@@ -31,6 +31,8 @@ const (
 	Suspended  Action = "SUSPENDED"
 	Reinstated Action = "REINSTATED"
 	Deleted    Action = "DELETED"
+
+	DevicesReset Action = "DEVICES_RESET"
 )
 
 // UnknownActor is the actor of a change that names nobody, which is one that another tool made.
@@ -213,6 +215,9 @@ func action(before, after license.License) Action {
 		return Reinstated
 	case after.ChangedBy == license.PutBackActor:
 		return Changed // its end was later before another tool had left out the days of grace
+	case before.SeatsEpoch != after.SeatsEpoch && before.MaxDevices > 0 && after.MaxDevices > 0 &&
+		after.DevicesAreKnown():
+		return DevicesReset
 	case before.EndIsKnown() && after.EndIsKnown() && after.EndsAt().After(before.EndsAt()):
 		return Renewed
 	default:

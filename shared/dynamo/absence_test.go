@@ -93,7 +93,7 @@ func TestAbsenceHasToBeSaidOfBoth(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, s := signatures(t, slices.Repeat([]answer{ok(unsaid[name])}, calls)...)
-			if _, _, err := s.Get(t.Context(), "an-id"); err == nil || errors.Is(err, license.ErrNotFound) {
+			if _, _, err := get(t.Context(), s, "an-id"); err == nil || errors.Is(err, license.ErrNotFound) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -109,7 +109,7 @@ func TestAbsenceByARN(t *testing.T) {
 				licenses := dynamo.NewLicenses(client, asked, "references")
 				_, err := licenses.Get(t.Context(), "an-id")
 				wantErr(t, err, license.ErrNotFound)
-				_, _, err = dynamo.NewSignatures(client, "signatures", licenses).Get(t.Context(), "an-id")
+				_, _, err = get(t.Context(), dynamo.NewSignatures(client, "signatures", licenses, nil), "an-id")
 				wantErr(t, err, license.ErrNotFound)
 			})
 		}
@@ -120,9 +120,9 @@ func TestAbsenceByARN(t *testing.T) {
 		_, client := serve(t,
 			ok(`{"Responses":{"`+tableARN+`licenses":[`+stored+`],"`+tableARN+`signatures":[`+kept(l.ID)+`]}}`),
 			ok(`{"Responses":{},"UnprocessedKeys":{"`+tableARN+`licenses":{"Keys":[]}}}`), ok(`{"Item":`+stored+`}`))
-		s := dynamo.NewSignatures(client, "signatures", dynamo.NewLicenses(client, "licenses", "r"))
+		s := dynamo.NewSignatures(client, "signatures", dynamo.NewLicenses(client, "licenses", "r"), nil)
 		for _, want := range []string{"signed", ""} {
-			got, signature, err := s.Get(t.Context(), l.ID)
+			got, signature, err := get(t.Context(), s, l.ID)
 			if err != nil || got.ID != l.ID {
 				t.Errorf("got %v, %v", got.ID, err)
 			}

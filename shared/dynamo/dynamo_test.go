@@ -124,7 +124,7 @@ func TestAbsenceOfATable(t *testing.T) {
 		licenses := dynamo.NewLicenses(client, aws.ToString(name), "references")
 		_, err := licenses.Get(t.Context(), "an-id")
 		wantErr(t, err, license.ErrNotFound)
-		_, _, err = dynamo.NewSignatures(client, signatures, licenses).Get(t.Context(), "an-id")
+		_, _, err = get(t.Context(), dynamo.NewSignatures(client, signatures, licenses, nil), "an-id")
 		wantErr(t, err, license.ErrNotFound)
 	}
 }
@@ -133,9 +133,9 @@ func TestAbsenceOfATable(t *testing.T) {
 func TestSignatures(t *testing.T) {
 	client := newClient(awstest.Need(t, awstest.DynamoDBVariable))
 	licenses := dynamo.NewLicenses(client, createTable(t, client, "LicenseTable"), "references")
-	s := dynamo.NewSignatures(client, createTable(t, client, "SignatureTable"), licenses)
+	s := dynamo.NewSignatures(client, createTable(t, client, "SignatureTable"), licenses, nil)
 	l := licensetest.Issue(t)
-	_, _, err := s.Get(t.Context(), l.ID)
+	_, _, err := get(t.Context(), s, l.ID)
 	wantErr(t, err, license.ErrNotFound)
 	if err := licenses.Create(t.Context(), l); err != nil {
 		t.Fatal(err)
@@ -143,11 +143,11 @@ func TestSignatures(t *testing.T) {
 	for _, want := range []string{"", "signed", "signed anew"} {
 		if want != "" {
 			signature := token.Signature{SignedAt: issued, Bytes: []byte(want)}
-			if err := s.Keep(t.Context(), l.ID, signature, issued.AddDate(0, 0, 9)); err != nil {
+			if err := s.Keep(t.Context(), l.ID, "", signature, issued.AddDate(0, 0, 9)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		got, signature, err := s.Get(t.Context(), l.ID)
+		got, signature, err := get(t.Context(), s, l.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +157,7 @@ func TestSignatures(t *testing.T) {
 		wantSignature(t, signature, want)
 	}
 	t.Run("WithoutTheTable", func(t *testing.T) {
-		got, signature, err := dynamo.NewSignatures(client, "no-such-table", licenses).Get(t.Context(), l.ID)
+		got, signature, err := get(t.Context(), dynamo.NewSignatures(client, "no-such-table", licenses, nil), l.ID)
 		if err != nil || got.ID != l.ID {
 			t.Errorf("got %v, %v", got, err)
 		}

@@ -1,6 +1,7 @@
 package dynamo_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ var issued = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 // signatures has the real client speak to a wire; batch is the body of a response to BatchGetItem.
 func signatures(t *testing.T, answers ...answer) (*wire, *dynamo.Signatures) {
 	w, client := serve(t, answers...)
-	return w, dynamo.NewSignatures(client, "signatures", dynamo.NewLicenses(client, "licenses", "r"))
+	return w, dynamo.NewSignatures(client, "signatures", dynamo.NewLicenses(client, "licenses", "r"), nil)
 }
 
 func batch(licenses, signatures, unprocessed string) answer {
@@ -87,7 +88,7 @@ func TestSignaturesGet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, s := signatures(t, test.answers...)
-			got, signature, err := s.Get(t.Context(), l.ID)
+			got, signature, err := get(t.Context(), s, l.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,26 +112,26 @@ func TestSignaturesGet(t *testing.T) {
 func TestSignaturesGetErrors(t *testing.T) {
 	t.Run("ErrNotFound", func(t *testing.T) {
 		_, s := signatures(t, batch("", kept("x"), ""))
-		_, _, err := s.Get(t.Context(), "x")
+		_, _, err := get(t.Context(), s, "x")
 		wantErr(t, err, license.ErrNotFound)
 	})
 	t.Run("ErrNotFound/NoKeyOfDynamoDB", func(t *testing.T) {
 		_, s := signatures(t) // no call
 		for _, id := range []string{"", strings.Repeat("x", 2049)} {
-			_, _, err := s.Get(t.Context(), id)
+			_, _, err := get(t.Context(), s, id)
 			wantErr(t, err, license.ErrNotFound)
 		}
 	})
 	t.Run("Unreadable", func(t *testing.T) {
 		_, s := signatures(t, batch(`{"licenseid":{"S":"x"},"isrevoked":{"S":"true"}}`, kept("x"), ""))
-		if l, _, err := s.Get(t.Context(), "x"); err != nil || l.Status(licensetest.Now) != license.Unreadable {
+		if l, _, err := get(t.Context(), s, "x"); err != nil || l.Status(licensetest.Now) != license.Unreadable {
 			t.Errorf("got %+v, %v", l, err)
 		}
 	})
 	for name, answers := range faults {
 		t.Run(name, func(t *testing.T) {
 			_, s := signatures(t, append(append([]answer{}, answers...), answers...)...)
-			if l, signature, err := s.Get(t.Context(), "x"); err == nil {
+			if l, signature, err := get(t.Context(), s, "x"); err == nil {
 				t.Errorf("got %v, %v", l, signature)
 			}
 		})
@@ -141,7 +142,7 @@ func TestSignaturesKeep(t *testing.T) {
 	w, s := signatures(t, ok(`{}`), fault(400, "AccessDeniedException", ""))
 	keep := func() error {
 		return s.Keep(
-			t.Context(), "x", token.Signature{SignedAt: issued, Bytes: []byte("signed")}, issued.AddDate(0, 0, 9),
+			t.Context(), "x", "", token.Signature{SignedAt: issued, Bytes: []byte("signed")}, issued.AddDate(0, 0, 9),
 		)
 	}
 	if err := keep(); err != nil {
@@ -151,4 +152,10 @@ func TestSignaturesKeep(t *testing.T) {
 	if err := keep(); err == nil {
 		t.Error("no error")
 	}
+}
+
+// get reads without a device.
+func get(ctx context.Context, s *dynamo.Signatures, id string) (license.License, token.Signature, error) {
+	kept, err := s.Get(ctx, id, "")
+	return kept.License, kept.Signature, err
 }

@@ -31,6 +31,7 @@ const databaseFile = "licenser.db"
 var (
 	licensesBucket   = []byte("licenses")   // license id → record as DynamoDB JSON
 	referencesBucket = []byte("references") // reference → license id
+	devicesBucket    = []byte("devices")    // license id → seats as JSON
 	changesBucket    = []byte("changes")    // sequence number (8 bytes, big-endian) → change as JSON
 	auditBucket      = []byte("audit")      // license id, 0, sequence (8 bytes) → entry as JSON
 	auditHeadsBucket = []byte("auditheads") // license id → head as JSON
@@ -42,6 +43,7 @@ var (
 // Folder is an open data folder.
 type Folder struct {
 	Licenses   *Licenses
+	Devices    *Devices
 	AuditTrail *AuditTrail
 	Changes    *Changes
 	Secrets    *Secrets
@@ -86,6 +88,7 @@ func Open(folder string) (*Folder, error) {
 	changes := newChanges(db)
 	return &Folder{
 		Licenses:   &Licenses{db: db, changes: changes},
+		Devices:    &Devices{db: db},
 		AuditTrail: &AuditTrail{db: db},
 		Changes:    changes,
 		Secrets:    secrets,
@@ -142,7 +145,7 @@ func openDatabase(path string) (db *bbolt.DB, err error) {
 	}
 	db.MaxBatchDelay = batchDelay
 	return db, db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{licensesBucket, referencesBucket, changesBucket, auditBucket,
+		for _, name := range [][]byte{licensesBucket, referencesBucket, devicesBucket, changesBucket, auditBucket,
 			auditHeadsBucket, idempotencyBucket, idempotencyExpiryBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return fmt.Errorf("data file %s: %w", path, err)

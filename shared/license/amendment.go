@@ -55,7 +55,10 @@ var stamps = []string{attrVersion, attrChangedBy, attrChangeReason, AttrRequestI
 
 // kept are the attributes that only we know, and that survive the writes of others. The mark of a removal is not among
 // them: the removal was not acknowledged, and whoever asks for it again is named in a new mark.
-var kept = []string{attrCreated, attrSuspended, AttrGraceDays, AttrTokenKeyID, attrReference, attrEmail}
+var kept = []string{
+	attrCreated, attrSuspended, AttrGraceDays, AttrTokenKeyID, attrReference, attrEmail, AttrMaxDevices, attrLease,
+	attrMaxLease, attrSeatsEpoch,
+}
 
 // Adopt returns what a record lacks that was there before anybody watched. It was issued at the latest when it was
 // changed, or else now.

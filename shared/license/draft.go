@@ -1,6 +1,7 @@
 package license
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -23,6 +24,9 @@ const (
 	MaxGraceDays    = 365
 	MaxReason       = 1024
 	MaxReference    = 256
+	MaxDevices      = 250
+	MinLeaseMinutes = 10
+	MaxLeaseMinutes = 3 * 366 * 24 * 60
 	MaxEmail        = 254 // bytes, the longest path without its brackets (RFC 5321 section 4.5.3.1.3)
 )
 
@@ -37,6 +41,11 @@ type Draft struct {
 	GraceDays      int
 	Reference      string // see CanonicalReference; empty: none
 	Email          string // empty: none
+
+	MaxDevices      int // see License
+	LeaseMinutes    int
+	MaxLeaseMinutes int
+	TokenMinutes    int // see Patch
 }
 
 // Service is an element of License.Services.
@@ -80,6 +89,13 @@ type Patch struct {
 	TokenKeyID     *string // empty: the license is pinned to no key
 	Reference      *string // of a license that has none
 	Email          *string // empty: none
+
+	MaxDevices      *int // see License; 0 takes each of them away
+	LeaseMinutes    *int
+	MaxLeaseMinutes *int
+
+	// TokenMinutes is how long a token is valid. LeaseMinutes may not be longer, and is as long where it is 0.
+	TokenMinutes int
 }
 
 // NewID returns the id for a new license: a UUID of version 7, which sorts by time (RFC 9562 section 5.7).
@@ -94,6 +110,8 @@ func (d Draft) Issue(id string, c Change) (License, error) {
 	fields := Patch{
 		CustomerName: &d.CustomerName, ExpirationDate: &d.ExpirationDate, Services: &d.Services, AppURLs: &d.AppURLs,
 		Notes: &d.Notes, GraceDays: &d.GraceDays, Reference: &d.Reference, Email: &d.Email,
+		MaxDevices: &d.MaxDevices, LeaseMinutes: &d.LeaseMinutes, MaxLeaseMinutes: &d.MaxLeaseMinutes,
+		TokenMinutes: d.TokenMinutes,
 	}.apply(&l, c.At)
 	if d.CustomerID != "" && !IsUUID(d.CustomerID) {
 		fields = append(fields, FieldError{"customerid",
@@ -134,6 +152,9 @@ func (p Patch) attributes() (names []string) {
 		AttrTokenKeyID:     p.TokenKeyID != nil,
 		attrReference:      p.Reference != nil,
 		attrEmail:          p.Email != nil,
+		AttrMaxDevices:     p.MaxDevices != nil,
+		attrLease:          p.LeaseMinutes != nil,
+		attrMaxLease:       p.MaxLeaseMinutes != nil,
 	} {
 		if given {
 			names = append(names, name)
@@ -191,6 +212,7 @@ func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 		}
 		l.Reference = reference
 	}
+	p.applyDevices(l, now, refuse)
 	if p.Email != nil {
 		if *p.Email != "" && !isEmail(*p.Email) {
 			const text = "must be an e-mail address of at most %d bytes, as name@example.com"
@@ -200,6 +222,44 @@ func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 	}
 	return fields
 }
+
+// applyDevices sets what concerns devices. A license that gets a number of devices begins an epoch of seats: earlier
+// seats would be those of a time when it had none.
+func (p Patch) applyDevices(l *License, now time.Time, refuse func(field, message string)) {
+	if p.MaxDevices == nil && p.LeaseMinutes == nil && p.MaxLeaseMinutes == nil {
+		return
+	}
+	set := func(field string, target, value *int, least, most int, none string) {
+		if value == nil {
+			return
+		}
+		if *value != 0 && (*value < least || *value > most) {
+			refuse(field, fmt.Sprintf("must be a whole number from %d to %d, or absent or 0 for %s", least, most, none))
+		}
+		*target = *value
+	}
+	had, longest := l.MaxDevices, MaxLeaseMinutes
+	if p.TokenMinutes > 0 {
+		longest = min(longest, p.TokenMinutes)
+	}
+	set(AttrMaxDevices, &l.MaxDevices, p.MaxDevices, 1, MaxDevices, "as many as like")
+	set(attrLease, &l.LeaseMinutes, p.LeaseMinutes, MinLeaseMinutes, longest, "as long as a token is valid, the most")
+	set(attrMaxLease, &l.MaxLeaseMinutes, p.MaxLeaseMinutes, MinLeaseMinutes, MaxLeaseMinutes, "leaseminutes")
+	if had == 0 && l.MaxDevices != 0 {
+		l.SeatsEpoch = l.nextEpoch(now)
+		*l = l.mended(attrSeatsEpoch)
+	}
+	usual := cmp.Or(l.LeaseMinutes, min(p.TokenMinutes, longest))
+	switch {
+	case l.MaxDevices == 0 && (l.LeaseMinutes != 0 || l.MaxLeaseMinutes != 0):
+		refuse(attrLease, "and maxleaseminutes are for a license with maxdevices")
+	case l.MaxLeaseMinutes != 0 && l.MaxLeaseMinutes < usual:
+		refuse(attrMaxLease, fmt.Sprintf("must not be less than leaseminutes, which is %d", usual))
+	}
+}
+
+// nextEpoch returns an epoch that the license never had before.
+func (l License) nextEpoch(now time.Time) int64 { return max(now.UnixMilli(), l.SeatsEpoch+1) }
 
 // end returns the end that the patch gives the license, or a problem.
 func (p Patch) end(l License, now time.Time) (end time.Time, problem string) {

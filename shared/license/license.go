@@ -13,20 +13,24 @@ import (
 
 // License allows one customer the use of some services, at some URLs, until a date.
 type License struct {
-	ID             string // UUID
-	CustomerID     string // UUID
-	CustomerName   string
-	Services       JSONList // of {"serviceName","serviceValue"}
-	AppURLs        JSONList // of {"URL"}
-	ExpirationDate time.Time
-	GraceDays      int // days after ExpirationDate for which verification goes on
-	Notes          string
-	Reference      string // the vendor's own name for the license, which no other one ever has; empty: none
-	Email          string // of the customer; in no license key and no token
-	TokenKeyID     string // kid of the token key that the license is pinned to; empty: the one that signs now
-	Revoked        bool
-	Suspended      bool
-	Deleted        bool // marked for removal, which says who removed it; see Delete
+	ID              string // UUID
+	CustomerID      string // UUID
+	CustomerName    string
+	Services        JSONList // of {"serviceName","serviceValue"}
+	AppURLs         JSONList // of {"URL"}
+	ExpirationDate  time.Time
+	GraceDays       int // days after ExpirationDate for which verification goes on
+	Notes           string
+	Reference       string // the vendor's own name for the license, which no other one ever has; empty: none
+	Email           string // of the customer; in no license key and no token
+	TokenKeyID      string // kid of the token key that the license is pinned to; empty: the one that signs now
+	MaxDevices      int    // how many devices may use the license at the same time; 0: as many as like
+	LeaseMinutes    int    // how long a device holds its seat without asking again; 0: as long as a token is valid
+	MaxLeaseMinutes int    // the longest that a product may ask for; 0: LeaseMinutes
+	SeatsEpoch      int64  // changes where all seats are taken back; what was granted in another epoch does not count
+	Revoked         bool
+	Suspended       bool
+	Deleted         bool // marked for removal, which says who removed it; see Delete
 
 	// Version counts the changes, from 1. It is 0 in a record that another tool wrote.
 	Version      int64
@@ -107,10 +111,14 @@ func (l License) RevocationIsKnown() bool { return !l.HasProblem(attrRevoked) }
 // SuspensionIsKnown reports whether Suspended follows from the record.
 func (l License) SuspensionIsKnown() bool { return !l.HasProblem(attrSuspended) }
 
+// DevicesAreKnown reports whether MaxDevices and SeatsEpoch follow from the record.
+func (l License) DevicesAreKnown() bool { return !l.HasProblem(AttrMaxDevices, attrSeatsEpoch) }
+
 // IsReadable reports whether an authorization token can be made: all that decides about it, or that it says, has been
 // understood.
 func (l License) IsReadable() bool {
-	return l.EndIsKnown() && !l.HasProblem(attrRevoked, attrSuspended, AttrCustomerName, attrServices, attrAppURLs)
+	return l.EndIsKnown() && l.DevicesAreKnown() && !l.HasProblem(
+		attrRevoked, attrSuspended, AttrCustomerName, attrServices, attrAppURLs, attrLease, attrMaxLease)
 }
 
 // HasProblem reports whether the stored value of one of the attributes cannot be understood.

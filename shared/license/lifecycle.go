@@ -88,6 +88,15 @@ func (l License) Renew(expirationDate string, c Change) (License, error) {
 	return renewed, nil
 }
 
+// ResetDevices takes the seats of all devices back, from the next verification on. The error is a *TransitionError.
+func (l License) ResetDevices(c Change) (License, error) {
+	if l.MaxDevices == 0 {
+		return l, &TransitionError{"The license has no maxdevices, so no device holds a seat."}
+	}
+	l.SeatsEpoch = l.nextEpoch(c.At)
+	return l.mended(attrSeatsEpoch).stamped(c), nil
+}
+
 // Delete revokes the license and marks it for removal. The mark says who removes it and why. It is written before the
 // record is removed, so that the audit trail finds it in what was removed.
 func (l License) Delete(c Change) License {

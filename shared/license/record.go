@@ -36,14 +36,22 @@ const (
 	AttrTokenKeyID   = "tokenkeyid"       // S
 	attrReference    = "reference"        // S
 	attrEmail        = "email"            // S
+	AttrMaxDevices   = "maxdevices"       // N
+	attrLease        = "leaseminutes"     // N
+	attrMaxLease     = "maxleaseminutes"  // N
+	attrSeatsEpoch   = "seatsepoch"       // N, Unix milliseconds, or the number after the last one
 	attrChangedBy    = "changedby"        // S
 	attrChangeReason = "changereason"     // S
 	AttrRequestID    = "requestid"        // S
 	attrPutBack      = "putback"          // S, see PutBack
 )
 
-// maxStoredGraceDays bounds what a record may say. More must be a mistake.
-const maxStoredGraceDays = 36500
+// The bounds of what a record may say. More must be a mistake.
+const (
+	maxStoredGraceDays = 36500
+	maxStoredDevices   = MaxDevices
+	maxStoredLease     = MaxLeaseMinutes
+)
 
 // Record returns the license as a record, in the strict form, with its index attributes.
 func (l License) Record() attribute.Map {
@@ -75,8 +83,16 @@ func (l License) record() attribute.Map {
 	if l.Deleted {
 		record[attrDeleted] = true
 	}
-	if l.GraceDays != 0 {
-		record[AttrGraceDays] = attribute.Number(strconv.Itoa(l.GraceDays))
+	for name, number := range map[string]int64{
+		AttrGraceDays:  int64(l.GraceDays),
+		AttrMaxDevices: int64(l.MaxDevices),
+		attrLease:      int64(l.LeaseMinutes),
+		attrMaxLease:   int64(l.MaxLeaseMinutes),
+		attrSeatsEpoch: l.SeatsEpoch,
+	} {
+		if number != 0 {
+			record[name] = attribute.Number(strconv.FormatInt(number, 10))
+		}
 	}
 	for name, text := range map[string]string{
 		AttrTokenKeyID:   l.TokenKeyID,
@@ -167,21 +183,25 @@ func (l License) Expectation() attribute.Map {
 func FromRecord(record attribute.Map) (License, error) {
 	r := recordReader{record: record}
 	l := License{
-		ID:             r.text(AttrID),
-		CustomerName:   r.text(AttrCustomerName),
-		Services:       r.list(attrServices),
-		AppURLs:        r.list(attrAppURLs),
-		ExpirationDate: r.date(AttrExpirationDate),
-		GraceDays:      r.days(AttrGraceDays),
-		Revoked:        r.flag(attrRevoked),
-		Suspended:      r.flag(attrSuspended),
-		Deleted:        r.flag(attrDeleted),
+		ID:              r.text(AttrID),
+		CustomerName:    r.text(AttrCustomerName),
+		Services:        r.list(attrServices),
+		AppURLs:         r.list(attrAppURLs),
+		ExpirationDate:  r.date(AttrExpirationDate),
+		GraceDays:       r.count(AttrGraceDays, maxStoredGraceDays),
+		MaxDevices:      r.count(AttrMaxDevices, maxStoredDevices),
+		LeaseMinutes:    r.count(attrLease, maxStoredLease),
+		MaxLeaseMinutes: r.count(attrMaxLease, maxStoredLease),
+		Revoked:         r.flag(attrRevoked),
+		Suspended:       r.flag(attrSuspended),
+		Deleted:         r.flag(attrDeleted),
 
 		CustomerID:   r.optionalText(AttrCustomerID),
 		Notes:        r.optionalText(attrNotes),
 		TokenKeyID:   r.optionalText(AttrTokenKeyID),
 		Reference:    r.optionalText(attrReference),
 		Email:        r.optionalText(attrEmail),
+		SeatsEpoch:   r.optionalInteger(attrSeatsEpoch),
 		Version:      r.optionalInteger(attrVersion),
 		Created:      r.optionalInstant(attrCreated),
 		Changed:      r.optionalInstant(attrChanged),
@@ -290,17 +310,17 @@ func (r *recordReader) date(name string) time.Time {
 	return date
 }
 
-func (r *recordReader) days(name string) int {
+func (r *recordReader) count(name string, most int64) int {
 	value, present := r.record[name]
 	if !present {
 		return 0
 	}
-	days, ok := wholeNumber(value)
-	if !ok || days < 0 || days > maxStoredGraceDays {
-		r.refuse(name, fmt.Sprintf("must be a whole number (N) from 0 to %d", maxStoredGraceDays))
+	count, ok := wholeNumber(value)
+	if !ok || count < 0 || count > most {
+		r.refuse(name, fmt.Sprintf("must be a whole number (N) from 0 to %d", most))
 		return 0
 	}
-	return int(days)
+	return int(count)
 }
 
 // list returns an empty text for what is no list.

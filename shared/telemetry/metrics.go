@@ -24,6 +24,11 @@ const (
 	SignaturesKey       = "signatures" // a new signature
 	ReusedFromMemoryKey = "reusedfrommemory"
 	ReusedFromTableKey  = "reusedfromtable"
+
+	// What became of a device that had no seat.
+	SeatsAcquiredKey  = "seatsacquired"
+	SeatsTakenOverKey = "seatstakenover" // of a device whose seat had ended
+	SeatsRefusedKey   = "seatsrefused"
 )
 
 // Metrics returns the member that makes CloudWatch count a request's log record, by function and outcome, without a
@@ -31,7 +36,9 @@ const (
 // (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
 func Metrics(now time.Time, record *Record) slog.Attr {
 	metrics := []metric{{RequestsKey, "Count"}, {MillisecondsKey, "Milliseconds"}}
-	for _, name := range []string{SignaturesKey, ReusedFromMemoryKey, ReusedFromTableKey} {
+	for _, name := range []string{
+		SignaturesKey, ReusedFromMemoryKey, ReusedFromTableKey, SeatsAcquiredKey, SeatsTakenOverKey, SeatsRefusedKey,
+	} {
 		if record.counted(name) { // a metric must be a member of the record
 			metrics = append(metrics, metric{name, "Count"})
 		}

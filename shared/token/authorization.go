@@ -92,8 +92,21 @@ const maxMoves = 3
 func (a Authorizer) Authorize(
 	ctx context.Context, l license.License, now time.Time, kept Signature,
 ) (string, Signature, error) {
+	return a.AuthorizeDevice(ctx, l, Lease{}, now, kept)
+}
+
+// Lease is what the token of a device says of it. The zero Lease is that of a token that names no device.
+type Lease struct {
+	Device  string
+	Expires time.Time // exp; a whole second
+}
+
+// AuthorizeDevice returns the token of a device, as Authorize does. It expires with the lease.
+func (a Authorizer) AuthorizeDevice(
+	ctx context.Context, l license.License, lease Lease, now time.Time, kept Signature,
+) (string, Signature, error) {
 	for moves := 0; ; moves++ {
-		text, signature, err := a.authorize(ctx, l, now, kept)
+		text, signature, err := a.authorize(ctx, l, lease, now, kept)
 		if !errors.Is(err, ErrKeyMoved) || moves == maxMoves {
 			return text, signature, err
 		}
@@ -124,14 +137,14 @@ func (a Authorizer) signer(ctx context.Context, l license.License) (*rsa.PublicK
 }
 
 func (a Authorizer) authorize(
-	ctx context.Context, l license.License, now time.Time, kept Signature,
+	ctx context.Context, l license.License, lease Lease, now time.Time, kept Signature,
 ) (string, Signature, error) {
 	public, err := a.signer(ctx, l)
 	if err != nil {
 		return "", Signature{}, fmt.Errorf("public key: %w", err)
 	}
 	if len(kept.Bytes) > 0 {
-		text, err := a.unsigned(l, public, kept.SignedAt)
+		text, err := a.unsigned(l, Lease{lease.Device, kept.Expires}, public, kept.SignedAt)
 		if err != nil {
 			return "", Signature{}, err
 		}
@@ -139,7 +152,7 @@ func (a Authorizer) authorize(
 			return again.complete(text), again, nil
 		}
 	}
-	text, err := a.unsigned(l, public, now)
+	text, err := a.unsigned(l, lease, public, now)
 	if err != nil {
 		return "", Signature{}, err
 	}
@@ -147,13 +160,18 @@ func (a Authorizer) authorize(
 	if err != nil {
 		return "", Signature{}, err
 	}
-	signature.SignedAt = now.Truncate(time.Second)
+	signature.SignedAt, signature.Expires = now.Truncate(time.Second), lease.Expires
 	return signature.complete(text), signature, nil
 }
 
 // unsigned returns the signing input (RFC 7515 section 5.1): the token without its third part.
-func (a Authorizer) unsigned(l license.License, public *rsa.PublicKey, signedAt time.Time) (string, error) {
+func (a Authorizer) unsigned(
+	l license.License, lease Lease, public *rsa.PublicKey, signedAt time.Time,
+) (string, error) {
 	expires := signedAt.Add(a.Lifetime)
+	if lease.Device != "" {
+		expires = lease.Expires
+	}
 	if end := l.EndsAt(); end.Before(expires) {
 		expires = end
 	}
@@ -173,6 +191,7 @@ func (a Authorizer) unsigned(l license.License, public *rsa.PublicKey, signedAt 
 		Expiration:     l.ExpirationDate.Unix(),
 		ExpirationDate: license.FormatDate(l.ExpirationDate),
 		LicenseID:      l.ID,
+		Device:         lease.Device,
 	})
 	unsigned := base64.RawURLEncoding.AppendEncode(nil, header)
 	unsigned = base64.RawURLEncoding.AppendEncode(append(unsigned, '.'), escape(claims))
@@ -212,6 +231,7 @@ type authorizationClaims struct {
 	Expiration     int64  `json:"expirationdate"`
 	ExpirationDate string `json:"expirationDate"`
 	LicenseID      string `json:"licenseid"`
+	Device         string `json:"device,omitempty"`
 }
 
 // escape returns JSON text in ASCII without the characters >, ?, ~ and DEL. Then its base64url form holds neither - nor

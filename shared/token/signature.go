@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"time"
 
+	"openlicenser/shared/device"
 	"openlicenser/shared/license"
 )
 
@@ -15,7 +16,8 @@ import (
 // and the time, so the signature is all that has to be kept to give the same token again. Once any of these differ, it
 // is the signature of another token.
 type Signature struct {
-	SignedAt time.Time // a whole second, from which iat and exp follow
+	SignedAt time.Time // a whole second, from which iat follows, and exp of a token that names no device
+	Expires  time.Time // exp of a token that names a device; a whole second
 	Bytes    []byte    // RSASSA-PKCS1-v1_5; none in the zero Signature
 
 	digest [sha256.Size]byte // of the signed text, once that is known
@@ -41,13 +43,26 @@ func (s Signature) complete(unsigned string) string {
 	return string(base64.RawURLEncoding.AppendEncode(text, s.Bytes))
 }
 
-// Signatures is the port to the signatures that all instances share, one for each license. A signature is as secret as
-// the token: whoever knows the license can make its token with it. Losing them only costs new signatures.
-type Signatures interface {
-	// Get returns a license as license.Reader does, and the signature that was kept for it, in one round trip. The
-	// signature is zero if there is none, or if it cannot be read. The error is only about the license.
-	Get(ctx context.Context, licenseID string) (license.License, Signature, error)
+// Kept is what is read for a verification.
+type Kept struct {
+	License   license.License
+	Signature Signature // of a token that names no device; zero if there is none, or if it cannot be read
 
-	// Keep stores a signature in place of the one before. It is of no use from expires on.
-	Keep(ctx context.Context, licenseID string, s Signature, expires time.Time) error
+	// Where a device was named, its seats are read too, and the signature of its token.
+	Seats    *device.Seats // nil where none was ever taken
+	SeatsErr error         // the seats could not be read, which matters for a license with devices alone
+	OfDevice Signature
+}
+
+// Signatures is the port to the signatures that all instances share, one for each license, and for each of its devices.
+// A signature is as secret as the token: whoever knows the license can make its token with it. Losing them only costs
+// new signatures.
+type Signatures interface {
+	// Get returns a license as license.Reader does, the signature that was kept for it, and where a device is named its
+	// seats, strongly consistent, and its signature: all in one round trip. The error is only about the license.
+	Get(ctx context.Context, licenseID, deviceID string) (Kept, error)
+
+	// Keep stores a signature in place of the one before, of the license's token or, where it is named, a device's. It
+	// is of no use from expires on.
+	Keep(ctx context.Context, licenseID, deviceID string, s Signature, expires time.Time) error
 }

@@ -91,6 +91,78 @@ func TestSameTokenAgain(t *testing.T) {
 	}
 }
 
+// TestAuthorizeDevice: the token says the device, and expires with the lease or with the license. But for these two
+// claims it says what that without a device says.
+func TestAuthorizeDevice(t *testing.T) {
+	authorizer, key := newAuthorizer(t)
+	l := licensetest.Issue(t)
+	plain, _, err := authorizer.Authorize(t.Context(), l, now, token.Signature{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, _, err := authorizer.AuthorizeDevice(t.Context(), l, token.Lease{}, now, token.Signature{}); err != nil ||
+		again != plain {
+		t.Errorf("without a device: %s, %v; want %s", again, err, plain)
+	}
+	_, want := read(t, plain, &key.PublicKey)
+	if _, names := want["device"]; names {
+		t.Error("the token without a device names one")
+	}
+	l.ExpirationDate, l.GraceDays = now.Add(300*24*time.Hour), 7
+	for name, test := range map[string]struct{ lease, want time.Duration }{
+		"shorter than a token":    {time.Hour, time.Hour},
+		"longer than a token":     {200 * 24 * time.Hour, 200 * 24 * time.Hour},
+		"longer than the license": {400 * 24 * time.Hour, 307 * 24 * time.Hour},
+	} {
+		lease := token.Lease{Device: "q0fXo2JyTmCq1s9u7Zb3Zw", Expires: now.Add(test.lease).Truncate(time.Second)}
+		text, signature, err := authorizer.AuthorizeDevice(t.Context(), l, lease, now, token.Signature{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, claims := read(t, text, &key.PublicKey)
+		exp := time.Unix(int64(claims["exp"].(float64)), 0)
+		if claims["device"] != lease.Device || !exp.Equal(now.Add(test.want).Truncate(time.Second)) {
+			t.Errorf("%s: device %v, exp %v", name, claims["device"], exp)
+		}
+		if !signature.Expires.Equal(lease.Expires) {
+			t.Errorf("%s: the signature is of a lease until %v", name, signature.Expires)
+		}
+		for _, same := range []string{"iss", "sub", "iat", "licenseid", "services", "appurls", "customername"} {
+			if claims[same] != want[same] {
+				t.Errorf("%s: %s is %v, want %v", name, same, claims[same], want[same])
+			}
+		}
+	}
+}
+
+// TestSameDeviceTokenAgain: the signature of a device's token is that of no other device's, nor of another end.
+func TestSameDeviceTokenAgain(t *testing.T) {
+	authorizer, _ := newAuthorizer(t)
+	l := licensetest.Issue(t)
+	lease := token.Lease{Device: "A", Expires: now.Add(time.Hour).Truncate(time.Second)}
+	first, signature, err := authorizer.AuthorizeDevice(t.Context(), l, lease, now, token.Signature{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := token.Signature{SignedAt: signature.SignedAt, Expires: signature.Expires, Bytes: signature.Bytes}
+	otherEnd := stored
+	otherEnd.Expires = stored.Expires.Add(time.Second)
+	for name, test := range map[string]struct {
+		device string
+		kept   token.Signature
+		again  bool
+	}{
+		"as it is": {"A", stored, true}, "another device": {"B", stored, false}, "no device": {"", stored, false},
+		"another end": {"A", otherEnd, false},
+	} {
+		longer := token.Lease{Device: test.device, Expires: lease.Expires.Add(time.Minute)}
+		text, _, err := authorizer.AuthorizeDevice(t.Context(), l, longer, now.Add(time.Minute), test.kept)
+		if err != nil || (text == first) != test.again {
+			t.Errorf("%s: the same token: %v, %v", name, text == first, err)
+		}
+	}
+}
+
 // TestForeignSignature: what stands in the table is believed as far as the key says it.
 func TestForeignSignature(t *testing.T) {
 	authorizer, key := newAuthorizer(t)

@@ -448,3 +448,47 @@ func TestEndOfALicense(t *testing.T) {
 		}
 	}
 }
+
+// TestDevices: a limit and none, and what is sent to take seats back.
+func TestDevices(t *testing.T) {
+	const device = `{"id":"q0fXo2JyTmCq1s9u7Zb3Zw","name":"A","since":"2026-11-01T12:00:00.001Z",` +
+		`"until":"2026-11-15T12:00:00.000Z"}`
+	s, c := scripted(t,
+		response(200, `{"limit":3,"devices":[`+device+`]}`), response(200, `{"limit":null,"devices":[]}`),
+		response(204, "", "ETag", `"2-x"`), response(204, ""), response(409, `{"code":"STATUS_FORBIDS"}`))
+	held, err := c.Devices(t.Context(), vendorapi.ByReference("a/b"))
+	if err != nil || held.Limit == nil || *held.Limit != 3 || len(held.Devices) != 1 {
+		t.Fatalf("got %+v, %v", held, err)
+	}
+	if text, err := json.Marshal(held.Devices[0]); err != nil || string(text) != device {
+		t.Errorf("read as %s, %v", text, err)
+	}
+	if none, err := c.Devices(t.Context(), "1"); err != nil || none.Limit != nil || len(none.Devices) != 0 {
+		t.Errorf("without a limit: %+v, %v", none, err)
+	}
+	options := vendorapi.Options{IfMatch: `"1-x"`, IdempotencyKey: "key"}
+	if etag, err := c.ResetDevices(t.Context(), "1", "replaced", options); err != nil || etag != `"2-x"` {
+		t.Errorf("reset: %q, %v", etag, err)
+	}
+	if err := c.ReleaseDevice(t.Context(), "1", "a/b", "stolen", options); err != nil {
+		t.Errorf("release: %v", err)
+	}
+	var problem *vendorapi.Problem
+	etag, err := c.ResetDevices(t.Context(), "1", "x", vendorapi.Options{})
+	if !errors.As(err, &problem) || etag != "" {
+		t.Errorf("refused: %q, %v", etag, err)
+	}
+	for n, want := range []string{
+		"GET /prod/licenses/ref:a%2Fb/devices", "GET /prod/licenses/1/devices",
+		`DELETE /prod/licenses/1/devices "1-x" key {"reason":"replaced"}`,
+		`DELETE /prod/licenses/1/devices/a%2Fb "1-x"  {"reason":"stolen"}`,
+	} {
+		r := s.sent[n]
+		got := strings.Join([]string{
+			r.Method, r.URL.EscapedPath(), r.Header.Get("If-Match"), r.Header.Get("Idempotency-Key"), s.bodies[n],
+		}, " ")
+		if strings.TrimRight(got, " ") != want {
+			t.Errorf("sent %s, want %s", got, want)
+		}
+	}
+}

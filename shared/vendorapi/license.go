@@ -10,23 +10,26 @@ import (
 // License is a license as the vendor's API shows it. The names are those of the stored record, but for those of the
 // instants. What cannot be understood of the record is absent or zero, and Problems names it.
 type License struct {
-	LicenseID      string          `json:"licenseid"`
-	Status         license.Status  `json:"status"`
-	CustomerID     string          `json:"customerid"`
-	CustomerName   *string         `json:"customername,omitempty"`
-	ExpirationDate End             `json:"expirationdate,omitzero"`
-	GraceDays      *int            `json:"gracedays,omitempty"`
-	Services       json.RawMessage `json:"services,omitempty"` // of license.Service, unless another tool wrote it
-	AppURLs        json.RawMessage `json:"appurls,omitempty"`  // of license.AppURL, unless another tool wrote it
-	Notes          string          `json:"notes"`
-	Reference      string          `json:"reference,omitempty"`
-	Email          string          `json:"email,omitempty"`
-	TokenKeyID     string          `json:"tokenkeyid,omitempty"`
-	Version        int64           `json:"version"`
-	Created        Instant         `json:"created,omitzero"`
-	Changed        Instant         `json:"changed,omitzero"`
-	ChangedBy      string          `json:"changedby,omitempty"`
-	ChangeReason   string          `json:"changereason,omitempty"`
+	LicenseID       string          `json:"licenseid"`
+	Status          license.Status  `json:"status"`
+	CustomerID      string          `json:"customerid"`
+	CustomerName    *string         `json:"customername,omitempty"`
+	ExpirationDate  End             `json:"expirationdate,omitzero"`
+	GraceDays       *int            `json:"gracedays,omitempty"`
+	Services        json.RawMessage `json:"services,omitempty"` // of license.Service, unless another tool wrote it
+	AppURLs         json.RawMessage `json:"appurls,omitempty"`  // of license.AppURL, unless another tool wrote it
+	Notes           string          `json:"notes"`
+	Reference       string          `json:"reference,omitempty"`
+	Email           string          `json:"email,omitempty"`
+	MaxDevices      int             `json:"maxdevices,omitempty"`      // absent: as many as like
+	LeaseMinutes    int             `json:"leaseminutes,omitempty"`    // absent: as long as a token is valid
+	MaxLeaseMinutes int             `json:"maxleaseminutes,omitempty"` // absent: leaseminutes
+	TokenKeyID      string          `json:"tokenkeyid,omitempty"`
+	Version         int64           `json:"version"`
+	Created         Instant         `json:"created,omitzero"`
+	Changed         Instant         `json:"changed,omitzero"`
+	ChangedBy       string          `json:"changedby,omitempty"`
+	ChangeReason    string          `json:"changereason,omitempty"`
 
 	Problems []license.FieldError `json:"problems,omitempty"`
 
@@ -92,6 +95,10 @@ type LicenseDraft struct {
 	GraceDays      int               `json:"gracedays,omitempty"`
 	Reference      string            `json:"reference,omitempty"` // the vendor's own name for it, unique for ever
 	Email          string            `json:"email,omitempty"`
+
+	MaxDevices      int `json:"maxdevices,omitempty"` // 1 to 250; 0: as many as like
+	LeaseMinutes    int `json:"leaseminutes,omitempty"`
+	MaxLeaseMinutes int `json:"maxleaseminutes,omitempty"`
 }
 
 // LicensePatch says what to change of a license. A nil field stays as it is, an empty value empties it.
@@ -105,5 +112,10 @@ type LicensePatch struct {
 	TokenKeyID     *string            `json:"tokenkeyid,omitempty"`
 	Reference      *string            `json:"reference,omitempty"` // of a license that has none
 	Email          *string            `json:"email,omitempty"`
-	Reason         string             `json:"reason,omitempty"` // for the audit trail
+
+	MaxDevices      *int `json:"maxdevices,omitempty"`
+	LeaseMinutes    *int `json:"leaseminutes,omitempty"`
+	MaxLeaseMinutes *int `json:"maxleaseminutes,omitempty"`
+
+	Reason string `json:"reason,omitempty"` // for the audit trail
 }

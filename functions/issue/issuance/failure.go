@@ -8,6 +8,7 @@ import (
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/device"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
 )
@@ -46,6 +47,8 @@ var failures = []struct {
 			"nothing was changed."},
 	{errStale, http.StatusPreconditionFailed, "STALE", "The license was changed since you read it; read it again."},
 	{license.ErrConflict, http.StatusConflict, "CONFLICT", "The license is being changed by others; try again."},
+	{device.ErrConflict, http.StatusConflict, "CONFLICT",
+		"The seats of the license are being changed by others; try again."},
 	{license.ErrBusy, http.StatusServiceUnavailable, "BUSY",
 		"Too many licenses are being changed at once; send this change again in some seconds."},
 	{checkpoint.ErrNone, http.StatusNotFound, "NO_CHECKPOINT", "No checkpoint of the audit trail was made yet."},

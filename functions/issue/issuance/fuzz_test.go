@@ -15,6 +15,7 @@ import (
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/device"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/testing/apitest"
 	"openlicenser/shared/testing/audittest"
@@ -37,10 +38,14 @@ const (
 	theCursor = "CURSOR" // of the list, or of the trail
 )
 
+// theDevice is the id of a device.
+const theDevice = "q0fXo2JyTmCq1s9u7Zb3Zw"
+
 // world is what is there before a fuzzed request: two licenses, so that a list can have a second page, one of them with
 // a trail.
 type world struct {
 	licenses *memoryLicenses
+	devices  memoryDevices
 	keys     memoryKeys
 	ports    ports
 	id       string // of the license with a trail
@@ -76,10 +81,15 @@ func newWorlds(f *testing.F) func(flags uint8) world {
 	l := licensetest.Issue(f)
 	return func(flags uint8) world {
 		w := world{
+			devices:  memoryDevices{},
 			licenses: &memoryLicenses{records: map[string]attribute.Map{}, references: map[string]string{}},
 			keys:     memoryKeys{},
 			id:       history[0].LicenseID,
 		}
+		l.MaxDevices, l.SeatsEpoch = 2, 1
+		w.devices[w.id] = &device.Seats{Epoch: 1, Held: map[string]device.Seat{
+			theDevice: {Until: licensetest.Now.Add(time.Hour), Since: licensetest.Now},
+		}}
 		for id, reference := range map[string]string{w.id: "order 1", "00000000-0000-4000-8000-0000000000ab": "é/2"} {
 			l.ID, l.Reference = id, reference
 			w.licenses.records[id], w.licenses.references[reference] = l.Record(), id
@@ -91,7 +101,8 @@ func newWorlds(f *testing.F) func(flags uint8) world {
 		}
 		w.ports = ports{
 			Licenses: w.licenses, Records: w.licenses, Idempotency: w.keys, Trail: trail, Secrets: fixedRing(ring),
-			Checkpoints: archive, CheckpointKey: key, Now: func() time.Time { return licensetest.Now },
+			Devices: w.devices, Checkpoints: archive, CheckpointKey: key,
+			Now: func() time.Time { return licensetest.Now },
 		}
 		return w
 	}
@@ -173,6 +184,13 @@ func FuzzRequest(f *testing.F) {
 			`{"expirationdate":"2040-01-31T00:00:00Z","reason":"paid"}`, withKey},
 		{"GET /licenses/{licenseid}/audit", theID, "limit=1&cursor=CURSOR", "", "", "", 0},
 		{"GET /licenses/{licenseid}/audit/proof", theID, "", "", "", "", 0},
+		{"POST /licenses", "", "", "", "key-1", `{"customername":"E","expirationdate":"never","maxdevices":250,` +
+			`"leaseminutes":10,"maxleaseminutes":1581120}`, withKey},
+		{"PATCH /licenses/{licenseid}", theID, "", `*`, "key-1", `{"maxdevices":null,"leaseminutes":null}`,
+			withIfMatch | withKey},
+		{"GET /licenses/{licenseid}/devices", theID, "", "", "", "", 0},
+		{"DELETE /licenses/{licenseid}/devices", theID, "", `ETAG`, "key-1", `{"reason":"x"}`, withIfMatch | withKey},
+		{"DELETE /licenses/{licenseid}/devices/{device}", "ref:order%201", "", "", "", `{"reason":"x"}`, 0},
 		{"GET /audit/checkpoint", "", "", "", "", "", 0},
 		{"GET /audit/checkpoint-key", "", "", "", "", "", 0},
 		{"PUT /licenses", "", "", "", "", "{}", 0},
@@ -196,7 +214,8 @@ func FuzzRequest(f *testing.F) {
 		id = strings.ReplaceAll(id, theID, w.id)
 		event := events.APIGatewayProxyRequest{
 			HTTPMethod: method, Resource: resource, Path: strings.ReplaceAll(resource, "{licenseid}", id), Body: body,
-			PathParameters: map[string]string{"licenseid": id}, IsBase64Encoded: flags&withBase64 != 0,
+			PathParameters:                  map[string]string{"licenseid": id, "device": theDevice},
+			IsBase64Encoded:                 flags&withBase64 != 0,
 			MultiValueQueryStringParameters: values, Headers: map[string]string{},
 		}
 		if flags&withIfMatch != 0 {

@@ -23,6 +23,7 @@ import (
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/device"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
@@ -51,6 +52,7 @@ const principal = "arn:aws:iam::123456789012:user/shop"
 type ports struct {
 	Licenses      license.Store
 	Trail         audit.Store
+	Devices       device.Store
 	Records       checkpoint.RecordHashes
 	Secrets       token.Secrets
 	Idempotency   idempotency.Store
@@ -59,13 +61,17 @@ type ports struct {
 	Now           func() time.Time
 }
 
-const origin = "openlicenser/test/audit"
+const (
+	origin        = "openlicenser/test/audit"
+	tokenLifetime = 90 * 24 * time.Hour
+)
 
 // parts returns the whole API.
 func (p ports) parts() (issuance.Licenses, issuance.Keys, issuance.Trail) {
 	keys := issuance.Keys{Licenses: p.Licenses, Secrets: p.Secrets, Issuer: "Test Issuer", Now: p.Now}
 	return issuance.Licenses{
-			Store: p.Licenses, Idempotency: p.Idempotency, Keys: keys, Secrets: p.Secrets, Trail: p.Trail, Now: p.Now,
+			Store: p.Licenses, Idempotency: p.Idempotency, Keys: keys, Secrets: p.Secrets, Trail: p.Trail,
+			Devices: p.Devices, Now: p.Now, TokenLifetime: tokenLifetime,
 		}, keys,
 		issuance.Trail{
 			Store: p.Trail, Licenses: p.Licenses, Records: p.Records, Checkpoints: p.Checkpoints,
@@ -106,6 +112,7 @@ func newVendor(t *testing.T) vendor {
 	return vendor{t, ports{
 		Licenses:      folder.Licenses,
 		Trail:         folder.AuditTrail,
+		Devices:       folder.Devices,
 		Records:       checkpoint.StoredHashes{Records: folder.Licenses},
 		Secrets:       folder.Secrets,
 		Idempotency:   folder.Idempotency,
@@ -303,8 +310,8 @@ func (v vendor) callIfMatch(method, resource, id, ifMatch, body string) answer {
 		return v.call(method, resource, id, body, nil)
 	}
 	event := events.APIGatewayProxyRequest{
-		HTTPMethod: method, Resource: resource, Body: body, PathParameters: map[string]string{"licenseid": id},
-		Headers: map[string]string{"if-match": ifMatch},
+		HTTPMethod: method, Resource: resource, Body: body, Headers: map[string]string{"if-match": ifMatch},
+		PathParameters: map[string]string{"licenseid": id, "device": theDevice},
 	}
 	event.RequestContext.Identity.UserArn = principal
 	return v.handle(event)
@@ -1253,12 +1260,17 @@ func TestEvents(t *testing.T) {
 		"get-by-reference": {http.StatusOK, `"reference":"order 4711/a"`},
 		"reference-taken":  {http.StatusConflict, `"licenseid":"00000000-0000-4000-8000-000000000001"`},
 
-		"audit":       {http.StatusOK, `{"entries":[`},
-		"suspend":     {http.StatusOK, `"status":"suspended"`},
-		"reinstate":   {http.StatusOK, `"status":"active"`},
-		"renew":       {http.StatusOK, `"expirationdate":"2100-01-31T23:59:59.999Z"`},
-		"patch":       {http.StatusOK, `"appurls":[{"URL":"https://new.example.com"}]`},
-		"delete":      {http.StatusNoContent, ``},
+		"audit":              {http.StatusOK, `{"entries":[`},
+		"suspend":            {http.StatusOK, `"status":"suspended"`},
+		"reinstate":          {http.StatusOK, `"status":"active"`},
+		"renew":              {http.StatusOK, `"expirationdate":"2100-01-31T23:59:59.999Z"`},
+		"patch":              {http.StatusOK, `"appurls":[{"URL":"https://new.example.com"}]`},
+		"delete":             {http.StatusNoContent, ``},
+		"create-for-devices": {http.StatusCreated, `"maxdevices":3,"leaseminutes":20160,"maxleaseminutes":129600`},
+		"devices":            {http.StatusOK, `{"limit":2,"devices":[{"id":"` + theDevice + `","name":"front desk"`},
+		"reset-devices":      {http.StatusNoContent, ``},
+		"release-device":     {http.StatusNoContent, ``},
+
 		"patch-stale": {http.StatusPreconditionFailed, `"code":"STALE"`},
 
 		"audit-proof":    {http.StatusNotFound, `"code":"NO_CHECKPOINT"`},
@@ -1286,6 +1298,8 @@ func TestEvents(t *testing.T) {
 			v := newVendor(t)
 			l := licensetest.Issue(t)
 			l.ID, l.Reference = "00000000-0000-4000-8000-000000000001", "order 4711/a"
+			l.MaxDevices, l.SeatsEpoch = 2, 1
+			v.occupy(l, theDevice, "front desk", licensetest.Now.Add(time.Hour))
 			if err := v.folder.Licenses.Create(t.Context(), l); err != nil {
 				t.Fatal(err)
 			}

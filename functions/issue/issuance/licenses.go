@@ -10,6 +10,7 @@ import (
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/audit"
+	"openlicenser/shared/device"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
 	"openlicenser/shared/telemetry"
@@ -24,7 +25,11 @@ type Licenses struct {
 	Keys        Keys              // sign the license keys of new licenses
 	Secrets     token.Secrets     // sign the cursors of lists
 	Trail       audit.Store       // is only read: what an earlier attempt has done
+	Devices     device.Store      // the seats of devices
 	Now         func() time.Time
+
+	// TokenLifetime is how long an authorization token is valid. No license may say a longer leaseminutes.
+	TokenLifetime time.Duration
 }
 
 var _ Part = Licenses{}
@@ -40,13 +45,18 @@ func (s Licenses) routes() api.Routes {
 		"POST /licenses/{licenseid}/suspend":   s.once(s.transition(license.License.Suspend)),
 		"POST /licenses/{licenseid}/reinstate": s.once(s.transition(license.License.Reinstate)),
 		"POST /licenses/{licenseid}/renew":     s.once(s.renew),
+
+		"GET /licenses/{licenseid}/devices":             s.devices,
+		"DELETE /licenses/{licenseid}/devices":          s.once(s.resetDevices),
+		"DELETE /licenses/{licenseid}/devices/{device}": s.releaseDevice,
 	}
 }
 
 func (s Licenses) lacking() []string {
 	return append(s.Keys.lacking(), lacking("Licenses", ports{
 		"Store": s.Store != nil, "Idempotency": s.Idempotency != nil, "Secrets": s.Secrets != nil,
-		"Trail": s.Trail != nil, "Now": s.Now != nil,
+		"Trail": s.Trail != nil, "Devices": s.Devices != nil, "Now": s.Now != nil,
+		"TokenLifetime": s.TokenLifetime > 0,
 	})...)
 }
 
@@ -56,6 +66,7 @@ func (s Licenses) issue(ctx context.Context, r api.Request, a attempt) (api.Resp
 	if err != nil && !isInvalid(err) {
 		return api.Response{}, err
 	}
+	draft.TokenMinutes = s.tokenMinutes()
 	l, errDraft := draft.Issue(a.newID, a.change(""))
 	if err := mergeInvalid(err, errDraft); err != nil {
 		return api.Response{}, err
@@ -112,6 +123,7 @@ func (s Licenses) patch(ctx context.Context, r api.Request, a attempt) (api.Resp
 	if err != nil {
 		return api.Response{}, err
 	}
+	patch.TokenMinutes = s.tokenMinutes()
 	return s.update(ctx, r, a, reason, func(l license.License, c license.Change) (license.License, error) {
 		return l.Patch(patch, c)
 	})
@@ -119,6 +131,12 @@ func (s Licenses) patch(ctx context.Context, r api.Request, a attempt) (api.Resp
 
 // remove marks the license, so that the audit trail can say who removed it, and then removes it. A license that a crash
 // leaves marked is as good as revoked. Removing it again completes the removal, whatever If-Match says.
+//
+// The seats go between the two. From the mark on nobody gets one: every verification reads the license first, and the
+// mark is for good. If the seats cannot be removed, the license stays marked, so that removing it again completes that
+// too. Only a verification that read the license before the mark can still write seats after they were removed. They
+// stay then, and are of no account: nobody reads the seats of a license that is gone, and a license that is made again
+// under its id has a later epoch.
 func (s Licenses) remove(ctx context.Context, r api.Request) (api.Response, error) {
 	ifMatch, err := requireIfMatch(r)
 	if err != nil {
@@ -145,6 +163,9 @@ func (s Licenses) remove(ctx context.Context, r api.Request) (api.Response, erro
 			return api.Response{}, fmt.Errorf("mark: %w", err)
 		}
 		l = marked
+	}
+	if err := s.Devices.Remove(ctx, l.ID); err != nil {
+		return api.Response{}, fmt.Errorf("remove: %w", err)
 	}
 	if err := s.Store.Remove(ctx, l); err != nil {
 		return api.Response{}, fmt.Errorf("remove: %w", err)

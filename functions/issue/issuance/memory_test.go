@@ -11,6 +11,7 @@ import (
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/device"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
 )
@@ -135,6 +136,26 @@ func (m *memoryLicenses) Of(_ context.Context, id string) (checkpoint.RecordHash
 
 func (m *memoryLicenses) All(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
 	panic("the vendor's API asks for single ones")
+}
+
+// memoryDevices is a device.Store for one caller at a time.
+type memoryDevices map[string]*device.Seats
+
+var _ device.Store = memoryDevices(nil)
+
+func (m memoryDevices) Seats(_ context.Context, id string) (*device.Seats, error) { return m[id], nil }
+
+func (m memoryDevices) Write(_ context.Context, id string, w device.Write) error {
+	after, err := w.Apply(m[id])
+	if err == nil {
+		m[id] = after
+	}
+	return err
+}
+
+func (m memoryDevices) Remove(_ context.Context, id string) error {
+	delete(m, id)
+	return nil
 }
 
 // memoryKeys is an idempotency.Store for one caller at a time.

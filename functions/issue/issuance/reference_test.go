@@ -130,7 +130,9 @@ func TestEveryRouteByReference(t *testing.T) {
 		}
 		steps := []struct{ route, body string }{
 			{"GET ", ""}, {"GET /key", ""}, {"GET /audit", ""}, {"GET /audit/proof", ""},
-			{"PATCH ", `{"notes":"x"}`}, {"POST /suspend", ""}, {"POST /reinstate", ""},
+			{"PATCH ", `{"notes":"x","maxdevices":1}`}, {"GET /devices", ""},
+			{"DELETE /devices/{device}", `{"reason":"x"}`}, {"DELETE /devices", `{"reason":"x"}`},
+			{"POST /suspend", ""}, {"POST /reinstate", ""},
 			{"POST /renew", `{"expirationdate":"2031-01-31"}`}, {"POST /revoke", ""},
 			{"DELETE ", `{"reason":"x"}`},
 		}

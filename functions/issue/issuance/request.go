@@ -36,6 +36,10 @@ func readDraft(r api.Request) (license.Draft, error) {
 		"gracedays":      {&d.GraceDays, "must be a whole number"},
 		"reference":      {&d.Reference, "must be a string"},
 		"email":          {&d.Email, "must be a string"},
+
+		"maxdevices":      {&d.MaxDevices, "must be a whole number"},
+		"leaseminutes":    {&d.LeaseMinutes, "must be a whole number"},
+		"maxleaseminutes": {&d.MaxLeaseMinutes, "must be a whole number"},
 	})
 	return d, err
 }
@@ -47,8 +51,13 @@ var removable = map[string]jsontext.Value{
 	"notes":      jsontext.Value(`""`),
 	"gracedays":  jsontext.Value("0"),
 	"tokenkeyid": jsontext.Value(`""`),
-	"email":      jsontext.Value(`""`),
-	"reference":  jsontext.Value(`""`), // which the domain refuses where there is one
+
+	"maxdevices":      jsontext.Value("0"),
+	"leaseminutes":    jsontext.Value("0"),
+	"maxleaseminutes": jsontext.Value("0"),
+
+	"email":     jsontext.Value(`""`),
+	"reference": jsontext.Value(`""`), // which the domain refuses where there is one
 }
 
 // readPatch reads a JSON merge patch (RFC 7396) of a license, and the reason for it.
@@ -75,7 +84,11 @@ func readPatch(r api.Request) (p license.Patch, reason string, err error) {
 		"tokenkeyid":     {&p.TokenKeyID, "must be a string, or null"},
 		"reference":      {&p.Reference, "must be a string"},
 		"email":          {&p.Email, "must be a string, or null"},
-		"reason":         {&reason, "must be a string"},
+
+		"maxdevices":      {&p.MaxDevices, "must be a whole number, or null"},
+		"leaseminutes":    {&p.LeaseMinutes, "must be a whole number, or null"},
+		"maxleaseminutes": {&p.MaxLeaseMinutes, "must be a whole number, or null"},
+		"reason":          {&reason, "must be a string"},
 	})
 	if err != nil {
 		return p, "", err

@@ -17,8 +17,11 @@ func TestNewRouterRefuses(t *testing.T) {
 		trail    issuance.Trail
 	}
 	for want, change := range map[string]func(*parts){
-		"Licenses lacks Store":              func(p *parts) { p.licenses.Store = nil },
-		"Licenses lacks Idempotency":        func(p *parts) { p.licenses.Idempotency = nil },
+		"Licenses lacks Store":       func(p *parts) { p.licenses.Store = nil },
+		"Licenses lacks Idempotency": func(p *parts) { p.licenses.Idempotency = nil },
+		"Licenses lacks Devices, TokenLifetime": func(p *parts) {
+			p.licenses.Devices, p.licenses.TokenLifetime = nil, 0
+		},
 		"Licenses lacks Now, Secrets":       func(p *parts) { p.licenses.Secrets, p.licenses.Now = nil, nil },
 		"Keys lacks Licenses, Now, Secrets": func(p *parts) { p.licenses.Keys = issuance.Keys{} },
 		"Keys lacks Secrets":                func(p *parts) { p.keys.Secrets = nil },

@@ -6,8 +6,10 @@ import (
 	"net/http"
 
 	"openlicenser/shared/api"
+	"openlicenser/shared/device"
 	"openlicenser/shared/license"
 	"openlicenser/shared/token"
+	"openlicenser/shared/vendorapi"
 )
 
 // refusals are the errors that are the caller's, each a 400: the original Java client shows its code to the user and
@@ -24,6 +26,9 @@ var refusals = []struct {
 	{errRevoked, "LICENSE_REVOKED"},
 	{errSuspended, "LICENSE_SUSPENDED"},
 	{errExpired, "LICENSE_EXPIRED"},
+	{errFingerprintRequired, "FINGERPRINT_REQUIRED"},
+	{errInvalidFingerprint, "INVALID_FINGERPRINT"},
+	{device.ErrReleaseLimit, "RELEASE_LIMIT_REACHED"},
 }
 
 // internal is the failure for every error that is not the caller's. On it the original Java client tries again, and
@@ -38,6 +43,14 @@ func failure(err error) api.Failure {
 	if errors.Is(err, errUnknownKeyID) {
 		return unknownKey
 	}
+	var limit *deviceLimitError
+	if errors.As(err, &limit) {
+		return api.Failure{
+			Status: http.StatusBadRequest,
+			Code:   "DEVICE_LIMIT_REACHED",
+			Fields: vendorapi.NewDevices(limit.limit, limit.devices),
+		}
+	}
 	for _, refusal := range refusals {
 		if errors.Is(err, refusal.err) {
 			return api.Failure{Status: http.StatusBadRequest, Code: refusal.code}
@@ -48,9 +61,16 @@ func failure(err error) api.Failure {
 
 // render returns the response to a failure, with the body that products in the field know.
 func render(f api.Failure) api.Response {
-	body, err := json.Marshal(map[string]string{"error": f.Code})
+	said := struct {
+		Error string `json:"error"`
+		*vendorapi.Devices
+	}{Error: f.Code}
+	if devices, isLimit := f.Fields.(vendorapi.Devices); isLimit {
+		said.Devices = &devices
+	}
+	body, err := json.Marshal(said)
 	if err != nil {
-		panic(err) // a map of strings always marshals
+		panic(err) // texts, numbers and instants always marshal
 	}
 	header := map[string]string{"Content-Type": "application/json", "Cache-Control": "no-store"}
 	if f.Status >= http.StatusInternalServerError {

@@ -16,7 +16,7 @@ func TestOpenAPICodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	errs := []error{errors.New("anything else")}
+	errs := []error{&deviceLimitError{}, errors.New("anything else")}
 	for _, refusal := range refusals {
 		errs = append(errs, refusal.err)
 	}
@@ -28,7 +28,10 @@ func TestOpenAPICodes(t *testing.T) {
 		}
 		slices.Sort(answered[f.Status])
 	}
-	if diff := cmp.Diff(answered, document.Values("application/json", "error", "POST /verify-license")); diff != "" {
+	documented := document.Values(
+		"application/json", "error", "POST /verify-license", "POST /list-devices", "POST /release-device",
+	)
+	if diff := cmp.Diff(answered, documented); diff != "" {
 		t.Errorf("(-refusals +openapi.yaml):\n%s", diff)
 	}
 }

@@ -37,11 +37,11 @@ func (v Verifier) Prefetch(ctx context.Context) (router api.Router, done <-chan 
 			return err
 		},
 		"license table": func() error {
-			_, _, err := v.Reuse.read(ctx, v.Licenses, noLicense, v.Now())
-			if errors.Is(err, license.ErrNotFound) {
+			found := v.Reuse.read(ctx, v.Licenses, noLicense, "", v.Now())
+			if errors.Is(found.err, license.ErrNotFound) {
 				return nil
 			}
-			return err
+			return found.err
 		},
 	} {
 		all.Go(func() {
@@ -62,7 +62,7 @@ func (v Verifier) Prefetch(ctx context.Context) (router api.Router, done <-chan 
 // readAhead reads the license that a key names while the secret that proves the key is still being fetched. So the
 // first verification waits for the longer of the two, and not for their sum. The result counts only once the key has
 // proved to be of that license. After the prefetch readAhead reads nothing, so that a forged key costs no read.
-func (v Verifier) readAhead(ctx context.Context, key string, now time.Time) lookup {
+func (v Verifier) readAhead(ctx context.Context, asked request, now time.Time) lookup {
 	if v.prefetchedSecret == nil {
 		return lookup{}
 	}
@@ -71,9 +71,9 @@ func (v Verifier) readAhead(ctx context.Context, key string, now time.Time) look
 		return lookup{}
 	default:
 	}
-	id := token.UnverifiedLicenseID(key)
+	id := token.UnverifiedLicenseID(asked.key)
 	if id == "" {
 		return lookup{}
 	}
-	return v.read(ctx, id, now)
+	return v.read(ctx, id, asked, now)
 }

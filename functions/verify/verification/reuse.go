@@ -46,20 +46,32 @@ type reusable struct {
 }
 
 // read returns a license as licenses does, and its reusable signature. It asks the shared signatures only where memory
-// has none.
+// has none, or where the request names a device, whose seats come with them.
 func (r Reuse) read(
-	ctx context.Context, licenses license.Reader, id string, now time.Time,
-) (license.License, reusable, error) {
-	remembered := r.remembered(id, now)
-	if !r.isOn() || r.shared == nil || remembered.metric != "" {
-		l, err := licenses.Get(ctx, id)
-		return l, remembered, err
+	ctx context.Context, licenses license.Reader, id, deviceID string, now time.Time,
+) (found lookup) {
+	found = lookup{id: id, signature: r.remembered(id, now)}
+	found.device.signature = r.rememberedOf(id, deviceID)
+	if r.shared == nil || deviceID == "" && found.signature.metric != "" {
+		found.license, found.err = licenses.Get(ctx, id)
+		return found
 	}
-	l, signature, err := r.shared.Get(ctx, id)
-	if err != nil || !r.isRecent(signature, now) {
-		return l, reusable{}, err
+	kept, err := r.shared.Get(ctx, id, deviceID)
+	found.license, found.err = kept.License, err
+	if err != nil {
+		return found
 	}
-	return l, reusable{signature, telemetry.ReusedFromTableKey}, nil
+	if found.signature.metric == "" && r.isRecent(kept.Signature, now) {
+		found.signature = reusable{kept.Signature, telemetry.ReusedFromTableKey}
+	}
+	if deviceID != "" {
+		found.device.seats, found.device.err, found.device.isRead = kept.Seats, kept.SeatsErr, true
+		// Another instance may have signed a later token. It is given again, rather than a third one signed.
+		if len(kept.OfDevice.Bytes) > 0 && kept.OfDevice.Expires.After(found.device.signature.Expires) {
+			found.device.signature = reusable{kept.OfDevice, telemetry.ReusedFromTableKey}
+		}
+	}
+	return found
 }
 
 func (r Reuse) remembered(id string, now time.Time) reusable {
@@ -73,6 +85,25 @@ func (r Reuse) remembered(id string, now time.Time) reusable {
 	return reusable{signature, telemetry.ReusedFromMemoryKey}
 }
 
+// rememberedOf returns the signature of a device's token. Whether it may be given again, its lease says.
+func (r Reuse) rememberedOf(id, deviceID string) reusable {
+	if !r.isOn() || deviceID == "" {
+		return reusable{}
+	}
+	signature, has := r.memory.Get(memoryKey(id, deviceID))
+	if !has {
+		return reusable{}
+	}
+	return reusable{signature, telemetry.ReusedFromMemoryKey}
+}
+
+func memoryKey(id, deviceID string) string {
+	if deviceID == "" {
+		return id
+	}
+	return id + "/" + deviceID
+}
+
 // isRecent reports whether the period of a signature runs. One from the future was made by another clock, and is not
 // recent.
 func (r Reuse) isRecent(s token.Signature, now time.Time) bool {
@@ -84,25 +115,27 @@ func (r Reuse) isRecent(s token.Signature, now time.Time) bool {
 // freezes a process that has responded.
 const keepTimeout = time.Second
 
-// keep remembers the signature of a token that is about to be sent. A failure is logged, and costs another signature
-// later.
-func (r Reuse) keep(ctx context.Context, id string, found reusable, used token.Signature) {
+// keep remembers the signature of a token that is about to be sent, until it is of no use any more. A failure is
+// logged, and costs another signature later.
+func (r Reuse) keep(
+	ctx context.Context, id, deviceID string, found reusable, used token.Signature, expires time.Time,
+) {
 	if bytes.Equal(used.Bytes, found.Bytes) {
 		telemetry.Count(ctx, found.metric)
-		r.memory.Add(id, used)
+		r.memory.Add(memoryKey(id, deviceID), used)
 		return
 	}
 	telemetry.Count(ctx, telemetry.SignaturesKey)
 	if !r.isOn() {
 		return
 	}
-	r.memory.Add(id, used)
+	r.memory.Add(memoryKey(id, deviceID), used)
 	if r.shared == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	if err := r.shared.Keep(ctx, id, used, used.SignedAt.Add(r.period)); err != nil {
+	if err := r.shared.Keep(ctx, id, deviceID, used, expires); err != nil {
 		slog.WarnContext(ctx, "the signature of a token could not be kept, another one will be made",
 			"licenseid", id, "error", err)
 	}

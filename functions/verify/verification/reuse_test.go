@@ -8,28 +8,42 @@ import (
 	"time"
 
 	"openlicenser/functions/verify/verification"
+	"openlicenser/shared/device"
 	"openlicenser/shared/license"
 	"openlicenser/shared/token"
 )
 
-// sharedSignatures is a token.Signatures in memory, over the licenses of a verifier.
+// sharedSignatures is a token.Signatures in memory, over the licenses and the devices of a verifier.
 type sharedSignatures struct {
 	licenses license.Reader
+	devices  device.Store
 	kept     map[string]token.Signature
 	expires  time.Time
 	err      error // of Keep
 }
 
-func (s *sharedSignatures) Get(ctx context.Context, id string) (license.License, token.Signature, error) {
+func (s *sharedSignatures) Get(ctx context.Context, id, deviceID string) (token.Kept, error) {
 	l, err := s.licenses.Get(ctx, id)
-	return l, s.kept[id], err
+	kept := token.Kept{License: l, Signature: s.kept[id]}
+	if err == nil && deviceID != "" {
+		kept.OfDevice = s.kept[id+"/"+deviceID]
+		kept.Seats, kept.SeatsErr = s.devices.Seats(ctx, id)
+	}
+	return kept, err
 }
 
-func (s *sharedSignatures) Keep(_ context.Context, id string, signature token.Signature, expires time.Time) error {
-	if s.err == nil {
-		s.kept[id], s.expires = token.Signature{SignedAt: signature.SignedAt, Bytes: signature.Bytes}, expires
+func (s *sharedSignatures) Keep(
+	_ context.Context, id, deviceID string, signature token.Signature, expires time.Time,
+) error {
+	if s.err != nil {
+		return s.err
 	}
-	return s.err
+	stored := token.Signature{SignedAt: signature.SignedAt, Bytes: signature.Bytes}
+	if deviceID != "" {
+		id, stored.Expires = id+"/"+deviceID, signature.Expires
+	}
+	s.kept[id], s.expires = stored, expires
+	return nil
 }
 
 const reusePeriod = 9 * 24 * time.Hour

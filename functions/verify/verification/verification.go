@@ -1,6 +1,7 @@
 // Package verification serves products: it exchanges a license key for an authorization token, and publishes the keys
-// that tokens are checked with. It reads licenses and changes none; all that it writes are the signatures of tokens,
-// so that a token can be given again. It knows no AWS: requests, licenses, keys and signatures come through ports.
+// that tokens are checked with. It reads licenses and changes none. All that it writes are the seats of devices, and
+// the signatures of tokens, so that a token can be given again. It knows no AWS: requests, licenses, seats, keys and
+// signatures come through ports.
 package verification
 
 import (
@@ -13,11 +14,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"openlicenser/shared/api"
+	"openlicenser/shared/device"
 	"openlicenser/shared/license"
-	"openlicenser/shared/strictjson"
 	"openlicenser/shared/telemetry"
 	"openlicenser/shared/token"
 )
@@ -39,6 +38,7 @@ var (
 // Verifier serves the routes of products.
 type Verifier struct {
 	Licenses   license.Reader
+	Devices    device.Store // nil: a license with devices is a fault of ours
 	Secrets    token.Secrets
 	Authorizer token.Authorizer
 	Reuse      Reuse
@@ -57,10 +57,16 @@ func (v Verifier) Router() api.Router {
 		MaxBody:  maxBody,
 		Routes: api.Routes{
 			"POST /verify-license":       v.verify,
+			"POST /list-devices":         v.listDevices,
+			"POST /release-device":       v.releaseDevice,
 			"GET /.well-known/jwks.json": v.keySet,
 			"GET /public-key.pem":        v.publicKeyPEM,
+			"GET /activate":              v.activate,
 		},
-		Public:   []string{"POST /verify-license", "GET /.well-known/jwks.json", "GET /public-key.pem", api.Unrouted},
+		Public: []string{
+			"POST /verify-license", "POST /list-devices", "POST /release-device", "GET /.well-known/jwks.json",
+			"GET /public-key.pem", "GET /activate", api.Unrouted,
+		},
 		Fallback: v.verify,
 		Failure:  failure,
 		Render:   render,
@@ -69,49 +75,75 @@ func (v Verifier) Router() api.Router {
 }
 
 func (v Verifier) verify(ctx context.Context, r api.Request) (api.Response, error) {
-	key, err := licenseKey(r)
+	asked, err := readRequest(r)
 	if err != nil {
 		return api.Response{}, err
 	}
 	now := v.Now()
-	found := v.readAhead(ctx, key, now) // before the key is proved; only the id that it proves counts
-	id, err := v.licenseID(ctx, key, now)
+	found, err := v.find(ctx, asked, now)
 	if err != nil {
 		return api.Response{}, err
 	}
-	telemetry.Note(ctx, slog.String("licenseid", id))
-	if found.id != id {
-		found = v.read(ctx, id, now)
-	}
-	if found.err != nil {
-		return api.Response{}, found.err
-	}
-	telemetry.Note(ctx, slog.String("customerid", found.license.CustomerID))
 	if err := usable(found.license, now); err != nil {
 		return api.Response{}, err
 	}
-	authorization, signature, err := v.Authorizer.Authorize(ctx, found.license, now, found.signature.Signature)
+	var authorization string
+	if found.license.MaxDevices > 0 {
+		authorization, err = v.authorizeDevice(ctx, asked, found, now)
+	} else {
+		authorization, err = v.authorize(ctx, found, now)
+	}
 	if err != nil {
 		return api.Response{}, err
 	}
-	v.Reuse.keep(ctx, id, found.signature, signature)
 	response, err := api.JSON(http.StatusOK, struct {
 		Message string `json:"message"`
 	}{authorization})
 	return withCaching(response, "no-store"), err
 }
 
-// lookup is the result of reading a license and the signature of a token that it may be given again.
+func (v Verifier) authorize(ctx context.Context, found lookup, now time.Time) (string, error) {
+	authorization, signature, err := v.Authorizer.Authorize(ctx, found.license, now, found.signature.Signature)
+	if err == nil {
+		v.Reuse.keep(ctx, found.id, "", found.signature, signature, signature.SignedAt.Add(v.Reuse.period))
+	}
+	return authorization, err
+}
+
+// lookup is the result of reading a license, the signature of a token that it may be given again, and the seats of its
+// devices where the request names one.
 type lookup struct {
 	id        string
 	license   license.License
 	signature reusable
+	device    deviceLookup
 	err       error
 }
 
-func (v Verifier) read(ctx context.Context, id string, now time.Time) lookup {
-	l, signature, err := v.Reuse.read(ctx, v.Licenses, id, now)
-	return lookup{id, l, signature, err}
+// find returns the license that a request's key proves, with what is read beside it.
+func (v Verifier) find(ctx context.Context, asked request, now time.Time) (lookup, error) {
+	found := v.readAhead(ctx, asked, now) // before the key is proved; only the id that it proves counts
+	id, err := v.licenseID(ctx, asked.key, now)
+	if err != nil {
+		return lookup{}, err
+	}
+	telemetry.Note(ctx, slog.String("licenseid", id))
+	if found.id != id {
+		found = v.read(ctx, id, asked, now)
+	}
+	if found.err != nil {
+		return lookup{}, found.err
+	}
+	telemetry.Note(ctx, slog.String("customerid", found.license.CustomerID))
+	return found, nil
+}
+
+func (v Verifier) read(ctx context.Context, id string, asked request, now time.Time) lookup {
+	found := v.Reuse.read(ctx, v.Licenses, id, asked.deviceOn(id), now)
+	if asked.deviceOn(id) != "" && found.license.MaxDevices > 0 && !found.device.isRead {
+		found.device.seats, found.device.err = v.readSeats(ctx, id)
+	}
+	return found
 }
 
 // licenseID returns the id of the license that the key proves. Where the key's signature matches no secret, the secret
@@ -129,48 +161,6 @@ func (v Verifier) licenseID(ctx context.Context, key string, now time.Time) (str
 		return "", fmt.Errorf("license-key secret: %w", err)
 	}
 	return token.ReadLicenseKey(ring, key, now)
-}
-
-// lastText is a member of an object that may stand twice. The last one counts, whatever those before it are.
-type lastText struct {
-	text    string // empty for null
-	isOther bool   // neither a string nor null
-}
-
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
-func (l *lastText) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	*l = lastText{}
-	if d.PeekKind() != jsontext.KindString {
-		value, err := d.ReadValue()
-		l.isOther = value.Kind() != jsontext.KindNull
-		return err
-	}
-	text, err := d.ReadToken()
-	if err == nil {
-		l.text = text.String()
-	}
-	return err
-}
-
-// licenseKey returns the license key in the body, clean. As for the original, the last of two members licensekey
-// counts, and bytes that are not UTF-8 do not matter elsewhere. A key of which cleaning leaves nothing is missing.
-func licenseKey(r api.Request) (string, error) {
-	body, err := r.Body(maxBody)
-	if err != nil {
-		return "", errBadRequest
-	}
-	var object struct {
-		LicenseKey lastText `json:"licensekey"`
-	}
-	err = strictjson.Unmarshal(body, &object, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	if err != nil || object.LicenseKey.isOther {
-		return "", errBadRequest
-	}
-	key := token.CleanLicenseKey(object.LicenseKey.text)
-	if key == "" {
-		return "", errMissingLicenseKey
-	}
-	return key, nil
 }
 
 // usable returns why no token is given for a license, or nil.

@@ -39,7 +39,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	telemetrytest.Main(m, "conformance-secret", "that was in force before", "9 bytes !")
+	telemetrytest.Main(m, secretFingerprint, "conformance-secret", "that was in force before", "9 bytes !")
 }
 
 // conformance is the file that holds the contract's cases.
@@ -100,6 +100,7 @@ func newVerifier(t testing.TB, c conformance) verification.Verifier {
 	}
 	return verification.Verifier{
 		Licenses:   folder.Licenses,
+		Devices:    folder.Devices,
 		Secrets:    fixedSecret(c.Secret),
 		Authorizer: token.Authorizer{Key: folder.SigningKey, Issuer: "Test Issuer", Lifetime: 90 * 24 * time.Hour},
 		Now:        time.Now,
@@ -261,6 +262,7 @@ func TestEvents(t *testing.T) {
 		"unknown-license": {http.StatusBadRequest, `{"error":"INVALID_LICENSE"}`},
 		"jwks":            {http.StatusOK, `{"keys":[{"kty":"RSA"`},
 		"public-key":      {http.StatusOK, "-----BEGIN PUBLIC KEY-----\n"},
+		"activate":        {http.StatusOK, "<!DOCTYPE html>\n"},
 
 		"catch-all":              {http.StatusOK, `"message":"eyJ`},
 		"catch-all-jwks":         {http.StatusOK, `{"keys":[{"kty":"RSA"`},
@@ -269,8 +271,18 @@ func TestEvents(t *testing.T) {
 		"function-url-preflight": {http.StatusNoContent, ``},
 		"http-api-jwks":          {http.StatusOK, `{"keys":[{"kty":"RSA"`},
 		"http-api-public-key":    {http.StatusNotFound, `{"error":"UNKNOWN_KEY_ID"}`},
+
+		"device":               {http.StatusOK, `"message":"eyJ`},
+		"fingerprint-required": {http.StatusBadRequest, `{"error":"FINGERPRINT_REQUIRED"}`},
+		"device-limit":         {http.StatusBadRequest, `{"error":"DEVICE_LIMIT_REACHED","limit":1,"devices":[{"id":"`},
+		"list-devices":         {http.StatusOK, `{"limit":1,"devices":[{"id":"`},
+		"release-device":       {http.StatusNoContent, ``},
 	}
-	v := newVerifier(t, readConformance(t))
+	c := readConformance(t)
+	c.Items = append(c.Items, attribute.Map{
+		"licenseid": "00000000-0000-4000-8000-000000000006", "expirationdate": "2099-01-03",
+		"maxdevices": attribute.Number("1"),
+	})
 	sampled := lambdatest.SampleEvents[json.RawMessage](t, "../../../events/verify")
 	if len(sampled) != len(want) {
 		t.Fatalf("%d events for %d expectations", len(sampled), len(want))
@@ -280,6 +292,10 @@ func TestEvents(t *testing.T) {
 			expected, known := want[name]
 			if !known {
 				t.Fatal("no expectation for this file")
+			}
+			v := newVerifier(t, c)
+			if name != "device" {
+				invoke(t, v, sampled["device"]) // which takes the seat
 			}
 			response := invoke(t, v, event)
 			if response.StatusCode != expected.status || !strings.Contains(response.Body, expected.body) {

@@ -1,0 +1,109 @@
+// Package device is about seats: which devices may use a license at the same time. A seat is a lease that ends when the
+// last token of its device expires. All seats of a license are in one item, and each change is one conditional write of
+// it. So there is no counter to repair, and a lost device frees its seat by itself. The package must not know AWS,
+// HTTP, or how tokens are made.
+package device
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"openlicenser/shared/unicodetext"
+)
+
+// The bounds of what a product tells of its device.
+const (
+	minFingerprint = 8
+	maxFingerprint = 256
+	MaxName        = 32 // bytes
+)
+
+// IsFingerprint reports whether a text can tell a device from others: 8 to 256 printable ASCII characters, whatever the
+// product has chosen.
+func IsFingerprint(text string) bool {
+	isOther := func(c rune) bool { return c < ' ' || c > '~' }
+	return len(text) >= minFingerprint && len(text) <= maxFingerprint && !strings.ContainsFunc(text, isOther)
+}
+
+// ID returns the id of a device on a license: the first 128 bits of SHA-256 over the license id, a zero byte and the
+// fingerprint, in base64url. The fingerprint itself is stored nowhere, and one computer has another id on each license.
+func ID(licenseID, fingerprint string) string {
+	sum := sha256.Sum256([]byte(licenseID + "\x00" + fingerprint))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// IsID reports whether a text can be the id of a device.
+func IsID(text string) bool {
+	id, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return err == nil && len(id) == 16 && len(text) == 22
+}
+
+// CleanName returns a device's name without characters that no name has: controls, and those that make it look like
+// another one.
+func CleanName(name string) string {
+	return strings.TrimSpace(strings.Map(func(c rune) rune {
+		if unicodetext.IsControl(c) || unicodetext.IsBidiControl(c) || c == utf8.RuneError {
+			return -1
+		}
+		return c
+	}, name))
+}
+
+// Seat is the lease of a device.
+type Seat struct {
+	Until time.Time // whole seconds; no token of the device is valid from then on
+	Since time.Time // whole milliseconds; no other seat of the item has it, and later seats have a later one
+	Name  string    // for people
+}
+
+// Seats are all seats of a license.
+type Seats struct {
+	Epoch    int64           // of the license, when the first seat was taken: see license.License.SeatsEpoch
+	Held     map[string]Seat // by the device's id; also those that have ended and were not overwritten yet
+	Youngest time.Time       // the latest Since that was given
+	Released []time.Time     // the ends of tokens whose seats were given back before that
+}
+
+// Device is a device that holds a seat.
+type Device struct {
+	ID string
+	Seat
+}
+
+// Devices returns the devices that hold a seat, oldest first.
+func (s *Seats) Devices(epoch int64, now time.Time) (devices []Device) {
+	if s == nil || s.Epoch != epoch {
+		return nil
+	}
+	for id, seat := range s.Held {
+		if seat.Until.After(now) {
+			devices = append(devices, Device{id, seat})
+		}
+	}
+	slices.SortFunc(devices, func(a, b Device) int { return a.Since.Compare(b.Since) })
+	return devices
+}
+
+// ErrConflict reports that the seats are not as they were read. Nothing was written.
+var ErrConflict = errors.New("the seats have changed meanwhile")
+
+// Store keeps the seats of licenses. A write that was acknowledged is durable. Any error other than ErrConflict leaves
+// the outcome of a write unknown.
+type Store interface {
+	// Seats returns the seats of a license, and nil where none was ever taken. It is strongly consistent: it sees every
+	// write acknowledged before. An error says nothing of seats.
+	Seats(ctx context.Context, licenseID string) (*Seats, error)
+
+	// Write changes the seats of a license, or returns ErrConflict. A write that the store repeats because its response
+	// was lost may return ErrConflict too, although it was made.
+	Write(ctx context.Context, licenseID string, w Write) error
+
+	// Remove removes the seats of a license that is gone. Where there are none it does nothing.
+	Remove(ctx context.Context, licenseID string) error
+}

@@ -1,0 +1,150 @@
+package device_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"openlicenser/shared/device"
+	"openlicenser/shared/testing/devicetest"
+)
+
+// TestRelease: each clause of giving a seat back.
+func TestRelease(t *testing.T) {
+	own := at(time.Hour, 10)
+	running := func(n int) (list []time.Time) {
+		for i := range n {
+			list = append(list, now.Add(time.Duration(i+1)*time.Nanosecond))
+		}
+		return list
+	}
+	over := []time.Time{now, now.Add(-time.Hour)}
+	gives := func(was []time.Time, released ...time.Time) *device.Write {
+		return &device.Write{
+			Epoch: 1, Device: "a", From: &own, Released: append(released, own.Until), WasReleased: was,
+		}
+	}
+	for name, test := range map[string]struct {
+		seats    *device.Seats
+		epoch    int64
+		most     int
+		released []time.Time
+		byVendor bool
+		want     *device.Write
+		err      error
+	}{
+		"never taken":         {epoch: 1},
+		"not held":            {seats: seats(held{"b": own}), epoch: 1},
+		"ended":               {seats: seats(held{"a": at(0, 10)}), epoch: 1},
+		"of another epoch":    {seats: seats(held{"a": own}), epoch: 2},
+		"of an earlier epoch": {seats: seats(held{"a": own}), epoch: 0},
+		"first":               {seats: seats(held{"a": own}), epoch: 1, want: gives(nil)},
+		"third": {
+			seats: seats(held{"a": own}), epoch: 1, most: 1, released: running(2),
+			want: gives(running(2), running(2)...),
+		},
+		"fourth of one seat": {
+			seats: seats(held{"a": own}), epoch: 1, most: 1, released: running(3), err: device.ErrReleaseLimit,
+		},
+		"fourth of four seats": {
+			seats: seats(held{"a": own}), epoch: 1, most: 4, released: running(3),
+			want: gives(running(3), running(3)...),
+		},
+		"fifth of four seats": {
+			seats: seats(held{"a": own}), epoch: 1, most: 4, released: running(4), err: device.ErrReleaseLimit,
+		},
+		"those before are over": {
+			seats: seats(held{"a": own}), epoch: 1, most: 1, released: append(running(2), over...),
+			want: gives(append(running(2), over...), running(2)...),
+		},
+		"by the vendor, without the limit": {
+			seats: seats(held{"a": own}), epoch: 1, most: 1, released: running(9), byVendor: true,
+			want: &device.Write{Epoch: 1, Device: "a", From: &own},
+		},
+		"by the vendor, not held": {seats: seats(held{"b": own}), epoch: 1, byVendor: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if test.seats != nil {
+				test.seats.Released = test.released
+			}
+			got, err := test.seats.Release(device.Terms{Epoch: test.epoch, Max: test.most}, "a", now, test.byVendor)
+			if !errors.Is(err, test.err) {
+				t.Errorf("got error %v", err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// memory is a device.Store of one license.
+type memory struct {
+	seats  *device.Seats
+	before func() error // each write
+	writes int
+}
+
+func (m *memory) Seats(context.Context, string) (*device.Seats, error) { return m.seats, nil }
+
+func (m *memory) Write(_ context.Context, _ string, w device.Write) error {
+	m.writes++
+	if m.before != nil {
+		if err := m.before(); err != nil {
+			return err
+		}
+	}
+	after, err := w.Apply(m.seats)
+	if err == nil {
+		m.seats = after
+	}
+	return err
+}
+
+func (m *memory) Remove(context.Context, string) error { return nil }
+
+// TestGiveBack: others may change the seats meanwhile.
+func TestGiveBack(t *testing.T) {
+	terms := device.Terms{Epoch: 1, Max: 2}
+	giveBack := func(m *memory) error {
+		return device.GiveBack(t.Context(), m, "license", m.seats, terms, "a", now, false)
+	}
+	t.Run("OK", func(t *testing.T) {
+		m := &memory{seats: seats(held{"a": at(time.Hour, 10), "b": at(time.Hour, 9)})}
+		if err := giveBack(m); err != nil || len(m.seats.Held) != 1 || len(m.seats.Released) != 1 {
+			t.Errorf("%v, %+v", err, m.seats)
+		}
+	})
+	t.Run("renewed meanwhile", func(t *testing.T) {
+		m := &memory{seats: seats(held{"a": at(time.Hour, 10)})}
+		m.before = func() error {
+			m.seats, m.before = seats(held{"a": at(2*time.Hour, 10)}), nil
+			return nil
+		}
+		if err := giveBack(m); err != nil || m.writes != 2 || len(m.seats.Held) != 0 ||
+			!m.seats.Released[0].Equal(now.Add(2*time.Hour)) {
+			t.Errorf("%v, %d writes, %+v", err, m.writes, m.seats)
+		}
+	})
+	t.Run("ErrConflict", func(t *testing.T) {
+		m := &memory{seats: seats(held{"a": at(time.Hour, 10)}), before: func() error { return device.ErrConflict }}
+		if err := giveBack(m); !errors.Is(err, device.ErrConflict) || m.writes != 10 {
+			t.Errorf("%v after %d writes", err, m.writes)
+		}
+	})
+	t.Run("a fault", func(t *testing.T) {
+		fault := errors.New("unavailable")
+		m := &memory{seats: seats(held{"a": at(time.Hour, 10)}), before: func() error { return fault }}
+		if err := giveBack(m); !errors.Is(err, fault) || m.writes != 1 {
+			t.Errorf("%v after %d writes", err, m.writes)
+		}
+	})
+}
+
+// TestApplyContract holds device.Write.Apply to the contract that stores are held to.
+func TestApplyContract(t *testing.T) {
+	devicetest.TestStore(t, func(*testing.T) device.Store { return &applied{seats: map[string]*device.Seats{}} })
+}

@@ -121,7 +121,8 @@ func (c promoteTokenKeyCommand) Run(ctx context.Context) error {
 }
 
 type retireTokenKeyCommand struct {
-	TokenLifetimeDays int `help:"Days for which an authorization token is valid; the most that were set since the predecessor last signed." env:"TOKEN_LIFETIME_DAYS" default:"90"`
+	TokenLifetimeDays int  `help:"Days for which an authorization token is valid; the most that were set since the predecessor last signed." env:"TOKEN_LIFETIME_DAYS" default:"90"`
+	StrandDevices     bool `help:"Do not wait for devices whose tokens outlive that, as those of machines without a network. Nobody can check these tokens then."`
 	vendorAPI
 	keyStoreFlags
 }
@@ -137,6 +138,9 @@ func (c retireTokenKeyCommand) Run(ctx context.Context) error {
 		return err
 	}
 	return c.take(ctx, func(s token.Succession) error {
+		if !c.StrandDevices {
+			s.Leases = leases{api, lifetime}.longest
+		}
 		retired, err := s.Retire(ctx, lifetime, pins{api}.find)
 		if err == nil && c.Key != "" {
 			fmt.Fprintf(c.output(), "The key %s is no longer published. "+
@@ -146,6 +150,40 @@ func (c retireTokenKeyCommand) Run(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// leases finds the tokens of devices that outlive others.
+type leases struct {
+	api      *vendorapi.Client
+	lifetime time.Duration
+}
+
+// longest is token.Succession.Leases. A token lasts as long as its seat, and no longer than the license allowed when it
+// was signed.
+func (f leases) longest(ctx context.Context, signedUntil time.Time) (until time.Time, err error) {
+	for l, err := range f.api.Licenses(ctx, vendorapi.ListQuery{}) {
+		if err != nil {
+			return until, err
+		}
+		lease := time.Duration(max(l.LeaseMinutes, l.MaxLeaseMinutes)) * time.Minute
+		if l.MaxDevices == 0 || lease <= f.lifetime {
+			continue
+		}
+		held, err := f.api.Devices(ctx, l.LicenseID)
+		if err != nil {
+			return until, err
+		}
+		for _, d := range held.Devices {
+			end := d.Until.Time
+			if latest := signedUntil.Add(lease); latest.Before(end) {
+				end = latest
+			}
+			if !d.Since.After(signedUntil) && end.After(until) {
+				until = end
+			}
+		}
+	}
+	return until, nil
 }
 
 // pins finds the licenses that are pinned to a token key.

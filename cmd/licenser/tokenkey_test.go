@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"openlicenser/shared/device"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
 	"openlicenser/shared/testing/lambdatest"
@@ -52,9 +53,11 @@ func TestTokenKey(t *testing.T) {
 	later := time.Duration(0)
 	var out bytes.Buffer
 	place := keyStoreFlags{Data: s.serve.Data, out: &out, now: func() time.Time { return time.Now().Add(later) }}
+	strand := false
 	retire := func() error {
-		api := vendorAPI{API: s.URL}
-		return retireTokenKeyCommand{TokenLifetimeDays: 90, vendorAPI: api, keyStoreFlags: place}.Run(t.Context())
+		return retireTokenKeyCommand{
+			TokenLifetimeDays: 90, StrandDevices: strand, vendorAPI: vendorAPI{API: s.URL}, keyStoreFlags: place,
+		}.Run(t.Context())
 	}
 	promote := promoteTokenKeyCommand{Lead: token.DefaultLead, keyStoreFlags: place}
 	wantKids := func(want ...string) {
@@ -110,10 +113,32 @@ func TestTokenKey(t *testing.T) {
 	wantPins(-time.Hour, l.ID)
 	wantKids(second, first)
 	later = 200 * 24 * time.Hour
+	lease(t, s, time.Now().Add(-time.Hour), 365)
+	lease(t, s, time.Now().AddDate(0, 0, 199), 365) // taken since: its token is of the other key
+	wantRefused(t, retire(), "devices may hold tokens of the key")
+	wantKids(second, first)
+	later, strand = 200*24*time.Hour, true
 	if err := retire(); err != nil {
 		t.Fatal(err)
 	}
 	wantKids(second)
+}
+
+// lease issues a license for machines without a network, of which a device has taken a seat.
+func lease(t *testing.T, s *auditedServer, since time.Time, days int) {
+	t.Helper()
+	l := licensetest.Issue(t)
+	l.MaxDevices, l.MaxLeaseMinutes, l.SeatsEpoch = 1, days*24*60, 1
+	if err := s.folder.Licenses.Create(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	seat := device.Seat{Until: since.AddDate(0, 0, days).Truncate(time.Second), Since: since.Truncate(time.Millisecond)}
+	write := device.Write{Put: &device.Seats{
+		Epoch: 1, Held: map[string]device.Seat{device.ID(l.ID, "computer"): seat}, Youngest: seat.Since,
+	}}
+	if err := s.folder.Devices.Write(t.Context(), l.ID, write); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // pin creates the license or changes it, in the past of the commands' clock, and has the trail record it.

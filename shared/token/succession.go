@@ -63,6 +63,10 @@ const (
 type Succession struct {
 	Store KeyStore
 	Now   func() time.Time
+
+	// Leases returns until when tokens of devices may be valid that were signed until an instant and outlive the
+	// lifetime of tokens. Retire waits for them. Nil: it waits for none.
+	Leases func(ctx context.Context, signedUntil time.Time) (time.Time, error)
 }
 
 // RefusedError reports that a step would strand a token, or has nothing to do. Nothing was changed. The message says
@@ -140,6 +144,16 @@ func (s Succession) Retire(ctx context.Context, lifetime time.Duration, pins Pin
 	if from := keys[Current].Since.Add(lifetime + settling); s.Now().Before(from) {
 		return StoredKey{}, refused("tokens of the key %s may still be valid; it can be retired from %s on",
 			retired.KeyID, instant(from))
+	}
+	if s.Leases != nil {
+		until, err := s.Leases(ctx, keys[Current].Since.Add(settling))
+		if err != nil {
+			return StoredKey{}, errors.Join(errors.New("until when devices hold tokens of the key cannot be told"), err)
+		}
+		if s.Now().Before(until) {
+			return StoredKey{}, refused("devices may hold tokens of the key %s until %s; wait for them, or strand them",
+				retired.KeyID, instant(until))
+		}
 	}
 	pinned, err := pins(ctx, retired.KeyID, s.Now().Add(-lifetime-settling))
 	if err != nil {

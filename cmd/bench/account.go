@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"openlicenser/shared/attribute"
+	"openlicenser/shared/device"
 	"openlicenser/shared/license"
 	"openlicenser/shared/testing/kmstest"
 	"openlicenser/shared/token"
@@ -21,6 +23,7 @@ import (
 const (
 	licenseTable   = "licenses"
 	signatureTable = "signatures"
+	deviceTable    = "devices"
 )
 
 // account stands in for the parts of an AWS account that a verification calls. It speaks AWS JSON, and responds at
@@ -40,12 +43,19 @@ func newAccount() (*account, error) {
 	}
 	return &account{
 		secret: token.NewSecret(), kms: kms,
-		tables: map[string]map[string]json.RawMessage{licenseTable: {}, signatureTable: {}},
+		tables: map[string]map[string]json.RawMessage{licenseTable: {}, signatureTable: {}, deviceTable: {}},
 	}, nil
 }
 
-// issue stores a new license, and returns its id and its license key.
-func (a *account) issue() (id, key string, err error) {
+// fingerprint is that of the device which holds a seat.
+const fingerprint = "board 4711/0815"
+
+// seatsOfLicense is how many seats a license with devices has. All are held.
+const seatsOfLicense = 50
+
+// issue stores a new license, and returns its id and its license key. One for devices has its seats beside it, one of
+// which the device with the fingerprint holds.
+func (a *account) issue(forDevices bool) (id, key string, err error) {
 	id = uuid.NewString()
 	services := license.JSONList(`[{"serviceName":"Reports","serviceValue":"reports"},` +
 		`{"serviceName":"Export","serviceValue":"export"}]`)
@@ -54,6 +64,9 @@ func (a *account) issue() (id, key string, err error) {
 		ID: id, CustomerID: uuid.NewString(), CustomerName: "Example Ltd", Services: services, AppURLs: urls,
 		ExpirationDate: time.Now().AddDate(2, 0, 0), Created: time.Now(), Changed: time.Now(), Version: 1,
 	}
+	if forDevices {
+		l.MaxDevices, l.SeatsEpoch = seatsOfLicense, time.Now().UnixMilli()
+	}
 	item, err := l.Record().MarshalJSON()
 	if err != nil {
 		return "", "", err
@@ -61,8 +74,32 @@ func (a *account) issue() (id, key string, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.tables[licenseTable][id] = item
+	if forDevices {
+		if a.tables[deviceTable][id], err = seatsItem(l); err != nil {
+			return "", "", err
+		}
+	}
 	key, err = token.SignLicenseKey(a.secret, "Open Licenser", l)
 	return id, key, err
+}
+
+// seatsItem returns the item of the seats of a license.
+func seatsItem(l license.License) (json.RawMessage, error) {
+	seats := attribute.Map{}
+	number := func(n int64) attribute.Number { return attribute.Number(fmt.Sprint(n)) }
+	until, since := time.Now().AddDate(0, 0, 90).Unix(), time.Now().UnixMilli()
+	for n := range int64(seatsOfLicense) {
+		id := device.ID(l.ID, fmt.Sprint(fingerprint, n))
+		if n == 0 {
+			id = device.ID(l.ID, fingerprint)
+		}
+		seats[id] = attribute.Map{
+			"until": number(until), "since": number(since + n), "name": fmt.Sprint("Workstation ", n),
+		}
+	}
+	return attribute.Map{
+		"licenseid": l.ID, "epoch": number(l.SeatsEpoch), "seats": seats, "youngest": number(since + seatsOfLicense),
+	}.MarshalJSON()
 }
 
 // forgetSignatures empties the signature table.
@@ -109,8 +146,10 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		responses := map[string][]json.RawMessage{}
 		for table, request := range input.RequestItems {
 			responses[table] = []json.RawMessage{}
-			if item := a.item(table, request.Keys[0].LicenseID.S); item != nil {
-				responses[table] = append(responses[table], item)
+			for _, key := range request.Keys {
+				if item := a.item(table, key.LicenseID.S); item != nil {
+					responses[table] = append(responses[table], item)
+				}
 			}
 		}
 		output = map[string]any{"Responses": responses, "UnprocessedKeys": map[string]any{}}

@@ -91,7 +91,7 @@ func TestAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, key, err := a.issue()
+	id, key, err := a.issue(true)
 	if err != nil || strings.Count(key, ".") != 2 {
 		t.Fatalf("%q, %v", key, err)
 	}
@@ -104,8 +104,9 @@ func TestAccount(t *testing.T) {
 	}
 	call("PutItem", `{"TableName":"signatures","Item":{"licenseid":{"S":"`+id+`"},"signature":{"B":"AA=="}}}`)
 	keys := `{"Keys":[{"licenseid":{"S":"` + id + `"}}]}`
-	both := `{"RequestItems":{"licenses":` + keys + `,"signatures":` + keys + `}}`
-	if got := call("BatchGetItem", both); !strings.Contains(got, "AA==") || !strings.Contains(got, "Example Ltd") {
+	both := `{"RequestItems":{"licenses":` + keys + `,"signatures":` + keys + `,"devices":` + keys + `}}`
+	if got := call("BatchGetItem", both); !strings.Contains(got, "AA==") ||
+		!strings.Contains(got, "Example Ltd") || strings.Count(got, "Workstation") != 50 {
 		t.Errorf("both: %s", got)
 	}
 	a.forgetSignatures()

@@ -72,17 +72,18 @@ func (b *bench) functions() error {
 		{name: "reused, memory", binary: verify, signed: true, repeated: true},
 		{name: "signed, kept", binary: verify},
 		{name: "reuse off", binary: verify, reuseDays: "0"},
+		{name: "device, seat held", binary: verify, signed: true, device: true},
 	}, b.Rounds)
 	if err != nil {
 		return err
 	}
-	floor, table, memory, signed, off := results[0], results[1], results[2], results[3], results[4]
+	floor, table, signed, seated := results[0], results[1], results[3], results[5]
 	fmt.Fprintf(b.out, "verify, %d processes, %d warm verifications of each kind; "+
 		"GetItem, BatchGetItem and PutItem take 4 ms, the rest of AWS 8 ms\n", b.Rounds, len(floor.warm))
-	fmt.Fprintln(b.out, "\tfloor\treused, table\treused, memory\tsigned, kept\treuse off\t")
+	fmt.Fprintln(b.out, "\tfloor\treused, table\treused, memory\tsigned, kept\treuse off\tdevice, seat held\t")
 	row := func(name, unit string, scale float64, of func(result) float64) {
 		fmt.Fprintf(b.out, "%s, %s\t", name, unit)
-		for i, r := range []result{floor, table, memory, signed, off} {
+		for i, r := range results {
 			fmt.Fprintf(b.out, "%.2f", of(r)*scale)
 			if i > 0 && of(floor) > 0 {
 				fmt.Fprintf(b.out, " (%.2f)", of(r)/of(floor))
@@ -112,6 +113,8 @@ func (b *bench) functions() error {
 	b.target("first verification, of the floor's", first(table)/first(floor), 2)
 	b.target("peak memory, of the floor's", peak(table)/peak(floor), 2)
 	b.target("AWS calls with reuse", table.callsPerVerification(), 1)
+	b.target("warm p50 with a seat of 50, of the floor's", p(50)(seated)/p(50)(floor), 1.10)
+	b.target("AWS calls with a seat", seated.callsPerVerification(), 1)
 	fmt.Fprintf(b.out, "%d of all responses of AWS came later than their time\n", lab.proxy.late)
 	return b.out.Flush()
 }

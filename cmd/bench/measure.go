@@ -22,6 +22,7 @@ type scenario struct {
 	reuseDays string // TOKEN_REUSE_DAYS
 	signed    bool   // the signature table holds the signatures of all licenses
 	repeated  bool   // one license again and again, instead of each once
+	device    bool   // licenses for devices, of which this one holds a seat
 }
 
 // result is the result of a scenario. Times are in seconds, memory is in bytes.
@@ -36,9 +37,9 @@ type laboratory struct {
 	account  *account
 	proxy    *proxy
 	endpoint *httptest.Server
-	daemon   string // where X-Ray's segments go
-	ids      []string
-	events   [][]byte
+	daemon   string            // where X-Ray's segments go
+	id       string            // of a license
+	events   map[bool][][]byte // by whether they are for devices
 }
 
 func newLaboratory(licenses int, daemon string) (*laboratory, error) {
@@ -46,24 +47,25 @@ func newLaboratory(licenses int, daemon string) (*laboratory, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &laboratory{account: a, proxy: newProxy(a), daemon: daemon}
-	for range licenses {
-		id, key, err := a.issue()
+	l := &laboratory{account: a, proxy: newProxy(a), daemon: daemon, events: map[bool][][]byte{}}
+	for n := range 2 * licenses {
+		forDevices := n%2 == 1
+		id, key, err := a.issue(forDevices)
 		if err != nil {
 			return nil, err
 		}
-		event, err := verifyEvent(key)
+		event, err := verifyEvent(key, forDevices)
 		if err != nil {
 			return nil, err
 		}
-		l.ids, l.events = append(l.ids, id), append(l.events, event)
+		l.id, l.events[forDevices] = id, append(l.events[forDevices], event)
 	}
 	l.endpoint = httptest.NewServer(l.proxy)
 	return l, nil
 }
 
 // verifyEvent returns the sample event of a valid license with another license key.
-func verifyEvent(key string) ([]byte, error) {
+func verifyEvent(key string, forDevices bool) ([]byte, error) {
 	text, err := os.ReadFile("events/verify/valid.json")
 	if err != nil {
 		return nil, err
@@ -73,15 +75,18 @@ func verifyEvent(key string) ([]byte, error) {
 		return nil, err
 	}
 	event.HTTPMethod, event.IsBase64Encoded, event.Body = http.MethodPost, false, fmt.Sprintf(`{"licensekey":%q}`, key)
+	if forDevices {
+		event.Body = fmt.Sprintf(`{"licensekey":%q,"fingerprint":%q,"devicename":"Workstation"}`, key, fingerprint)
+	}
 	return json.Marshal(event)
 }
 
 func (l *laboratory) environment(s scenario) []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + l.endpoint.URL, "AWS_XRAY_DAEMON_ADDRESS=" + l.daemon,
-		"LICENSER_DB=" + licenseTable, "SIGNATURE_TABLE=" + signatureTable,
+		"LICENSER_DB=" + licenseTable, "SIGNATURE_TABLE=" + signatureTable, "DEVICE_TABLE=" + deviceTable,
 		"JWT_SECRETS_NAME=secret", "KMS_KEY_ID=alias/token",
-		"TOKEN_REUSE_DAYS=" + s.reuseDays, "LICENSE_ID=" + l.ids[0],
+		"TOKEN_REUSE_DAYS=" + s.reuseDays, "LICENSE_ID=" + l.id,
 	}
 }
 
@@ -127,7 +132,7 @@ func (l *laboratory) prepare(s scenario) error {
 		return err
 	}
 	defer f.stop()
-	for _, event := range l.events {
+	for _, event := range l.events[s.device] {
 		if _, err := f.invoke(event); err != nil {
 			return err
 		}
@@ -136,14 +141,15 @@ func (l *laboratory) prepare(s scenario) error {
 }
 
 func (l *laboratory) drive(f *function, s scenario, r *result) (first time.Duration, warm []float64, err error) {
-	if first, err = f.invoke(l.events[0]); err != nil {
+	events := l.events[s.device]
+	if first, err = f.invoke(events[0]); err != nil {
 		return 0, nil, err
 	}
 	l.proxy.take()
-	for i := 1; i < len(l.events); i++ {
-		event := l.events[i]
+	for i := 1; i < len(events); i++ {
+		event := events[i]
 		if s.repeated {
-			event = l.events[0]
+			event = events[0]
 		}
 		took, err := f.invoke(event)
 		if err != nil {

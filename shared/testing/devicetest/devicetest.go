@@ -19,7 +19,7 @@ import (
 var Now = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
 // ID returns the id of the n-th device of the samples.
-func ID(n int) string { return device.ID("a-license", fmt.Sprintf("fingerprint-%d", n)) }
+func ID(n int) string { return device.ID(LicenseID, fmt.Sprintf("fingerprint-%d", n)) }
 
 // SeatOf returns the seat of the n-th device. It was the n-th that was taken, and ends the n-th.
 func SeatOf(n int) device.Seat {
@@ -59,11 +59,12 @@ func TestStore(t *testing.T, open func(t *testing.T) device.Store) {
 	}
 }
 
-const licenseID = "a-license"
+// LicenseID is the license that the seats of the samples are of.
+const LicenseID = "a-license"
 
 func write(t testing.TB, store device.Store, w device.Write) {
 	t.Helper()
-	if err := store.Write(t.Context(), licenseID, w); err != nil {
+	if err := store.Write(t.Context(), LicenseID, w); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -71,7 +72,7 @@ func write(t testing.TB, store device.Store, w device.Write) {
 // put has the store hold these seats and no others.
 func put(t testing.TB, store device.Store, s *device.Seats) {
 	t.Helper()
-	if err := store.Remove(t.Context(), licenseID); err != nil {
+	if err := store.Remove(t.Context(), LicenseID); err != nil {
 		t.Fatal(err)
 	}
 	write(t, store, device.Write{Put: s})
@@ -79,7 +80,7 @@ func put(t testing.TB, store device.Store, s *device.Seats) {
 
 func wantSeats(t testing.TB, store device.Store, want *device.Seats) {
 	t.Helper()
-	got, err := store.Seats(t.Context(), licenseID)
+	got, err := store.Seats(t.Context(), LicenseID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func wantSeats(t testing.TB, store device.Store, want *device.Seats) {
 // wantConflict wants a write to be refused, and the seats to be as they were.
 func wantConflict(t testing.TB, store device.Store, w device.Write, before *device.Seats) {
 	t.Helper()
-	if err := store.Write(t.Context(), licenseID, w); !errors.Is(err, device.ErrConflict) {
+	if err := store.Write(t.Context(), LicenseID, w); !errors.Is(err, device.ErrConflict) {
 		t.Errorf("got error %v, want %v", err, device.ErrConflict)
 	}
 	wantSeats(t, store, before)
@@ -297,7 +298,7 @@ func updateHundred(t *testing.T, store device.Store) {
 }
 
 func remove(t *testing.T, store device.Store) {
-	if err := store.Remove(t.Context(), licenseID); err != nil {
+	if err := store.Remove(t.Context(), LicenseID); err != nil {
 		t.Errorf("nothing: %v", err)
 	}
 	put(t, store, SeatsOf(2))
@@ -308,7 +309,7 @@ func remove(t *testing.T, store device.Store) {
 		t.Fatal(err)
 	}
 	wantSeats(t, store, SeatsOf(2))
-	if err := store.Remove(t.Context(), licenseID); err != nil {
+	if err := store.Remove(t.Context(), LicenseID); err != nil {
 		t.Fatal(err)
 	}
 	wantSeats(t, store, nil)
@@ -320,20 +321,20 @@ func remove(t *testing.T, store device.Store) {
 func contextEnded(t *testing.T, store device.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := store.Seats(ctx, licenseID); err == nil {
+	if _, err := store.Seats(ctx, LicenseID); err == nil {
 		t.Error("read")
 	}
 	for name, w := range map[string]device.Write{
 		"put":    {Put: SeatsOf(1)},
 		"update": {Epoch: 1, Clear: map[string]time.Time{ID(0): Now}},
 	} {
-		if err := store.Write(ctx, licenseID, w); err == nil || errors.Is(err, device.ErrConflict) {
+		if err := store.Write(ctx, LicenseID, w); err == nil || errors.Is(err, device.ErrConflict) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	wantSeats(t, store, nil)
 	put(t, store, SeatsOf(1))
-	if err := store.Remove(ctx, licenseID); err == nil {
+	if err := store.Remove(ctx, LicenseID); err == nil {
 		t.Error("removed")
 	}
 	wantSeats(t, store, SeatsOf(1))

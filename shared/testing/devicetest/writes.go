@@ -27,7 +27,7 @@ func acquireConcurrently(t *testing.T, store device.Store) {
 		wish := device.Wish{Device: ID(n), Now: Now, Until: Now.Add(time.Hour), Enough: Now.Add(time.Hour)}
 		all.Go(func() {
 			for {
-				seats, err := store.Seats(t.Context(), licenseID)
+				seats, err := store.Seats(t.Context(), LicenseID)
 				if err != nil {
 					t.Error(err)
 					return
@@ -37,7 +37,7 @@ func acquireConcurrently(t *testing.T, store device.Store) {
 					refused.Add(1)
 					return
 				}
-				err = store.Write(t.Context(), licenseID, *grant.Write)
+				err = store.Write(t.Context(), LicenseID, *grant.Write)
 				if err == nil {
 					acquired.Add(1)
 					return
@@ -50,7 +50,7 @@ func acquireConcurrently(t *testing.T, store device.Store) {
 		})
 	}
 	all.Wait()
-	seats, err := store.Seats(t.Context(), licenseID)
+	seats, err := store.Seats(t.Context(), LicenseID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func renewConcurrently(t *testing.T, store device.Store) {
 		to := from
 		to.Until = Now.Add(time.Duration(n+1) * time.Hour)
 		all.Go(func() {
-			err := store.Write(t.Context(), licenseID, device.Write{Epoch: 1, Device: ID(0), From: &from, To: &to})
+			err := store.Write(t.Context(), LicenseID, device.Write{Epoch: 1, Device: ID(0), From: &from, To: &to})
 			mu.Lock()
 			defer mu.Unlock()
 			switch {

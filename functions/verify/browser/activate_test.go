@@ -73,6 +73,7 @@ func TestActivate(t *testing.T) {
 		"without a script":           testWithoutScript,
 		"the policy is in force":     testPolicy,
 		"accessibility":              testAccessibility,
+		"the service itself":         testService,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

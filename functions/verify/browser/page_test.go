@@ -3,6 +3,7 @@
 package browser_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -78,12 +79,13 @@ type answer struct {
 	retryAfter string
 }
 
-// page is a tab that shows the page, and the service behind it, which has prepared answers.
+// page is a tab that shows the page, and what is behind it: prepared answers, or a service.
 type page struct {
 	*testing.T
 	ctx       context.Context
 	url       string // of the page
 	downloads string // folder
+	service   http.Handler
 
 	mu       sync.Mutex // for all below
 	answers  map[string][]answer
@@ -140,6 +142,11 @@ func (p *page) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if route == "favicon.ico" {
 		http.NotFound(w, r)
+		return
+	}
+	if p.service != nil {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		p.service.ServeHTTP(w, r)
 		return
 	}
 	p.mu.Lock()

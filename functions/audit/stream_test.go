@@ -52,6 +52,7 @@ func newVendor(t *testing.T) *vendor {
 	client := dynamodb.NewFromConfig(cfg)
 	licenses := awstest.NewTable(t, client, "LicenseTable")
 	idempotency := awstest.NewTable(t, client, "IdempotencyTable")
+	devices := dynamo.NewDevices(client, aws.ToString(awstest.NewTable(t, client, "DeviceTable").TableName))
 	v := &vendor{
 		t: t, dynamoDB: cfg, auditTable: newAuditTable(t, cfg),
 		stream: awstest.Stream{Client: dynamodbstreams.NewFromConfig(cfg), ARN: aws.ToString(licenses.LatestStreamArn)},
@@ -60,11 +61,14 @@ func newVendor(t *testing.T) *vendor {
 	var err error
 	v.router, err = issuance.NewRouter(telemetrytest.Log, issuance.Licenses{
 		Store:       store,
+		Devices:     devices,
 		Idempotency: dynamo.NewIdempotency(client, aws.ToString(idempotency.TableName)),
 		Keys:        issuance.Keys{Licenses: store, Secrets: secrets{}, Issuer: "Test", Now: time.Now},
 		Secrets:     secrets{},
 		Trail:       dynamo.NewAuditTrail(client, v.auditTable),
 		Now:         time.Now,
+
+		TokenLifetime: 90 * 24 * time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)

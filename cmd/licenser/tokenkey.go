@@ -139,7 +139,7 @@ func (c retireTokenKeyCommand) Run(ctx context.Context) error {
 	}
 	return c.take(ctx, func(s token.Succession) error {
 		if !c.StrandDevices {
-			s.Leases = leases{api, lifetime}.longest
+			s.Leases = leases{api, lifetime, s.Now}.longest
 		}
 		retired, err := s.Retire(ctx, lifetime, pins{api}.find)
 		if err == nil && c.Key != "" {
@@ -156,29 +156,31 @@ func (c retireTokenKeyCommand) Run(ctx context.Context) error {
 type leases struct {
 	api      *vendorapi.Client
 	lifetime time.Duration
+	now      func() time.Time
 }
 
 // longest is token.Succession.Leases. A token lasts as long as its seat, and no longer than the license allowed when it
-// was signed.
+// was signed. Tokens whose seats were given back, taken back or reset cannot be told.
 func (f leases) longest(ctx context.Context, signedUntil time.Time) (until time.Time, err error) {
 	for l, err := range f.api.Licenses(ctx, vendorapi.ListQuery{}) {
 		if err != nil {
 			return until, err
 		}
-		lease := time.Duration(max(l.LeaseMinutes, l.MaxLeaseMinutes)) * time.Minute
-		if l.MaxDevices == 0 || lease <= f.lifetime {
+		if l.MaxDevices == 0 {
 			continue
 		}
+		lease := max(time.Duration(max(l.LeaseMinutes, l.MaxLeaseMinutes))*time.Minute, f.lifetime)
 		held, err := f.api.Devices(ctx, l.LicenseID)
 		if err != nil {
 			return until, err
 		}
 		for _, d := range held.Devices {
-			end := d.Until.Time
-			if latest := signedUntil.Add(lease); latest.Before(end) {
+			end, now := d.Until.Time, f.now()
+			isUsual := !end.After(now.Add(lease)) // else it is of a time when the license allowed more
+			if latest := signedUntil.Add(lease); isUsual && latest.Before(end) {
 				end = latest
 			}
-			if !d.Since.After(signedUntil) && end.After(until) {
+			if !d.Since.After(signedUntil) && end.After(until) && (lease > f.lifetime || !isUsual) {
 				until = end
 			}
 		}

@@ -76,13 +76,26 @@ type Device struct {
 	Seat
 }
 
-// Devices returns the devices that hold a seat, oldest first.
-func (s *Seats) Devices(epoch int64, now time.Time) (devices []Device) {
+// isHeld reports whether no other device may have the seat: it has not ended, or not for long enough.
+func (s Seat) isHeld(now time.Time) bool { return s.Until.Add(clockSlack).After(now) }
+
+// Devices returns the devices that hold a seat that has not ended, oldest first.
+func (s *Seats) Devices(epoch int64, now time.Time) []Device {
+	return s.devices(epoch, func(seat Seat) bool { return seat.Until.After(now) })
+}
+
+// InTheWay returns the devices whose seats no other device may have, oldest first. Some of them can have ended minutes
+// ago.
+func (s *Seats) InTheWay(epoch int64, now time.Time) []Device {
+	return s.devices(epoch, func(seat Seat) bool { return seat.isHeld(now) })
+}
+
+func (s *Seats) devices(epoch int64, isWanted func(Seat) bool) (devices []Device) {
 	if s == nil || s.Epoch != epoch {
 		return nil
 	}
 	for id, seat := range s.Held {
-		if seat.Until.After(now) {
+		if isWanted(seat) {
 			devices = append(devices, Device{id, seat})
 		}
 	}

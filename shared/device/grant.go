@@ -156,7 +156,7 @@ func (s *Seats) acquire(t Terms, w Wish, own Seat, has bool) Grant {
 func (s *Seats) cleared(w Wish, most int) map[string]time.Time {
 	var ended []Device
 	for id, seat := range s.Held {
-		if id != w.Device && !seat.Until.Add(clockSlack).After(w.Now) {
+		if id != w.Device && !seat.isHeld(w.Now) {
 			ended = append(ended, Device{id, seat})
 		}
 	}

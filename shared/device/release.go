@@ -14,15 +14,15 @@ const minReleases = 3
 // could hop from device to device.
 var ErrReleaseLimit = errors.New("as many seats were given back as may be while their tokens are still valid")
 
-// Release returns the write that gives the seat of a device back, and nil where it holds none. A customer may do so
-// only while fewer than max(3, Max) tokens of such seats are still valid; the error is ErrReleaseLimit. The vendor may
-// always.
+// Release returns the write that gives the seat of a device back, and nil where it holds none. One that has ended is
+// held until another device may have it. A customer may do so only while fewer than max(3, Max) tokens of such seats
+// are still valid; the error is ErrReleaseLimit. The vendor may always.
 func (s *Seats) Release(t Terms, device string, now time.Time, byVendor bool) (*Write, error) {
 	if s == nil || s.Epoch != t.Epoch {
 		return nil, nil
 	}
 	seat, has := s.Held[device]
-	if !has || !seat.Until.After(now) {
+	if !has || !seat.isHeld(now) {
 		return nil, nil
 	}
 	write := &Write{Epoch: t.Epoch, Device: device, From: &seat}
@@ -33,7 +33,11 @@ func (s *Seats) Release(t Terms, device string, now time.Time, byVendor bool) (*
 	if len(running) >= max(minReleases, t.Max) {
 		return nil, ErrReleaseLimit
 	}
-	write.Released, write.WasReleased = append(running, seat.Until), s.Released
+	end := seat.Until
+	if !end.After(now) {
+		end = end.Add(clockSlack) // until then a product with a slow clock takes its token for valid
+	}
+	write.Released, write.WasReleased = append(running, end), s.Released
 	return write, nil
 }
 
@@ -45,13 +49,18 @@ const maxReleases = 10
 func GiveBack(
 	ctx context.Context, store Store, licenseID string, s *Seats, t Terms, device string, now time.Time, byVendor bool,
 ) error {
-	for range maxReleases {
+	for attempt := range maxReleases {
 		write, err := s.Release(t, device, now, byVendor)
 		if err != nil || write == nil {
 			return err
 		}
 		err = store.Write(ctx, licenseID, *write)
-		if !errors.Is(err, ErrConflict) {
+		if errors.Is(err, ErrConflict) {
+			err = Pause(ctx, attempt)
+		} else if err == nil {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		if s, err = store.Seats(ctx, licenseID); err != nil {

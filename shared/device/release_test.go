@@ -3,6 +3,7 @@ package device_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -36,12 +37,12 @@ func TestRelease(t *testing.T) {
 		want     *device.Write
 		err      error
 	}{
-		"never taken":         {epoch: 1},
-		"not held":            {seats: seats(held{"b": own}), epoch: 1},
-		"ended":               {seats: seats(held{"a": at(0, 10)}), epoch: 1},
-		"of another epoch":    {seats: seats(held{"a": own}), epoch: 2},
-		"of an earlier epoch": {seats: seats(held{"a": own}), epoch: 0},
-		"first":               {seats: seats(held{"a": own}), epoch: 1, want: gives(nil)},
+		"never taken":           {epoch: 1},
+		"not held":              {seats: seats(held{"b": own}), epoch: 1},
+		"ended six minutes ago": {seats: seats(held{"a": at(-6*time.Minute, 10)}), epoch: 1},
+		"of another epoch":      {seats: seats(held{"a": own}), epoch: 2},
+		"of an earlier epoch":   {seats: seats(held{"a": own}), epoch: 0},
+		"first":                 {seats: seats(held{"a": own}), epoch: 1, want: gives(nil)},
 		"third": {
 			seats: seats(held{"a": own}), epoch: 1, most: 1, released: running(2),
 			want: gives(running(2), running(2)...),
@@ -147,4 +148,22 @@ func TestGiveBack(t *testing.T) {
 // TestApplyContract holds device.Write.Apply to the contract that stores are held to.
 func TestApplyContract(t *testing.T) {
 	devicetest.TestStore(t, func(*testing.T) device.Store { return &applied{seats: map[string]*device.Seats{}} })
+}
+
+// TestReleaseEnded: a seat that has ended is in the way for six minutes, and can be given back in them. It counts for
+// as long.
+func TestReleaseEnded(t *testing.T) {
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	ended := device.Seat{Until: now.Add(-6*time.Minute + time.Second), Since: now.Add(-time.Hour)}
+	s := &device.Seats{Epoch: 1, Held: map[string]device.Seat{"a": ended}, Youngest: ended.Since}
+	if inTheWay := s.InTheWay(1, now); len(inTheWay) != 1 || len(s.Devices(1, now)) != 0 {
+		t.Errorf("in the way are %v", inTheWay)
+	}
+	write, err := s.Release(device.Terms{Epoch: 1, Max: 1}, "a", now, false)
+	if err != nil || write == nil || !slices.Equal(write.Released, []time.Time{ended.Until.Add(6 * time.Minute)}) {
+		t.Fatalf("got %+v, %v", write, err)
+	}
+	if inTheWay := s.InTheWay(1, now.Add(time.Second)); len(inTheWay) != 0 {
+		t.Errorf("six minutes after its end %v is in the way", inTheWay)
+	}
 }

@@ -206,30 +206,43 @@ func readPutBack(record attribute.Map) (upTo string, seen map[string]string) {
 // maxAmendments bounds how often a record is looked at again.
 const maxAmendments = 10
 
-// Mend amends the record with the id until it lacks nothing according to the event. It reports whether something was
-// put back. Where others write at the same time, it looks again. A record that is gone lacks nothing. After an error
-// the event can be handled again, whatever became of the first attempt.
-func Mend(ctx context.Context, records Records, id string, e Event) (putBack bool, err error) {
-	for range maxAmendments {
+// Mended says what Mend has found.
+type Mended struct {
+	PutBack bool // another tool had left out what only we know
+	// TakenBack says that another tool has put a usable license again after the removal of a revoked one.
+	TakenBack bool
+}
+
+// Mend amends the record with the id until it lacks nothing according to the event. Where others write at the same
+// time, it looks again. A record that is gone lacks nothing. After an error the event can be handled again, whatever
+// became of the first attempt.
+func Mend(ctx context.Context, records Records, id string, e Event) (mended Mended, err error) {
+	for attempt := range maxAmendments {
 		record, err := records.Record(ctx, id)
 		if errors.Is(err, ErrNotFound) {
-			return putBack, nil
+			return mended, nil
 		}
 		if err != nil {
-			return putBack, err
+			return mended, err
+		}
+		if e.New == nil {
+			mended.TakenBack = mended.TakenBack || Event{Old: e.Old, New: record}.TakesRevocationBack()
 		}
 		a := Amend(record, e)
 		if a.IsNothing() {
-			return putBack, nil
+			// The response to our own amendment may have been lost, and its repetition was a conflict.
+			upTo, _ := readPutBack(record)
+			mended.PutBack = mended.PutBack || attempt > 0 && upTo != "" && upTo == e.SequenceNumber
+			return mended, nil
 		}
 		switch err := records.Amend(ctx, id, a); {
 		case err == nil:
-			putBack = putBack || a.PutsBack
+			mended.PutBack = mended.PutBack || a.PutsBack
 		case !errors.Is(err, ErrConflict):
-			return putBack, err
+			return mended, err
 		}
 	}
-	return putBack, fmt.Errorf("%w %d times", ErrConflict, maxAmendments)
+	return mended, fmt.Errorf("%w %d times", ErrConflict, maxAmendments)
 }
 
 // TakesRevocationBack reports whether another tool has made a license usable that was revoked. It may only have written

@@ -245,7 +245,8 @@ func (p Patch) applyDevices(l *License, now time.Time, refuse func(field, messag
 	set(AttrMaxDevices, &l.MaxDevices, p.MaxDevices, 1, MaxDevices, "as many as like")
 	set(attrLease, &l.LeaseMinutes, p.LeaseMinutes, MinLeaseMinutes, longest, "as long as a token is valid, the most")
 	set(attrMaxLease, &l.MaxLeaseMinutes, p.MaxLeaseMinutes, MinLeaseMinutes, MaxLeaseMinutes, "leaseminutes")
-	if had == 0 && l.MaxDevices != 0 {
+	isOdd := p.MaxDevices != nil && l.HasProblem(attrSeatsEpoch)
+	if l.MaxDevices != 0 && (had == 0 || isOdd) {
 		l.SeatsEpoch = l.nextEpoch(now)
 		*l = l.mended(attrSeatsEpoch)
 	}
@@ -253,7 +254,7 @@ func (p Patch) applyDevices(l *License, now time.Time, refuse func(field, messag
 	switch {
 	case l.MaxDevices == 0 && (l.LeaseMinutes != 0 || l.MaxLeaseMinutes != 0):
 		refuse(attrLease, "and maxleaseminutes are for a license with maxdevices")
-	case l.MaxLeaseMinutes != 0 && l.MaxLeaseMinutes < usual:
+	case (p.LeaseMinutes != nil || p.MaxLeaseMinutes != nil) && l.MaxLeaseMinutes != 0 && l.MaxLeaseMinutes < usual:
 		refuse(attrMaxLease, fmt.Sprintf("must not be less than leaseminutes, which is %d", usual))
 	}
 }

@@ -90,7 +90,10 @@ func (l License) Renew(expirationDate string, c Change) (License, error) {
 
 // ResetDevices takes the seats of all devices back, from the next verification on. The error is a *TransitionError.
 func (l License) ResetDevices(c Change) (License, error) {
-	if l.MaxDevices == 0 {
+	switch {
+	case l.HasProblem(AttrMaxDevices):
+		return l, &TransitionError{"What maxdevices is cannot be understood; change it first."}
+	case l.MaxDevices == 0:
 		return l, &TransitionError{"The license has no maxdevices, so no device holds a seat."}
 	}
 	l.SeatsEpoch = l.nextEpoch(c.At)

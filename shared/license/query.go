@@ -40,7 +40,8 @@ type Page struct {
 	Next     string // Query.Position of the page that follows, empty at the end
 }
 
-// MaxReads bounds the cost of a page. To fill it, a store reads at most MaxReads times the Limit of the Query.
+// MaxReads bounds the cost of a page. To fill it, a store reads at most MaxReads times the Limit of the Query, in each
+// of its Ranges.
 const MaxReads = 10
 
 // Index is an order of the licenses of a partition: those whose index attribute Partition has a certain value, sorted

@@ -109,7 +109,11 @@ func (l License) record() attribute.Map {
 // could not be understood stays as it is stored until after has a value for it. The index attributes are among them.
 func Delta(before, after License) (set attribute.Map, remove []string) {
 	set, remove = delta(before, after)
-	index := indexOf(after, after.Changed)
+	seen := after.Changed
+	if isDate(before.Changed) && before.Changed.Before(seen) { // the update overwrites it
+		seen = before.Changed
+	}
+	index := indexOf(after, seen)
 	stored := before.stored
 	if stored == nil { // it was written and not read
 		stored = indexOf(before, before.Changed)

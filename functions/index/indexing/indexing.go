@@ -32,15 +32,16 @@ func (x Indexer) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 			event := license.Event{
 				Old: change.Old, New: change.New, Time: change.Time, SequenceNumber: change.SequenceNumber,
 			}
-			if event.TakesRevocationBack() {
+			var mended license.Mended
+			var err error
+			if event.IsHint() {
+				mended, err = license.Mend(ctx, x.Records, change.LicenseID, event)
+			}
+			if mended.TakenBack || event.TakesRevocationBack() {
 				takenBack.Add(1)
 				x.logChange(ctx, slog.LevelError, "another tool has taken a revocation back", change)
 			}
-			if !event.IsHint() {
-				return nil
-			}
-			hasPutBack, err := license.Mend(ctx, x.Records, change.LicenseID, event)
-			if hasPutBack {
+			if mended.PutBack {
 				putBack.Add(1)
 				x.logChange(ctx, slog.LevelWarn, "put back what another tool had left out", change)
 			}

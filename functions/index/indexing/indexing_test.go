@@ -124,6 +124,9 @@ func TestHandle(t *testing.T) {
 		"a replacement of ours": {ours, foreign, foreign, handled{
 			Reads: 2, Amended: 1, PutBack: 1.0, Log: putBackLog,
 		}},
+		"a revoked license removed and put again": {revoked, nil, mended, handled{
+			Reads: 2, Amended: 1, PutBack: 1.0, TakenBack: 1.0, Log: takenBackLog + "; " + putBackLog,
+		}},
 		"a revocation taken back": {revoked, foreign, foreign, handled{
 			Reads: 2, Amended: 1, PutBack: 1.0, TakenBack: 1.0, Log: takenBackLog + "; " + putBackLog,
 		}},

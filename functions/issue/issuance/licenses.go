@@ -135,8 +135,8 @@ func (s Licenses) patch(ctx context.Context, r api.Request, a attempt) (api.Resp
 // The seats go between the two. From the mark on nobody gets one: every verification reads the license first, and the
 // mark is for good. If the seats cannot be removed, the license stays marked, so that removing it again completes that
 // too. Only a verification that read the license before the mark can still write seats after they were removed. They
-// stay then, and are of no account: nobody reads the seats of a license that is gone, and a license that is made again
-// under its id has a later epoch.
+// stay then, and are of no account: nobody reads the seats of a license that is gone, and one that another tool makes
+// again under its id has none of them, unless neither ever had an epoch.
 func (s Licenses) remove(ctx context.Context, r api.Request) (api.Response, error) {
 	ifMatch, err := requireIfMatch(r)
 	if err != nil {

@@ -3,7 +3,6 @@ package verification
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -75,7 +74,7 @@ func (v Verifier) authorizeDevice(ctx context.Context, asked request, found look
 	}
 	if grant.Until.IsZero() {
 		telemetry.Count(ctx, telemetry.SeatsRefusedKey)
-		return "", &deviceLimitError{l.MaxDevices, seats.Devices(l.SeatsEpoch, now)}
+		return "", &deviceLimitError{l.MaxDevices, seats.InTheWay(l.SeatsEpoch, now)}
 	}
 	countSeat(ctx, grant.Kind)
 	kept := found.device.signature
@@ -164,7 +163,7 @@ func (v Verifier) grant(
 			return l, grant, seats, nil
 		}
 		if errors.Is(err, device.ErrConflict) {
-			err = pause(ctx, attempt)
+			err = device.Pause(ctx, attempt)
 		}
 		if err != nil {
 			return l, grant, seats, err
@@ -174,22 +173,6 @@ func (v Verifier) grant(
 		}
 	}
 	return l, grant, seats, errSeatsBusy
-}
-
-// maxPause bounds a pause. All pauses together stay well below the function's timeout.
-const maxPause = 200 * time.Millisecond
-
-// pause waits for a random time, up to twice as long after each attempt. Where many devices want a seat in the same
-// moment, one of those that have read the same seats gets one: without a pause the others would be in each other's way
-// again.
-func pause(ctx context.Context, attempt int) error {
-	longest := min(maxPause, 5*time.Millisecond<<attempt)
-	select {
-	case <-time.After(rand.N(longest)):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // seatEnd returns until when the device holds its seat.

@@ -72,7 +72,7 @@ type sabotage struct {
 }
 
 func TestSimulation(t *testing.T) {
-	runs := 2
+	runs := 1
 	if text := os.Getenv("SIMULATION_RUNS"); text != "" {
 		var err error
 		if runs, err = strconv.Atoi(text); err != nil {

@@ -34,11 +34,12 @@ run: ## build and start the service on http://127.0.0.1:3000; ARGS="--listen ...
 	@$(GO_BUILD) -ldflags='-buildid=' -o bin/licenser ./cmd/licenser
 	@exec bin/licenser serve $(ARGS)
 
-# The race detector needs cgo, a C compiler and a platform that has it; whether runtime/cgo builds tells all three.
+# The race detector needs cgo, a C compiler and a platform that has it; whether runtime/cgo builds tells all three. Tests in
+# a browser have a target of their own, test-browser.
 test: ## all tests that need no AWS
 	@if go build -race runtime/cgo 2>/dev/null; then race=-race; \
 	else echo 'make test: no C compiler for cgo on this machine, so without the race detector'; fi; \
-	echo go test $$race ./...; go test $$race ./...
+	echo go test $$race ./...; LICENSER_TEST_BROWSER=none go test $$race ./...
 
 # All packages whose tests use shared/testing/awstest. A test that is skipped here for want of AWS is a failure.
 test-aws: awslocal sam-build-here ## the tests against DynamoDB Local, moto, and the binaries of sam build; needs Java, Maven and Python

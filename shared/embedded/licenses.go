@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"time"
 
@@ -76,12 +75,8 @@ func (s *Licenses) Update(ctx context.Context, before, after license.License) er
 				return nil, err
 			}
 		}
-		updated := maps.Clone(stored)
 		set, remove := license.Delta(before, after)
-		maps.Copy(updated, set)
-		for _, name := range remove {
-			delete(updated, name)
-		}
+		updated := license.Amendment{Set: set, Remove: remove}.Apply(stored)
 		return nil, s.put(tx, before.ID, stored, updated)
 	})
 }

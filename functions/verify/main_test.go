@@ -493,7 +493,10 @@ func TestReuse(t *testing.T) {
 	a := newAccount(t)
 	a.sharing()
 	binary := lambdatest.Build(t, ".")
-	environment := a.environment("SIGNATURE_TABLE=signatures", "TOKEN_REUSE_DAYS=")
+	// Each instance has the secret and the token key before its first event. Otherwise chance decides whether its first
+	// request or its start calls for them.
+	const ready = "AWS_LAMBDA_INITIALIZATION_TYPE=provisioned-concurrency"
+	environment := a.environment(ready, "SIGNATURE_TABLE=signatures", "TOKEN_REUSE_DAYS=")
 	verify := func(f *lambdatest.Function) string {
 		var response events.APIGatewayProxyResponse
 		f.Invoke(verifyEvent(a.cases[0]), "", &response)
@@ -538,7 +541,7 @@ func TestReuse(t *testing.T) {
 		t.Errorf("%d signatures, %d kept", a.Calls("Sign"), a.Calls("PutItem"))
 	}
 
-	never := lambdatest.Run(t, binary, a.environment("SIGNATURE_TABLE=signatures", "TOKEN_REUSE_DAYS=0")...)
+	never := lambdatest.Run(t, binary, a.environment(ready, "SIGNATURE_TABLE=signatures", "TOKEN_REUSE_DAYS=0")...)
 	verify(never)
 	wantRecord(never, 1, telemetry.SignaturesKey, 2)
 	verify(never)

@@ -85,7 +85,10 @@ func TestTokenClaims(t *testing.T) {
 		t.Fatal(err)
 	}
 	authorizer := token.Authorizer{Key: signer{key}, Lifetime: time.Hour}
-	l := license.License{ExpirationDate: license.Never, Email: "vendors@example.com", Reference: "vendors order"}
+	l := license.License{
+		ExpirationDate: license.Never, UpdatesUntil: time.Now(), Email: "vendors@example.com",
+		Reference: "vendors order", Plan: "vendors plan",
+	}
 	lease := token.Lease{Device: "a device", Expires: time.Now().Add(time.Hour)}
 	text, _, err := authorizer.AuthorizeDevice(t.Context(), l, lease, time.Now(), token.Signature{})
 	if err != nil {

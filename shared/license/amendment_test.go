@@ -21,6 +21,9 @@ func TestPutBack(t *testing.T) {
 		"version": number("5"), "changedby": "vendor", "changereason": "why", "requestid": "r", "customername": "ours",
 		"issuspended": true, "gracedays": number("5"), "createdtimestamp": number("1"), "unknown": "u",
 	})
+	sold := license.Amendment{Set: attribute.Map{
+		"plan": "pro", "updatesuntil": "2027-01-31T23:59:59.999Z",
+	}}
 	restored := attribute.Map{
 		"version": number("6"), "changedby": index, "changereason": "put back what another tool had left out",
 		"putback": "10 createdtimestamp issuspended gracedays", "issuspended": true, "gracedays": number("5"),
@@ -38,8 +41,12 @@ func TestPutBack(t *testing.T) {
 		want     attribute.Map // of what is not an index attribute and not theirs; nil: as it was
 	}{
 		"left as the other tool wrote it": {foreign, old, foreign, "10", restored},
-		"our own change":                  {foreign, old, with(attribute.Map{"version": number("6")}), "10", nil},
-		"never was ours":                  {foreign, foreign, foreign, "10", nil},
+		"with a plan and an end of updates": {foreign, sold.Apply(old), foreign, "10",
+			license.Amendment{Set: attribute.Map{
+				"putback": "10 createdtimestamp issuspended gracedays plan updatesuntil",
+			}}.Apply(sold.Apply(restored))},
+		"our own change": {foreign, old, with(attribute.Map{"version": number("6")}), "10", nil},
+		"never was ours": {foreign, foreign, foreign, "10", nil},
 		"our own removal": {foreign, license.Amendment{Set: attribute.Map{"isdeleted": true}}.Apply(old), nil, "10",
 			nil},
 		"removed and put anew by others": {foreign, old, nil, "10", restored},

@@ -1,7 +1,6 @@
 package license
 
 import (
-	"cmp"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -39,8 +38,9 @@ type Draft struct {
 	AppURLs        []AppURL
 	Notes          string
 	GraceDays      int
-	Reference      string // see CanonicalReference; empty: none
-	Email          string // empty: none
+	UpdatesUntil   *string // as ParseEnd reads it; nil: updates have no end
+	Reference      string  // see CanonicalReference; empty: none
+	Email          string  // empty: none
 
 	MaxDevices      int // see License
 	LeaseMinutes    int
@@ -86,6 +86,7 @@ type Patch struct {
 	AppURLs        *[]AppURL
 	Notes          *string
 	GraceDays      *int
+	UpdatesUntil   *string // as ParseEnd reads it; never: updates have no end
 	TokenKeyID     *string // empty: the license is pinned to no key
 	Reference      *string // of a license that has none
 	Email          *string // empty: none
@@ -109,7 +110,8 @@ func (d Draft) Issue(id string, c Change) (License, error) {
 	l := License{ID: id, Created: c.At}
 	fields := Patch{
 		CustomerName: &d.CustomerName, ExpirationDate: &d.ExpirationDate, Services: &d.Services, AppURLs: &d.AppURLs,
-		Notes: &d.Notes, GraceDays: &d.GraceDays, Reference: &d.Reference, Email: &d.Email,
+		Notes: &d.Notes, GraceDays: &d.GraceDays, UpdatesUntil: d.UpdatesUntil,
+		Reference: &d.Reference, Email: &d.Email,
 		MaxDevices: &d.MaxDevices, LeaseMinutes: &d.LeaseMinutes, MaxLeaseMinutes: &d.MaxLeaseMinutes,
 		TokenMinutes: d.TokenMinutes,
 	}.apply(&l, c.At)
@@ -149,6 +151,7 @@ func (p Patch) attributes() (names []string) {
 		attrAppURLs:        p.AppURLs != nil,
 		attrNotes:          p.Notes != nil,
 		AttrGraceDays:      p.GraceDays != nil,
+		attrUpdatesUntil:   p.UpdatesUntil != nil,
 		AttrTokenKeyID:     p.TokenKeyID != nil,
 		attrReference:      p.Reference != nil,
 		attrEmail:          p.Email != nil,
@@ -196,6 +199,12 @@ func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 		}
 		l.GraceDays = *p.GraceDays
 	}
+	if p.UpdatesUntil != nil {
+		var problem string
+		if l.UpdatesUntil, problem = updatesEnd(*p.UpdatesUntil); problem != "" {
+			refuse(attrUpdatesUntil, problem)
+		}
+	}
 	if p.TokenKeyID != nil {
 		if *p.TokenKeyID != "" && !isKeyID(*p.TokenKeyID) {
 			refuse("tokenkeyid", "must be the kid of a token key that is published")
@@ -223,45 +232,6 @@ func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 	return fields
 }
 
-// applyDevices sets what concerns devices. A license that gets a number of devices begins an epoch of seats: earlier
-// seats would be those of a time when it had none.
-func (p Patch) applyDevices(l *License, now time.Time, refuse func(field, message string)) {
-	if p.MaxDevices == nil && p.LeaseMinutes == nil && p.MaxLeaseMinutes == nil {
-		return
-	}
-	set := func(field string, target, value *int, least, most int, none string) {
-		if value == nil {
-			return
-		}
-		if *value != 0 && (*value < least || *value > most) {
-			refuse(field, fmt.Sprintf("must be a whole number from %d to %d, or absent or 0 for %s", least, most, none))
-		}
-		*target = *value
-	}
-	had, longest := l.MaxDevices, MaxLeaseMinutes
-	if p.TokenMinutes > 0 {
-		longest = min(longest, p.TokenMinutes)
-	}
-	set(AttrMaxDevices, &l.MaxDevices, p.MaxDevices, 1, MaxDevices, "as many as like")
-	set(attrLease, &l.LeaseMinutes, p.LeaseMinutes, MinLeaseMinutes, longest, "as long as a token is valid, the most")
-	set(attrMaxLease, &l.MaxLeaseMinutes, p.MaxLeaseMinutes, MinLeaseMinutes, MaxLeaseMinutes, "leaseminutes")
-	isOdd := p.MaxDevices != nil && l.HasProblem(attrSeatsEpoch)
-	if l.MaxDevices != 0 && (had == 0 || isOdd) {
-		l.SeatsEpoch = l.nextEpoch(now)
-		*l = l.mended(attrSeatsEpoch)
-	}
-	usual := cmp.Or(l.LeaseMinutes, min(p.TokenMinutes, longest))
-	switch {
-	case l.MaxDevices == 0 && (l.LeaseMinutes != 0 || l.MaxLeaseMinutes != 0):
-		refuse(attrLease, "and maxleaseminutes are for a license with maxdevices")
-	case (p.LeaseMinutes != nil || p.MaxLeaseMinutes != nil) && l.MaxLeaseMinutes != 0 && l.MaxLeaseMinutes < usual:
-		refuse(attrMaxLease, fmt.Sprintf("must not be less than leaseminutes, which is %d", usual))
-	}
-}
-
-// nextEpoch returns an epoch that the license never had before.
-func (l License) nextEpoch(now time.Time) int64 { return max(now.UnixMilli(), l.SeatsEpoch+1) }
-
 // end returns the end that the patch gives the license, or a problem.
 func (p Patch) end(l License, now time.Time) (end time.Time, problem string) {
 	end, err := ParseEnd(*p.ExpirationDate)
@@ -274,6 +244,20 @@ func (p Patch) end(l License, now time.Time) (end time.Time, problem string) {
 		problem = "must lie in the future"
 	case end.Equal(Never) && l.GraceDays > 0 && p.GraceDays == nil:
 		problem = "must be a date while the license has days of grace; set gracedays to 0 first"
+	}
+	return end, problem
+}
+
+// updatesEnd returns the end of updates that the vendor gives, or a problem. It may have passed. Never is no end.
+func updatesEnd(text string) (end time.Time, problem string) {
+	end, err := ParseEnd(text)
+	switch {
+	case err != nil:
+		problem = "must be an ISO 8601 date, as 2030-01-31 or 2030-01-31T12:00:00Z, or never"
+	case end.IsZero():
+		problem = "must lie after the first of all instants"
+	case end.Equal(Never):
+		end = time.Time{}
 	}
 	return end, problem
 }

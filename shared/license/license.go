@@ -19,7 +19,8 @@ type License struct {
 	Services        JSONList // of {"serviceName","serviceValue"}
 	AppURLs         JSONList // of {"URL"}
 	ExpirationDate  time.Time
-	GraceDays       int // days after ExpirationDate for which verification goes on
+	GraceDays       int       // days after ExpirationDate for which verification goes on
+	UpdatesUntil    time.Time // versions that were released later do not run with the license; zero: all do
 	Notes           string
 	Reference       string // the vendor's own name for the license, which no other one ever has; empty: none
 	Email           string // of the customer; in no license key and no token
@@ -27,6 +28,7 @@ type License struct {
 	MaxDevices      int    // how many devices may use the license at the same time; 0: as many as like
 	LeaseMinutes    int    // how long a device holds its seat without asking again; 0: as long as a token is valid
 	MaxLeaseMinutes int    // the longest that a product may ask for; 0: LeaseMinutes
+	Plan            string // the name of the plan that it was issued from; decides nothing
 	SeatsEpoch      int64  // changes where all seats are taken back; what was granted in another epoch does not count
 	Revoked         bool
 	Suspended       bool
@@ -118,7 +120,8 @@ func (l License) DevicesAreKnown() bool { return !l.HasProblem(AttrMaxDevices, a
 // understood.
 func (l License) IsReadable() bool {
 	return l.EndIsKnown() && l.DevicesAreKnown() && !l.HasProblem(
-		attrRevoked, attrSuspended, AttrCustomerName, attrServices, attrAppURLs, attrLease, attrMaxLease)
+		attrRevoked, attrSuspended, AttrCustomerName, attrServices, attrAppURLs, attrLease, attrMaxLease,
+		attrUpdatesUntil)
 }
 
 // HasProblem reports whether the stored value of one of the attributes cannot be understood.

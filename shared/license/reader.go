@@ -86,6 +86,19 @@ func (r *recordReader) date(name string) time.Time {
 	return date
 }
 
+// optionalDate returns zero for what is absent. NULL is not: it may stand for a date. Nor is the first of all instants,
+// which would be taken for none.
+func (r *recordReader) optionalDate(name string) time.Time {
+	if _, present := r.record[name]; !present {
+		return time.Time{}
+	}
+	date := r.date(name)
+	if date.IsZero() && !slices.ContainsFunc(r.problems, func(p FieldError) bool { return p.Field == name }) {
+		r.refuse(name, "must lie after the first of all instants")
+	}
+	return date
+}
+
 func (r *recordReader) count(name string, most int64) int {
 	value, present := r.record[name]
 	if !present {

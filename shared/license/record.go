@@ -35,6 +35,8 @@ const (
 	AttrMaxDevices   = "maxdevices"       // N
 	attrLease        = "leaseminutes"     // N
 	attrMaxLease     = "maxleaseminutes"  // N
+	attrPlan         = "plan"             // S
+	attrUpdatesUntil = "updatesuntil"     // S, ISO 8601
 	attrSeatsEpoch   = "seatsepoch"       // N, Unix milliseconds, or the number after the last one
 	attrChangedBy    = "changedby"        // S
 	attrChangeReason = "changereason"     // S
@@ -90,7 +92,11 @@ func (l License) record() attribute.Map {
 			record[name] = attribute.Number(strconv.FormatInt(number, 10))
 		}
 	}
+	if !l.UpdatesUntil.IsZero() {
+		record[attrUpdatesUntil] = FormatDate(l.UpdatesUntil)
+	}
 	for name, text := range map[string]string{
+		attrPlan:         l.Plan,
 		AttrTokenKeyID:   l.TokenKeyID,
 		attrReference:    l.Reference,
 		attrEmail:        l.Email,
@@ -189,6 +195,7 @@ func FromRecord(record attribute.Map) (License, error) {
 		AppURLs:         r.list(attrAppURLs),
 		ExpirationDate:  r.date(AttrExpirationDate),
 		GraceDays:       r.count(AttrGraceDays, maxStoredGraceDays),
+		UpdatesUntil:    r.optionalDate(attrUpdatesUntil),
 		MaxDevices:      r.count(AttrMaxDevices, maxStoredDevices),
 		LeaseMinutes:    r.count(attrLease, maxStoredLease),
 		MaxLeaseMinutes: r.count(attrMaxLease, maxStoredLease),
@@ -201,6 +208,7 @@ func FromRecord(record attribute.Map) (License, error) {
 		TokenKeyID:   r.optionalText(AttrTokenKeyID),
 		Reference:    r.optionalText(attrReference),
 		Email:        r.optionalText(attrEmail),
+		Plan:         r.optionalText(attrPlan),
 		SeatsEpoch:   r.optionalInteger(attrSeatsEpoch),
 		Version:      r.optionalInteger(attrVersion),
 		Created:      r.optionalInstant(attrCreated),

@@ -150,7 +150,23 @@ func TestFromRecordVariants(t *testing.T) {
 			attribute.Number("7"),
 			func(l license.License) bool { return l.TokenKeyID == "" },
 		},
-		"customerid as a number":         {"customerid", attribute.Number("7"), bookkeeping},
+		"customerid as a number": {"customerid", attribute.Number("7"), bookkeeping},
+		"plan":                   {"plan", "pro", func(l license.License) bool { return l.Plan == "pro" && usable(l) }},
+		"plan as a number":       {"plan", attribute.Number("7"), bookkeeping},
+		"updatesuntil": {
+			"updatesuntil", "2027-01-31T23:59:59.999Z",
+			func(l license.License) bool {
+				return license.FormatDate(l.UpdatesUntil) == "2027-01-31T23:59:59.999Z" && usable(l)
+			},
+		},
+		"updatesuntil in another form": {
+			"updatesuntil", "20270131T120000+0100",
+			func(l license.License) bool { return license.FormatDate(l.UpdatesUntil) == "2027-01-31T11:00:00.000Z" },
+		},
+		"updatesuntil in the past": {"updatesuntil", "2020-01-31", usable},
+		"updatesuntil absent": {
+			"updatesuntil", absent, func(l license.License) bool { return l.UpdatesUntil.IsZero() && usable(l) },
+		},
 		"an attribute that nobody knows": {"colour", attribute.StringSet{"red"}, bookkeeping},
 	}
 	for name, test := range understood {
@@ -202,6 +218,12 @@ func TestFromRecordVariants(t *testing.T) {
 		"gracedays is a fraction":        {"gracedays", attribute.Number("1.5")},
 		"gracedays is text":              {"gracedays", "7"},
 		"gracedays is beyond all bounds": {"gracedays", attribute.Number("1E30")},
+		"updatesuntil is words":          {"updatesuntil", "next year"},
+		"updatesuntil is never":          {"updatesuntil", "never"},
+		"updatesuntil is empty":          {"updatesuntil", ""},
+		"updatesuntil is NULL":           {"updatesuntil", nil},
+		"updatesuntil is a number":       {"updatesuntil", attribute.Number("1893628800000")},
+		"updatesuntil stands for none":   {"updatesuntil", "0001-01-01T00:00:00.000Z"},
 		"licenseid absent":               {"licenseid", absent},
 		"licenseid is a number":          {"licenseid", attribute.Number("7")},
 	}
@@ -368,6 +390,8 @@ func TestRecordRoundTrips(t *testing.T) {
 			ExpirationDate: instant.Draw(t, "expiration"),
 			GraceDays:      rapid.IntRange(0, license.MaxGraceDays).Draw(t, "grace"),
 			Notes:          rapid.String().Draw(t, "notes"),
+			UpdatesUntil:   instant.Draw(t, "updates"),
+			Plan:           rapid.String().Draw(t, "plan"),
 			TokenKeyID:     rapid.String().Draw(t, "pin"),
 			Revoked:        rapid.Bool().Draw(t, "revoked"),
 			Suspended:      rapid.Bool().Draw(t, "suspended"),

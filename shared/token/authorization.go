@@ -192,6 +192,7 @@ func (a Authorizer) unsigned(
 		ExpirationDate: license.FormatDate(l.ExpirationDate),
 		LicenseID:      l.ID,
 		Device:         lease.Device,
+		UpdatesUntil:   formatUpdates(l.UpdatesUntil),
 	})
 	unsigned := base64.RawURLEncoding.AppendEncode(nil, header)
 	unsigned = base64.RawURLEncoding.AppendEncode(append(unsigned, '.'), escape(claims))
@@ -232,6 +233,15 @@ type authorizationClaims struct {
 	ExpirationDate string `json:"expirationDate"`
 	LicenseID      string `json:"licenseid"`
 	Device         string `json:"device,omitempty"`
+	UpdatesUntil   string `json:"updatesuntil,omitempty"`
+}
+
+// formatUpdates returns the claim updatesuntil, and none where updates have no end.
+func formatUpdates(until time.Time) string {
+	if until.IsZero() {
+		return ""
+	}
+	return license.FormatDate(until)
 }
 
 // escape returns JSON text in ASCII without the characters >, ?, ~ and DEL. Then its base64url form holds neither - nor

@@ -95,6 +95,40 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
+// TestUpdatesUntil: the claim is there where updates have an end, in the one form, whether that has passed or not. What
+// the license says otherwise is as it was, to the byte.
+func TestUpdatesUntil(t *testing.T) {
+	authorizer, key := newAuthorizer(t)
+	l := licensetest.Issue(t)
+	sign := func() (payload string, claims map[string]any) {
+		text, _, err := authorizer.Authorize(t.Context(), l, now, token.Signature{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoded, err := base64.StdEncoding.WithPadding(base64.NoPadding).DecodeString(strings.Split(text, ".")[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, claims = read(t, text, &key.PublicKey)
+		return string(decoded), claims
+	}
+	without, claims := sign()
+	if _, isThere := claims["updatesuntil"]; isThere {
+		t.Errorf("claims %v", claims)
+	}
+	for _, until := range []time.Time{now.AddDate(-1, 0, 0), now, now.AddDate(10, 0, 0).Add(999 * time.Millisecond)} {
+		l.UpdatesUntil = until
+		with, claims := sign()
+		want := license.FormatDate(until)
+		if claims["updatesuntil"] != want || len(want) != len("2027-01-31T23:59:59.999Z") {
+			t.Errorf("the claim is %v, want %s", claims["updatesuntil"], want)
+		}
+		if rest := strings.Replace(with, `,"updatesuntil":"`+want+`"`, "", 1); rest != without {
+			t.Errorf("got %s, want %s", rest, without)
+		}
+	}
+}
+
 // TestAuthorizeEnds: with the lifetime or with the license, whichever comes first.
 func TestAuthorizeEnds(t *testing.T) {
 	authorizer, key := newAuthorizer(t)

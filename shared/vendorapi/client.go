@@ -89,6 +89,14 @@ type Options struct {
 	// IdempotencyKey is a text of the caller's, such as a UUID, that is new for each change. A request that comes twice
 	// with it takes effect once.
 	IdempotencyKey string
+	// IfNoneMatch is * for a plan that must not be there yet.
+	IfNoneMatch string
+}
+
+// conditions returns the options without an Idempotency-Key.
+func (o Options) conditions() Options {
+	o.IdempotencyKey = ""
+	return o
 }
 
 // request is a call of one route.
@@ -189,7 +197,9 @@ func (c *Client) newRequest(ctx context.Context, r request, body []byte) (*http.
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]string{"If-Match": r.IfMatch, "Idempotency-Key": r.IdempotencyKey} {
+	for name, value := range map[string]string{
+		"If-Match": r.IfMatch, "If-None-Match": r.IfNoneMatch, "Idempotency-Key": r.IdempotencyKey,
+	} {
 		if value != "" {
 			sent.Header.Set(name, value)
 		}

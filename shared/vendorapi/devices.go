@@ -54,7 +54,7 @@ func (c *Client) ResetDevices(ctx context.Context, licenseID, reason string, o O
 func (c *Client) ReleaseDevice(ctx context.Context, licenseID, deviceID, reason string, o Options) error {
 	_, err := c.do(ctx, request{
 		method: http.MethodDelete, path: devicesPath(licenseID) + "/" + url.PathEscape(deviceID),
-		body: change{Reason: reason}, Options: Options{IfMatch: o.IfMatch},
+		body: change{Reason: reason}, Options: o.conditions(),
 	}, nil)
 	return err
 }

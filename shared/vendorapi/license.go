@@ -16,8 +16,10 @@ type License struct {
 	CustomerName    *string         `json:"customername,omitempty"`
 	ExpirationDate  End             `json:"expirationdate,omitzero"`
 	GraceDays       *int            `json:"gracedays,omitempty"`
-	Services        json.RawMessage `json:"services,omitempty"` // of license.Service, unless another tool wrote it
-	AppURLs         json.RawMessage `json:"appurls,omitempty"`  // of license.AppURL, unless another tool wrote it
+	UpdatesUntil    Instant         `json:"updatesuntil,omitzero"` // absent: updates have no end
+	Plan            string          `json:"plan,omitempty"`        // that it was issued from
+	Services        json.RawMessage `json:"services,omitempty"`    // of license.Service, unless another tool wrote it
+	AppURLs         json.RawMessage `json:"appurls,omitempty"`     // of license.AppURL, unless another tool wrote it
 	Notes           string          `json:"notes"`
 	Reference       string          `json:"reference,omitempty"`
 	Email           string          `json:"email,omitempty"`
@@ -84,27 +86,30 @@ type LicenseKey struct {
 	ShortKey   string `json:"shortkey,omitempty"` // empty where the license's id is no lower-case UUID
 }
 
-// LicenseDraft is a license to be issued.
+// LicenseDraft is a license to be issued. What is absent comes from the plan, where the plan has it. An empty list, an
+// empty text behind a pointer and a 0 behind one are not absent.
 type LicenseDraft struct {
 	CustomerID     string            `json:"customerid,omitempty"` // a UUID; made when empty
 	CustomerName   string            `json:"customername"`
-	ExpirationDate string            `json:"expirationdate"` // ISO 8601, or never
-	Services       []license.Service `json:"services,omitempty"`
-	AppURLs        []license.AppURL  `json:"appurls,omitempty"`
-	Notes          string            `json:"notes,omitempty"`
-	GraceDays      int               `json:"gracedays,omitempty"`
+	ExpirationDate string            `json:"expirationdate,omitempty"` // ISO 8601, or never
+	UpdatesUntil   string            `json:"updatesuntil,omitempty"`   // ISO 8601, or never
+	Services       []license.Service `json:"services,omitzero"`
+	AppURLs        []license.AppURL  `json:"appurls,omitzero"`
+	Notes          *string           `json:"notes,omitempty"`
+	GraceDays      *int              `json:"gracedays,omitempty"`
 	Reference      string            `json:"reference,omitempty"` // the vendor's own name for it, unique for ever
 	Email          string            `json:"email,omitempty"`
 
-	MaxDevices      int `json:"maxdevices,omitempty"` // 1 to 250; 0: as many as like
-	LeaseMinutes    int `json:"leaseminutes,omitempty"`
-	MaxLeaseMinutes int `json:"maxleaseminutes,omitempty"`
+	MaxDevices      *int `json:"maxdevices,omitempty"` // 1 to 250; 0: as many as like
+	LeaseMinutes    *int `json:"leaseminutes,omitempty"`
+	MaxLeaseMinutes *int `json:"maxleaseminutes,omitempty"`
 }
 
 // LicensePatch says what to change of a license. A nil field stays as it is, an empty value empties it.
 type LicensePatch struct {
 	CustomerName   *string            `json:"customername,omitempty"`
 	ExpirationDate *string            `json:"expirationdate,omitempty"` // ISO 8601, or never
+	UpdatesUntil   *string            `json:"updatesuntil,omitempty"`   // ISO 8601, or never
 	Services       *[]license.Service `json:"services,omitempty"`
 	AppURLs        *[]license.AppURL  `json:"appurls,omitempty"`
 	Notes          *string            `json:"notes,omitempty"`

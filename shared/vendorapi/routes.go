@@ -33,7 +33,7 @@ func (c *Client) Change(ctx context.Context, licenseID string, patch LicensePatc
 func (c *Client) Delete(ctx context.Context, licenseID, reason string, o Options) error {
 	_, err := c.do(ctx, request{
 		method: http.MethodDelete, path: licensePath(licenseID), body: change{Reason: reason},
-		Options: Options{IfMatch: o.IfMatch},
+		Options: o.conditions(),
 	}, nil)
 	return err
 }

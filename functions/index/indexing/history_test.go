@@ -58,7 +58,9 @@ type life struct {
 }
 
 // oursOnly are the attributes that only we know and that have to survive.
-var oursOnly = []string{"createdtimestamp", "issuspended", "gracedays", "tokenkeyid", "reference", "email"}
+var oursOnly = []string{
+	"createdtimestamp", "issuspended", "gracedays", "tokenkeyid", "reference", "email", "updatesuntil",
+}
 
 // theirs are the attributes that the other tool knows.
 var theirs = []string{
@@ -283,7 +285,8 @@ func (w *world) ours(l *life) {
 	days := w.choose(10)
 	email := oneOf(w, "", "a@example.com", "B@Example.com")
 	name := oneOf(w, "Ａcme", "STRASSE", "Straße GmbH")
-	switch oneOf(w, "suspend", "reinstate", "revoke", "days", "email", "name") {
+	updates := oneOf(w, "never", "2027-01-31", "2020-01-31T12:00:00Z")
+	switch oneOf(w, "suspend", "reinstate", "revoke", "days", "email", "name", "updates") {
 	case "suspend":
 		after, err = before.Suspend(change)
 	case "reinstate":
@@ -294,6 +297,8 @@ func (w *world) ours(l *life) {
 		after, err = before.Patch(license.Patch{GraceDays: &days}, change)
 	case "email":
 		after, err = before.Patch(license.Patch{Email: &email}, change)
+	case "updates":
+		after, err = before.Patch(license.Patch{UpdatesUntil: &updates}, change)
 	case "name":
 		after, err = before.Patch(license.Patch{CustomerName: &name}, change)
 	}

@@ -135,6 +135,7 @@ type answer struct {
 	ShortKey       string
 	Status         any // of the license, or of the problem
 	ExpirationDate string
+	UpdatesUntil   string
 	CustomerID     string
 	ChangedBy      string
 	ChangeReason   string

@@ -18,6 +18,8 @@ func represent(l license.License, now time.Time) vendorapi.License {
 		CustomerName:    understood(l, license.AttrCustomerName, l.CustomerName),
 		ExpirationDate:  vendorapi.End{Time: l.ExpirationDate},
 		GraceDays:       understood(l, license.AttrGraceDays, l.GraceDays),
+		UpdatesUntil:    instant(l.UpdatesUntil),
+		Plan:            l.Plan,
 		Services:        json.RawMessage(l.Services),
 		AppURLs:         json.RawMessage(l.AppURLs),
 		Notes:           l.Notes,

@@ -23,6 +23,9 @@ const maxBody = 256 << 10
 // wantEnd says what to send as the end of a license.
 const wantEnd = "must be a string: an ISO 8601 date, or never"
 
+// wantUpdates says what to send as the end of updates.
+const wantUpdates = wantEnd + " or null"
+
 // readDraft reads a license that is to be issued. It reports all fields that cannot be read at once.
 func readDraft(r api.Request) (license.Draft, error) {
 	var d license.Draft
@@ -34,6 +37,7 @@ func readDraft(r api.Request) (license.Draft, error) {
 		"appurls":        {&d.AppURLs, `must be a list of {"URL": "…"}`},
 		"notes":          {&d.Notes, "must be a string"},
 		"gracedays":      {&d.GraceDays, "must be a whole number"},
+		"updatesuntil":   {&d.UpdatesUntil, wantUpdates},
 		"reference":      {&d.Reference, "must be a string"},
 		"email":          {&d.Email, "must be a string"},
 
@@ -51,6 +55,8 @@ var removable = map[string]jsontext.Value{
 	"notes":      jsontext.Value(`""`),
 	"gracedays":  jsontext.Value("0"),
 	"tokenkeyid": jsontext.Value(`""`),
+
+	"updatesuntil": jsontext.Value(`"never"`),
 
 	"maxdevices":      jsontext.Value("0"),
 	"leaseminutes":    jsontext.Value("0"),
@@ -81,6 +87,7 @@ func readPatch(r api.Request) (p license.Patch, reason string, err error) {
 		"appurls":        {&p.AppURLs, `must be a list of {"URL": "…"}, or null`},
 		"notes":          {&p.Notes, "must be a string, or null"},
 		"gracedays":      {&p.GraceDays, "must be a whole number, or null"},
+		"updatesuntil":   {&p.UpdatesUntil, wantUpdates},
 		"tokenkeyid":     {&p.TokenKeyID, "must be a string, or null"},
 		"reference":      {&p.Reference, "must be a string"},
 		"email":          {&p.Email, "must be a string, or null"},

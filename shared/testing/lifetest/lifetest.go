@@ -168,7 +168,7 @@ const (
 
 func order() vendorapi.LicenseDraft {
 	return vendorapi.LicenseDraft{
-		CustomerName: customerName, ExpirationDate: "2099-01-31", Notes: "order 4711",
+		CustomerName: customerName, ExpirationDate: "2099-01-31", Notes: new("order 4711"),
 		Reference: reference, Email: email,
 		Services: []license.Service{{Name: "Reports", Value: "reports"}},
 		AppURLs:  []license.AppURL{{URL: "https://app.example.com"}},
@@ -204,7 +204,7 @@ func (d driver) issue() vendorapi.License {
 		d.Errorf("again: %d %s %v", d.last.status, d.last.body, d.last.header)
 	}
 	other := order()
-	other.Notes = "order 4712"
+	other.Notes = new("order 4712")
 	_, err = d.api.Issue(d.Context(), other, key)
 	d.refused(err, http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
 	d.refuseReference(l)

@@ -1,7 +1,8 @@
-// Package dynamo keeps in DynamoDB what the service stores in tables: licenses, the audit trail, idempotency records
-// and the signatures of tokens. It implements the ports to them that packages license, audit, checkpoint, idempotency
-// and token own. Callers see the types of those packages, and the AWS SDK stays inside. Credentials, retries and
-// tracing are the business of the client that it is given. Its errors name the operation and never quote a record.
+// Package dynamo keeps in DynamoDB what the service stores in tables: licenses, plans, the audit trail, idempotency
+// records and the signatures of tokens. It implements the ports to them that packages license, audit, checkpoint,
+// idempotency and token own. Callers see the types of those packages, and the AWS SDK stays inside. Credentials,
+// retries and tracing are the business of the client that it is given. Its errors name the operation and never quote a
+// record.
 package dynamo
 
 import (
@@ -14,7 +15,7 @@ import (
 // option changes how the SDK does one call.
 type option = func(*dynamodb.Options)
 
-// attrLicenseID names a license in every table but the one of idempotency records.
+// attrLicenseID names a license in every table but those of plans and of idempotency records.
 const attrLicenseID = license.AttrID
 
 // isKey reports whether a record can have the id.

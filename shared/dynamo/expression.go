@@ -56,15 +56,21 @@ func (e expressions) changes(set attribute.Map, remove []string) (string, error)
 }
 
 func (e expressions) expectation(expected attribute.Map) (string, error) {
-	conditions := []string{"attribute_exists(" + e.name(attrLicenseID) + ")"}
+	conditions, err := e.conditions(expected)
+	exists := "attribute_exists(" + e.name(attrLicenseID) + ")"
+	return strings.Join(append([]string{exists}, conditions...), " AND "), err
+}
+
+// conditions returns one condition for each expected attribute.
+func (e expressions) conditions(expected attribute.Map) (conditions []string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(expected)) {
 		condition, err := e.equals(e.name(name), name, expected[name])
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		conditions = append(conditions, condition)
 	}
-	return strings.Join(conditions, " AND "), nil
+	return conditions, nil
 }
 
 // equals returns the condition that an attribute has the expected value. Where nil is expected, the attribute is absent

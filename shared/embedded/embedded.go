@@ -2,9 +2,9 @@
 // implements the ports of packages license, audit, checkpoint, idempotency and token, as far as one process on one
 // machine needs them.
 //
-// A bbolt file holds the licenses with their indexes, the feed of their changes, the audit trail and the idempotency
-// records. Files beside it hold the keys, and a folder the checkpoints. One process at a time opens the folder. The
-// package knows neither AWS nor HTTP.
+// A bbolt file holds the licenses with their indexes, the feed of their changes, the plans, the audit trail and the
+// idempotency records. Files beside it hold the keys, and a folder the checkpoints. One process at a time opens the
+// folder. The package knows neither AWS nor HTTP.
 package embedded
 
 import (
@@ -32,6 +32,7 @@ var (
 	licensesBucket   = []byte("licenses")   // license id → record as DynamoDB JSON
 	referencesBucket = []byte("references") // reference → license id
 	devicesBucket    = []byte("devices")    // license id → seats as JSON
+	plansBucket      = []byte("plans")      // name → record as DynamoDB JSON
 	changesBucket    = []byte("changes")    // sequence number (8 bytes, big-endian) → change as JSON
 	auditBucket      = []byte("audit")      // license id, 0, sequence (8 bytes) → entry as JSON
 	auditHeadsBucket = []byte("auditheads") // license id → head as JSON
@@ -44,6 +45,7 @@ var (
 type Folder struct {
 	Licenses   *Licenses
 	Devices    *Devices
+	Plans      *Plans
 	AuditTrail *AuditTrail
 	Changes    *Changes
 	Secrets    *Secrets
@@ -89,6 +91,7 @@ func Open(folder string) (*Folder, error) {
 	return &Folder{
 		Licenses:   &Licenses{db: db, changes: changes},
 		Devices:    &Devices{db: db},
+		Plans:      &Plans{db: db},
 		AuditTrail: &AuditTrail{db: db},
 		Changes:    changes,
 		Secrets:    secrets,
@@ -145,8 +148,8 @@ func openDatabase(path string) (db *bbolt.DB, err error) {
 	}
 	db.MaxBatchDelay = batchDelay
 	return db, db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{licensesBucket, referencesBucket, devicesBucket, changesBucket, auditBucket,
-			auditHeadsBucket, idempotencyBucket, idempotencyExpiryBucket} {
+		for _, name := range [][]byte{licensesBucket, referencesBucket, devicesBucket, plansBucket, changesBucket,
+			auditBucket, auditHeadsBucket, idempotencyBucket, idempotencyExpiryBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return fmt.Errorf("data file %s: %w", path, err)
 			}

@@ -57,7 +57,7 @@ var stamps = []string{attrVersion, attrChangedBy, attrChangeReason, AttrRequestI
 // them: the removal was not acknowledged, and whoever asks for it again is named in a new mark.
 var kept = []string{
 	attrCreated, attrSuspended, AttrGraceDays, AttrTokenKeyID, attrReference, attrEmail, AttrMaxDevices, attrLease,
-	attrMaxLease, attrSeatsEpoch, attrPlan, attrUpdatesUntil,
+	attrMaxLease, attrSeatsEpoch, AttrPlan, attrUpdatesUntil,
 }
 
 // Adopt returns what a record lacks that was there before anybody watched. It was issued at the latest when it was

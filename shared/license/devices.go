@@ -35,10 +35,12 @@ func (p Patch) applyDevices(l *License, now time.Time, refuse func(field, messag
 	}
 	usual := cmp.Or(l.LeaseMinutes, min(p.TokenMinutes, longest))
 	switch {
-	case l.MaxDevices == 0 && (l.LeaseMinutes != 0 || l.MaxLeaseMinutes != 0):
-		refuse(attrLease, "and maxleaseminutes are for a license with maxdevices")
+	case l.MaxDevices == 0 && !p.isOfPlan && (l.LeaseMinutes != 0 || l.MaxLeaseMinutes != 0):
+		const text = "and maxleaseminutes are for a license with maxdevices"
+		refuse(attrLease, p.Origin.tell(text, attrLease, attrMaxLease))
 	case (p.LeaseMinutes != nil || p.MaxLeaseMinutes != nil) && l.MaxLeaseMinutes != 0 && l.MaxLeaseMinutes < usual:
-		refuse(attrMaxLease, fmt.Sprintf("must not be less than leaseminutes, which is %d", usual))
+		text := fmt.Sprintf("must not be less than leaseminutes, which is %d", usual)
+		refuse(attrMaxLease, p.Origin.tell(text, attrLease, attrMaxLease))
 	}
 }
 

@@ -31,6 +31,7 @@ const (
 
 // Draft is a license as the vendor asks for it.
 type Draft struct {
+	Plan           string // the name of the plan that it is issued from; empty: none
 	CustomerID     string // UUID; made when empty
 	CustomerName   string
 	ExpirationDate string // as ParseEnd reads it
@@ -46,6 +47,8 @@ type Draft struct {
 	LeaseMinutes    int
 	MaxLeaseMinutes int
 	TokenMinutes    int // see Patch
+
+	Origin Origin // of what Plan.Draft has given
 }
 
 // Service is an element of License.Services.
@@ -81,6 +84,7 @@ func joinFields(fields []FieldError) string {
 // Patch holds the fields of a license that a vendor may change. A nil leaves a field as it is.
 type Patch struct {
 	CustomerName   *string
+	Plan           *string // the name of a plan; empty: none
 	ExpirationDate *string // as ParseEnd reads it
 	Services       *[]Service
 	AppURLs        *[]AppURL
@@ -97,6 +101,10 @@ type Patch struct {
 
 	// TokenMinutes is how long a token is valid. LeaseMinutes may not be longer, and is as long where it is 0.
 	TokenMinutes int
+
+	Origin   Origin // of what WithPlan has given
+	isDraft  bool   // a plan can give what is missing
+	isOfPlan bool   // leases may stand without devices
 }
 
 // NewID returns the id for a new license: a UUID of version 7, which sorts by time (RFC 9562 section 5.7).
@@ -109,12 +117,12 @@ func NewID() (string, error) {
 func (d Draft) Issue(id string, c Change) (License, error) {
 	l := License{ID: id, Created: c.At}
 	fields := Patch{
-		CustomerName: &d.CustomerName, ExpirationDate: &d.ExpirationDate, Services: &d.Services, AppURLs: &d.AppURLs,
-		Notes: &d.Notes, GraceDays: &d.GraceDays, UpdatesUntil: d.UpdatesUntil,
+		CustomerName: &d.CustomerName, Plan: &d.Plan, ExpirationDate: &d.ExpirationDate, UpdatesUntil: d.UpdatesUntil,
+		Services: &d.Services, AppURLs: &d.AppURLs, Notes: &d.Notes, GraceDays: &d.GraceDays,
 		Reference: &d.Reference, Email: &d.Email,
 		MaxDevices: &d.MaxDevices, LeaseMinutes: &d.LeaseMinutes, MaxLeaseMinutes: &d.MaxLeaseMinutes,
-		TokenMinutes: d.TokenMinutes,
-	}.apply(&l, c.At)
+		TokenMinutes: d.TokenMinutes, Origin: d.Origin, isDraft: true,
+	}.fitted(l).apply(&l, c.At)
 	if d.CustomerID != "" && !IsUUID(d.CustomerID) {
 		fields = append(fields, FieldError{"customerid",
 			"must be a UUID, as 869b100f-06b7-44cc-80df-b4c4bf728461, or absent"})
@@ -132,6 +140,7 @@ func (d Draft) Issue(id string, c Change) (License, error) {
 // Patch returns the license with the given fields changed, or an *InvalidError. A patch that changes nothing returns
 // the license as it is, with the same Version. Fields that are not given keep what other tools wrote into them.
 func (l License) Patch(p Patch, c Change) (License, error) {
+	p = p.fitted(l)
 	patched := l.mended(p.attributes()...)
 	if fields := p.apply(&patched, c.At); len(fields) > 0 {
 		return l, &InvalidError{Fields: fields}
@@ -146,6 +155,7 @@ func (l License) Patch(p Patch, c Change) (License, error) {
 func (p Patch) attributes() (names []string) {
 	for name, given := range map[string]bool{
 		AttrCustomerName:   p.CustomerName != nil,
+		AttrPlan:           p.Plan != nil,
 		AttrExpirationDate: p.ExpirationDate != nil,
 		attrServices:       p.Services != nil,
 		attrAppURLs:        p.AppURLs != nil,
@@ -168,7 +178,12 @@ func (p Patch) attributes() (names []string) {
 
 // apply sets the given fields of l, and returns all that is wrong with them.
 func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
-	refuse := func(field, message string) { fields = append(fields, FieldError{field, message}) }
+	refuse := func(field, message string) {
+		fields = append(fields, FieldError{field, p.Origin.tell(message, field)})
+	}
+	if p.Plan != nil {
+		l.Plan = *p.Plan
+	}
 	if p.CustomerName != nil {
 		refuseName(refuse, "customername", *p.CustomerName, MaxCustomerName)
 		l.CustomerName = *p.CustomerName
@@ -236,6 +251,8 @@ func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 func (p Patch) end(l License, now time.Time) (end time.Time, problem string) {
 	end, err := ParseEnd(*p.ExpirationDate)
 	switch {
+	case *p.ExpirationDate == "" && p.isDraft:
+		problem = "is required: an ISO 8601 date, as 2030-01-31, or never, or a plan with durationdays"
 	case *p.ExpirationDate == "":
 		problem = "is required: an ISO 8601 date, as 2030-01-31, or never"
 	case err != nil:

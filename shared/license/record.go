@@ -35,7 +35,7 @@ const (
 	AttrMaxDevices   = "maxdevices"       // N
 	attrLease        = "leaseminutes"     // N
 	attrMaxLease     = "maxleaseminutes"  // N
-	attrPlan         = "plan"             // S
+	AttrPlan         = "plan"             // S
 	attrUpdatesUntil = "updatesuntil"     // S, ISO 8601
 	attrSeatsEpoch   = "seatsepoch"       // N, Unix milliseconds, or the number after the last one
 	attrChangedBy    = "changedby"        // S
@@ -81,34 +81,44 @@ func (l License) record() attribute.Map {
 	if l.Deleted {
 		record[attrDeleted] = true
 	}
-	for name, number := range map[string]int64{
+	putNumbers(record, map[string]int64{
 		AttrGraceDays:  int64(l.GraceDays),
 		AttrMaxDevices: int64(l.MaxDevices),
 		attrLease:      int64(l.LeaseMinutes),
 		attrMaxLease:   int64(l.MaxLeaseMinutes),
 		attrSeatsEpoch: l.SeatsEpoch,
-	} {
-		if number != 0 {
-			record[name] = attribute.Number(strconv.FormatInt(number, 10))
-		}
-	}
+	})
 	if !l.UpdatesUntil.IsZero() {
 		record[attrUpdatesUntil] = FormatDate(l.UpdatesUntil)
 	}
-	for name, text := range map[string]string{
-		attrPlan:         l.Plan,
+	putTexts(record, map[string]string{
+		AttrPlan:         l.Plan,
 		AttrTokenKeyID:   l.TokenKeyID,
 		attrReference:    l.Reference,
 		attrEmail:        l.Email,
 		attrChangedBy:    l.ChangedBy,
 		attrChangeReason: l.ChangeReason,
 		AttrRequestID:    l.RequestID,
-	} {
+	})
+	return record
+}
+
+// putNumbers puts those that are not 0 into the record.
+func putNumbers(record attribute.Map, numbers map[string]int64) {
+	for name, number := range numbers {
+		if number != 0 {
+			record[name] = attribute.Number(strconv.FormatInt(number, 10))
+		}
+	}
+}
+
+// putTexts puts those that are not empty into the record.
+func putTexts(record attribute.Map, texts map[string]string) {
+	for name, text := range texts {
 		if text != "" {
 			record[name] = text
 		}
 	}
-	return record
 }
 
 // Delta returns the attributes that an update from before to after sets, and those that it removes. An attribute that
@@ -208,7 +218,7 @@ func FromRecord(record attribute.Map) (License, error) {
 		TokenKeyID:   r.optionalText(AttrTokenKeyID),
 		Reference:    r.optionalText(attrReference),
 		Email:        r.optionalText(attrEmail),
-		Plan:         r.optionalText(attrPlan),
+		Plan:         r.optionalText(AttrPlan),
 		SeatsEpoch:   r.optionalInteger(attrSeatsEpoch),
 		Version:      r.optionalInteger(attrVersion),
 		Created:      r.optionalInstant(attrCreated),

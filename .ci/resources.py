@@ -23,6 +23,7 @@ VARIANTS = {
             "ExistingKey",
             "ExistingReferenceTable",
             "ExistingDeviceTable",
+            "ExistingPlanTable",
             "ExistingAuditTable",
             "ExistingCheckpoints",
             "ExistingCheckpointKey",

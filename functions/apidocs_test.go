@@ -148,6 +148,27 @@ func TestFields(t *testing.T) {
 	}
 }
 
+// TestPlanFields: docs/api.md has the fields of a plan, and the most days of those that a license has not.
+func TestPlanFields(t *testing.T) {
+	const header = "| field of a plan | | |"
+	server := []string{"-", "plan", "version", "changed", "changedby"} // which the server says, or the path
+	want := slices.DeleteFunc(members(reflect.TypeFor[vendorapi.Plan](), ""), func(name string) bool {
+		return slices.Contains(server, name)
+	})
+	var documented []string
+	for _, row := range table(t, "docs/api.md", header) {
+		documented = append(documented, codes(row[0])...)
+		limit := "1 to " + thousands(license.MaxPlanDays) + ": days from the issue"
+		if strings.Contains(row[0], "days`") && !strings.Contains(row[0], ",") && !strings.Contains(row[2], limit) {
+			t.Errorf("docs/api.md, %s, does not say: %s", row[0], limit)
+		}
+	}
+	slices.Sort(documented)
+	if difference := diff.Diff(want, documented); difference != "" {
+		t.Errorf("(-vendorapi.Plan +docs/api.md):\n%s", difference)
+	}
+}
+
 // thousands writes a number of one to six digits as the documents do.
 func thousands(n int) string {
 	if n < 1000 {

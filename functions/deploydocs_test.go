@@ -273,6 +273,7 @@ func TestOverEarlierStack(t *testing.T) {
 	outputs := map[string]string{
 		"LicenseTableName": "licenses", "ReferenceTableName": "references", "AuditTableName": "trail",
 		"DeviceTableName":      "devices",
+		"PlanTableName":        "plans",
 		"TokenKeyAlias":        "alias/old-token",
 		"LicenseKeySecretArn":  "arn:aws:secretsmanager:eu-central-1:123456789012:secret:name-AbCdEf",
 		"CheckpointBucketName": "checkpoints", "CheckpointKeyArn": key, "CheckpointOrigin": "openlicenser/old/audit",
@@ -320,6 +321,7 @@ func TestOverEarlierStack(t *testing.T) {
 		"ExistingTable":          "LicenseTableName",
 		"ExistingReferenceTable": "ReferenceTableName",
 		"ExistingDeviceTable":    "DeviceTableName",
+		"ExistingPlanTable":      "PlanTableName",
 		"ExistingAuditTable":     "AuditTableName",
 		"ExistingSecret":         "LicenseKeySecretArn",
 		"ExistingCheckpoints":    "CheckpointBucketName",

@@ -313,7 +313,8 @@ func (s *simulation) restartIssuer(i int) error {
 	var err error
 	s.issuers[i], err = issuance.NewRouter(slog.New(slog.DiscardHandler), keys, issuance.Licenses{
 		Store: s.folder.Licenses, Idempotency: s.folder.Idempotency, Keys: keys, Secrets: secrets,
-		Trail: s.folder.AuditTrail, Devices: s.folder.Devices, Now: s.clock, TokenLifetime: 90 * day,
+		Trail: s.folder.AuditTrail, Devices: s.folder.Devices, Plans: s.folder.Plans, Now: s.clock,
+		TokenLifetime: 90 * day,
 	})
 	if err != nil {
 		return err

@@ -311,6 +311,9 @@ func TestExisting(t *testing.T) {
 		{"ExistingDeviceTable", "devices", "DEVICE_TABLE", []string{"DeviceTable"}, map[string][]string{
 			"VerifyRole": {tables + "devices"}, "IssueRole": {tables + "devices"},
 		}},
+		{"ExistingPlanTable", "plans", "PLAN_TABLE", []string{"PlanTable"}, map[string][]string{
+			"IssueRole": {tables + "plans"},
+		}},
 		{"ExistingAuditTable", "trail", "AUDIT_TABLE", []string{"AuditTable"}, map[string][]string{
 			"CheckpointRole": {tables + "trail", tables + "trail/index/heads"},
 			"AuditRole":      {tables + "trail"}, "IssueRole": {tables + "trail"},

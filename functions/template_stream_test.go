@@ -210,6 +210,25 @@ func TestSeatsAreGiven(t *testing.T) {
 	}
 }
 
+// TestPlansAreTheIssuers: the issue function alone reaches the plans, and may do no more than it does.
+func TestPlansAreTheIssuers(t *testing.T) {
+	template := readTree(t)
+	granted := map[string][]string{}
+	for role := range ofType(t, template, "AWS::IAM::Role") {
+		samtemplate.Walk(at(template, "Resources", role, "Properties", "Policies"), func(_ []string, value any) {
+			if strings.Contains(fmt.Sprint(at(value, "Resource")), "PlanTable") {
+				granted[role] = append(granted[role], list(at(value, "Action"))...)
+			}
+		})
+	}
+	want := map[string][]string{
+		"IssueRole": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Scan"},
+	}
+	if diff := cmp.Diff(want, granted); diff != "" {
+		t.Errorf("(-want +granted):\n%s", diff)
+	}
+}
+
 // TestStreamReaders: the stream has the two readers that it bears. Each gets every change again until it is done,
 // without holding up the others for good. What fails for good goes, whole, where the reader may put it, and sets off an
 // alarm, as its being late does.

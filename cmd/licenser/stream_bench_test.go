@@ -29,7 +29,8 @@ func BenchmarkRecord(b *testing.B) {
 	keys := issuance.Keys{Licenses: folder.Licenses, Secrets: folder.Secrets, Issuer: "Benchmark", Now: time.Now}
 	router, err := issuance.NewRouter(log, issuance.Licenses{
 		Store: folder.Licenses, Idempotency: folder.Idempotency, Keys: keys, Secrets: folder.Secrets,
-		Trail: folder.AuditTrail, Devices: folder.Devices, Now: time.Now, TokenLifetime: time.Hour,
+		Trail: folder.AuditTrail, Devices: folder.Devices, Plans: folder.Plans, Now: time.Now,
+		TokenLifetime: time.Hour,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -62,6 +62,7 @@ func newVendor(t *testing.T) *vendor {
 	v.router, err = issuance.NewRouter(telemetrytest.Log, issuance.Licenses{
 		Store:       store,
 		Devices:     devices,
+		Plans:       dynamo.NewPlans(client, "plans"),
 		Idempotency: dynamo.NewIdempotency(client, aws.ToString(idempotency.TableName)),
 		Keys:        issuance.Keys{Licenses: store, Secrets: secrets{}, Issuer: "Test", Now: time.Now},
 		Secrets:     secrets{},

@@ -1,5 +1,5 @@
-// The issue function is the vendor's API under /licenses. It also shows everybody the latest checkpoint and its key,
-// under /audit.
+// The issue function is the vendor's API under /licenses and /plans. It also shows everybody the latest checkpoint and
+// its key, under /audit.
 package main
 
 import (
@@ -36,6 +36,8 @@ type environment struct {
 	IdempotencyTable string `env:"IDEMPOTENCY_TABLE,required,notEmpty"`
 	// DeviceTable is the name of the table that holds the seats of devices.
 	DeviceTable string `env:"DEVICE_TABLE,required,notEmpty"`
+	// PlanTable is the name of the table of plans.
+	PlanTable string `env:"PLAN_TABLE,required,notEmpty"`
 	// TokenLifetimeDays is how long an authorization token is valid, as the verify function has it. No license may say
 	// a longer leaseminutes, because a lease ends with its token.
 	TokenLifetimeDays int `env:"TOKEN_LIFETIME_DAYS" envDefault:"90"`
@@ -62,6 +64,7 @@ func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.AP
 	licenses := dynamo.NewLicenses(client, e.LicenseTable, e.ReferenceTable)
 	trail := dynamo.NewAuditTrail(client, e.AuditTable)
 	secrets := awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret)
+	plans := dynamo.NewPlans(client, e.PlanTable)
 	keys := issuance.Keys{Licenses: licenses, Secrets: secrets, Issuer: e.Issuer, Now: time.Now}
 	router, err := issuance.NewRouter(slog.Default(),
 		issuance.Licenses{
@@ -71,9 +74,11 @@ func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.AP
 			Secrets:       secrets,
 			Trail:         trail,
 			Devices:       dynamo.NewDevices(client, e.DeviceTable),
+			Plans:         plans,
 			Now:           time.Now,
 			TokenLifetime: lifetime,
 		},
+		issuance.Plans{Store: plans, Secrets: secrets, Now: time.Now, TokenLifetime: lifetime},
 		keys,
 		issuance.Trail{
 			Store:         trail,

@@ -39,7 +39,7 @@ func TestBinary(t *testing.T) {
 	})
 	bucket := lambdatest.NewBucket(t)
 	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "REFERENCE_TABLE=references", "AUDIT_TABLE=audit",
-		"IDEMPOTENCY_TABLE=idempotency", "DEVICE_TABLE=devices",
+		"IDEMPOTENCY_TABLE=idempotency", "DEVICE_TABLE=devices", "PLAN_TABLE=plans",
 		"JWT_SECRETS_NAME=secret", "CHECKPOINT_BUCKET=checkpoints",
 		"CHECKPOINT_KEY_ID=alias/checkpoint",
 		"CHECKPOINT_ORIGIN=openlicenser/test/audit", "AWS_ENDPOINT_URL="+aws.URL, "AWS_ENDPOINT_URL_S3="+bucket.URL)

@@ -11,8 +11,7 @@ func TestPlansContract(t *testing.T) {
 	licensetest.TestPlans(t, func(t *testing.T) license.PlanStore { return open(t, t.TempDir()).Plans })
 }
 
-// TestPlansLast: what was made is there when the folder is opened again, and a folder of an earlier version gets room
-// for plans.
+// TestPlansLast: what was made is there when the folder is opened again.
 func TestPlansLast(t *testing.T) {
 	path := t.TempDir()
 	folder := open(t, path)

@@ -153,7 +153,12 @@ func TestPlanFromRecord(t *testing.T) {
 
 // TestIssueFromPlan: a copy of each field, and dates that are whole days after the issue, to the millisecond.
 func TestIssueFromPlan(t *testing.T) {
-	at := time.Date(2027, time.January, 31, 23, 59, 59, int(123*time.Millisecond), time.FixedZone("", -3600))
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A year later it is summer there. A day is one of UTC, of 24 hours.
+	at := time.Date(2027, time.March, 27, 12, 30, 59, int(123*time.Millisecond), berlin)
 	plan := licensetest.Plan(t, "pro")
 	draft := plan.Draft(at)
 	draft.CustomerName = "Customer"
@@ -168,8 +173,8 @@ func TestIssueFromPlan(t *testing.T) {
 			`{"serviceName":"日本語","serviceValue":"<&>"}]`,
 		AppURLs: `[{"URL":"https://app.example.com/?a=1&b=<2>"}]`, Notes: plan.Notes, GraceDays: 14, MaxDevices: 3,
 		LeaseMinutes: 60, MaxLeaseMinutes: 120,
-		ExpirationDate: time.Date(2028, time.February, 1, 0, 59, 59, int(123*time.Millisecond), time.UTC),
-		UpdatesUntil:   time.Date(2127, time.January, 8, 0, 59, 59, int(123*time.Millisecond), time.UTC),
+		ExpirationDate: time.Date(2028, time.March, 26, 11, 30, 59, int(123*time.Millisecond), time.UTC),
+		UpdatesUntil:   time.Date(2127, time.March, 3, 11, 30, 59, int(123*time.Millisecond), time.UTC),
 
 		ID: "id", CustomerID: l.CustomerID, CustomerName: "Customer", SeatsEpoch: at.UnixMilli(), Version: 1,
 		Created: at, Changed: at, ChangedBy: change.By, RequestID: change.RequestID,

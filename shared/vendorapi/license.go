@@ -89,6 +89,7 @@ type LicenseKey struct {
 // LicenseDraft is a license to be issued. What is absent comes from the plan, where the plan has it. An empty list, an
 // empty text behind a pointer and a 0 behind one are not absent.
 type LicenseDraft struct {
+	Plan           string            `json:"plan,omitempty"`
 	CustomerID     string            `json:"customerid,omitempty"` // a UUID; made when empty
 	CustomerName   string            `json:"customername"`
 	ExpirationDate string            `json:"expirationdate,omitempty"` // ISO 8601, or never
@@ -108,6 +109,7 @@ type LicenseDraft struct {
 // LicensePatch says what to change of a license. A nil field stays as it is, an empty value empties it.
 type LicensePatch struct {
 	CustomerName   *string            `json:"customername,omitempty"`
+	Plan           *string            `json:"plan,omitempty"`           // see docs/api.md
 	ExpirationDate *string            `json:"expirationdate,omitempty"` // ISO 8601, or never
 	UpdatesUntil   *string            `json:"updatesuntil,omitempty"`   // ISO 8601, or never
 	Services       *[]license.Service `json:"services,omitempty"`

@@ -39,20 +39,27 @@ func (s Licenses) newAttempt(r api.Request) (attempt, error) {
 
 var errGone = errors.New("the license that the request made was removed since")
 
-// checkNotGone returns errGone where an earlier attempt has made the license, and somebody has removed it. To make it
-// anew would let its license key work again.
-func (s Licenses) checkNotGone(ctx context.Context, a attempt) error {
+// made returns the license that an earlier attempt has made, or license.ErrNotFound. It returns errGone where somebody
+// has removed that. To make it anew would let its license key work again.
+func (s Licenses) made(ctx context.Context, a attempt) (license.License, error) {
 	if !a.again {
-		return nil
+		return license.License{}, license.ErrNotFound
 	}
-	if _, err := s.Store.Get(ctx, a.newID); !errors.Is(err, license.ErrNotFound) {
-		return err
+	l, err := s.Store.Get(ctx, a.newID)
+	if err == nil {
+		note(ctx, l)
 	}
-	head, err := s.Trail.Head(ctx, a.newID)
-	if err == nil && head.Sequence > 0 {
-		err = errGone
+	if !errors.Is(err, license.ErrNotFound) {
+		return l, err
 	}
-	return err
+	head, errTrail := s.Trail.Head(ctx, a.newID)
+	switch {
+	case errTrail != nil:
+		return license.License{}, errTrail
+	case head.Sequence > 0:
+		return license.License{}, errGone
+	}
+	return license.License{}, err
 }
 
 // isDone reports whether an earlier attempt has made the change. Where others have changed the license since, the trail

@@ -19,8 +19,8 @@ var (
 	errStale      = errors.New("If-Match does not match")
 )
 
-// There is no If-None-Match and no 304. Responses are not for caches (Cache-Control: no-store). And a license expires
-// without a new entity tag, which a 304 would hide.
+// There is no 304, and an If-None-Match for plans alone. Responses are not for caches (Cache-Control: no-store). And a
+// license expires without a new entity tag, which a 304 would hide.
 
 // entityTag returns the entity tag of a license (RFC 9110 section 8.8.3): its version, and the instant of its change,
 // because other tools change a license without counting its version on. Where such a tool notes no instant either, a
@@ -81,9 +81,10 @@ func requireIfMatch(r api.Request) (ifMatch, error) {
 
 // allows reports whether the license is in one of the states. It compares weakly: a proxy that compresses responses
 // makes W/"x" of our "x", and means the same state.
-func (m ifMatch) allows(l license.License) bool {
-	return m.any || slices.Contains(m.tags, opaqueTag(l))
-}
+func (m ifMatch) allows(l license.License) bool { return m.allowsTag(opaqueTag(l)) }
+
+// allowsTag is allows for the entity tag of a state, without its quotes.
+func (m ifMatch) allowsTag(tag string) bool { return m.any || slices.Contains(m.tags, tag) }
 
 // parseEntityTags reads a list of one or more entity tags (RFC 9110 sections 5.6.1.2 and 8.8.3). It ignores whether
 // they are weak. It reads x as "x", because the quotes get lost in shells and spreadsheets.

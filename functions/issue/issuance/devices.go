@@ -13,8 +13,8 @@ import (
 	"openlicenser/shared/vendorapi"
 )
 
-// tokenMinutes returns the longest lease that is none on request.
-func (s Licenses) tokenMinutes() int { return int(s.TokenLifetime / time.Minute) }
+// wholeMinutes returns the longest lease that is none on request, by the lifetime of a token.
+func wholeMinutes(lifetime time.Duration) int { return int(lifetime / time.Minute) }
 
 // devices shows which devices hold the seats of a license.
 func (s Licenses) devices(ctx context.Context, r api.Request) (api.Response, error) {

@@ -328,8 +328,8 @@ func TestReleaseIsLogged(t *testing.T) {
 	v := newVendor(t)
 	l := v.issueForDevices(`"maxdevices":1`)
 	var log strings.Builder
-	licenses, keys, trail := v.ports.parts()
-	router, err := issuance.NewRouter(telemetry.NewLogger(&log), licenses, keys, trail)
+	licenses, plans, keys, trail := v.ports.parts()
+	router, err := issuance.NewRouter(telemetry.NewLogger(&log), licenses, plans, keys, trail)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/device"
 	"openlicenser/shared/embedded"
+	"openlicenser/shared/license"
 	"openlicenser/shared/testing/apitest"
 	"openlicenser/shared/testing/audittest"
 	"openlicenser/shared/testing/licensetest"
@@ -36,6 +37,7 @@ const (
 	theID     = "ID"     // of the license that there is
 	theETag   = "ETAG"   // of its state
 	theCursor = "CURSOR" // of the list, or of the trail
+	thePlan   = "PLAN"   // the name of a plan that there is
 )
 
 // theDevice is the id of a device.
@@ -46,6 +48,7 @@ const theDevice = "q0fXo2JyTmCq1s9u7Zb3Zw"
 type world struct {
 	licenses *memoryLicenses
 	devices  memoryDevices
+	plans    *memoryPlans
 	keys     memoryKeys
 	ports    ports
 	id       string // of the license with a trail
@@ -78,11 +81,12 @@ func newWorlds(f *testing.F) func(flags uint8) world {
 	if _, err := maker.Make(f.Context(), licensetest.Now); err != nil {
 		f.Fatal(err)
 	}
-	l := licensetest.Issue(f)
+	l, plan, other := licensetest.Issue(f), licensetest.Plan(f, thePlan), licensetest.Plan(f, "Pro")
 	return func(flags uint8) world {
 		w := world{
 			devices:  memoryDevices{},
 			licenses: &memoryLicenses{records: map[string]attribute.Map{}, references: map[string]string{}},
+			plans:    &memoryPlans{plans: map[string]license.Plan{plan.Name: plan, other.Name: other}},
 			keys:     memoryKeys{},
 			id:       history[0].LicenseID,
 		}
@@ -101,7 +105,7 @@ func newWorlds(f *testing.F) func(flags uint8) world {
 		}
 		w.ports = ports{
 			Licenses: w.licenses, Records: w.licenses, Idempotency: w.keys, Trail: trail, Secrets: fixedRing(ring),
-			Devices: w.devices, Checkpoints: archive, CheckpointKey: key,
+			Devices: w.devices, Plans: w.plans, Checkpoints: archive, CheckpointKey: key,
 			Now: func() time.Time { return licensetest.Now },
 		}
 		return w
@@ -193,6 +197,24 @@ func FuzzRequest(f *testing.F) {
 		{"DELETE /licenses/{licenseid}/devices/{device}", "ref:order%201", "", "", "", `{"reason":"x"}`, 0},
 		{"GET /audit/checkpoint", "", "", "", "", "", 0},
 		{"GET /audit/checkpoint-key", "", "", "", "", "", 0},
+		{"POST /licenses", "", "", "", "key-1", `{"plan":"PLAN","customername":"E","updatesuntil":"2027-01-31",` +
+			`"maxdevices":0,"leaseminutes":null}`, withKey},
+		{"POST /licenses", "", "", "", "key-1", `{"plan":"PLAN","customername":"E","expirationdate":null,` +
+			`"services":[],"appurls":[],"gracedays":0,"notes":"","updatesuntil":"never"}`, withKey},
+		{"POST /licenses", "", "", "", "", `{"plan":"none","customername":"E"}`, 0},
+		{"PATCH /licenses/{licenseid}", theID, "", `*`, "key-1", `{"plan":"PLAN","updatesuntil":null}`,
+			withIfMatch | withKey},
+		{"PATCH /licenses/{licenseid}", theID, "", `*`, "", `{"plan":null,"updatesuntil":"2020-01-31"}`,
+			withIfMatch | foreignRecord},
+		{"PUT /plans/{plan}", thePlan, "", "", "", `{"services":[{"serviceName":"A","serviceValue":"b"}],` +
+			`"appurls":[{"URL":"https://app.example.com"}],"notes":"n","gracedays":14,"maxdevices":3,` +
+			`"leaseminutes":60,"maxleaseminutes":120,"durationdays":365,"updatesdays":36500}`, 0},
+		{"PUT /plans/{plan}", "new", "", "", "", `{"plan":"new","leaseminutes":10,"version":7,"changed":"x"}`, 0},
+		{"PUT /plans/{plan}", thePlan, "", "ETAG", "", `{"plan":null,"changedby":[]}`, withIfMatch},
+		{"PUT /plans/{plan}", "a b", "", "", "", `{}`, 0},
+		{"GET /plans/{plan}", thePlan, "", "", "", "", 0},
+		{"DELETE /plans/{plan}", thePlan, "", "*", "", "", withIfMatch},
+		{"GET /plans", "", "limit=1&cursor=CURSOR", "", "", "", 0},
 		{"PUT /licenses", "", "", "", "", "{}", 0},
 		{"HEAD /licenses/{licenseid}", theID, "", "", "", "", 0},
 	} {
@@ -213,8 +235,9 @@ func FuzzRequest(f *testing.F) {
 		}
 		id = strings.ReplaceAll(id, theID, w.id)
 		event := events.APIGatewayProxyRequest{
-			HTTPMethod: method, Resource: resource, Path: strings.ReplaceAll(resource, "{licenseid}", id), Body: body,
-			PathParameters:                  map[string]string{"licenseid": id, "device": theDevice},
+			HTTPMethod: method, Resource: resource, Body: body,
+			Path:                            strings.NewReplacer("{licenseid}", id, "{plan}", id).Replace(resource),
+			PathParameters:                  map[string]string{"licenseid": id, "plan": id, "device": theDevice},
 			IsBase64Encoded:                 flags&withBase64 != 0,
 			MultiValueQueryStringParameters: values, Headers: map[string]string{},
 		}
@@ -232,8 +255,17 @@ func FuzzRequest(f *testing.F) {
 		case response.StatusCode >= http.StatusInternalServerError:
 			t.Fatalf("got %d %s", response.StatusCode, response.Body)
 		case response.StatusCode >= http.StatusBadRequest || method == http.MethodGet:
-			if w.licenses.writes > 0 || len(w.keys) > 0 {
-				t.Fatalf("got %d %s; %d writes, keys %v", response.StatusCode, response.Body, w.licenses.writes, w.keys)
+			if writes := w.licenses.writes + w.plans.writes; writes > 0 || len(w.keys) > 0 {
+				t.Fatalf("got %d %s; %d writes, keys %v", response.StatusCode, response.Body, writes, w.keys)
+			}
+		case method == http.MethodPut:
+			writes := w.plans.writes
+			again := w.handle(t, event)
+			if again.StatusCode == http.StatusPreconditionFailed && flags&withIfMatch != 0 {
+				break // the first one has changed it
+			}
+			if again.StatusCode != http.StatusOK || again.Body != response.Body || w.plans.writes != writes {
+				t.Fatalf("got %d %s, then %d %s", response.StatusCode, response.Body, again.StatusCode, again.Body)
 			}
 		case flags&withKey != 0 && method != http.MethodDelete:
 			writes := w.licenses.writes

@@ -53,6 +53,7 @@ type ports struct {
 	Licenses      license.Store
 	Trail         audit.Store
 	Devices       device.Store
+	Plans         license.PlanStore
 	Records       checkpoint.RecordHashes
 	Secrets       token.Secrets
 	Idempotency   idempotency.Store
@@ -67,12 +68,14 @@ const (
 )
 
 // parts returns the whole API.
-func (p ports) parts() (issuance.Licenses, issuance.Keys, issuance.Trail) {
+func (p ports) parts() (issuance.Licenses, issuance.Plans, issuance.Keys, issuance.Trail) {
 	keys := issuance.Keys{Licenses: p.Licenses, Secrets: p.Secrets, Issuer: "Test Issuer", Now: p.Now}
 	return issuance.Licenses{
 			Store: p.Licenses, Idempotency: p.Idempotency, Keys: keys, Secrets: p.Secrets, Trail: p.Trail,
-			Devices: p.Devices, Now: p.Now, TokenLifetime: tokenLifetime,
-		}, keys,
+			Devices: p.Devices, Plans: p.Plans, Now: p.Now, TokenLifetime: tokenLifetime,
+		},
+		issuance.Plans{Store: p.Plans, Secrets: p.Secrets, Now: p.Now, TokenLifetime: tokenLifetime},
+		keys,
 		issuance.Trail{
 			Store: p.Trail, Licenses: p.Licenses, Records: p.Records, Checkpoints: p.Checkpoints,
 			CheckpointKey: p.CheckpointKey, Origin: origin, Secrets: p.Secrets, Now: p.Now,
@@ -81,8 +84,8 @@ func (p ports) parts() (issuance.Licenses, issuance.Keys, issuance.Trail) {
 
 func (p ports) router(t testing.TB) api.Router {
 	t.Helper()
-	licenses, keys, trail := p.parts()
-	router, err := issuance.NewRouter(telemetrytest.Log, licenses, keys, trail)
+	licenses, plans, keys, trail := p.parts()
+	router, err := issuance.NewRouter(telemetrytest.Log, licenses, plans, keys, trail)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +116,7 @@ func newVendor(t *testing.T) vendor {
 		Licenses:      folder.Licenses,
 		Trail:         folder.AuditTrail,
 		Devices:       folder.Devices,
+		Plans:         folder.Plans,
 		Records:       checkpoint.StoredHashes{Records: folder.Licenses},
 		Secrets:       folder.Secrets,
 		Idempotency:   folder.Idempotency,
@@ -136,6 +140,12 @@ type answer struct {
 	Status         any // of the license, or of the problem
 	ExpirationDate string
 	UpdatesUntil   string
+	Plan           string
+	Notes          string
+	GraceDays      int
+	MaxDevices     int
+	LeaseMinutes   int
+	Plans          []struct{ Plan string }
 	CustomerID     string
 	ChangedBy      string
 	ChangeReason   string
@@ -1178,8 +1188,8 @@ func (faultyStore) List(context.Context, license.Query) (license.Page, error) {
 func TestManyErrors(t *testing.T) {
 	var log bytes.Buffer
 	v := newVendor(t)
-	licenses, keys, trail := v.ports.parts()
-	router, err := issuance.NewRouter(telemetry.NewLogger(&log), licenses, keys, trail)
+	licenses, plans, keys, trail := v.ports.parts()
+	router, err := issuance.NewRouter(telemetry.NewLogger(&log), licenses, plans, keys, trail)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1270,6 +1280,13 @@ func TestEvents(t *testing.T) {
 		"create-for-devices": {http.StatusCreated, `"maxdevices":3,"leaseminutes":20160,"maxleaseminutes":129600`},
 		"devices":            {http.StatusOK, `{"limit":2,"devices":[{"id":"` + theDevice + `","name":"front desk"`},
 		"reset-devices":      {http.StatusNoContent, ``},
+		"create-from-plan":   {http.StatusCreated, `"updatesuntil":"2099-01-31T23:59:59.999Z","plan":"pro"`},
+		"patch-to-plan":      {http.StatusOK, `"plan":"pro","services":[{"serviceName":"TEST"`},
+		"put-plan":           {http.StatusOK, `"durationdays":365,"updatesdays":365,"version":2`},
+		"put-plan-new":       {http.StatusPreconditionFailed, `"code":"PLAN_EXISTS"`},
+		"get-plan":           {http.StatusOK, `{"plan":"pro","services":[{"serviceName":"TEST"`},
+		"list-plans":         {http.StatusOK, `{"plans":[{"plan":"pro","services":[`},
+		"delete-plan":        {http.StatusNoContent, ``},
 		"release-device":     {http.StatusNoContent, ``},
 
 		"patch-stale": {http.StatusPreconditionFailed, `"code":"STALE"`},
@@ -1301,7 +1318,10 @@ func TestEvents(t *testing.T) {
 			l.ID, l.Reference = "00000000-0000-4000-8000-000000000001", "order 4711/a"
 			l.MaxDevices, l.SeatsEpoch = 2, 1
 			v.occupy(l, theDevice, "front desk", licensetest.Now.Add(time.Hour))
-			if err := v.folder.Licenses.Create(t.Context(), l); err != nil {
+			if err := errors.Join(
+				v.folder.Licenses.Create(t.Context(), l),
+				v.folder.Plans.Put(t.Context(), license.Plan{}, licensetest.Plan(t, "pro")),
+			); err != nil {
 				t.Fatal(err)
 			}
 			v.t = t

@@ -26,6 +26,7 @@ type Licenses struct {
 	Secrets     token.Secrets     // sign the cursors of lists
 	Trail       audit.Store       // is only read: what an earlier attempt has done
 	Devices     device.Store      // the seats of devices
+	Plans       license.PlanStore // are only read
 	Now         func() time.Time
 
 	// TokenLifetime is how long an authorization token is valid. No license may say a longer leaseminutes.
@@ -55,54 +56,9 @@ func (s Licenses) routes() api.Routes {
 func (s Licenses) lacking() []string {
 	return append(s.Keys.lacking(), lacking("Licenses", ports{
 		"Store": s.Store != nil, "Idempotency": s.Idempotency != nil, "Secrets": s.Secrets != nil,
-		"Trail": s.Trail != nil, "Devices": s.Devices != nil, "Now": s.Now != nil,
+		"Trail": s.Trail != nil, "Devices": s.Devices != nil, "Plans": s.Plans != nil, "Now": s.Now != nil,
 		"TokenLifetime": s.TokenLifetime > 0,
 	})...)
-}
-
-// issue makes a license and its license key.
-func (s Licenses) issue(ctx context.Context, r api.Request, a attempt) (api.Response, error) {
-	draft, err := readDraft(r)
-	if err != nil && !isInvalid(err) {
-		return api.Response{}, err
-	}
-	draft.TokenMinutes = s.tokenMinutes()
-	l, errDraft := draft.Issue(a.newID, a.change(""))
-	if err := mergeInvalid(err, errDraft); err != nil {
-		return api.Response{}, err
-	}
-	note(ctx, l)
-	// The key comes first. Without one there is no response, and nobody would know of a license that is stored already.
-	key, err := s.Keys.sign(ctx, l)
-	if err != nil {
-		return api.Response{}, err
-	}
-	if err := s.checkNotGone(ctx, a); err != nil {
-		return api.Response{}, err
-	}
-	err = s.Store.Create(ctx, l)
-	var taken *license.ReferenceTakenError
-	isOwn := errors.As(err, &taken) && taken.LicenseID == a.newID
-	if isOwn || a.again && errors.Is(err, license.ErrExists) {
-		// An earlier attempt has made it, perhaps with a customer id of its own.
-		if l, err = s.Store.Get(ctx, a.newID); err == nil {
-			key, err = s.Keys.sign(ctx, l)
-		}
-		if isOwn && errors.Is(err, license.ErrNotFound) {
-			err = errGone // its reference stays
-		}
-	}
-	if err != nil {
-		return api.Response{}, fmt.Errorf("create: %w", err)
-	}
-	body := represent(l, s.Now())
-	body.LicenseKey, body.ShortKey = key.LicenseKey, key.ShortKey
-	response, err := withETag(http.StatusCreated, body)
-	if err != nil {
-		return api.Response{}, err
-	}
-	response.Header["Location"] = r.URLPath() + "/" + l.ID
-	return response, nil
 }
 
 // get shows one license.
@@ -123,9 +79,14 @@ func (s Licenses) patch(ctx context.Context, r api.Request, a attempt) (api.Resp
 	if err != nil {
 		return api.Response{}, err
 	}
-	patch.TokenMinutes = s.tokenMinutes()
+	patch.TokenMinutes = wholeMinutes(s.TokenLifetime)
+	// The plan is read last: a later attempt is answered without it.
 	return s.update(ctx, r, a, reason, func(l license.License, c license.Change) (license.License, error) {
-		return l.Patch(patch, c)
+		whole, err := s.withPlan(ctx, patch)
+		if err != nil {
+			return l, err
+		}
+		return l.Patch(whole, c)
 	})
 }
 

@@ -138,6 +138,46 @@ func (m *memoryLicenses) All(context.Context) iter.Seq2[checkpoint.RecordHash, e
 	panic("the vendor's API asks for single ones")
 }
 
+// memoryPlans is a license.PlanStore for one caller at a time. It counts its writes.
+type memoryPlans struct {
+	plans  map[string]license.Plan
+	writes int
+}
+
+var _ license.PlanStore = (*memoryPlans)(nil)
+
+func (m *memoryPlans) Get(_ context.Context, name string) (license.Plan, error) {
+	p, found := m.plans[name]
+	if !found {
+		return license.Plan{}, license.ErrNoPlan
+	}
+	return p, nil
+}
+
+func (m *memoryPlans) Put(_ context.Context, before, after license.Plan) error {
+	if m.plans[after.Name].Version != before.Version {
+		return license.ErrPlanConflict
+	}
+	m.plans[after.Name] = after
+	m.writes++
+	return nil
+}
+
+func (m *memoryPlans) Delete(_ context.Context, p license.Plan) error {
+	delete(m.plans, p.Name)
+	m.writes++
+	return nil
+}
+
+func (m *memoryPlans) List(_ context.Context, after string, limit int) (page []license.Plan, err error) {
+	for _, name := range slices.Sorted(maps.Keys(m.plans)) {
+		if name > after && len(page) < limit {
+			page = append(page, m.plans[name])
+		}
+	}
+	return page, nil
+}
+
 // memoryDevices is a device.Store for one caller at a time.
 type memoryDevices map[string]*device.Seats
 

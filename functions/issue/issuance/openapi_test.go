@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +32,16 @@ func TestOpenAPILimits(t *testing.T) {
 		"schemas LicenseDraft properties gracedays maximum":    license.MaxGraceDays,
 		"schemas LicensePatch properties gracedays maximum":    license.MaxGraceDays,
 		"schemas NewMaxDevices maximum":                        license.MaxDevices,
+		"schemas PlanDraft properties notes maxLength":         license.MaxNotes,
+		"schemas PlanDraft properties gracedays maximum":       license.MaxGraceDays,
+		"schemas PlanDraft properties durationdays maximum":    license.MaxPlanDays,
+		"schemas PlanDraft properties updatesdays maximum":     license.MaxPlanDays,
+		"schemas Plan properties gracedays maximum":            license.MaxGraceDays,
+		"schemas Plan properties maxdevices maximum":           license.MaxDevices,
+		"schemas Plan properties leaseminutes minimum":         license.MinLeaseMinutes,
+		"schemas Plan properties durationdays maximum":         license.MaxPlanDays,
+		"schemas Plan properties updatesdays maximum":          license.MaxPlanDays,
+		"schemas PlanList properties plans maxItems":           vendorapi.MaxLimit,
 		"schemas NewLeaseMinutes maximum":                      license.MaxLeaseMinutes,
 		"schemas NewMaxLeaseMinutes maximum":                   license.MaxLeaseMinutes,
 		"schemas Verification properties devicename maxLength": device.MaxName,
@@ -56,6 +67,27 @@ func TestOpenAPILimits(t *testing.T) {
 	} {
 		if got := fmt.Sprint(document.At(strings.Fields("components " + path)...)); got != fmt.Sprint(want) {
 			t.Errorf("%s is %s, want %d", path, got, want)
+		}
+	}
+}
+
+// TestOpenAPIPlanName: openapi.yaml has the form of a plan's name that the code has, wherever it has one.
+func TestOpenAPIPlanName(t *testing.T) {
+	document, err := apitest.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"parameters PlanName schema pattern", "schemas Plan properties plan pattern"} {
+		form, err := regexp.Compile(fmt.Sprint(document.At(strings.Fields("components " + path)...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{
+			"a", "Pro-2.1_eu", strings.Repeat("x", 64), strings.Repeat("x", 65), "", ".a", "-a", "_a", "a b", "é",
+		} {
+			if form.MatchString(name) != license.IsPlanName(name) {
+				t.Errorf("%s: %q", path, name)
+			}
 		}
 	}
 }

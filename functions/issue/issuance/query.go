@@ -22,6 +22,7 @@ var queryParameters = map[string][]string{
 		"reference", "status",
 	},
 	"GET /licenses/{licenseid}/audit": {"cursor", "limit"},
+	"GET /plans":                      {"cursor", "limit"},
 }
 
 // withoutStrayQueries has the other routes refuse query parameters. A caller who sends some expects an effect.

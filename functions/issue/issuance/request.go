@@ -26,10 +26,20 @@ const wantEnd = "must be a string: an ISO 8601 date, or never"
 // wantUpdates says what to send as the end of updates.
 const wantUpdates = wantEnd + " or null"
 
-// readDraft reads a license that is to be issued. It reports all fields that cannot be read at once.
-func readDraft(r api.Request) (license.Draft, error) {
-	var d license.Draft
-	err := readObject(r, map[string]field{
+// readPlanName returns the name of the plan that a license is to be issued from. It is empty where there is none, and
+// where it cannot be read, which readDraft reports.
+func readPlanName(object map[string]jsontext.Value) (name string) {
+	if raw := object["plan"]; raw == nil || decodeStrictly(raw, &name) != nil {
+		return ""
+	}
+	return name
+}
+
+// readDraft reads a license that is to be issued over the draft, which holds what its plan says. It reports all fields
+// that cannot be read at once.
+func readDraft(object map[string]jsontext.Value, d *license.Draft) error {
+	return decodeObject(object, map[string]field{
+		"plan":           {&d.Plan, "must be a string"},
 		"customerid":     {&d.CustomerID, "must be a string"},
 		"customername":   {&d.CustomerName, "must be a string"},
 		"expirationdate": {&d.ExpirationDate, wantEnd},
@@ -45,7 +55,6 @@ func readDraft(r api.Request) (license.Draft, error) {
 		"leaseminutes":    {&d.LeaseMinutes, "must be a whole number"},
 		"maxleaseminutes": {&d.MaxLeaseMinutes, "must be a whole number"},
 	})
-	return d, err
 }
 
 // The fields of a patch that can be removed by null (RFC 7396), and what they are then.
@@ -55,6 +64,7 @@ var removable = map[string]jsontext.Value{
 	"notes":      jsontext.Value(`""`),
 	"gracedays":  jsontext.Value("0"),
 	"tokenkeyid": jsontext.Value(`""`),
+	"plan":       jsontext.Value(`""`), // the label alone
 
 	"updatesuntil": jsontext.Value(`"never"`),
 
@@ -82,6 +92,7 @@ func readPatch(r api.Request) (p license.Patch, reason string, err error) {
 	}
 	err = decodeMembers(object, map[string]field{
 		"customername":   {&p.CustomerName, "must be a string"},
+		"plan":           {&p.Plan, "must be a string, or null"},
 		"expirationdate": {&p.ExpirationDate, wantEnd},
 		"services":       {&p.Services, `must be a list of {"serviceName": "…", "serviceValue": "…"}, or null`},
 		"appurls":        {&p.AppURLs, `must be a list of {"URL": "…"}, or null`},
@@ -163,13 +174,18 @@ type field struct {
 	want   string
 }
 
-// readObject reads a body that is a JSON object of the given fields only. A null counts as absent, because generated
-// clients send one for each field that was not set.
+// readObject reads a body that is a JSON object of the given fields only.
 func readObject(r api.Request, fields map[string]field) error {
 	object, err := readMembers(r)
 	if err != nil {
 		return err
 	}
+	return decodeObject(object, fields)
+}
+
+// decodeObject reads the given fields, and no others. A null counts as absent, because generated clients send one for
+// each field that was not set: it is removed from the object.
+func decodeObject(object map[string]jsontext.Value, fields map[string]field) error {
 	maps.DeleteFunc(object, func(name string, value jsontext.Value) bool {
 		return isNull(value) && fields[name].target != nil
 	})

@@ -1,6 +1,6 @@
-// Package issuance is the vendor's API. Its parts are Licenses, which issues, reads, lists and changes licenses, Keys,
-// which hands out license keys, and Trail, which shows the audit trail. It knows no AWS but API Gateway's events, and
-// cannot sign authorization tokens.
+// Package issuance is the vendor's API. Its parts are Licenses, which issues, reads, lists and changes licenses, Plans,
+// from which they are issued, Keys, which hands out license keys, and Trail, which shows the audit trail. It knows no
+// AWS but API Gateway's events, and cannot sign authorization tokens.
 package issuance
 
 import (
@@ -14,7 +14,7 @@ import (
 	"openlicenser/shared/api"
 )
 
-// Part is a part of the vendor's API: Licenses, Keys or Trail.
+// Part is a part of the vendor's API: Licenses, Plans, Keys or Trail.
 type Part interface {
 	routes() api.Routes
 	// lacking returns a text for itself and for each part in it that lacks ports, which the text names.

@@ -10,9 +10,10 @@ import (
 
 // TestNewRouterRefuses: a part that lacks a port is refused, and all ports that are missing are named.
 func TestNewRouterRefuses(t *testing.T) {
-	licenses, keys, trail := newVendor(t).ports.parts()
+	licenses, plans, keys, trail := newVendor(t).ports.parts()
 	type parts struct {
 		licenses issuance.Licenses
+		plans    issuance.Plans
 		keys     issuance.Keys
 		trail    issuance.Trail
 	}
@@ -21,6 +22,11 @@ func TestNewRouterRefuses(t *testing.T) {
 		"Licenses lacks Idempotency": func(p *parts) { p.licenses.Idempotency = nil },
 		"Licenses lacks Devices, TokenLifetime": func(p *parts) {
 			p.licenses.Devices, p.licenses.TokenLifetime = nil, 0
+		},
+		"Licenses lacks Plans": func(p *parts) { p.licenses.Plans = nil },
+		"Plans lacks Store":    func(p *parts) { p.plans.Store = nil },
+		"Plans lacks Now, Secrets, TokenLifetime": func(p *parts) {
+			p.plans = issuance.Plans{Store: p.plans.Store}
 		},
 		"Licenses lacks Now, Secrets":       func(p *parts) { p.licenses.Secrets, p.licenses.Now = nil, nil },
 		"Keys lacks Licenses, Now, Secrets": func(p *parts) { p.licenses.Keys = issuance.Keys{} },
@@ -33,9 +39,9 @@ func TestNewRouterRefuses(t *testing.T) {
 		"Trail lacks Now, Secrets":                func(p *parts) { p.trail.Secrets, p.trail.Now = nil, nil },
 		"Licenses lacks Store\nTrail lacks Store": func(p *parts) { p.licenses.Store, p.trail.Store = nil, nil },
 	} {
-		p := parts{licenses, keys, trail}
+		p := parts{licenses, plans, keys, trail}
 		change(&p)
-		_, err := issuance.NewRouter(telemetrytest.Log, p.licenses, p.keys, p.trail)
+		_, err := issuance.NewRouter(telemetrytest.Log, p.licenses, p.plans, p.keys, p.trail)
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}

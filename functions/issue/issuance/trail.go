@@ -71,13 +71,13 @@ func (t Trail) chain(ctx context.Context, r api.Request) (api.Response, error) {
 		return api.Response{}, fmt.Errorf("audit trail: %w", err)
 	}
 	page := vendorapi.AuditPage{Entries: append([]audit.Entry{}, entries...)}
-	fitting, err := fittingEntries(page.Entries[:min(len(entries), query.limit)])
+	fit, err := fitting(page.Entries[:min(len(entries), query.limit)], audit.Entry.MarshalJSON)
 	if err != nil {
 		return api.Response{}, err
 	}
-	if fitting < len(entries) {
-		page.Entries = page.Entries[:fitting]
-		page.Cursor = cursors.encode(fmt.Sprint(entries[fitting-1].Sequence))
+	if fit < len(entries) {
+		page.Entries = page.Entries[:fit]
+		page.Cursor = cursors.encode(fmt.Sprint(entries[fit-1].Sequence))
 		return noStore(api.JSON(http.StatusOK, page))
 	}
 	page.Head = &vendorapi.ChainHead{Sequence: head.Sequence, Hash: head.Hash}
@@ -89,14 +89,15 @@ func (t Trail) chain(ctx context.Context, r api.Request) (api.Response, error) {
 	return noStore(api.JSON(http.StatusOK, page))
 }
 
-// maxPage bounds a page in bytes of JSON. A Lambda function's response holds 6 MB, and an entry some 350 KB at most.
+// maxPage bounds a page in bytes of JSON. A Lambda function's response holds 6 MB, an entry some 350 KB at most, and a
+// plan some 150 KB.
 const maxPage = 4 << 20
 
-// fittingEntries returns how many of the entries fit on a page.
-func fittingEntries(entries []audit.Entry) (int, error) {
+// fitting returns how many of the elements fit on a page.
+func fitting[T any](elements []T, marshal func(T) ([]byte, error)) (int, error) {
 	size := 0
-	for n, e := range entries {
-		text, err := e.MarshalJSON()
+	for n, e := range elements {
+		text, err := marshal(e)
 		if err != nil {
 			return 0, err
 		}
@@ -104,7 +105,7 @@ func fittingEntries(entries []audit.Entry) (int, error) {
 			return n, nil
 		}
 	}
-	return len(entries), nil
+	return len(elements), nil
 }
 
 // head returns the end of a license's chain, and the license id in the chain's own spelling. Where there is no chain,

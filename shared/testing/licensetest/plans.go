@@ -181,7 +181,9 @@ func deleteThenGet(t *testing.T, s license.PlanStore) {
 
 func deleteStale(t *testing.T, s license.PlanStore) {
 	first := Plan(t, "pro")
-	wantErr(t, s.Delete(t.Context(), first), license.ErrPlanConflict)
+	for _, p := range []license.Plan{first, {Name: "pro"}} { // where there is none
+		wantErr(t, s.Delete(t.Context(), p), license.ErrPlanConflict)
+	}
 	mustPut(t, s, license.Plan{}, first)
 	for _, p := range []license.Plan{
 		ReplacePlan(t, first, license.Plan{Name: "pro"}), {Name: "pro"}, {Name: "pro", Version: 1},

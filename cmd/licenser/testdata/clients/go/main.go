@@ -24,7 +24,7 @@ func at(url string) *api.ClientWithResponses {
 func live(client *api.ClientWithResponses) {
 	ctx := context.Background()
 	draft := api.LicenseDraft{
-		Customername: "Example Ltd", Expirationdate: "2099-01-31",
+		Customername: "Example Ltd", Expirationdate: new("2099-01-31"),
 		Reference: new("go 4711/ä"), Email: new("go@example.com"),
 		Services: &[]api.Service{{ServiceName: "Reports", ServiceValue: "reports"}},
 		Appurls:  &[]api.AppURL{{URL: "https://app.example.com"}},
@@ -62,6 +62,19 @@ func live(client *api.ClientWithResponses) {
 	none, err := client.GetLicenseWithResponse(ctx, "none")
 	check(err)
 	want(none.ApplicationproblemJSON404 != nil && none.ApplicationproblemJSON404.Code == "LICENSE_NOT_FOUND", none.Body)
+
+	put, err := client.PutPlanWithResponse(ctx, "go.pro", nil, api.PlanDraft{Durationdays: new(365), Maxdevices: new(3)})
+	check(err)
+	want(put.JSON201 != nil && put.JSON201.Version == 1 && *put.JSON201.Durationdays == 365, put.Body)
+	of, err := client.IssueLicenseWithResponse(ctx, nil, api.LicenseDraft{Customername: "Example Ltd", Plan: new("go.pro"), Maxdevices: new(0)})
+	check(err)
+	want(of.JSON201 != nil && *of.JSON201.Plan == "go.pro" && of.JSON201.Expirationdate != nil && of.JSON201.Maxdevices == nil, of.Body)
+	plans, err := client.ListPlansWithResponse(ctx, &api.ListPlansParams{Limit: new(100)})
+	check(err)
+	want(plans.JSON200 != nil && len(plans.JSON200.Plans) > 0, plans.Body)
+	removed, err := client.DeletePlanWithResponse(ctx, "go.pro", nil)
+	check(err)
+	want(removed.StatusCode() == 204, removed.Body)
 
 	pem, err := client.GetPublicKeyWithResponse(ctx, nil)
 	check(err)

@@ -2,11 +2,13 @@ import org.openapitools.client.ApiClient;
 import org.openapitools.client.ApiException;
 import org.openapitools.client.api.LicensesApi;
 import org.openapitools.client.api.LifeCycleApi;
+import org.openapitools.client.api.PlansApi;
 import org.openapitools.client.api.VerificationApi;
 import org.openapitools.client.model.AppURL;
 import org.openapitools.client.model.LicenseDraft;
 import org.openapitools.client.model.LicensePatch;
 import org.openapitools.client.model.LicenseStatus;
+import org.openapitools.client.model.PlanDraft;
 import org.openapitools.client.model.Reason;
 import org.openapitools.client.model.Service;
 import org.openapitools.client.model.Verification;
@@ -46,6 +48,15 @@ public class Life {
         want(revoked.getStatus() == LicenseStatus.REVOKED, revoked);
         refused(() -> verification.verifyLicense(key), 400, "LICENSE_REVOKED");
         refused(() -> licenses.getLicense("none"), 404, "LICENSE_NOT_FOUND");
+
+        var plans = new PlansApi(client);
+        var made = plans.putPlan("java.pro", new PlanDraft().durationdays(365).maxdevices(3), null, null);
+        want(made.getVersion() == 1 && plans.getPlan("java.pro").equals(made), made);
+        var of = licenses.issueLicense(new LicenseDraft().customername("Example Ltd").plan("java.pro").maxdevices(0), null);
+        want(of.getPlan().equals("java.pro") && of.getExpirationdate() != null && of.getMaxdevices() == null, of);
+        want(plans.listPlans(100, null).getPlans().contains(made), "the plans");
+        plans.deletePlan("java.pro", null);
+        refused(() -> plans.getPlan("java.pro"), 404, "PLAN_NOT_FOUND");
 
         want(verification.getPublicKey(null).startsWith("-----BEGIN PUBLIC KEY-----"), "PEM");
         want(verification.getJwks().getKeys().size() == 1, "one key");

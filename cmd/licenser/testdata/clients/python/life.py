@@ -7,7 +7,7 @@ import openapi_client as api
 
 def at(url):
     client = api.ApiClient(api.Configuration(host=url))
-    return api.LicensesApi(client), api.LifeCycleApi(client), api.VerificationApi(client)
+    return api.LicensesApi(client), api.LifeCycleApi(client), api.VerificationApi(client), api.PlansApi(client)
 
 
 def refused(call, status, read):
@@ -20,7 +20,7 @@ def refused(call, status, read):
     raise AssertionError(f"{status} was expected")
 
 
-def live(licenses, life, verification):
+def live(licenses, life, verification, plans):
     issued = licenses.issue_license(api.LicenseDraft(
         customername="Example Ltd", expirationdate="2099-01-31", reference="python 4711/ä", email="python@example.com",
         services=[api.Service(service_name="Reports", service_value="reports")],
@@ -41,6 +41,14 @@ def live(licenses, life, verification):
     assert revoked.status == api.LicenseStatus.REVOKED, revoked
     assert refused(lambda: verification.verify_license(key), 400, lambda e: e.error) == "LICENSE_REVOKED"
     assert refused(lambda: licenses.get_license("none"), 404, lambda e: e.code) == "LICENSE_NOT_FOUND"
+
+    made = plans.put_plan("python.pro", api.PlanDraft(durationdays=365, maxdevices=3))
+    assert made.version == 1 and plans.put_plan("python.pro", api.PlanDraft(durationdays=365, maxdevices=3)) == made
+    of = licenses.issue_license(api.LicenseDraft(customername="Example Ltd", plan="python.pro", maxdevices=0))
+    assert of.plan == "python.pro" and of.expirationdate is not None and of.maxdevices is None, of
+    assert made in plans.list_plans(limit=100).plans
+    plans.delete_plan("python.pro")
+    assert refused(lambda: plans.get_plan("python.pro"), 404, lambda e: e.code) == "PLAN_NOT_FOUND"
 
     assert verification.get_public_key().startswith("-----BEGIN PUBLIC KEY-----")
     assert verification.get_jwks().keys[0].kty == "RSA"

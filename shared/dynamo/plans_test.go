@@ -9,6 +9,7 @@ import (
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/license"
+	"openlicenser/shared/testing/awstest"
 	"openlicenser/shared/testing/licensetest"
 )
 
@@ -16,6 +17,14 @@ import (
 func plans(t *testing.T, answers ...answer) (*wire, *dynamo.Plans) {
 	w, client := serve(t, answers...)
 	return w, dynamo.NewPlans(client, "plans")
+}
+
+func TestPlansContract(t *testing.T) {
+	endpoint := awstest.Need(t, awstest.DynamoDBVariable)
+	licensetest.TestPlans(t, func(t *testing.T) license.PlanStore {
+		client := newClient(endpoint)
+		return dynamo.NewPlans(client, createTable(t, client, "PlanTable"))
+	})
 }
 
 func TestPlansGet(t *testing.T) {

@@ -3,6 +3,7 @@ package verification
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -65,6 +66,7 @@ func (v Verifier) authorizeDevice(ctx context.Context, asked request, found look
 		return "", err
 	}
 	deviceID := asked.deviceOn(found.id)
+	telemetry.Note(ctx, slog.String("device", deviceID))
 	wish := func(l license.License) device.Wish { // at each attempt, so that a new seat is younger than all before
 		return v.wish(l, asked, deviceID, v.Now())
 	}

@@ -103,7 +103,8 @@ func (o Options) conditions() Options {
 type request struct {
 	method, path string
 	query        url.Values
-	body         any // sent as JSON; nil: none
+	body         any  // sent as JSON; nil: none
+	isPublic     bool // it needs no credentials, and gets none
 	Options
 }
 
@@ -174,7 +175,7 @@ func (c *Client) send(ctx context.Context, r request, body []byte, into any) (ht
 	case err != nil:
 		return nil, err
 	case response.StatusCode < 200 || response.StatusCode > 299:
-		return nil, newProblem(r.path, response, text)
+		return nil, newProblem(r.method+" "+r.path, response, text)
 	}
 	switch into := into.(type) {
 	case nil:
@@ -208,6 +209,7 @@ func (c *Client) newRequest(ctx context.Context, r request, body []byte) (*http.
 		sent.Header.Set("Content-Type", "application/json")
 	}
 	switch {
+	case r.isPublic:
 	case c.config.Token != "":
 		sent.Header.Set("Authorization", "Bearer "+c.config.Token)
 	case c.config.Sign != nil:

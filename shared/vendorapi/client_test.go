@@ -253,7 +253,7 @@ func TestProblem(t *testing.T) {
 				Status: 400, Code: "INVALID_FIELDS", Detail: "Some fields.",
 				Errors: []license.FieldError{{Field: "notes", Message: "is long"}},
 			},
-			"/licenses/a%2Fb: Bad Request INVALID_FIELDS Some fields.\n  notes is long",
+			"GET /licenses/a%2Fb: Bad Request INVALID_FIELDS Some fields.\n  notes is long",
 		},
 		"a reference that is taken": {
 			response(409, `{"type":"about:blank","status":409,"code":"REFERENCE_TAKEN","detail":"Taken.",`+
@@ -262,13 +262,13 @@ func TestProblem(t *testing.T) {
 				Status: 409, Code: "REFERENCE_TAKEN", Detail: "Taken.",
 				LicenseID: "869b100f-06b7-44cc-80df-b4c4bf728461",
 			},
-			"/licenses/a%2Fb: Conflict REFERENCE_TAKEN Taken.",
+			"GET /licenses/a%2Fb: Conflict REFERENCE_TAKEN Taken.",
 		},
 		"API Gateway's": {
 			response(403, `{"message":"Forbidden"}`), vendorapi.Problem{Status: 403, Detail: "Forbidden"},
-			"/licenses/a%2Fb: Forbidden Forbidden",
+			"GET /licenses/a%2Fb: Forbidden Forbidden",
 		},
-		"none": {response(418, `<html>`), vendorapi.Problem{Status: 418}, "/licenses/a%2Fb: I'm a teapot"},
+		"none": {response(418, `<html>`), vendorapi.Problem{Status: 418}, "GET /licenses/a%2Fb: I'm a teapot"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, c := scripted(t, test.response)
@@ -490,5 +490,35 @@ func TestDevices(t *testing.T) {
 		if strings.TrimRight(got, " ") != want {
 			t.Errorf("sent %s, want %s", got, want)
 		}
+	}
+}
+
+// TestVerify: a verification carries no credentials, and a definite no is its code.
+func TestVerify(t *testing.T) {
+	s := &script{responses: []*http.Response{
+		response(200, `{"message":"token"}`), response(400, `{"error":"LICENSE_REVOKED"}`),
+	}}
+	c := newClient(t, vendorapi.Config{URL: parse(t, "https://api.example.com"), Transport: s, Token: "secret"})
+	asked := vendorapi.Verification{LicenseKey: "key", Fingerprint: "computer", LeaseMinutes: 60}
+	token, err := c.Verify(t.Context(), asked)
+	if token != "token" || err != nil || s.sent[0].Header["Authorization"] != nil ||
+		s.sent[0].Method+s.sent[0].URL.Path != "POST/verify-license" ||
+		s.bodies[0] != `{"licensekey":"key","fingerprint":"computer","leaseminutes":60}` {
+		t.Errorf("got %q, %v for %s with %v", token, err, s.bodies[0], s.sent[0].Header)
+	}
+	_, err = c.Verify(t.Context(), asked)
+	var refusal *vendorapi.Problem
+	if !errors.As(err, &refusal) || refusal.Code != "LICENSE_REVOKED" || refusal.Request() != "POST /verify-license" {
+		t.Errorf("got %+v", err)
+	}
+}
+
+// TestActivity: the local server has a route for it.
+func TestActivity(t *testing.T) {
+	s, c := scripted(t, response(200,
+		`{"licenseid":"1","since":"2030-01-31T12:00:00.000Z","answers":[{"code":"OK","count":2}]}`))
+	a, err := c.Activity(t.Context(), "1")
+	if err != nil || a.Asked[0].Count != 2 || !a.Last.IsZero() || s.sent[0].URL.Path != "/prod/local/activity/1" {
+		t.Errorf("got %+v, %v from %s", a, err, s.sent[0].URL)
 	}
 }

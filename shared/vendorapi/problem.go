@@ -1,6 +1,7 @@
 package vendorapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -23,13 +24,13 @@ type Problem struct {
 	LicenseID string
 
 	RetryAfter time.Duration // when to ask again, where the server says so
-	path       string
+	route      string
 	status     string // with its text, as "404 Not Found"
 }
 
 // Error tells all that the server said.
 func (p *Problem) Error() string {
-	text := strings.TrimSpace(fmt.Sprintf("%s: %s %s", p.path, p.status, p.Code))
+	text := strings.TrimSpace(fmt.Sprintf("%s: %s %s", p.route, p.status, p.Code))
 	if p.Detail != "" {
 		text += " " + p.Detail
 	}
@@ -39,19 +40,23 @@ func (p *Problem) Error() string {
 	return text
 }
 
-// newProblem reads a problem detail, or the member message of API Gateway's own responses.
-func newProblem(path string, response *http.Response, body []byte) *Problem {
-	p := &Problem{Status: response.StatusCode, path: path, status: response.Status}
+// Request returns the method and the path of what was asked, as "GET /licenses".
+func (p *Problem) Request() string { return p.route }
+
+// newProblem reads a problem detail, the member error of the public routes, or the member message of API Gateway's own
+// responses.
+func newProblem(route string, response *http.Response, body []byte) *Problem {
+	p := &Problem{Status: response.StatusCode, route: route, status: response.Status}
 	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		p.RetryAfter = time.Duration(seconds) * time.Second
 	}
 	var sent struct {
-		Code, Detail, Message, LicenseID string
+		Code, Error, Detail, Message, LicenseID string
 
 		Errors []license.FieldError
 	}
 	if json.Unmarshal(body, &sent) == nil {
-		p.Code, p.Detail, p.Errors = sent.Code, sent.Detail+sent.Message, sent.Errors
+		p.Code, p.Detail, p.Errors = cmp.Or(sent.Code, sent.Error), sent.Detail+sent.Message, sent.Errors
 		p.LicenseID = sent.LicenseID
 	}
 	return p

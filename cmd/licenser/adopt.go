@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"golang.org/x/time/rate"
 
+	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
@@ -27,11 +27,11 @@ type adoptCommand struct {
 	Check    bool   `help:"Change nothing, and report what moving over would meet and what to do next. The exit code is 4 if something must be done first."`
 	Secret   string `help:"With --check: name or ARN of the secret in Secrets Manager that signs license keys, which is looked at too."`
 	Key      string `help:"With --check: id, ARN or alias of the key in KMS that signs authorization tokens, which is looked at too."`
-	Output   string `help:"Form of the report or the summary: text or json." enum:"text,json" default:"text"`
 	Rate     int    `help:"Records that are written a second at most, each of which takes a write unit for each KB of it, of the table and of each index. Eight times as many are read at most, which takes as many read units for records of 1 KB. Unless set, half of the capacity that is provisioned, or ${adoptRate} of a table on demand." placeholder:"N"`
 	Segments int    `help:"Parts of the table that are read at once." default:"4"`
 
-	out, log io.Writer        // standard output and standard error, unless a test sets them
+	format   terminal.Format // of the report or the summary
+	out, log io.Writer
 	now      func() time.Time // time.Now, unless a test sets it
 }
 
@@ -48,13 +48,22 @@ const (
 	adoptAttempts = 10
 )
 
+func (adoptCommand) Help() string {
+	return examples(`licenser adopt --check --data .licenser`, `licenser adopt --data .licenser`)
+}
+
 // Run prints what was done also where it fails.
-func (c adoptCommand) Run(ctx context.Context) (err error) {
+func (c adoptCommand) Run(ctx context.Context, t *terminal.Terminal) (err error) {
+	if t.Format == terminal.CSV {
+		return usageError("licenser adopt has no CSV: --output json is for programs.")
+	}
+	c.format, c.out, c.log = t.Format, t.Out, t.Err
+	return c.run(ctx)
+}
+
+func (c adoptCommand) run(ctx context.Context) (err error) {
 	if err := c.readFlags(); err != nil {
 		return err
-	}
-	if c.out == nil {
-		c.out, c.log = os.Stdout, os.Stderr
 	}
 	if c.now == nil {
 		c.now = time.Now
@@ -78,11 +87,11 @@ func (c adoptCommand) Run(ctx context.Context) (err error) {
 func (c adoptCommand) readFlags() error {
 	switch {
 	case c.Rate < 0:
-		return fmt.Errorf("--rate: %d is negative", c.Rate)
+		return usageError("--rate: %d is negative", c.Rate)
 	case c.Segments < 1 || c.Segments > 100:
-		return fmt.Errorf("--segments: %d is not from 1 to 100", c.Segments)
+		return usageError("--segments: %d is not from 1 to 100", c.Segments)
 	case (c.Secret != "" || c.Key != "") && !(c.Check && c.Table != ""):
-		return errors.New("--secret and --key are looked at with --table and --check only")
+		return usageError("--secret and --key are looked at with --table and --check only")
 	}
 	return nil
 }
@@ -134,7 +143,7 @@ func (c adoptCommand) adopt(ctx context.Context, records license.Records, p pace
 }
 
 func (c adoptCommand) printSummary(done license.Adopted) error {
-	if c.Output == "json" {
+	if c.format == terminal.JSON {
 		return printJSON(c.out, done)
 	}
 	_, err := fmt.Fprintf(c.out, "%d records seen: %d adopted, %d already right, %d gone meanwhile, "+

@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/bbolt"
 
+	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/embedded"
@@ -86,7 +87,7 @@ func runAdopt(t *testing.T, c adoptCommand) (string, error) {
 	var out bytes.Buffer
 	c.out, c.log, c.Segments = &out, io.Discard, 4
 	c.now = func() time.Time { return licensetest.Now }
-	err := c.Run(t.Context())
+	err := c.run(t.Context())
 	return out.String(), err
 }
 
@@ -169,10 +170,11 @@ func TestAdoptExitCodes(t *testing.T) {
 		"adopt --data " + refused:                          0,
 		"adopt --data " + t.TempDir():                      1,
 		"adopt --check --data " + t.TempDir():              1,
-		"adopt --check --key alias/token --data " + right:  1,
-		"adopt --secret licenser --table licenses":         1,
-		"adopt --segments 0 --data " + right:               1,
-		"adopt --rate=-1 --data " + right:                  1,
+		"adopt --check --key alias/token --data " + right:  2,
+		"adopt --secret licenser --table licenses":         2,
+		"adopt --segments 0 --data " + right:               2,
+		"adopt --rate=-1 --data " + right:                  2,
+		"adopt --output csv --data " + right:               2,
 		"adopt --check --table licenses --secret licenser": 1, // no AWS region
 	} {
 		command := exec.Command(binary, strings.Fields(arguments)...)
@@ -291,8 +293,8 @@ func TestAdoptTable(t *testing.T) {
 	}
 	run := func(ctx context.Context) (done license.Adopted, err error) {
 		var out bytes.Buffer
-		err = adoptCommand{Table: "licenses", Output: "json", Segments: 4, Rate: 10_000, out: &out, log: io.Discard,
-			now: time.Now}.Run(ctx)
+		err = adoptCommand{Table: "licenses", format: "json", Segments: 4, Rate: 10_000, out: &out, log: io.Discard,
+			now: time.Now}.run(ctx)
 		if errJSON := json.Unmarshal(out.Bytes(), &done); errJSON != nil {
 			t.Fatalf("%v: %s", errJSON, &out)
 		}
@@ -391,9 +393,9 @@ func TestAdoptCheckReport(t *testing.T) {
 			"KeyUsage": "SIGN_VERIFY", "KeyState": "Disabled",
 		}}
 	})
-	c := adoptCommand{Table: "licenses", Check: true, Secret: "licenser", Key: "alias/token", Output: "json"}
+	c := adoptCommand{Table: "licenses", Check: true, Secret: "licenser", Key: "alias/token", format: "json"}
 	for output, file := range map[string]string{"json": "adopt-check.json", "text": "adopt-check.txt"} {
-		c.Output = output
+		c.format = terminal.Format(output)
 		printed, err := runAdopt(t, c)
 		if exitCode(err) != exitCodeFirst {
 			t.Fatal(err)
@@ -417,7 +419,7 @@ func TestAdoptCheckReport(t *testing.T) {
 	table.Set("GetSecretValue", func(map[string]any) (int, any) {
 		return http.StatusOK, map[string]any{"SecretString": `{"secret":"hush-hush"}`}
 	})
-	c.Output = "text"
+	c.format = "text"
 	printed, err := runAdopt(t, c)
 	if exitCode(err) != exitCodeFirst || !strings.Contains(printed, "(SECRET_UNUSABLE)") ||
 		!strings.Contains(printed, `has no "key"`) || strings.Contains(printed, "hush") {

@@ -117,9 +117,9 @@ func foreignItem(id string, n int) map[string]types.AttributeValue {
 func (o originalTable) adopt(change func(*adoptCommand)) (output string, err error) {
 	o.t.Helper()
 	var out bytes.Buffer
-	c := adoptCommand{Table: o.name, Output: "json", Segments: 4, Rate: 100_000, out: &out, log: io.Discard}
+	c := adoptCommand{Table: o.name, format: "json", Segments: 4, Rate: 100_000, out: &out, log: io.Discard}
 	change(&c)
-	err = c.Run(o.t.Context())
+	err = c.run(o.t.Context())
 	return out.String(), err
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/embedded"
@@ -84,7 +85,7 @@ func (c adoptCommand) survey(
 func (c adoptCommand) report(r *checkReport) error {
 	r.conclude()
 	print := r.print
-	if c.Output == "json" {
+	if c.format == terminal.JSON {
 		print = r.printJSON
 	}
 	if err := print(c.out); err != nil {

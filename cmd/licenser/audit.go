@@ -5,20 +5,59 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"strconv"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"openlicenser/cmd/licenser/terminal"
+	"openlicenser/shared/audit"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/telemetry"
 )
 
 type auditCommand struct {
-	Verify verifyCommand `cmd:"" help:"Check that nobody has changed the audit trail: recompute its chains, and compare them with the licenses and with a signed checkpoint."`
-	Export exportCommand `cmd:"" help:"Write the audit trail of a license, one entry in a line, for licenser audit verify --file or another verifier."`
-	Replay replayCommand `cmd:"" help:"Hand changes that were set aside to their function again."`
+	Verify verifyCommand      `cmd:"" help:"Check that nobody has changed the audit trail: recompute its chains, and compare them with the licenses and with a signed checkpoint."`
+	Export auditExportCommand `cmd:"" help:"Write the audit trail of a license, one entry in a line, for licenser audit verify --file or another verifier."`
+	Replay replayCommand      `cmd:"" help:"Hand changes that were set aside to their function again."`
+}
+
+type auditExportCommand struct {
+	License licenseName `arg:"" name:"license" help:"The license: its id, its license key in either form, or its reference. By its id it may be gone."`
+	vendorAPI
+}
+
+func (auditExportCommand) Help() string {
+	return examples(`licenser audit export order-4711 >chain.jsonl`)
+}
+
+// Run writes the chain in the form that audit.ReadChain reads, which is JSON of its own.
+func (c auditExportCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	if t.Format == terminal.CSV {
+		return usageError("The trail is JSON Lines in the form that was hashed: leave out --output csv.")
+	}
+	api, err := c.client(ctx)
+	if err != nil {
+		return err
+	}
+	id, err := c.License.resolve(ctx, api)
+	if err != nil {
+		return err
+	}
+	isEmpty := true
+	for e, err := range api.AuditEntries(ctx, id) {
+		if err != nil {
+			return err
+		}
+		if err := audit.WriteChain(t.Out, []audit.Entry{e}); err != nil {
+			return err
+		}
+		isEmpty = false
+	}
+	if isEmpty {
+		return fmt.Errorf("the trail has no entries of the license %s", id)
+	}
+	return nil
 }
 
 // replayCommand hands failures to the function that failed. It can be repeated: both functions recognize what is done.
@@ -26,15 +65,14 @@ type replayCommand struct {
 	Files    []string `arg:"" help:"Files of the failure destination: on AWS the objects of the bucket AuditFailures, locally the files in audit-failures/ of the data folder." type:"existingfile"`
 	Function string   `help:"Name of the function on AWS that failed, audit or index, which is invoked with the credentials of this environment. A failure names it in functionArn." xor:"where" required:""`
 	Data     string   `help:"Data folder of the local server, which must be stopped." type:"existingdir" xor:"where" required:""`
+}
 
-	out io.Writer // standard output, unless a test sets it
+func (replayCommand) Help() string {
+	return examples(`licenser audit replay .licenser/audit-failures/*.json --data .licenser`)
 }
 
 // Run goes on after a file that fails, and names all that did.
-func (c replayCommand) Run(ctx context.Context) (err error) {
-	if c.out == nil {
-		c.out = os.Stdout
-	}
+func (c replayCommand) Run(ctx context.Context, t *terminal.Terminal) (err error) {
 	handle := invoke(c.Function)
 	if c.Data != "" {
 		folder, errOpen := embedded.OpenExisting(c.Data)
@@ -42,29 +80,73 @@ func (c replayCommand) Run(ctx context.Context) (err error) {
 			return errOpen
 		}
 		defer func() { err = errors.Join(err, folder.Close()) }()
-		handle = streamHandler(folder, telemetry.NewConsoleLogger(os.Stderr))
+		handle = streamHandler(folder, telemetry.NewConsoleLogger(t.Err))
 	}
-	for _, file := range c.Files {
-		err = errors.Join(err, c.replay(ctx, file, handle))
+	var failed error
+	hasDone := false
+	err = terminal.List(t, replayColumns, func(yield func(replayedFile, error) bool) {
+		for _, file := range c.Files {
+			replayed, err := replay(ctx, file, handle)
+			failed = errors.Join(failed, err)
+			hasDone = hasDone || replayed.Done
+			if !yield(replayed, nil) {
+				return
+			}
+		}
+	})
+	if hasDone {
+		t.Say("Files whose changes are done can be removed.")
 	}
-	return err
+	return errors.Join(failed, err)
 }
 
-func (c replayCommand) replay(ctx context.Context, file string, handle handler) error {
+// replayedFile is what became of a file.
+type replayedFile struct {
+	File    string `json:"file"`
+	Changes int    `json:"changes"` // in the file; 0 where it cannot be read
+	Done    bool   `json:"done"`    // all of them; the file can be removed
+}
+
+func (f replayedFile) done() string {
+	if f.Done {
+		return "yes"
+	}
+	return "no"
+}
+
+var replayColumns = []terminal.Column[replayedFile]{
+	{Name: "file", Title: "FILE", Text: func(f replayedFile) string { return f.File }},
+	{Name: "changes", Title: "CHANGES", Text: func(f replayedFile) string { return strconv.Itoa(f.Changes) }},
+	{
+		Name: "done", Title: "DONE", Text: func(f replayedFile) string { return strconv.FormatBool(f.Done) },
+		People: replayedFile.done,
+		Color: func(f replayedFile) terminal.Color {
+			if f.Done {
+				return terminal.Good
+			}
+			return terminal.Bad
+		},
+	},
+}
+
+// replay hands a file to the function. The error says why the changes are not done.
+func replay(ctx context.Context, file string, handle handler) (replayedFile, error) {
+	replayed := replayedFile{File: file}
 	batch, err := readFailure(file)
 	if err != nil {
-		return err
+		return replayed, err
 	}
+	replayed.Changes = len(batch.Records)
 	response, err := handle(ctx, batch)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %w", file, err)
+		return replayed, fmt.Errorf("%s: %w", file, err)
 	case len(response.BatchItemFailures) > 0:
-		return fmt.Errorf("%s: %d of %d changes failed, the first is %s; the function's log says why",
+		return replayed, fmt.Errorf("%s: %d of %d changes failed, the first is %s; the function's log says why",
 			file, len(response.BatchItemFailures), len(batch.Records), response.BatchItemFailures[0].ItemIdentifier)
 	}
-	fmt.Fprintf(c.out, "%s: %d changes are done; the file can be removed\n", file, len(batch.Records))
-	return nil
+	replayed.Done = true
+	return replayed, nil
 }
 
 // invoke returns a handler that calls a function on AWS.

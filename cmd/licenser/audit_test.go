@@ -9,12 +9,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/testing/licensetest"
 )
@@ -45,14 +47,19 @@ func TestReplay(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	var out bytes.Buffer
+	var out, said bytes.Buffer
 	for range 2 {
-		if err := (replayCommand{Files: []string{file}, Data: path, out: &out}).Run(t.Context()); err != nil {
+		out.Reset()
+		if err := (replayCommand{Files: []string{file}, Data: path}).Run(t.Context(), people(&out, &said)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if !strings.Contains(out.String(), "1 changes are done") {
-		t.Errorf("printed %s", &out)
+	gap := strings.Repeat(" ", len(file)-len("FILE"))
+	if want := "FILE" + gap + "  CHANGES  DONE\n" + file + "  1        yes\n"; out.String() != want {
+		t.Errorf("printed\n%swant\n%s", &out, want)
+	}
+	if !strings.Contains(said.String(), "can be removed") {
+		t.Errorf("said %s", &said)
 	}
 	if folder, err = embedded.Open(path); err != nil {
 		t.Fatal(err)
@@ -81,12 +88,24 @@ func TestReplayFails(t *testing.T) {
 	if err := os.WriteFile(other, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err = replayCommand{Files: []string{file, other}, Data: path}.Run(t.Context())
+	err = replayCommand{Files: []string{file, other}, Data: path}.Run(t.Context(), piped(io.Discard))
 	if err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), other) {
 		t.Errorf("got %v", err)
 	}
+	var out, said bytes.Buffer
+	screen := people(&out, &said)
+	screen.Format = terminal.JSON
+	err = replayCommand{Files: []string{file, other}, Data: path}.Run(t.Context(), screen)
+	want := []replayedFile{{File: file, Changes: 1}, {File: other}}
+	var got []replayedFile
+	if errJSON := json.Unmarshal(out.Bytes(), &got); err == nil || errJSON != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v: %s", err, errJSON, &out)
+	}
+	if strings.Contains(said.String(), "can be removed") {
+		t.Errorf("said %s", &said)
+	}
 	empty := t.TempDir()
-	if err := (replayCommand{Files: []string{file}, Data: empty}).Run(t.Context()); err == nil {
+	if err := (replayCommand{Files: []string{file}, Data: empty}).Run(t.Context(), piped(io.Discard)); err == nil {
 		t.Error("replayed into an empty folder")
 	}
 	if files, _ := os.ReadDir(empty); len(files) != 0 {
@@ -125,6 +144,7 @@ func TestReplayOnAWS(t *testing.T) {
 	}))
 	defer server.Close()
 	setAWS(t, server.URL)
+	command := replayCommand{Files: []string{file}, Function: "audit-function"}
 	for name, test := range map[string]struct{ answer, functionError, want string }{
 		"recorded":      {`{"batchItemFailures":[]}`, "", ""},
 		"not recorded":  {`{"batchItemFailures":[{"itemIdentifier":"17"}]}`, "", "17"},
@@ -132,7 +152,7 @@ func TestReplayOnAWS(t *testing.T) {
 		"out of memory": {`{"errorMessage":"signal: killed"}`, "Unhandled", "signal: killed"},
 	} {
 		answer, functionError = test.answer, test.functionError
-		err := replayCommand{Files: []string{file}, Function: "audit-function", out: io.Discard}.Run(t.Context())
+		err := command.Run(t.Context(), piped(io.Discard))
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -140,5 +160,31 @@ func TestReplayOnAWS(t *testing.T) {
 			len(got.Records) != 1 || got.Records[0].EventID != "an-event" {
 			t.Errorf("%s: called %s with %+v", name, path, got)
 		}
+	}
+	answer, functionError = `{"batchItemFailures":[]}`, ""
+	for format, want := range map[terminal.Format]string{
+		terminal.Text: "file\tchanges\tdone\n" + file + "\t1\ttrue\n",
+		terminal.CSV:  "file,changes,done\n" + file + ",1,true\n",
+		terminal.JSON: `[{"file":"` + file + `","changes":1,"done":true}]`,
+	} {
+		if got := written(t, command, format); got != want && strings.ReplaceAll(got, "\n", "") != want {
+			t.Errorf("as %s: %s", format, got)
+		}
+	}
+}
+
+// TestCommandsTakeTerminal: the commands for keys and the trail write in all forms of output.
+func TestCommandsTakeTerminal(t *testing.T) {
+	found := 0
+	for _, command := range leaves(testParser(t).Model.Node) {
+		switch group, _, _ := strings.Cut(command.Path(), " "); group {
+		case "audit", "keys", "token-key":
+			if found++; !takesTerminal(command) {
+				t.Errorf("%s has one form of output", command.Path())
+			}
+		}
+	}
+	if found != 11 {
+		t.Errorf("found %d commands", found)
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"openlicenser/shared/vendorapi"
 	"openlicenser/shared/vendorapi/sigv4"
@@ -23,19 +22,19 @@ func (a vendorAPI) client(ctx context.Context) (*vendorapi.Client, error) {
 	}
 	client, err := vendorapi.New(c)
 	if err != nil {
-		return nil, fmt.Errorf("--api %w", err)
+		return nil, usageError("--api %w", err)
 	}
 	return client, nil
 }
 
 func (a vendorAPI) config(ctx context.Context) (c vendorapi.Config, err error) {
 	if c.URL, err = vendorapi.ParseURL(a.API); err != nil {
-		return c, fmt.Errorf("--api %w", err)
+		return c, usageError("--api %w", err)
 	}
 	switch {
 	case a.APITokenFile != "":
 		if c.Token, err = readVendorToken(a.APITokenFile); err != nil {
-			return c, fmt.Errorf("--api-token-file: %w", err)
+			return c, usageError("--api-token-file: %w", err)
 		}
 	case !vendorapi.IsLocal(c.URL):
 		cfg, err := awsConfig(ctx)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -41,27 +40,25 @@ var (
 	fence = regexp.MustCompile("(?ms)^```\\w+\n(.*?)^```$")
 	// A whole command, up to a comment, a pipe or a redirection.
 	wholeCommand = regexp.MustCompile(
-		`(?m)(?:^|[ /=])licenser ((?:serve|keys|token-key|audit|adopt|--version)[^#|>\n]*)`)
+		`(?m)(?:^|[ /=])licenser (` +
+			`(?:serve|license|plan|import|export|completion|keys|token-key|audit|adopt|--version)[^#|>\n]*)`)
 	// The beginning of one, as running text names it.
 	namedCommand = regexp.MustCompile(
-		"`(?:(?:bin/)?licenser )?((?:serve|keys|token-key|audit|adopt) [a-z-][^`]*|serve|adopt|--version)`")
+		"`(?:(?:bin/)?licenser )?(" +
+			"(?:serve|license|plan|keys|token-key|audit|adopt) [a-z-][^`]*|serve|adopt|--version)`")
 )
 
-func newParser(t *testing.T) *kong.Kong {
+func testParser(t *testing.T) *kong.Kong {
 	t.Helper()
-	parser, err := kong.New(&program{}, kong.Name("licenser"), variables(), kong.Exit(func(int) {}),
-		kong.Writers(io.Discard, io.Discard), kong.BindTo(t.Context(), (*context.Context)(nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parser
+	return newParser(t.Context(), &program{}, kong.Exit(func(int) {}), kong.Writers(io.Discard, io.Discard))
 }
 
 // TestDocumentedCommands: the program takes each command line that the documents show, and knows each that they name.
 func TestDocumentedCommands(t *testing.T) {
 	documents := readDocuments(t)
 	t.Chdir(t.TempDir())
-	for _, file := range []string{".licenser/audit-failures/*.json", "FILE...", "chain.jsonl", "vendor-token"} {
+	for _, file := range []string{".licenser/audit-failures/*.json", "FILE...", "chain.jsonl", "vendor-token",
+		"licenses.csv"} {
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -69,20 +66,20 @@ func TestDocumentedCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	here := strings.NewReplacer(`"`, "", "/var/lib/licenser", ".licenser", "/etc/licenser/", "")
+	here := strings.NewReplacer("/var/lib/licenser", ".licenser", "/etc/licenser/", "")
 	shown, named := 0, 0
 	for name, text := range documents {
 		for _, block := range fence.FindAllStringSubmatch(text, -1) {
 			for _, match := range wholeCommand.FindAllStringSubmatch(block[1], -1) {
 				shown++
-				if _, err := newParser(t).Parse(strings.Fields(here.Replace(match[1]))); err != nil {
+				if _, err := testParser(t).Parse(shellWords(here.Replace(match[1]))); err != nil {
 					t.Errorf("%s: licenser %s: %v", name, match[1], err)
 				}
 			}
 		}
 		for _, match := range namedCommand.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
 			named++
-			if unknown := unknownWord(newParser(t).Model.Node, strings.Fields(match[1])); unknown != "" {
+			if unknown := unknownWord(testParser(t).Model.Node, strings.Fields(match[1])); unknown != "" {
 				t.Errorf("%s: licenser %s: there is no %s", name, match[1], unknown)
 			}
 		}
@@ -174,7 +171,7 @@ func TestDocumentedCommandsRun(t *testing.T) {
 		return string(output), err
 	}
 	secrets, err := run("bin/licenser keys show --data .licenser")
-	kid := regexp.MustCompile(`(?m)^(\S{43}) `).FindStringSubmatch(secrets)
+	kid := regexp.MustCompile(`(?m)^(\S{43})\s`).FindStringSubmatch(secrets)
 	if err != nil || kid == nil {
 		t.Fatal(err, secrets)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -34,7 +33,7 @@ func newGuard(listen string, address net.Addr, hosts []string, token string, log
 		g.token = &digest
 	}
 	if tcp, isTCP := address.(*net.TCPAddr); g.token == nil && !(isTCP && tcp.IP.IsLoopback()) {
-		return nil, fmt.Errorf("--listen %s is open to other machines, and whoever reaches it could issue and revoke "+
+		return nil, usageError("--listen %s is open to other machines, and whoever reaches it could issue and revoke "+
 			"licenses: give the vendor's routes a token with --vendor-token-file, or listen on 127.0.0.1", listen)
 	}
 	if name, _, err := net.SplitHostPort(listen); err == nil {
@@ -60,11 +59,11 @@ func checkHost(host string) (string, error) {
 		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.ContainsRune("-._", c) {
 			continue
 		}
-		return "", fmt.Errorf("--host %q: give the name alone as browsers send it, without scheme, port or path, "+
+		return "", usageError("--host %q: give the name alone as browsers send it, without scheme, port or path, "+
 			"as licenses.example.com", host)
 	}
 	if name == "" || strings.Contains(host, ":") {
-		return "", fmt.Errorf("--host %q: give the name alone, without a port, as licenses.example.com", host)
+		return "", usageError("--host %q: give the name alone, without a port, as licenses.example.com", host)
 	}
 	return name, nil
 }

@@ -377,7 +377,8 @@ func TestVendorToken(t *testing.T) {
 		t.Errorf("the trail says %q, %v", entry.Actor, err)
 	}
 	out, err = exec.Command(binary, "audit", "export", id, "--api", s.url).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "401") {
+	if err == nil || !strings.Contains(string(out), "(UNAUTHORIZED)") ||
+		!strings.Contains(string(out), "--api-token-file") {
 		t.Errorf("without a token: %v: %s", err, out)
 	}
 	s.stop()

@@ -1,17 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"text/tabwriter"
+	"iter"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
@@ -24,30 +23,13 @@ type keysCommand struct {
 	Show     showKeysCommand     `cmd:"" help:"Show the secrets that sign license keys: their ids (the kid in a license key) and what they are good for."`
 	Rotate   rotateKeysCommand   `cmd:"" help:"Let a new secret sign license keys. Keys of earlier secrets stay good."`
 	Retire   retireKeyCommand    `cmd:"" help:"Refuse the license keys of an earlier secret, one that leaked, from a date on."`
-	Affected affectedKeysCommand `cmd:"" help:"List the licenses whose keys an earlier secret may have signed, as CSV. Those of other tools, which may not say when they were issued, are in it."`
+	Affected affectedKeysCommand `cmd:"" help:"List the licenses whose keys an earlier secret may have signed, as CSV unless --output is json. Those of other tools, which may not say when they were issued, are in it."`
 }
 
 // ringStoreFlags say where the secrets are kept.
 type ringStoreFlags struct {
 	Data   string `help:"Data folder of the local server, which may be running." type:"existingdir" xor:"where" required:""`
 	Secret string `help:"Name or ARN of the secret in Secrets Manager, which is reached with the AWS credentials of this environment." xor:"where" required:""`
-
-	out io.Writer        // standard output, unless a test sets it
-	now func() time.Time // time.Now, unless a test sets it
-}
-
-func (f ringStoreFlags) output() io.Writer {
-	if f.out == nil {
-		return os.Stdout
-	}
-	return f.out
-}
-
-func (f ringStoreFlags) clock() time.Time {
-	if f.now == nil {
-		return time.Now().UTC().Truncate(time.Millisecond)
-	}
-	return f.now()
 }
 
 // store returns the store that the flags name. Only rotateKeysCommand knows a rotate function.
@@ -75,67 +57,17 @@ type showKeysCommand struct {
 	ringStoreFlags
 }
 
+func (showKeysCommand) Help() string {
+	return examples(`licenser keys show --data .licenser`)
+}
+
 // Run prints no secret.
-func (c showKeysCommand) Run(ctx context.Context) error {
+func (c showKeysCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	ring, err := c.read(ctx)
 	if err != nil {
 		return err
 	}
-	return show(c.output(), ring, c.clock())
-}
-
-// shortAdvice is printed below the secrets when one that is accepted is too short.
-const shortAdvice = `
-A secret that is too short may be guessed by whoever has a license key. Rotate it (licenser keys rotate), send the
-customers keys of the new one (licenser keys affected), and refuse the old keys from a date on (licenser keys retire).
-`
-
-func show(out io.Writer, ring token.Ring, now time.Time) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "KEY ID\tSTATE\tCREATED\tREPLACED")
-	signing := ring.Signing(now)
-	state := "signs"
-	if signing != ring.Current {
-		state = "accepted, signs from " + instant(ring.Created.Add(token.SigningDelay))
-	}
-	fmt.Fprintf(table, "%s\t%s\t%s\t\n", ring.Current.KeyID(), state+shortMark(ring.Current), instant(ring.Created))
-	for _, e := range ring.Earlier {
-		state := earlierState(e, e.Secret == signing, now)
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", e.Secret.KeyID(), state, instant(e.Created), instant(e.Replaced))
-	}
-	if err := table.Flush(); err != nil || ring.Short(now) == 0 {
-		return err
-	}
-	_, err := io.WriteString(out, shortAdvice)
-	return err
-}
-
-func earlierState(e token.EarlierSecret, signs bool, now time.Time) string {
-	switch {
-	case signs:
-		return "signs" + shortMark(e.Secret)
-	case e.RefusedFrom.IsZero():
-		return "accepted" + shortMark(e.Secret)
-	case now.Before(e.RefusedFrom):
-		return "accepted, refused from " + instant(e.RefusedFrom) + shortMark(e.Secret)
-	default:
-		return "refused from " + instant(e.RefusedFrom)
-	}
-}
-
-// shortMark returns what is added to the state of an accepted secret that is too short.
-func shortMark(s token.Secret) string {
-	if s.IsShort() {
-		return "; too short"
-	}
-	return ""
-}
-
-func instant(t time.Time) string {
-	if t.IsZero() {
-		return "unknown"
-	}
-	return t.UTC().Format(time.RFC3339)
+	return showRing(t, ring)
 }
 
 type rotateKeysCommand struct {
@@ -143,28 +75,31 @@ type rotateKeysCommand struct {
 	ringStoreFlags
 }
 
+func (rotateKeysCommand) Help() string {
+	return examples(`licenser keys rotate --data .licenser`)
+}
+
 // Run shows the ring, unless the rotation has only begun.
-func (c rotateKeysCommand) Run(ctx context.Context) error {
+func (c rotateKeysCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	store, err := c.store(ctx, c.Function)
 	if err != nil {
 		return err
 	}
-	done, err := store.Rotate(ctx, c.clock())
+	done, err := store.Rotate(ctx, t.Now().UTC().Truncate(time.Millisecond))
 	switch {
 	case errors.Is(err, token.ErrRingFull):
 		return fmt.Errorf("%w (licenser keys retire)", err)
 	case err != nil:
 		return err
 	case !done:
-		const text = "Secrets Manager has begun to rotate the secret; licenser keys show tells when it is done."
-		_, err := fmt.Fprintln(c.output(), text)
-		return err
+		t.Say("Secrets Manager has begun to rotate the secret; licenser keys show tells when it is done.")
+		return nil
 	}
 	ring, err := store.Read(ctx)
 	if err != nil {
 		return err
 	}
-	return show(c.output(), ring, c.clock())
+	return showRing(t, ring)
 }
 
 type retireKeyCommand struct {
@@ -173,11 +108,15 @@ type retireKeyCommand struct {
 	ringStoreFlags
 }
 
+func (retireKeyCommand) Help() string {
+	return examples(`licenser keys retire KID --from 2099-01-31 --data .licenser`)
+}
+
 // Run changes nothing when it refuses.
-func (c retireKeyCommand) Run(ctx context.Context) error {
+func (c retireKeyCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	from, err := license.ParseDate(c.From)
 	if err != nil {
-		return fmt.Errorf("--from %s: %w", c.From, err)
+		return usageError("--from %s: %w", c.From, err)
 	}
 	store, err := c.store(ctx, "")
 	if err != nil {
@@ -187,7 +126,7 @@ func (c retireKeyCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return show(c.output(), ring, c.clock())
+	return showRing(t, ring)
 }
 
 type affectedKeysCommand struct {
@@ -197,9 +136,26 @@ type affectedKeysCommand struct {
 	ringStoreFlags
 }
 
+func (affectedKeysCommand) Help() string {
+	return examples(`licenser keys affected KID --data .licenser >affected.csv`)
+}
+
+// affectedLicense is a license whose keys a secret may have signed.
+type affectedLicense struct {
+	LicenseID    string            `json:"licenseid"`
+	Status       license.Status    `json:"status"`
+	CustomerID   string            `json:"customerid"`
+	CustomerName string            `json:"customername"`
+	Created      vendorapi.Instant `json:"created,omitzero"` // absent: nobody knows
+
+	// The new license key in both forms, where the command is to get it.
+	LicenseKey string `json:"licensekey,omitempty"`
+	ShortKey   string `json:"shortkey,omitempty"`
+}
+
 // Run lists the licenses that were issued until the secret signed no more. That includes those from before the secret:
 // their keys may have been fetched while it signed, and nobody records who fetches keys.
-func (c affectedKeysCommand) Run(ctx context.Context) error {
+func (c affectedKeysCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	ring, err := c.read(ctx)
 	if err != nil {
 		return err
@@ -212,47 +168,68 @@ func (c affectedKeysCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	out := csv.NewWriter(c.output())
-	header := []string{"licenseid", "status", "customerid", "customername", "created"}
-	if c.LicenseKeys {
-		header = append(header, "licensekey", "shortkey")
+	file := *t
+	if file.Format != terminal.JSON {
+		file.Format = terminal.CSV
 	}
-	if err := out.Write(header); err != nil {
-		return err
-	}
-	err = c.write(ctx, out, api, until)
-	out.Flush()
-	return errors.Join(err, out.Error())
+	return terminal.List(&file, c.columns(), c.affected(ctx, api, until))
 }
 
-// write writes a row for each license that was issued until an instant, or for all where that is zero.
-func (c affectedKeysCommand) write(ctx context.Context, out *csv.Writer, api *vendorapi.Client, until time.Time) error {
-	for l, err := range api.Licenses(ctx, vendorapi.ListQuery{}) {
-		if err != nil {
-			return err
-		}
-		if !until.IsZero() && l.Created.After(until) {
-			continue
-		}
-		var name string
-		if l.CustomerName != nil {
-			name = *l.CustomerName
-		}
-		row := []string{l.LicenseID, string(l.Status), l.CustomerID, name, instant(l.Created.Time)}
-		if c.LicenseKeys {
-			key, err := api.LicenseKey(ctx, l.LicenseID)
-			if err != nil {
-				return err
+func (c affectedKeysCommand) columns() []terminal.Column[affectedLicense] {
+	columns := []terminal.Column[affectedLicense]{
+		{Name: "licenseid", Text: func(l affectedLicense) string { return l.LicenseID }},
+		{Name: "status", Text: func(l affectedLicense) string { return string(l.Status) }},
+		{Name: "customerid", Text: func(l affectedLicense) string { return l.CustomerID }},
+		{Name: "customername", Text: func(l affectedLicense) string { return l.CustomerName }},
+		{Name: "created", Text: func(l affectedLicense) string { return cmp.Or(instantText(l.Created), "unknown") }},
+	}
+	if !c.LicenseKeys {
+		return columns
+	}
+	return append(columns,
+		terminal.Column[affectedLicense]{
+			Name: "licensekey", Text: func(l affectedLicense) string { return l.LicenseKey },
+		},
+		terminal.Column[affectedLicense]{
+			Name: "shortkey", Text: func(l affectedLicense) string { return l.ShortKey },
+		})
+}
+
+// affected returns the licenses that were issued until an instant, or all where that is zero.
+func (c affectedKeysCommand) affected(
+	ctx context.Context, api *vendorapi.Client, until time.Time,
+) iter.Seq2[affectedLicense, error] {
+	return func(yield func(affectedLicense, error) bool) {
+		for l, err := range api.Licenses(ctx, vendorapi.ListQuery{}) {
+			if err == nil && !until.IsZero() && l.Created.After(until) {
+				continue
 			}
-			if token.UnverifiedKeyID(key.LicenseKey) == c.KeyID {
-				return fmt.Errorf("the secret %s still signs, so a new license key would be refused with the others; "+
-					"licenser keys show tells from when on another one signs", c.KeyID)
+			row := affectedLicense{
+				LicenseID: l.LicenseID, Status: l.Status, CustomerID: l.CustomerID, Created: l.Created,
 			}
-			row = append(row, key.LicenseKey, key.ShortKey)
-		}
-		if err := out.Write(row); err != nil {
-			return err
+			if l.CustomerName != nil {
+				row.CustomerName = *l.CustomerName
+			}
+			if err == nil && c.LicenseKeys {
+				err = c.addKeys(ctx, api, &row)
+			}
+			if !yield(row, err) || err != nil {
+				return
+			}
 		}
 	}
+}
+
+// addKeys adds the license key that a license has now. One of the secret in question is an error.
+func (c affectedKeysCommand) addKeys(ctx context.Context, api *vendorapi.Client, l *affectedLicense) error {
+	key, err := api.LicenseKey(ctx, l.LicenseID)
+	if err != nil {
+		return err
+	}
+	if token.UnverifiedKeyID(key.LicenseKey) == c.KeyID {
+		return fmt.Errorf("the secret %s still signs, so a new license key would be refused with the others; "+
+			"licenser keys show tells from when on another one signs", c.KeyID)
+	}
+	l.LicenseKey, l.ShortKey = key.LicenseKey, key.ShortKey
 	return nil
 }

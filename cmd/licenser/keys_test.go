@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
@@ -24,6 +26,35 @@ import (
 	"openlicenser/shared/testing/licensetest"
 	"openlicenser/shared/token"
 )
+
+// terminalCommand is a command that writes in all forms of output.
+type terminalCommand interface {
+	Run(context.Context, *terminal.Terminal) error
+}
+
+// piped is the terminal of a program whose output another program reads.
+func piped(out io.Writer) *terminal.Terminal {
+	return &terminal.Terminal{Out: out, Err: io.Discard, Format: terminal.Text, Now: time.Now}
+}
+
+// people is a terminal as people see it.
+func people(out, err io.Writer) *terminal.Terminal {
+	t := piped(out)
+	t.Err, t.ForPeople = err, true
+	return t
+}
+
+// written returns what a command writes in a form of output.
+func written(t *testing.T, command terminalCommand, format terminal.Format) string {
+	t.Helper()
+	var out bytes.Buffer
+	pipe := piped(&out)
+	pipe.Format = format
+	if err := command.Run(t.Context(), pipe); err != nil {
+		t.Errorf("%T as %s: %v", command, format, err)
+	}
+	return out.String()
+}
 
 // serveFolder serves a folder until the caller closes the server.
 func serveFolder(t *testing.T, folder *embedded.Folder) *httptest.Server {
@@ -62,8 +93,8 @@ func TestKeys(t *testing.T) {
 	defer server.Close()
 
 	var out bytes.Buffer
-	place := ringStoreFlags{Data: path, out: &out}
-	if err := (rotateKeysCommand{ringStoreFlags: place}).Run(t.Context()); err != nil {
+	place, screen := ringStoreFlags{Data: path}, people(&out, &out)
+	if err := (rotateKeysCommand{ringStoreFlags: place}).Run(t.Context(), screen); err != nil {
 		t.Fatal(err)
 	}
 	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 ||
@@ -76,18 +107,18 @@ func TestKeys(t *testing.T) {
 	affected := affectedKeysCommand{
 		KeyID: leaked.Current.KeyID(), LicenseKeys: true, vendorAPI: vendorAPI{API: server.URL}, ringStoreFlags: place,
 	}
-	if err := affected.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "still signs") ||
+	if err := affected.Run(t.Context(), screen); err == nil || !strings.Contains(err.Error(), "still signs") ||
 		strings.Contains(out.String(), oldKey) {
 		t.Errorf("keys of the secret that leaked, before another one signs: %v", err)
 	}
 
 	date := time.Now().UTC().Add(time.Hour).Truncate(time.Millisecond)
 	retire := retireKeyCommand{leaked.Current.KeyID(), date.Format(time.RFC3339Nano), place}
-	if err := retire.Run(t.Context()); err != nil {
+	if err := retire.Run(t.Context(), screen); err != nil {
 		t.Fatal(err)
 	}
 	out.Reset()
-	if err := affected.Run(t.Context()); err != nil {
+	if err := affected.Run(t.Context(), screen); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := csv.NewReader(&out).ReadAll()
@@ -158,11 +189,12 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 
 	var out bytes.Buffer
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	place := ringStoreFlags{Data: path, out: &out, now: func() time.Time { return now }}
-	run := func(command interface{ Run(context.Context) error }) (printed string) {
+	place, screen := ringStoreFlags{Data: path}, people(&out, &out)
+	screen.Now = func() time.Time { return now }
+	run := func(command terminalCommand) (printed string) {
 		t.Helper()
 		out.Reset()
-		if err := command.Run(t.Context()); err != nil {
+		if err := command.Run(t.Context(), screen); err != nil {
 			t.Errorf("%T: %v", command, err)
 		}
 		if strings.Contains(out.String(), string(short)) {
@@ -172,7 +204,7 @@ func TestShortSecretIsRotatedAway(t *testing.T) {
 	}
 	for _, step := range []struct {
 		name    string
-		command interface{ Run(context.Context) error }
+		command terminalCommand
 		after   time.Duration
 		want    []string // each of the lines below the heading holds its one
 		advice  bool
@@ -228,10 +260,13 @@ func TestAffectedOfOtherTools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	later := licensetest.Issue(t)
+	later, ours := licensetest.Issue(t), licensetest.Issue(t)
 	later.Created = time.Now().AddDate(1, 0, 0)
-	if err := folder.Licenses.Create(t.Context(), later); err != nil {
-		t.Fatal(err)
+	ours.CustomerName = "=1+1"
+	for _, l := range []license.License{later, ours} {
+		if err := folder.Licenses.Create(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
 	}
 	const foreign, unreadable = "869b100f-06b7-44cc-80df-b4c4bf728461", "00000000-0000-4000-8000-000000000001"
 	for _, record := range []attribute.Map{
@@ -247,16 +282,21 @@ func TestAffectedOfOtherTools(t *testing.T) {
 	defer server.Close()
 
 	var out bytes.Buffer
-	place := ringStoreFlags{Data: path, out: &out}
-	if err := (rotateKeysCommand{ringStoreFlags: place}).Run(t.Context()); err != nil {
+	place, screen := ringStoreFlags{Data: path}, people(&out, &out)
+	if err := (rotateKeysCommand{ringStoreFlags: place}).Run(t.Context(), screen); err != nil {
 		t.Fatal(err)
 	}
 	out.Reset()
-	err = affectedKeysCommand{
+	affected := affectedKeysCommand{
 		KeyID: leaked.Current.KeyID(), vendorAPI: vendorAPI{API: server.URL}, ringStoreFlags: place,
-	}.Run(t.Context())
-	if err != nil {
+	}
+	if err := affected.Run(t.Context(), screen); err != nil {
 		t.Fatal(err)
+	}
+	for _, format := range []terminal.Format{terminal.Text, terminal.CSV} {
+		if got := written(t, affected, format); got != out.String() {
+			t.Errorf("as %s it is\n%s", format, got)
+		}
 	}
 	rows, err := csv.NewReader(&out).ReadAll()
 	if err != nil {
@@ -264,11 +304,117 @@ func TestAffectedOfOtherTools(t *testing.T) {
 	}
 	listed := map[string]string{}
 	for _, row := range rows[1:] {
-		listed[row[0]] = row[1] + ", created " + row[4]
+		listed[row[0]] = row[1] + ", " + row[3] + ", created " + row[4]
 	}
-	want := map[string]string{foreign: "active, created unknown", unreadable: "unreadable, created unknown"}
+	created := license.FormatDate(ours.Created)
+	want := map[string]string{
+		foreign: "active, , created unknown", unreadable: "unreadable, , created unknown",
+		ours.ID: "active, '=1+1, created " + created,
+	}
 	if diff := cmp.Diff(want, listed); diff != "" {
 		t.Errorf("(-want +listed):\n%s", diff)
+	}
+	var array []map[string]string
+	if err := json.Unmarshal([]byte(written(t, affected, terminal.JSON)), &array); err != nil || len(array) != 3 {
+		t.Fatalf("%v: %v", err, array)
+	}
+	for _, l := range array {
+		isOurs := l["licenseid"] == ours.ID
+		if _, says := l["created"]; says != isOurs || isOurs && l["customername"]+l["created"] != "=1+1"+created {
+			t.Errorf("listed %v", l)
+		}
+		if _, has := l["licensekey"]; has {
+			t.Errorf("%s comes with a license key", l["licenseid"])
+		}
+	}
+}
+
+// TestSecretForms: programs get each fact of its own, and nobody a secret.
+func TestSecretForms(t *testing.T) {
+	path := t.TempDir()
+	folder, err := embedded.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	at := func(text string) time.Time {
+		instant, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return instant
+	}
+	newest, retired, oldest := token.NewSecret(), token.NewSecret(), token.Secret("9 bytes !")
+	ring := token.Ring{Current: newest, Created: at("2030-01-31T12:00:00Z"), Earlier: []token.EarlierSecret{
+		{Secret: retired, Created: at("2029-01-31T12:00:00Z"), Replaced: at("2030-01-31T12:00:00Z"),
+			RefusedFrom: at("2030-01-31T12:04:00Z")},
+		{Secret: oldest, Replaced: at("2029-01-31T12:00:00Z")},
+	}}
+	text, err := ring.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(path, "license-key-secret.json"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	guard := strings.NewReplacer("NEWEST", terminal.GuardCell(newest.KeyID()),
+		"RETIRED", terminal.GuardCell(retired.KeyID()), "OLDEST", terminal.GuardCell(oldest.KeyID()))
+	kids := strings.NewReplacer("NEWEST", newest.KeyID(), "RETIRED", retired.KeyID(), "OLDEST", oldest.KeyID())
+	const table = `kid,state,created,replaced,signsfrom,refusedfrom,short
+NEWEST,accepted,2030-01-31T12:00:00.000Z,,2030-01-31T12:10:00.000Z,,false
+RETIRED,refused,2029-01-31T12:00:00.000Z,2030-01-31T12:00:00.000Z,,2030-01-31T12:04:00.000Z,false
+OLDEST,signs,,2029-01-31T12:00:00.000Z,,,true
+`
+	const array = `[
+{"kid":"NEWEST","state":"accepted","created":"2030-01-31T12:00:00.000Z",` +
+		`"signsfrom":"2030-01-31T12:10:00.000Z","short":false},
+{"kid":"RETIRED","state":"refused","created":"2029-01-31T12:00:00.000Z","replaced":"2030-01-31T12:00:00.000Z",` +
+		`"refusedfrom":"2030-01-31T12:04:00.000Z","short":false},
+{"kid":"OLDEST","state":"signs","replaced":"2029-01-31T12:00:00.000Z","short":true}
+]
+`
+	forPeople := ""
+	for _, row := range [][]any{
+		{"KEY ID", "STATE", "CREATED", "REPLACED"},
+		{newest.KeyID(), "accepted, signs from 2030-01-31 12:10 UTC (in 5 minutes)", "2030-01-31 12:00 UTC", ""},
+		{
+			retired.KeyID(), "refused from 2030-01-31 12:04 UTC (1 minute ago)", "2029-01-31 12:00 UTC",
+			"2030-01-31 12:00 UTC",
+		},
+		{oldest.KeyID(), "signs; too short", "unknown", "2029-01-31 12:00 UTC"},
+	} {
+		forPeople += strings.TrimRight(fmt.Sprintf("%-43s  %-56s  %-20s  %s", row...), " ") + "\n"
+	}
+	for name, test := range map[string]struct {
+		forPeople bool
+		format    terminal.Format
+		want      string
+	}{
+		"people": {true, terminal.Text, forPeople},
+		"pipe":   {false, terminal.Text, kids.Replace(strings.ReplaceAll(table, ",", "\t"))},
+		"CSV":    {false, terminal.CSV, guard.Replace(table)},
+		"JSON":   {true, terminal.JSON, kids.Replace(array)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, said bytes.Buffer
+			screen := people(&out, &said)
+			screen.ForPeople, screen.Format = test.forPeople, test.format
+			screen.Now = func() time.Time { return at("2030-01-31T12:05:00Z") }
+			if err := (showKeysCommand{ringStoreFlags{Data: path}}).Run(t.Context(), screen); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, out.String()); diff != "" {
+				t.Errorf("(-want +written):\n%s", diff)
+			}
+			if !strings.Contains(said.String(), "licenser keys affected") {
+				t.Errorf("said %s", &said)
+			}
+			for _, secret := range ring.All() {
+				if strings.Contains(out.String()+said.String(), string(secret)) {
+					t.Errorf("printed a secret")
+				}
+			}
+		})
 	}
 }
 
@@ -278,7 +424,7 @@ func TestShortSecretOnAWS(t *testing.T) {
 	for stored, ok := range map[string]bool{`{"key":"9 bytes !"}`: true, `{"key":""}`: false, `{}`: false} {
 		v.values["version-1"] = stored
 		var out bytes.Buffer
-		err := showKeysCommand{ringStoreFlags{Secret: "licenser", out: &out}}.Run(t.Context())
+		err := showKeysCommand{ringStoreFlags{Secret: "licenser"}}.Run(t.Context(), people(&out, io.Discard))
 		if (err == nil) != ok || strings.Contains(out.String(), "signs; too short") != ok {
 			t.Errorf("%s: %v, printed %s", stored, err, &out)
 		}
@@ -297,33 +443,23 @@ func TestKeysRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place := ringStoreFlags{Data: path, out: io.Discard}
-	for name, command := range map[string]func(*testing.T) error{
-		"the newest secret": func(t *testing.T) error {
-			c := retireKeyCommand{KeyID: before.Current.KeyID(), From: "2030-01-01", ringStoreFlags: place}
-			return c.Run(t.Context())
+	place := ringStoreFlags{Data: path}
+	kid := before.Current.KeyID()
+	for name, command := range map[string]terminalCommand{
+		"the newest secret": retireKeyCommand{KeyID: kid, From: "2030-01-01", ringStoreFlags: place},
+		"an unknown secret": retireKeyCommand{KeyID: "x", From: "2030-01-01", ringStoreFlags: place},
+		"no date":           retireKeyCommand{KeyID: kid, From: "soon", ringStoreFlags: place},
+		"licenses of an unknown secret": affectedKeysCommand{
+			KeyID: "x", vendorAPI: vendorAPI{API: "http://127.0.0.1:1"}, ringStoreFlags: place,
 		},
-		"an unknown secret": func(t *testing.T) error {
-			return retireKeyCommand{KeyID: "x", From: "2030-01-01", ringStoreFlags: place}.Run(t.Context())
+		"no API": affectedKeysCommand{
+			KeyID: kid, vendorAPI: vendorAPI{API: "localhost"}, ringStoreFlags: place,
 		},
-		"no date": func(t *testing.T) error {
-			return retireKeyCommand{KeyID: before.Current.KeyID(), From: "soon", ringStoreFlags: place}.Run(t.Context())
-		},
-		"licenses of an unknown secret": func(t *testing.T) error {
-			api := vendorAPI{API: "http://127.0.0.1:1"}
-			return affectedKeysCommand{KeyID: "x", vendorAPI: api, ringStoreFlags: place}.Run(t.Context())
-		},
-		"no API": func(t *testing.T) error {
-			kid, api := before.Current.KeyID(), vendorAPI{API: "localhost"}
-			return affectedKeysCommand{KeyID: kid, vendorAPI: api, ringStoreFlags: place}.Run(t.Context())
-		},
-		"another folder": func(t *testing.T) error {
-			c := rotateKeysCommand{ringStoreFlags: ringStoreFlags{Data: t.TempDir(), out: io.Discard}}
-			return c.Run(t.Context())
-		},
+		"another folder": rotateKeysCommand{ringStoreFlags: ringStoreFlags{Data: t.TempDir()}},
 	} {
-		if err := command(t); err == nil {
-			t.Errorf("%s: no error", name)
+		var out bytes.Buffer
+		if err := command.Run(t.Context(), piped(&out)); err == nil || out.Len() > 0 {
+			t.Errorf("%s: %v, printed %s", name, err, &out)
 		}
 	}
 	if after, err := (embedded.RingStore{Folder: path}).Read(t.Context()); err != nil ||
@@ -341,13 +477,14 @@ func TestFullRing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer folder.Close()
-	rotate := rotateKeysCommand{ringStoreFlags: ringStoreFlags{Data: path, out: io.Discard}}
+	rotate := rotateKeysCommand{ringStoreFlags: ringStoreFlags{Data: path}}
 	for range 50 {
-		if err := rotate.Run(t.Context()); err != nil {
+		if err := rotate.Run(t.Context(), piped(io.Discard)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := rotate.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "licenser keys retire") {
+	err = rotate.Run(t.Context(), piped(io.Discard))
+	if err == nil || !strings.Contains(err.Error(), "licenser keys retire") {
 		t.Errorf("full: %v", err)
 	}
 }
@@ -458,9 +595,9 @@ func TestRetireOnAWS(t *testing.T) {
 			retire := retireKeyCommand{
 				KeyID:          ring.Earlier[0].Secret.KeyID(),
 				From:           "2030-01-01",
-				ringStoreFlags: ringStoreFlags{Secret: "licenser", out: io.Discard},
+				ringStoreFlags: ringStoreFlags{Secret: "licenser"},
 			}
-			err := retire.Run(t.Context())
+			err := retire.Run(t.Context(), piped(io.Discard))
 			if test.wantErr == "" && err != nil ||
 				test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)) {
 				t.Errorf("got %v, want %q", err, test.wantErr)
@@ -499,9 +636,14 @@ func TestRetireLosesToRotation(t *testing.T) {
 // TestRotateOnAWS: there the rotate function rotates.
 func TestRotateOnAWS(t *testing.T) {
 	v, _ := newSecretVersions(t)
-	place := ringStoreFlags{Secret: "licenser", out: io.Discard}
-	if err := (rotateKeysCommand{Function: "arn:of:rotate", ringStoreFlags: place}).Run(t.Context()); err != nil {
+	place := ringStoreFlags{Secret: "licenser"}
+	var out, said bytes.Buffer
+	rotate := rotateKeysCommand{Function: "arn:of:rotate", ringStoreFlags: place}
+	if err := rotate.Run(t.Context(), people(&out, &said)); err != nil {
 		t.Fatal(err)
+	}
+	if out.Len() > 0 || !strings.Contains(said.String(), "has begun") {
+		t.Errorf("printed %s, said %s", &out, &said)
 	}
 	if v.rotated["SecretId"] != "licenser" || v.rotated["RotationLambdaARN"] != "arn:of:rotate" {
 		t.Errorf("asked for %v", v.rotated)

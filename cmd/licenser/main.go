@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,21 +17,28 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/token"
 	"openlicenser/shared/version"
 )
 
 type program struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
+	Output  terminal.Format  `help:"How results are written: a table (tab-separated in a pipe), json, or csv." enum:"table,json,csv,text" default:"table" placeholder:"FORM" short:"o"`
 
-	Serve serveCommand `cmd:"" help:"Serve the licensing API on this machine, without AWS."`
-	Keys  keysCommand  `cmd:"" help:"Work on the secrets that sign license keys."`
+	License licenseCommand `cmd:"" help:"Issue, find, change and revoke licenses."`
+	Plan    planCommand    `cmd:"" help:"Work on plans, which are what new licenses have where nothing else is said."`
+	Import  importCommand  `cmd:"" help:"Issue licenses from a file."`
+	Export  exportCommand  `cmd:"" help:"Write licenses into a file that licenser import reads again."`
 
+	Audit    auditCommand    `cmd:"" help:"Work on the audit trail."`
+	Keys     keysCommand     `cmd:"" help:"Work on the secrets that sign license keys."`
 	TokenKey tokenKeyCommand `cmd:"" help:"Replace the key that signs authorization tokens, so that no product notices."`
 
-	Audit auditCommand `cmd:"" help:"Work on the audit trail."`
-
+	Serve serveCommand `cmd:"" help:"Serve the licensing API on this machine, without AWS."`
 	Adopt adoptCommand `cmd:"" help:"Move over from an existing Open Licenser: give the licenses that are there what the vendor's lists read. --check says what has to be done first."`
+
+	Completion completionCommand `cmd:"" help:"Print what makes a shell complete the commands and flags of licenser."`
 }
 
 // variables returns what the struct tags of the commands name as ${…}.
@@ -39,25 +47,90 @@ func variables() kong.Vars {
 		"version": version.Number,
 		"lead":    strings.TrimSuffix(token.DefaultLead.String(), "0m0s"),
 
-		"adoptRate": strconv.Itoa(onDemandRate),
+		"adoptRate":  strconv.Itoa(onDemandRate),
+		"importRate": strconv.Itoa(importRate),
 	}
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	parser := kong.Must(&program{},
+	code := run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// run runs a command line, and returns the exit code.
+func run(ctx context.Context, args []string) int {
+	p := program{}
+	parser := newParser(ctx, &p)
+	if len(args) > 0 && args[0] == completeName {
+		complete(os.Stdout, parser.Model.Node, args[1:])
+		return 0
+	}
+	parsed, err := parser.Parse(withKeyIDs(args))
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) {
+		return refuse(wrong)
+	}
+	if err == nil {
+		t := terminal.New(p.Output)
+		if t.Format != terminal.Text && !takesTerminal(parsed.Selected()) {
+			err = usageError("%s has one form of output: leave --output out.", parsed.Selected().FullPath())
+		} else {
+			parsed.Bind(t)
+			err = parsed.Run()
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "licenser:", explain(err))
+	}
+	return exitCode(err)
+}
+
+// takesTerminal reports whether a command writes in all forms of output.
+func takesTerminal(command *kong.Node) bool {
+	run := command.Target.Addr().MethodByName("Run").Type()
+	for i := range run.NumIn() {
+		if run.In(i) == reflect.TypeFor[*terminal.Terminal]() {
+			return true
+		}
+	}
+	return false
+}
+
+func newParser(ctx context.Context, p *program, options ...kong.Option) *kong.Kong {
+	return kong.Must(p, append(options,
 		kong.Name("licenser"),
 		kong.Description("Open Licenser: decides whether a copy of your software may run."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		variables(),
-		kong.BindTo(ctx, (*context.Context)(nil)))
-	parsed, err := parser.Parse(withKeyIDs(os.Args[1:]))
-	parser.FatalIfErrorf(err)
-	if err := parsed.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "licenser:", err)
-		os.Exit(exitCode(err))
+		kong.BindTo(ctx, (*context.Context)(nil)))...)
+}
+
+// refuse tells what is wrong with a command line. One that names a group of commands alone asks for help.
+func refuse(wrong *kong.ParseError) int {
+	node := wrong.Context.Model.Node
+	if selected := wrong.Context.Selected(); selected != nil {
+		node = selected
 	}
+	if isGroup(node) && len(wrong.Context.Args) == depth(node) {
+		if err := wrong.Context.PrintUsage(false); err == nil {
+			return 0
+		}
+	}
+	fmt.Fprintln(os.Stderr, "licenser:", wrong)
+	fmt.Fprintf(os.Stderr, "%s --help says what there is.\n", node.FullPath())
+	return exitUsage
+}
+
+func isGroup(node *kong.Node) bool { return len(node.Children) > 0 }
+
+func depth(node *kong.Node) int {
+	if node.Parent == nil {
+		return 0
+	}
+	return 1 + depth(node.Parent)
 }
 
 // keyIDLikeFlag matches a kid that begins with a hyphen, as one in 64 does. No flag looks like that.
@@ -77,21 +150,4 @@ func withKeyIDs(args []string) []string {
 		return args
 	}
 	return append(append(rest, "--"), keyIDs...)
-}
-
-// exitError is an error with an exit code of its own.
-type exitError struct {
-	message string
-	code    int
-}
-
-func (e exitError) Error() string { return e.message }
-
-// exitCode returns the exit code for an error: that of an exitError, or else 1.
-func exitCode(err error) int {
-	var coded exitError
-	if errors.As(err, &coded) {
-		return coded.code
-	}
-	return 1
 }

@@ -47,6 +47,11 @@ type serveCommand struct {
 	out, log io.Writer // standard output and standard error, unless a test sets them
 }
 
+func (serveCommand) Help() string {
+	return examples(`licenser serve --data .licenser`,
+		`licenser serve --listen 127.0.0.1:8080 --data .licenser --issuer "Example Ltd"`)
+}
+
 // Run serves until the context ends, then finishes the requests that have begun.
 func (c serveCommand) Run(ctx context.Context) (err error) {
 	if err := c.readFlags(); err != nil {
@@ -55,7 +60,8 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	if c.out == nil {
 		c.out, c.log = os.Stdout, os.Stderr
 	}
-	log := telemetry.NewConsoleLogger(c.log)
+	recording := newActivityLog(telemetry.NewConsoleLogger(c.log).Handler(), time.Now())
+	log := slog.New(recording)
 	setCollector()
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
@@ -83,6 +89,7 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	gateway.mux.HandleFunc("GET /local/activity/{licenseid}", c.guard.protect(recording.activities.ServeHTTP))
 	if err := c.printWelcome(listener.Addr()); err != nil {
 		return err
 	}
@@ -102,17 +109,17 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 // readFlags sets what follows from the flags. An error names the flag.
 func (c *serveCommand) readFlags() (err error) {
 	if c.lifetime, err = token.Lifetime(c.TokenLifetimeDays); err != nil {
-		return fmt.Errorf("--token-lifetime-days: %w", err)
+		return usageError("--token-lifetime-days: %w", err)
 	}
 	if c.reuse, err = token.ReusePeriod(c.TokenReuseDays, c.lifetime); err != nil {
-		return fmt.Errorf("--token-reuse-days: %w", err)
+		return usageError("--token-reuse-days: %w", err)
 	}
 	if c.CheckpointInterval <= 0 {
-		return fmt.Errorf("--checkpoint-interval: %v is not positive", c.CheckpointInterval)
+		return usageError("--checkpoint-interval: %v is not positive", c.CheckpointInterval)
 	}
 	if c.VendorTokenFile != "" {
 		if c.vendorToken, err = readVendorToken(c.VendorTokenFile); err != nil {
-			return fmt.Errorf("--vendor-token-file: %w", err)
+			return usageError("--vendor-token-file: %w", err)
 		}
 	}
 	return nil

@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
+	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/awskeys"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
@@ -29,23 +27,10 @@ type tokenKeyCommand struct {
 type keyStoreFlags struct {
 	Data string `help:"Data folder of the local server, which may be running." type:"existingdir" xor:"where" required:""`
 	Key  string `help:"Alias of the key in KMS, as the stack's output TokenKeyAlias says (alias/…). KMS is reached with the AWS credentials of this environment." xor:"where" required:""`
-
-	out io.Writer        // standard output, unless a test sets it
-	now func() time.Time // time.Now, unless a test sets it
 }
 
-func (f keyStoreFlags) output() io.Writer {
-	if f.out == nil {
-		return os.Stdout
-	}
-	return f.out
-}
-
-func (f keyStoreFlags) succession(ctx context.Context) (token.Succession, error) {
-	s := token.Succession{Now: time.Now}
-	if f.now != nil {
-		s.Now = f.now
-	}
+func (f keyStoreFlags) succession(ctx context.Context, now func() time.Time) (token.Succession, error) {
+	s := token.Succession{Now: now}
 	if f.Data != "" {
 		s.Store = embedded.KeyStore{Folder: f.Data}
 		return s, nil
@@ -59,8 +44,8 @@ func (f keyStoreFlags) succession(ctx context.Context) (token.Succession, error)
 }
 
 // take takes a step, and then shows the keys.
-func (f keyStoreFlags) take(ctx context.Context, step func(token.Succession) error) error {
-	s, err := f.succession(ctx)
+func (f keyStoreFlags) take(ctx context.Context, t *terminal.Terminal, step func(token.Succession) error) error {
+	s, err := f.succession(ctx, t.Now)
 	if err != nil {
 		return err
 	}
@@ -71,43 +56,77 @@ func (f keyStoreFlags) take(ctx context.Context, step func(token.Succession) err
 	if err != nil {
 		return err
 	}
-	return showTokenKeys(f.output(), keys)
+	return terminal.List(t, tokenKeyColumns, each(shownTokenKeys(keys)))
 }
 
-func showTokenKeys(out io.Writer, keys token.StoredKeys) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "KEY ID\tSTATE\tSINCE\tKEY")
-	for _, row := range []struct {
-		state token.KeyState
-		text  string
-	}{
-		{token.Current, "signs"},
-		{token.Next, "published, does not sign yet"},
-		{token.Previous, "published, signs for licenses that are pinned to it"},
-	} {
-		if key, has := keys[row.state]; has {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", key.KeyID, row.text, instant(key.Since), key.Name)
+// shownTokenKey is a published token key.
+type shownTokenKey struct {
+	KeyID string            `json:"kid"`
+	State token.KeyState    `json:"state"`
+	Since vendorapi.Instant `json:"since,omitzero"`
+	Key   string            `json:"key"` // its name where it is kept
+}
+
+// shownTokenKeys returns the keys, the one that signs first.
+func shownTokenKeys(keys token.StoredKeys) (shown []shownTokenKey) {
+	for _, state := range []token.KeyState{token.Current, token.Next, token.Previous} {
+		if key, has := keys[state]; has {
+			shown = append(shown, shownTokenKey{key.KeyID, state, vendorapi.Instant{Time: key.Since}, key.Name})
 		}
 	}
-	return table.Flush()
+	return shown
+}
+
+// tokenKeyStates says to people what a key does.
+var tokenKeyStates = map[token.KeyState]string{
+	token.Current:  "signs",
+	token.Next:     "published, does not sign yet",
+	token.Previous: "published, signs for licenses that are pinned to it",
+}
+
+var tokenKeyColumns = []terminal.Column[shownTokenKey]{
+	{Name: "kid", Title: "KEY ID", Text: func(k shownTokenKey) string { return k.KeyID }},
+	{
+		Name: "state", Title: "STATE", Text: func(k shownTokenKey) string { return string(k.State) },
+		People: func(k shownTokenKey) string { return tokenKeyStates[k.State] },
+		Color: func(k shownTokenKey) terminal.Color {
+			if k.State == token.Current {
+				return terminal.Good
+			}
+			return terminal.Plain
+		},
+	},
+	{
+		Name: "since", Title: "SINCE", Text: func(k shownTokenKey) string { return instantText(k.Since) },
+		People: func(k shownTokenKey) string { return dateOrUnknown(k.Since) },
+	},
+	{Name: "key", Title: "KEY", Extra: true, Text: func(k shownTokenKey) string { return k.Key }},
 }
 
 type showTokenKeysCommand struct {
 	keyStoreFlags
 }
 
+func (showTokenKeysCommand) Help() string {
+	return examples(`licenser token-key show --data .licenser`)
+}
+
 // Run changes nothing.
-func (c showTokenKeysCommand) Run(ctx context.Context) error {
-	return c.take(ctx, func(token.Succession) error { return nil })
+func (c showTokenKeysCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	return c.take(ctx, t, func(token.Succession) error { return nil })
 }
 
 type prepareTokenKeyCommand struct {
 	keyStoreFlags
 }
 
+func (prepareTokenKeyCommand) Help() string {
+	return examples(`licenser token-key prepare --data .licenser`)
+}
+
 // Run can be repeated.
-func (c prepareTokenKeyCommand) Run(ctx context.Context) error {
-	return c.take(ctx, func(s token.Succession) error { return s.Prepare(ctx) })
+func (c prepareTokenKeyCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	return c.take(ctx, t, func(s token.Succession) error { return s.Prepare(ctx) })
 }
 
 type promoteTokenKeyCommand struct {
@@ -115,9 +134,13 @@ type promoteTokenKeyCommand struct {
 	keyStoreFlags
 }
 
+func (promoteTokenKeyCommand) Help() string {
+	return examples(`licenser token-key promote --data .licenser`)
+}
+
 // Run can be repeated until it is done.
-func (c promoteTokenKeyCommand) Run(ctx context.Context) error {
-	return c.take(ctx, func(s token.Succession) error { return s.Promote(ctx, c.Lead) })
+func (c promoteTokenKeyCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	return c.take(ctx, t, func(s token.Succession) error { return s.Promote(ctx, c.Lead) })
 }
 
 type retireTokenKeyCommand struct {
@@ -127,26 +150,29 @@ type retireTokenKeyCommand struct {
 	keyStoreFlags
 }
 
+func (retireTokenKeyCommand) Help() string {
+	return examples(`licenser token-key retire --data .licenser`)
+}
+
 // Run never deletes a key of KMS. That cannot be undone, and is for a person to decide.
-func (c retireTokenKeyCommand) Run(ctx context.Context) error {
+func (c retireTokenKeyCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	lifetime, err := token.Lifetime(c.TokenLifetimeDays)
 	if err != nil {
-		return fmt.Errorf("--token-lifetime-days: %w", err)
+		return usageError("--token-lifetime-days: %w", err)
 	}
 	api, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
-	return c.take(ctx, func(s token.Succession) error {
+	return c.take(ctx, t, func(s token.Succession) error {
 		if !c.StrandDevices {
 			s.Leases = leases{api, lifetime, s.Now}.longest
 		}
 		retired, err := s.Retire(ctx, lifetime, pins{api}.find)
 		if err == nil && c.Key != "" {
-			fmt.Fprintf(c.output(), "The key %s is no longer published. "+
-				"It is still there and still costs; to have it deleted:\n"+
-				"  aws kms schedule-key-deletion --key-id %s --pending-window-in-days 30\n",
-				retired.KeyID, retired.Name)
+			t.Say("The key %s is no longer published. It is still there and still costs; to have it deleted:",
+				retired.KeyID)
+			t.Say("  aws kms schedule-key-deletion --key-id %s --pending-window-in-days 30", retired.Name)
 		}
 		return err
 	})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/device"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
@@ -52,12 +52,13 @@ func TestTokenKey(t *testing.T) {
 	s := newAuditedServer(t)
 	later := time.Duration(0)
 	var out bytes.Buffer
-	place := keyStoreFlags{Data: s.serve.Data, out: &out, now: func() time.Time { return time.Now().Add(later) }}
+	place, screen := keyStoreFlags{Data: s.serve.Data}, people(&out, &out)
+	screen.Now = func() time.Time { return time.Now().Add(later) }
 	strand := false
 	retire := func() error {
 		return retireTokenKeyCommand{
 			TokenLifetimeDays: 90, StrandDevices: strand, vendorAPI: vendorAPI{API: s.URL}, keyStoreFlags: place,
-		}.Run(t.Context())
+		}.Run(t.Context(), screen)
 	}
 	promote := promoteTokenKeyCommand{Lead: token.DefaultLead, keyStoreFlags: place}
 	wantKids := func(want ...string) {
@@ -67,7 +68,7 @@ func TestTokenKey(t *testing.T) {
 		}
 	}
 	first := publishedKids(t, s.URL)[0]
-	if err := (prepareTokenKeyCommand{place}).Run(t.Context()); err != nil {
+	if err := (prepareTokenKeyCommand{place}).Run(t.Context(), screen); err != nil {
 		t.Fatal(err)
 	}
 	kids := publishedKids(t, s.URL)
@@ -79,10 +80,26 @@ func TestTokenKey(t *testing.T) {
 		!strings.HasPrefix(lines[2], second+"  published, does not sign") {
 		t.Errorf("printed\n%s", &out)
 	}
-	wantRefused(t, promote.Run(t.Context()), "products may not know the successor yet")
+	published, err := embedded.KeyStore{Folder: place.Data}.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	since := license.FormatDate(published[token.Next].Since)
+	for format, want := range map[terminal.Format]string{
+		terminal.Text: second + "\tnext\t" + since + "\t",
+		terminal.CSV:  terminal.GuardCell(second) + ",next," + since + ",",
+		terminal.JSON: `{"kid":"` + second + `","state":"next","since":"` + since + `","key":"`,
+	} {
+		got := written(t, showTokenKeysCommand{place}, format)
+		if lines := strings.Split(got, "\n"); len(lines) < 3 || !strings.HasPrefix(lines[2], want) ||
+			strings.Contains(got, "PRIVATE") {
+			t.Errorf("as %s: got\n%swant\n%s", format, got, want)
+		}
+	}
+	wantRefused(t, promote.Run(t.Context(), screen), "products may not know the successor yet")
 	wantKids(first, second)
 	later = token.DefaultLead
-	if err := promote.Run(t.Context()); err != nil {
+	if err := promote.Run(t.Context(), screen); err != nil {
 		t.Fatal(err)
 	}
 	wantKids(second, first)
@@ -107,9 +124,9 @@ func TestTokenKey(t *testing.T) {
 	wantPins(-time.Hour, l.ID) // tokens of it may still be valid
 	wantPins(time.Hour)
 	time.Sleep(1300 * time.Millisecond) // streams tell the second
-	since := time.Now().Add(-200 * time.Millisecond)
+	renamed := time.Now().Add(-200 * time.Millisecond)
 	rename(t, s, l)
-	wantPins(time.Until(since)) // it was changed since, and not freed
+	wantPins(time.Until(renamed)) // it was changed since, and not freed
 	wantPins(-time.Hour, l.ID)
 	wantKids(second, first)
 	later = 200 * 24 * time.Hour
@@ -206,13 +223,10 @@ func TestTokenKeyLocalCrash(t *testing.T) {
 			if published, err := folder.SigningKey.Published(t.Context()); err != nil || len(published) != 2 {
 				t.Errorf("%d keys are published, %v", len(published), err)
 			}
-			place := keyStoreFlags{
-				Data: path,
-				out:  io.Discard,
-				now:  func() time.Time { return time.Now().Add(token.DefaultLead) },
-			}
-			promote := promoteTokenKeyCommand{Lead: token.DefaultLead, keyStoreFlags: place}
-			if err := promote.Run(t.Context()); err != nil {
+			later := piped(io.Discard)
+			later.Now = func() time.Time { return time.Now().Add(token.DefaultLead) }
+			promote := promoteTokenKeyCommand{Lead: token.DefaultLead, keyStoreFlags: keyStoreFlags{Data: path}}
+			if err := promote.Run(t.Context(), later); err != nil {
 				t.Fatal(err)
 			}
 			after, err := store.Keys(t.Context())
@@ -240,7 +254,7 @@ func TestTokenKeyOnAWS(t *testing.T) {
 	for name, key := range map[string]string{
 		"there is no alias/licenser": "alias/licenser", "is not an alias": "1234",
 	} {
-		err := showTokenKeysCommand{keyStoreFlags{Key: key, out: io.Discard}}.Run(context.Background())
+		err := showTokenKeysCommand{keyStoreFlags{Key: key}}.Run(t.Context(), piped(io.Discard))
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want one that says %q", err, name)
 		}

@@ -1,10 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"iter"
 	"net/http"
 	"os"
 	"strings"
@@ -12,45 +13,14 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/vendorapi"
 )
 
-type exportCommand struct {
-	LicenseID string `arg:"" name:"licenseid" help:"The license; it may be gone."`
-	vendorAPI
-
-	out io.Writer // standard output, unless a test sets it
-}
-
-// Run writes the chain in the form that audit.ReadChain reads.
-func (c exportCommand) Run(ctx context.Context) error {
-	if c.out == nil {
-		c.out = os.Stdout
-	}
-	api, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	isEmpty := true
-	for e, err := range api.AuditEntries(ctx, c.LicenseID) {
-		if err != nil {
-			return err
-		}
-		if err := audit.WriteChain(c.out, []audit.Entry{e}); err != nil {
-			return err
-		}
-		isEmpty = false
-	}
-	if isEmpty {
-		return fmt.Errorf("the trail has no entries of the license %s", c.LicenseID)
-	}
-	return nil
-}
-
 type verifyCommand struct {
-	LicenseIDs    []string      `arg:"" optional:"" name:"licenseid" help:"The licenses whose chains to check; they may be gone."`
+	Licenses      []licenseName `arg:"" optional:"" name:"license" help:"The licenses whose chains to check: their ids, license keys or references. By their ids they may be gone."`
 	All           bool          `help:"Check the chains of all licenses that the vendor's API lists: not of those that are gone, nor of those that came before this service and were not adopted yet. The checkpoint function looks at all of them."`
 	File          string        `help:"Check a file that licenser audit export wrote, and ask nobody." type:"existingfile"`
 	Checkpoint    bool          `help:"Check that the chains are those that were signed, too."`
@@ -58,69 +28,81 @@ type verifyCommand struct {
 	CheckpointKey string        `help:"The key of checkpoints, as you have kept it from /audit/checkpoint-key. Without it the key that the server shows now is used, which proves nothing against whoever runs the server." placeholder:"KEY"`
 	vendorAPI
 
-	out   io.Writer     // standard output, unless a test sets it
-	delay time.Duration // before another look at a chain that a change may be on its way to
+	delay time.Duration // before another look at a chain that a change may be on its way to; 0: lookDelay
+}
+
+func (verifyCommand) Help() string {
+	return examples(`licenser audit verify --all`, `licenser audit verify order-4711`,
+		`licenser audit verify --file chain.jsonl`)
 }
 
 // errTrail ends the command when a chain is not as it should be; what is wrong was printed.
 var errTrail = errors.New("the audit trail is not as it should be")
 
-// Run prints a line for each chain, and a line for each thing that is wrong with it.
-func (c verifyCommand) Run(ctx context.Context) error {
-	if c.out == nil {
-		c.out, c.delay = os.Stdout, 3*time.Second
-	}
+// Run writes the outcome for each chain.
+func (c verifyCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	switch {
-	case c.File != "" && (c.All || c.Checkpoint || len(c.LicenseIDs) > 0):
-		return errors.New("--file checks the file alone: leave out licenses, --all and --checkpoint, " +
+	case c.File != "" && (c.All || c.Checkpoint || len(c.Licenses) > 0):
+		return usageError("--file checks the file alone: leave out licenses, --all and --checkpoint, " +
 			"or leave out --file to check them with the server")
 	case c.CheckpointKey != "" && !c.Checkpoint:
-		return errors.New("--checkpoint-key goes with --checkpoint")
+		return usageError("--checkpoint-key goes with --checkpoint")
 	case c.File != "":
-		return c.verifyFile()
-	case len(c.LicenseIDs) == 0 == !c.All:
-		return errors.New("name licenses, or --all, or --file")
+		return c.verifyFile(t)
+	case len(c.Licenses) == 0 == !c.All:
+		return usageError("name licenses, or --all, or --file")
 	}
 	api, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
 	v := chainVerifier{
-		api: api, key: c.CheckpointKey, checkpoint: c.Checkpoint, maxAge: c.MaxAge, delay: c.delay, out: c.out,
+		api: api, key: c.CheckpointKey, checkpoint: c.Checkpoint, maxAge: c.MaxAge, delay: cmp.Or(c.delay, lookDelay),
 	}
-	if err := v.findKey(ctx); err != nil {
+	if err := v.findKey(ctx, t); err != nil {
 		return err
 	}
 	wrong := 0
-	verify := func(licenseID string) error {
-		fine, err := v.verify(ctx, licenseID)
-		if !fine {
-			wrong++
-		}
-		return err
-	}
-	for _, id := range c.LicenseIDs {
-		if err := verify(id); err != nil {
-			return err
-		}
-	}
-	if c.All {
-		for l, err := range api.Licenses(ctx, vendorapi.ListQuery{}) {
-			if err != nil {
-				return err
+	err = writeOutcomes(t, func(yield func(chainOutcome, error) bool) {
+		for licenseID, err := range c.licenseIDs(ctx, api) {
+			var outcome chainOutcome
+			if err == nil {
+				outcome, err = v.verify(ctx, licenseID)
 			}
-			if err := verify(l.LicenseID); err != nil {
-				return err
+			if outcome.Result == chainWrong {
+				wrong++
+			}
+			if !yield(outcome, err) || err != nil {
+				return
 			}
 		}
-	}
-	if wrong > 0 {
+	})
+	if err == nil && wrong > 0 {
 		return fmt.Errorf("%w: licenses %d", errTrail, wrong)
 	}
-	return nil
+	return err
 }
 
-func (c verifyCommand) verifyFile() error {
+// licenseIDs returns the licenses whose chains to check.
+func (c verifyCommand) licenseIDs(ctx context.Context, api *vendorapi.Client) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for _, name := range c.Licenses {
+			if !yield(name.resolve(ctx, api)) {
+				return
+			}
+		}
+		if !c.All {
+			return
+		}
+		for l, err := range api.Licenses(ctx, vendorapi.ListQuery{}) {
+			if !yield(l.LicenseID, err) {
+				return
+			}
+		}
+	}
+}
+
+func (c verifyCommand) verifyFile(t *terminal.Terminal) error {
 	file, err := os.Open(c.File)
 	if err != nil {
 		return err
@@ -141,25 +123,14 @@ func (c verifyCommand) verifyFile() error {
 	if v == nil {
 		return fmt.Errorf("%s: no entries", c.File)
 	}
-	return report(c.out, v.LicenseID(), v, nil)
-}
-
-// report prints what a verified chain says, and returns errTrail when that is not as it should be.
-func report(out io.Writer, licenseID string, v *audit.Verifier, wrong []string) error {
-	head := v.Head()
-	for _, finding := range v.Findings() {
-		wrong = append(wrong, fmt.Sprintf("entry %d: %s", finding.Sequence, finding.Text))
-	}
-	if len(wrong) == 0 {
-		_, err := fmt.Fprintf(out, "%s  ok  entries %d  %s\n", licenseID, head.Sequence, head.Hash)
+	outcome := newOutcome(v.LicenseID(), v, verdict{})
+	if err := writeOutcomes(t, each([]chainOutcome{outcome})); err != nil {
 		return err
 	}
-	for _, text := range wrong {
-		if _, err := fmt.Fprintf(out, "%s  WRONG  %s\n", licenseID, text); err != nil {
-			return err
-		}
+	if outcome.Result == chainWrong {
+		return errTrail
 	}
-	return errTrail
+	return nil
 }
 
 // chainVerifier checks chains that the API shows.
@@ -169,17 +140,16 @@ type chainVerifier struct {
 	key        string
 	maxAge     time.Duration
 	delay      time.Duration
-	out        io.Writer
 }
 
 // findKey asks the server for the key of checkpoints where the caller has none.
-func (v *chainVerifier) findKey(ctx context.Context) error {
+func (v *chainVerifier) findKey(ctx context.Context, t *terminal.Terminal) error {
 	if !v.checkpoint {
 		return nil
 	}
 	if v.key != "" {
 		if _, err := note.NewVerifier(v.key); err != nil {
-			return fmt.Errorf("--checkpoint-key is no key as /audit/checkpoint-key shows it: %w", err)
+			return usageError("--checkpoint-key is no key as /audit/checkpoint-key shows it: %w", err)
 		}
 		return nil
 	}
@@ -187,85 +157,89 @@ func (v *chainVerifier) findKey(ctx context.Context) error {
 	if v.key, err = v.api.CheckpointKey(ctx); err != nil {
 		return err
 	}
-	const text = "The server shows this key of checkpoints; compare it with the one that you have kept:\n  %s\n"
-	_, err = fmt.Fprintf(v.out, text, v.key)
-	return err
+	t.Say("The server shows this key of checkpoints; compare it with the one that you have kept:")
+	t.Say("  %s", v.key)
+	return nil
 }
 
 // errNoChain says that there is nothing to check, which is no proof of anything.
 var errNoChain = errors.New("no chain")
 
-// looks bounds how often a chain is looked at. The trail follows the licenses by moments, so that a change may still be
-// on its way.
-const looks = 5
+// The trail follows the licenses by moments, so that a change may still be on its way. So a chain is looked at again.
+const (
+	looks     = 5 // at most
+	lookDelay = 3 * time.Second
+)
 
-// verify prints the outcome for one chain, and reports whether the chain is fine. An error is not the chain's: the
-// chain could not be read.
-func (v chainVerifier) verify(ctx context.Context, licenseID string) (fine bool, err error) {
+// verify returns the outcome for one chain. An error is not the chain's: the chain could not be read.
+func (v chainVerifier) verify(ctx context.Context, licenseID string) (chainOutcome, error) {
 	for look := 1; ; look++ {
 		chain := audit.NewVerifier(licenseID, audit.Head{})
-		wrong, passing, err := v.look(ctx, licenseID, chain)
+		found, err := v.look(ctx, licenseID, chain)
 		if errors.Is(err, errNoChain) {
-			_, err := fmt.Fprintf(v.out, "%s  no chain: other tools alone have written this license, "+
-				"and it may be older than the trail\n", licenseID)
-			return err == nil, err
+			return chainOutcome{LicenseID: licenseID, Result: chainNone, Findings: []string{}}, nil
 		}
 		if err != nil {
-			return false, err
+			return chainOutcome{}, err
 		}
-		if !passing || look == looks {
-			err := report(v.out, licenseID, chain, wrong)
-			if errors.Is(err, errTrail) {
-				return false, nil
-			}
-			return err == nil, err
+		if !found.isPassing || look == looks {
+			return newOutcome(licenseID, chain, found), nil
 		}
 		select {
 		case <-ctx.Done():
-			return false, ctx.Err()
+			return chainOutcome{}, ctx.Err()
 		case <-time.After(v.delay):
 		}
 	}
 }
 
-// look returns what is wrong with a chain, and whether that may be passing.
-func (v chainVerifier) look(
-	ctx context.Context, licenseID string, chain *audit.Verifier,
-) (wrong []string, passing bool, err error) {
+// verdict is what a look at a chain has found.
+type verdict struct {
+	wrong     []string
+	isPassing bool // what is wrong may be gone at another look
+	isYounger bool // than the latest checkpoint, so that it is not signed yet
+}
+
+func (v chainVerifier) look(ctx context.Context, licenseID string, chain *audit.Verifier) (found verdict, err error) {
 	read, err := v.read(ctx, licenseID, chain)
 	if err != nil {
-		return nil, false, err
+		return found, err
 	}
 	if read.broken != nil {
-		return []string{read.broken.Error()}, false, nil
+		return verdict{wrong: []string{read.broken.Error()}}, nil
 	}
 	head, stored := chain.Head(), read.end
 	switch {
 	case head == (audit.Head{}) && stored.Sequence == 0 && read.last.Foreign:
-		return nil, false, errNoChain
+		return found, errNoChain
 	case len(read.entries) == 0 && stored.Sequence == 0 && read.last.RecordHash == "" && !v.checkpoint:
 		// With a checkpoint, that tells whether there once were entries.
-		return []string{"no entries: the trail knows no such license"}, false, nil
+		return verdict{wrong: []string{"no entries: the trail knows no such license"}}, nil
 	}
 	if stored.Sequence != head.Sequence || stored.Hash != head.Hash {
-		wrong = append(wrong, fmt.Sprintf("the entries end with entry %d, the stored head says entry %d",
+		found.wrong = append(found.wrong, fmt.Sprintf("the entries end with entry %d, the stored head says entry %d",
 			head.Sequence, stored.Sequence))
 	}
 	if read.last.RecordHash != head.RecordHash {
-		wrong = append(wrong, "the license is not as its last entry left it: a change is missing in the trail")
+		const text = "the license is not as its last entry left it: a change is missing in the trail"
+		found.wrong = append(found.wrong, text)
 	}
-	passing = len(wrong) > 0
+	found.isPassing = len(found.wrong) > 0
 	if v.checkpoint {
 		err := v.checkProof(ctx, chain.LicenseID(), read.entries)
 		var problem *vendorapi.Problem
 		switch {
-		case errors.As(err, &problem) && problem.Status != http.StatusNotFound, ctx.Err() != nil:
-			return nil, false, err
+		case ctx.Err() != nil:
+			return found, ctx.Err()
+		case errors.As(err, &problem) && problem.Status != http.StatusNotFound:
+			return found, err
+		case errors.Is(err, errNotSignedYet):
+			found.isYounger = true
 		case err != nil:
-			wrong = append(wrong, "checkpoint: "+err.Error())
+			found.wrong = append(found.wrong, "checkpoint: "+err.Error())
 		}
 	}
-	return wrong, passing, nil
+	return found, nil
 }
 
 // shownChain is a license's chain as the server shows it.
@@ -300,13 +274,15 @@ func (v chainVerifier) read(ctx context.Context, licenseID string, chain *audit.
 	return c, nil
 }
 
-// checkProof compares a chain with the latest checkpoint. A chain that is younger than the checkpoint is not in it.
+// errNotSignedYet says of a chain that it is younger than the latest checkpoint.
+var errNotSignedYet = errors.New("not signed yet")
+
+// checkProof compares a chain with the latest checkpoint. It returns errNotSignedYet where that cannot have the chain.
 func (v chainVerifier) checkProof(ctx context.Context, licenseID string, entries []audit.Entry) error {
 	proof, err := v.api.Proof(ctx, licenseID)
 	var problem *vendorapi.Problem
 	if errors.As(err, &problem) && problem.Status == http.StatusNotFound && v.isYounger(ctx, entries) {
-		_, err := fmt.Fprintf(v.out, "%s  not signed yet: its chain is younger than the latest checkpoint\n", licenseID)
-		return err
+		return errNotSignedYet
 	}
 	if err != nil {
 		return err

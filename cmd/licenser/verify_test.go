@@ -3,18 +3,22 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/embedded"
 	"openlicenser/shared/license"
@@ -98,17 +102,24 @@ func (s *auditedServer) record(t *testing.T) {
 	}
 }
 
+func names(texts ...string) (names []licenseName) {
+	for _, text := range texts {
+		names = append(names, licenseName(text))
+	}
+	return names
+}
+
 func (s *auditedServer) verify(t *testing.T, change func(*verifyCommand)) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
 	c := verifyCommand{
-		LicenseIDs: []string{s.license.ID}, vendorAPI: vendorAPI{API: s.URL}, out: &out,
+		Licenses: names(s.license.ID), vendorAPI: vendorAPI{API: s.URL},
 		delay: time.Millisecond, MaxAge: time.Hour,
 	}
 	if change != nil {
 		change(&c)
 	}
-	err := c.Run(t.Context())
+	err := c.Run(t.Context(), people(&out, &out))
 	return out.String(), err
 }
 
@@ -131,7 +142,7 @@ func TestVerify(t *testing.T) {
 	key := s.key(t)
 	for name, change := range map[string]func(*verifyCommand){
 		"one":                   nil,
-		"all":                   func(c *verifyCommand) { c.LicenseIDs, c.All = nil, true },
+		"all":                   func(c *verifyCommand) { c.Licenses, c.All = nil, true },
 		"with a checkpoint":     func(c *verifyCommand) { c.Checkpoint = true },
 		"and a key that I keep": func(c *verifyCommand) { c.Checkpoint, c.CheckpointKey = true, key },
 	} {
@@ -144,9 +155,9 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*verifyCommand){
-		"nothing to check": func(c *verifyCommand) { c.LicenseIDs = nil },
+		"nothing to check": func(c *verifyCommand) { c.Licenses = nil },
 		"no such API":      func(c *verifyCommand) { c.API = "http://127.0.0.1:1" },
-		"no license id":    func(c *verifyCommand) { c.LicenseIDs = []string{"x"} },
+		"no license id":    func(c *verifyCommand) { c.Licenses = names("x") },
 	} {
 		if out, err := s.verify(t, change); err == nil || errors.Is(err, errTrail) {
 			t.Errorf("%s: %v\n%s", name, err, out)
@@ -158,7 +169,7 @@ func TestVerify(t *testing.T) {
 // license's.
 func TestVerifyInEitherCase(t *testing.T) {
 	s := newAuditedServer(t)
-	upper := func(c *verifyCommand) { c.LicenseIDs, c.Checkpoint = []string{strings.ToUpper(s.license.ID)}, true }
+	upper := func(c *verifyCommand) { c.Licenses, c.Checkpoint = names(strings.ToUpper(s.license.ID)), true }
 	if out, err := s.verify(t, upper); err != nil || !strings.Contains(out, "  ok  entries 2  ") {
 		t.Errorf("%s%v", out, err)
 	}
@@ -280,13 +291,13 @@ func TestVerifyForeign(t *testing.T) {
 	if err := s.folder.Licenses.PutRecord(t.Context(), record); err != nil {
 		t.Fatal(err)
 	}
-	out, err := s.verify(t, func(c *verifyCommand) { c.LicenseIDs = []string{id} })
+	out, err := s.verify(t, func(c *verifyCommand) { c.Licenses = names(id) })
 	if err != nil || !strings.Contains(out, id+"  no chain") ||
 		strings.Contains(out, "  ok  ") || strings.Contains(out, "WRONG") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	s.record(t)
-	out, err = s.verify(t, func(c *verifyCommand) { c.LicenseIDs = []string{id} })
+	out, err = s.verify(t, func(c *verifyCommand) { c.Licenses = names(id) })
 	if err != nil || !strings.Contains(out, id+"  ok  entries 1") {
 		t.Errorf("recorded: %v\n%s", err, out)
 	}
@@ -309,7 +320,7 @@ func TestVerifyYoung(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.record(t)
-	withCheckpoint := func(c *verifyCommand) { c.LicenseIDs, c.Checkpoint = []string{young.ID}, true }
+	withCheckpoint := func(c *verifyCommand) { c.Licenses, c.Checkpoint = names(young.ID), true }
 	out, err := s.verify(t, withCheckpoint)
 	if err != nil || !strings.Contains(out, "not signed yet") || !strings.Contains(out, "ok  entries 1") {
 		t.Errorf("%v\n%s", err, out)
@@ -322,12 +333,83 @@ func TestVerifyYoung(t *testing.T) {
 	}
 }
 
+// TestVerifyForms: programs get one element for each license, whatever its outcome.
+func TestVerifyForms(t *testing.T) {
+	s := newAuditedServer(t)
+	const foreign = "869b100f-06b7-44cc-80df-b4c4bf728461"
+	record := attribute.Map{"licenseid": foreign, "expirationdate": "2030-01-01"}
+	if err := s.folder.Licenses.PutRecord(t.Context(), record); err != nil {
+		t.Fatal(err)
+	}
+	young, wrong := licensetest.Issue(t), licensetest.Issue(t)
+	trail := "/licenses/" + wrong.ID + "/audit"
+	s.tamper = func(path, body string) string {
+		if path == trail {
+			return strings.Replace(body, `"ISSUED"`, `"RENEWED"`, 1)
+		}
+		return body
+	}
+	var out, said bytes.Buffer
+	pipe := piped(&out)
+	pipe.Err = &said
+	c := verifyCommand{
+		Licenses: names(foreign), vendorAPI: vendorAPI{API: s.URL}, delay: time.Millisecond, MaxAge: time.Hour,
+	}
+	for format, want := range map[terminal.Format]string{
+		terminal.JSON: `[{"licenseid":"` + foreign + `","result":"no chain","entries":0,"hash":"","findings":[]}]`,
+		terminal.CSV:  "licenseid,result,entries,hash,findings" + foreign + ",no chain,0,,[]",
+	} {
+		if got := strings.ReplaceAll(written(t, c, format), "\n", ""); got != want {
+			t.Errorf("as %s: got  %s\nwant %s", format, got, want)
+		}
+	}
+	for _, l := range []license.License{young, wrong} {
+		if err := s.folder.Licenses.Create(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.record(t)
+	c.Licenses, c.Checkpoint = names(s.license.ID, young.ID, wrong.ID), true
+	ended := func(err error) {
+		t.Helper()
+		if !errors.Is(err, errTrail) || !strings.HasSuffix(err.Error(), "licenses 1") {
+			t.Errorf("ended with %v", err)
+		}
+	}
+	pipe.Format = terminal.JSON
+	ended(c.Run(t.Context(), pipe))
+	var got []chainOutcome
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || len(got) != 3 {
+		t.Fatalf("%v: %s", err, &out)
+	}
+	if !strings.Contains(said.String(), "compare it") {
+		t.Errorf("said %s", &said)
+	}
+	const finding = "entry 1 was changed: it does not have the hash that it says"
+	for i, want := range []chainOutcome{
+		{LicenseID: s.license.ID, Result: "ok", Entries: 2, Findings: []string{}},
+		{LicenseID: young.ID, Result: "not signed yet", Entries: 1, Findings: []string{}},
+		{LicenseID: wrong.ID, Result: "wrong", Findings: []string{finding}},
+	} {
+		if want.Hash = got[i].Hash; (want.Hash == "") != (want.Entries == 0) || !reflect.DeepEqual(got[i], want) {
+			t.Errorf("got %+v, want %+v", got[i], want)
+		}
+	}
+	out.Reset()
+	pipe.Format = terminal.CSV
+	ended(c.Run(t.Context(), pipe))
+	rows, err := csv.NewReader(&out).ReadAll()
+	if err != nil || len(rows) != 4 || rows[3][1] != "wrong" || rows[3][4] != `["`+finding+`"]` {
+		t.Errorf("%v: %q", err, rows)
+	}
+}
+
 // TestExport: the exported file is verified without a server, and a changed one is refused.
 func TestExport(t *testing.T) {
 	s := newAuditedServer(t)
 	var out bytes.Buffer
-	c := exportCommand{LicenseID: s.license.ID, vendorAPI: vendorAPI{API: s.URL}, out: &out}
-	if err := c.Run(t.Context()); err != nil {
+	c := auditExportCommand{License: licenseName(s.license.ID), vendorAPI: vendorAPI{API: s.URL}}
+	if err := c.Run(t.Context(), piped(&out)); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "chain.jsonl")
@@ -336,11 +418,23 @@ func TestExport(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	offline := func(c *verifyCommand) { c.LicenseIDs, c.File, c.API = nil, file, "http://127.0.0.1:1" }
+	if got := written(t, c, terminal.JSON); got != out.String() {
+		t.Errorf("as JSON it is\n%s", got)
+	}
+	pipe := piped(io.Discard)
+	pipe.Format = terminal.CSV
+	if err := c.Run(t.Context(), pipe); exitCode(err) != exitUsage {
+		t.Errorf("as CSV: %v", err)
+	}
+	offline := func(c *verifyCommand) { c.Licenses, c.File, c.API = nil, file, "http://127.0.0.1:1" }
 	exported := out.String()
 	write(exported)
 	if out, err := s.verify(t, offline); err != nil || !strings.Contains(out, s.license.ID+"  ok  entries 2") {
 		t.Errorf("%v\n%s", err, out)
+	}
+	asJSON := written(t, verifyCommand{File: file}, terminal.JSON)
+	if !strings.Contains(asJSON, `"result":"ok","entries":2,`) {
+		t.Errorf("the file as JSON: %s", asJSON)
 	}
 	for name, text := range map[string]string{
 		"changed": strings.Replace(exported, "contract ended", "contract begun", 1),
@@ -372,32 +466,32 @@ func TestVerifyNothing(t *testing.T) {
 		err     string
 	}{
 		"no entries": {
-			verifyCommand{LicenseIDs: []string{id}}, "WRONG  no entries", "the audit trail is not as it should be",
+			verifyCommand{Licenses: names(id)}, "WRONG  no entries", "the audit trail is not as it should be",
 		},
 		"file and checkpoint": {
 			verifyCommand{File: "chain.jsonl", Checkpoint: true}, "", "--file checks the file alone",
 		},
 		"file and license": {
-			verifyCommand{File: "chain.jsonl", LicenseIDs: []string{id}}, "", "--file checks the file alone",
+			verifyCommand{File: "chain.jsonl", Licenses: names(id)}, "", "--file checks the file alone",
 		},
 		"key alone": {
-			verifyCommand{LicenseIDs: []string{id}, CheckpointKey: "key"}, "", "goes with --checkpoint",
+			verifyCommand{Licenses: names(id), CheckpointKey: "key"}, "", "goes with --checkpoint",
 		},
 		"file and key alone": {
 			verifyCommand{File: "chain.jsonl", CheckpointKey: "key"}, "", "goes with --checkpoint",
 		},
 		"a key that is none": {
-			verifyCommand{LicenseIDs: []string{id}, Checkpoint: true, CheckpointKey: "key"},
+			verifyCommand{Licenses: names(id), Checkpoint: true, CheckpointKey: "key"},
 			"", "--checkpoint-key is no key",
 		},
 		"nothing to look at":   {verifyCommand{}, "", "name licenses"},
-		"licenses and all too": {verifyCommand{LicenseIDs: []string{id}, All: true}, "", "name licenses"},
+		"licenses and all too": {verifyCommand{Licenses: names(id), All: true}, "", "name licenses"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			test.command.vendorAPI = vendorAPI{API: server.URL}
-			test.command.out, test.command.delay = &out, time.Millisecond
-			err := test.command.Run(t.Context())
+			test.command.delay = time.Millisecond
+			err := test.command.Run(t.Context(), piped(&out))
 			if err == nil || !strings.Contains(err.Error(), test.err) || !strings.Contains(out.String(), test.printed) {
 				t.Errorf("%v, printed %q", err, out.String())
 			}
@@ -405,8 +499,8 @@ func TestVerifyNothing(t *testing.T) {
 	}
 
 	var out bytes.Buffer
-	c := exportCommand{LicenseID: id, vendorAPI: vendorAPI{API: server.URL}, out: &out}
-	if err := c.Run(t.Context()); err == nil || out.Len() > 0 {
+	c := auditExportCommand{License: licenseName(id), vendorAPI: vendorAPI{API: server.URL}}
+	if err := c.Run(t.Context(), piped(&out)); err == nil || out.Len() > 0 {
 		t.Errorf("export: %v, %q", err, out.String())
 	}
 }

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"os"
+	"strconv"
+
+	"golang.org/x/time/rate"
+
+	"openlicenser/cmd/licenser/licensefile"
+	"openlicenser/cmd/licenser/terminal"
+	"openlicenser/shared/license"
+	"openlicenser/shared/vendorapi"
+)
+
+// importRate is how many licenses a second are issued on AWS: half of what the template lets through, so that the shop
+// gets through too.
+const importRate = 10
+
+// importWorkers is how many rows are worked on at once.
+const importWorkers = 16
+
+type importCommand struct {
+	File   string `arg:"" help:"A file of CSV, whose first line names the columns, or of JSON Lines." type:"existingfile"`
+	Plan   string `help:"The plan of rows that name none." placeholder:"NAME"`
+	DryRun bool   `help:"Check every row, and issue nothing."`
+	Result string `help:"Where the ids and keys of the licenses go, or why there are none. FILE.result.csv unless set." placeholder:"FILE" type:"path"`
+	Format string `help:"csv or jsonl, where the name of the file does not say." enum:",csv,jsonl" default:"" placeholder:"FORM"`
+	Rate   int    `help:"Licenses a second. On this machine as fast as it goes, and else ${importRate}, unless set." placeholder:"N"`
+	vendorAPI
+}
+
+func (importCommand) Help() string {
+	return "All rows are checked first. If one is not as it must be, nothing is issued. The columns are the fields " +
+		"of POST /licenses, in any order; what else licenser export writes is left aside. A row without a reference " +
+		"gets one that is made of the file and the line. So an import that was interrupted is run again, also much " +
+		"later: a row whose reference exists is done.\n\n" +
+		examples(`licenser import licenses.csv --dry-run`, `licenser import licenses.csv --plan pro`)
+}
+
+// Validate is called by the parser.
+func (c importCommand) Validate() error {
+	if c.Rate < 0 {
+		return errors.New("--rate must be at least 1")
+	}
+	return nil
+}
+
+// Run checks all rows, and then issues their licenses.
+func (c importCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	format, known := licensefile.FormatOf(c.File)
+	if c.Format != "" {
+		format, known = licensefile.Format(c.Format), true
+	}
+	if !known {
+		return usageError("%s: is it CSV or JSON Lines? Say --format csv or --format jsonl.", c.File)
+	}
+	i, err := c.importer(ctx)
+	if err != nil {
+		return err
+	}
+	file, err := os.Open(c.File)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	digest := sha256.New()
+	if _, err := io.Copy(digest, file); err != nil {
+		return err
+	}
+	i.file = hex.EncodeToString(digest.Sum(nil)[:8])
+	rows := func(yield func(licensefile.Row, error) bool) {
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			yield(licensefile.Row{}, err)
+			return
+		}
+		for row, err := range licensefile.Read(file, format) {
+			if err != nil {
+				err = usageError("%s: %v", c.File, err)
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+	checked, err := c.check(ctx, t, i, rows)
+	if err != nil || c.DryRun {
+		return err
+	}
+	return c.issue(ctx, t, i, rows, checked)
+}
+
+func (c importCommand) importer(ctx context.Context) (*importer, error) {
+	api, err := c.client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	url, err := vendorapi.ParseURL(c.API)
+	if err != nil {
+		return nil, err
+	}
+	limit := rate.Limit(c.Rate)
+	if c.Rate == 0 {
+		limit = importRate
+		if vendorapi.IsLocal(url) {
+			limit = rate.Inf
+		}
+	}
+	return &importer{
+		api: api, plan: c.Plan, pace: rate.NewLimiter(limit, importWorkers), fastest: limit,
+		plans: map[string]*vendorapi.Plan{},
+	}, nil
+}
+
+// check returns how many rows there are, or reports all that are not as they must be.
+func (c importCommand) check(
+	ctx context.Context, t *terminal.Terminal, i *importer, rows iter.Seq2[licensefile.Row, error],
+) (checked int, err error) {
+	p := newProgress(t.Err, "rows checked", 0)
+	existing, wrong := 0, []rowProblem(nil)
+	references := map[[16]byte]int{} // line, by the digest of what stands in it
+	err = inOrder(ctx, rows, importWorkers, i.check, func(r checkedRow) error {
+		checked++
+		p.show(checked)
+		if r.exists {
+			existing++
+		}
+		for _, problem := range r.problems {
+			wrong = append(wrong, rowProblem{r.line, problem})
+		}
+		if r.reference == "" {
+			return nil
+		}
+		sum := sha256.Sum256([]byte(r.reference))
+		digest := [16]byte(sum[:16])
+		if line, isThere := references[digest]; isThere {
+			wrong = append(wrong, rowProblem{r.line, license.FieldError{
+				Field:   "reference",
+				Message: fmt.Sprintf("is that of line %d too; each license has one of its own", line),
+			}})
+		}
+		references[digest] = r.line
+		return nil
+	})
+	p.end()
+	if err != nil {
+		return checked, err
+	}
+	if len(wrong) > 0 {
+		if err := terminal.List(t, rowProblemColumns, each(wrong)); err != nil {
+			return checked, err
+		}
+		return checked, usageError("%d of %d rows are fine; nothing was issued. Mend the others, and run it again.",
+			checked-wrongRows(wrong), checked)
+	}
+	if checked == 0 {
+		return 0, usageError("%s: there are no rows in it.", c.File)
+	}
+	if c.DryRun {
+		t.Say("All %d rows are fine%s. Nothing was issued.", checked, alreadyThere(existing))
+	}
+	return checked, nil
+}
+
+func alreadyThere(existing int) string {
+	if existing == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of them because their licenses exist already", existing)
+}
+
+func wrongRows(wrong []rowProblem) int {
+	lines := map[int]bool{}
+	for _, w := range wrong {
+		lines[w.Line] = true
+	}
+	return len(lines)
+}
+
+// rowProblem is something that is wrong with a row.
+type rowProblem struct {
+	Line int `json:"line"`
+	license.FieldError
+}
+
+var rowProblemColumns = []terminal.Column[rowProblem]{
+	{Name: "line", Title: "LINE", Text: func(p rowProblem) string { return strconv.Itoa(p.Line) }},
+	{Name: "field", Title: "FIELD", Text: func(p rowProblem) string { return p.Field }},
+	{Name: "message", Title: "REASON", Text: func(p rowProblem) string { return p.Message }},
+}
+
+// issue issues the licenses, and writes the results in the order of the rows.
+func (c importCommand) issue(
+	ctx context.Context, t *terminal.Terminal, i *importer, rows iter.Seq2[licensefile.Row, error], total int,
+) (err error) {
+	// A service that cannot be reached at all is not waited for.
+	if _, err := i.api.LicensePage(ctx, vendorapi.ListQuery{Limit: 1}); err != nil {
+		return err
+	}
+	path := c.Result
+	if path == "" {
+		path = c.File + ".result.csv"
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // license keys go into it
+	if err != nil {
+		return fmt.Errorf("%w; --result names another file", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	p := newProgress(t.Err, "licenses", int64(total))
+	done, existing, refused := 0, 0, 0
+	results := func(yield func(importedRow, error) bool) {
+		err := inOrder(ctx, rows, importWorkers, i.issue, func(r importedRow) error {
+			switch r.Result {
+			case rowExisted:
+				existing++
+			case rowRefused:
+				refused++
+			}
+			done++
+			p.show(done)
+			if !yield(r, nil) {
+				return errStopped
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(importedRow{}, err)
+		}
+	}
+	err = terminal.List(&terminal.Terminal{Out: file, Format: terminal.CSV}, importedColumns, results)
+	p.end()
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w\n%d of %d rows are done, see %s. Run the same again: what was issued counts as done",
+			err, done, total, path)
+	case refused > 0:
+		return usageError("%d of %d rows were refused, see %s. Mend them, and run it again: the others count as done.",
+			refused, total, path)
+	}
+	t.Say("%d licenses are issued, %d existed already. Their keys are in %s.", done-existing, existing, path)
+	return nil
+}
+
+var errStopped = errors.New("the results could not be written")
+
+// What became of a row.
+const (
+	rowIssued  = "issued"
+	rowExisted = "existed"
+	rowRefused = "refused"
+)
+
+// importedRow is what became of a row.
+type importedRow struct {
+	Line                                       int
+	Result                                     string
+	LicenseID, LicenseKey, ShortKey, Reference string
+	Reason                                     string // why there is no license
+}
+
+var importedColumns = []terminal.Column[importedRow]{
+	{Name: "line", Text: func(r importedRow) string { return strconv.Itoa(r.Line) }},
+	{Name: "result", Text: func(r importedRow) string { return r.Result }},
+	{Name: "licenseid", Text: func(r importedRow) string { return r.LicenseID }},
+	{Name: "reference", Text: func(r importedRow) string { return r.Reference }},
+	{Name: "licensekey", Text: func(r importedRow) string { return r.LicenseKey }},
+	{Name: "shortkey", Text: func(r importedRow) string { return r.ShortKey }},
+	{Name: "reason", Text: func(r importedRow) string { return r.Reason }},
+}
+
+// isOfRow reports whether a refusal is about one row, and not about all that follow as well.
+func isOfRow(p *vendorapi.Problem) bool {
+	switch p.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		return false
+	}
+	return p.Status < http.StatusInternalServerError
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"openlicenser/cmd/licenser/terminal"
+	"openlicenser/shared/vendorapi"
+)
+
+type planCommand struct {
+	Put    planPutCommand    `cmd:"" help:"Make a plan, or replace the one of this name."`
+	List   planListCommand   `cmd:"" help:"List the plans."`
+	Show   planShowCommand   `cmd:"" help:"Show a plan."`
+	Delete planDeleteCommand `cmd:"" help:"Remove a plan. Licenses keep what they have of it."`
+}
+
+// planColumns are all facts about a plan, by the names of the vendor's API.
+func planColumns(now time.Time) []terminal.Column[vendorapi.Plan] {
+	number := func(name, title string, of func(vendorapi.Plan) int) terminal.Column[vendorapi.Plan] {
+		return terminal.Column[vendorapi.Plan]{
+			Name: name, Title: title, Extra: true,
+			Text: func(p vendorapi.Plan) string { return numberText(of(p)) },
+		}
+	}
+	return []terminal.Column[vendorapi.Plan]{
+		{Name: "plan", Title: "PLAN", Narrow: 12, Text: func(p vendorapi.Plan) string { return p.Plan }},
+		number("durationdays", "DAYS", func(p vendorapi.Plan) int { return p.DurationDays }),
+		number("updatesdays", "UPDATES", func(p vendorapi.Plan) int { return p.UpdatesDays }),
+		number("gracedays", "GRACE", func(p vendorapi.Plan) int { return p.GraceDays }),
+		number("maxdevices", "DEVICES", func(p vendorapi.Plan) int { return p.MaxDevices }),
+		number("leaseminutes", "", func(p vendorapi.Plan) int { return p.LeaseMinutes }),
+		number("maxleaseminutes", "", func(p vendorapi.Plan) int { return p.MaxLeaseMinutes }),
+		{
+			Name: "services", Title: "SERVICES", Narrow: 16,
+			Text:   func(p vendorapi.Plan) string { return listText(p.Services) },
+			People: func(p vendorapi.Plan) string { return servicesForPeople([]byte(listText(p.Services))) },
+		},
+		{
+			Name:   "appurls",
+			Text:   func(p vendorapi.Plan) string { return listText(p.AppURLs) },
+			People: func(p vendorapi.Plan) string { return urlsForPeople([]byte(listText(p.AppURLs))) },
+		},
+		{Name: "notes", Text: func(p vendorapi.Plan) string { return p.Notes }},
+		{
+			Name: "changed", Text: func(p vendorapi.Plan) string { return instantText(p.Changed) },
+			People: func(p vendorapi.Plan) string { return instantForPeople(p.Changed, now) },
+		},
+		{Name: "changedby", Text: func(p vendorapi.Plan) string { return p.ChangedBy }},
+	}
+}
+
+// listText returns a list as the API writes it.
+func listText[T any](list []T) string {
+	text, err := json.Marshal(append([]T{}, list...))
+	if err != nil {
+		panic(err) // structs of strings always marshal
+	}
+	return string(text)
+}
+
+type planName struct {
+	Plan string `arg:"" name:"plan" help:"The name of the plan."`
+	vendorAPI
+}
+
+type planPutCommand struct {
+	planName
+	DurationDays    int      `help:"Days from the issue of a license to its end. Without it each license is given an end." placeholder:"N"`
+	UpdatesDays     int      `help:"Days from the issue of a license to the end of its maintenance." placeholder:"N"`
+	Service         services `help:"What its licenses allow: a name for people, and the value that the product asks for; can be repeated." placeholder:"NAME=VALUE" sep:"none"`
+	URL             []string `name:"url" help:"Where a web application may run; can be repeated." placeholder:"URL" sep:"none"`
+	Notes           string   `help:"What a new license gets for notes." placeholder:"TEXT"`
+	GraceDays       int      `help:"Days after the end for which a license still works." placeholder:"N"`
+	MaxDevices      int      `help:"How many devices may use a license at the same time; without it as many as like." placeholder:"N"`
+	LeaseMinutes    int      `help:"How long a device holds its seat without asking again." placeholder:"N"`
+	MaxLeaseMinutes int      `help:"The longest that a product may ask for." placeholder:"N"`
+	New             bool     `help:"Refuse to replace a plan that is there."`
+}
+
+func (planPutCommand) Help() string {
+	return "The flags are the whole plan: what is not named it does not have. A changed plan changes no license.\n\n" +
+		examples(`licenser plan put pro --duration-days 365 --updates-days 365 --service Reports=reports`,
+			`licenser plan put trial --duration-days 14 --service Reports=reports --max-devices 1`)
+}
+
+func (c planPutCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	list, err := c.Service.read()
+	if err != nil {
+		return err
+	}
+	api, err := c.client(ctx)
+	if err != nil {
+		return err
+	}
+	var options vendorapi.Options
+	if c.New {
+		options.IfNoneMatch = "*"
+	}
+	p, err := api.PutPlan(ctx, vendorapi.Plan{
+		Plan: c.Plan, Services: list, AppURLs: appURLs(c.URL), Notes: c.Notes, GraceDays: c.GraceDays,
+		MaxDevices: c.MaxDevices, LeaseMinutes: c.LeaseMinutes, MaxLeaseMinutes: c.MaxLeaseMinutes,
+		DurationDays: c.DurationDays, UpdatesDays: c.UpdatesDays,
+	}, options)
+	var problem *vendorapi.Problem
+	if c.New && errors.As(err, &problem) && problem.Status == http.StatusPreconditionFailed {
+		return exitError{"There is a plan " + c.Plan + " already. Leave --new out to replace it.", exitConflict}
+	}
+	if err != nil {
+		return err
+	}
+	return terminal.Show(t, planColumns(t.Now()), p)
+}
+
+type planListCommand struct{ vendorAPI }
+
+func (planListCommand) Help() string { return examples(`licenser plan list`) }
+
+func (c planListCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	api, err := c.client(ctx)
+	if err != nil {
+		return err
+	}
+	return terminal.List(t, planColumns(t.Now()), api.Plans(ctx))
+}
+
+type planShowCommand struct{ planName }
+
+func (planShowCommand) Help() string { return examples(`licenser plan show pro`) }
+
+func (c planShowCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	api, err := c.client(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := api.Plan(ctx, c.Plan)
+	if err != nil {
+		return err
+	}
+	return terminal.Show(t, planColumns(t.Now()), p)
+}
+
+type planDeleteCommand struct {
+	planName
+	consent
+}
+
+func (planDeleteCommand) Help() string { return examples(`licenser plan delete basic --yes`) }
+
+func (c planDeleteCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	api, err := c.client(ctx)
+	if err != nil {
+		return err
+	}
+	question := "Delete the plan " + c.Plan + "? Licenses keep what they have of it."
+	if err := t.Confirm(ctx, c.Yes, question); err != nil {
+		return err
+	}
+	if err := api.DeletePlan(ctx, c.Plan, vendorapi.Options{}); err != nil {
+		return err
+	}
+	t.Say("The plan %s is deleted.", c.Plan)
+	return nil
+}

@@ -199,7 +199,7 @@ func TestChange(t *testing.T) {
 	} {
 		s.done(append([]string{"license", "change", "one", "--reason", "test"}, strings.Fields(test.command)...)...)
 		l := show()
-		if servicesForPeople(l.Services) != test.services || urlsForPeople(l.AppURLs) != test.urls ||
+		if servicesForPeople(l) != test.services || urlsForPeople(l) != test.urls ||
 			l.Version != test.version {
 			t.Errorf("%s: version %d, services %s, URLs %s", test.command, l.Version, l.Services, l.AppURLs)
 		}
@@ -227,7 +227,7 @@ func TestChangeAfterAnother(t *testing.T) {
 	var l vendorapi.License
 	s.get("/licenses/ref:one", &l)
 	const want = "https://other1.example.com, https://other2.example.com, https://mine.example.com"
-	if o.code != 0 || urlsForPeople(l.AppURLs) != want {
+	if o.code != 0 || urlsForPeople(l) != want {
 		t.Errorf("exit code %d, %s\n%s", o.code, l.AppURLs, o.err)
 	}
 }

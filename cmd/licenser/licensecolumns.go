@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -45,11 +44,11 @@ func licenseColumns(now time.Time) []column {
 		{Name: "email", Text: func(l vendorapi.License) string { return l.Email }},
 		{
 			Name: "services", Text: func(l vendorapi.License) string { return string(l.Services) },
-			People: func(l vendorapi.License) string { return servicesForPeople(l.Services) },
+			People: func(l vendorapi.License) string { return servicesForPeople(l) },
 		},
 		{
 			Name: "appurls", Text: func(l vendorapi.License) string { return string(l.AppURLs) },
-			People: func(l vendorapi.License) string { return urlsForPeople(l.AppURLs) },
+			People: func(l vendorapi.License) string { return urlsForPeople(l) },
 		},
 		{Name: "gracedays", Text: func(l vendorapi.License) string { return numberText(valueOf(l.GraceDays)) }},
 		{
@@ -160,10 +159,10 @@ func instantForPeople(i vendorapi.Instant, now time.Time) string {
 }
 
 // servicesForPeople returns name=value of each, or the list as it is where another tool has written it.
-func servicesForPeople(list json.RawMessage) string {
-	services, err := readServices(list)
+func servicesForPeople(l vendorapi.License) string {
+	services, err := l.ServiceList()
 	if err != nil {
-		return string(list)
+		return string(l.Services)
 	}
 	texts := make([]string, len(services))
 	for i, s := range services {
@@ -172,10 +171,10 @@ func servicesForPeople(list json.RawMessage) string {
 	return strings.Join(texts, ", ")
 }
 
-func urlsForPeople(list json.RawMessage) string {
-	urls, err := readAppURLs(list)
+func urlsForPeople(l vendorapi.License) string {
+	urls, err := l.AppURLList()
 	if err != nil {
-		return string(list)
+		return string(l.AppURLs)
 	}
 	texts := make([]string, len(urls))
 	for i, u := range urls {

@@ -1,15 +1,10 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 
-	jsonv2 "github.com/go-json-experiment/json"
-
 	"openlicenser/shared/license"
-	"openlicenser/shared/strictjson"
 	"openlicenser/shared/urlpattern"
 )
 
@@ -39,29 +34,6 @@ func appURLs(urls []string) []license.AppURL {
 		list = append(list, license.AppURL{URL: u})
 	}
 	return list
-}
-
-// errForeignList refuses to edit a list whose elements are not all understood.
-var errForeignList = errors.New("another tool has written it in a form of its own")
-
-// readServices reads the list of a license. It refuses one that another tool has written with more in it, which would
-// be lost.
-func readServices(list json.RawMessage) (services []license.Service, err error) {
-	return services, readList(list, &services)
-}
-
-func readAppURLs(list json.RawMessage) (urls []license.AppURL, err error) {
-	return urls, readList(list, &urls)
-}
-
-func readList(list json.RawMessage, into any) error {
-	if len(list) == 0 {
-		return errForeignList
-	}
-	if strictjson.Unmarshal(list, into, jsonv2.RejectUnknownMembers(true)) != nil {
-		return errForeignList
-	}
-	return nil
 }
 
 // editServices returns the list with the services set, which replace those of the same value, and without those

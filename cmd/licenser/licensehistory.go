@@ -1,11 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -70,39 +68,12 @@ var actionColors = map[audit.Action]terminal.Color{
 	audit.Issued: terminal.Good, audit.Reinstated: terminal.Good, audit.Renewed: terminal.Good,
 }
 
-// stamps are the attributes that each change changes.
-var stamps = []string{"version", "changedtimestamp", "changedby", "changereason", "requestid", "putback"}
-
-// changesText says what has changed, but for what each change changes, and for the first state of a license.
+// changesText says what has changed.
 func changesText(e audit.Entry) string {
 	if e.ChangesDigest != nil {
 		return "too much to be recorded"
 	}
-	if e.Action == audit.Issued || e.Action == audit.Deleted {
-		return ""
-	}
-	var texts []string
-	for _, name := range slices.Sorted(maps.Keys(e.Changes)) {
-		if slices.Contains(stamps, name) {
-			continue
-		}
-		change := e.Changes[name]
-		texts = append(texts, fmt.Sprintf("%s: %s → %s", name, valueText(change.Old), valueText(change.New)))
-	}
-	return strings.Join(texts, "; ")
-}
-
-// valueText returns the value of an attribute as people write it.
-func valueText(value json.RawMessage) string {
-	var attribute map[string]any
-	if len(value) == 0 {
-		return "none"
-	}
-	if json.Unmarshal(value, &attribute) != nil || len(attribute) != 1 {
-		return string(value)
-	}
-	for _, inner := range attribute {
-		return fmt.Sprint(inner)
-	}
-	return string(value)
+	return strings.Join(mapped(e.Differences(), func(d audit.Difference) string {
+		return fmt.Sprintf("%s: %s → %s", d.Attribute, cmp.Or(d.Old, "none"), cmp.Or(d.New, "none"))
+	}), "; ")
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/google/uuid"
 
@@ -168,7 +167,7 @@ func (c changeCommand) patch(
 		}
 	}
 	if editsServices {
-		list, err := startingList(c.ClearServices, plan.Services, l.Services, readServices)
+		list, err := startingList(c.ClearServices, plan.Services, l.ServiceList)
 		if err != nil {
 			return p, usageError("The services of the license: %v; --clear-services begins anew.", err)
 		}
@@ -178,7 +177,7 @@ func (c changeCommand) patch(
 		p.Services = &list
 	}
 	if editsURLs {
-		list, err := startingList(c.ClearURLs, plan.AppURLs, l.AppURLs, readAppURLs)
+		list, err := startingList(c.ClearURLs, plan.AppURLs, l.AppURLList)
 		if err != nil {
 			return p, usageError("The URLs of the license: %v; --clear-urls begins anew.", err)
 		}
@@ -191,15 +190,13 @@ func (c changeCommand) patch(
 }
 
 // startingList returns the list that is edited, which is not nil.
-func startingList[T any](
-	clear bool, ofPlan []T, ofLicense json.RawMessage, read func(json.RawMessage) ([]T, error),
-) (list []T, err error) {
+func startingList[T any](clear bool, ofPlan []T, ofLicense func() ([]T, error)) (list []T, err error) {
 	switch {
 	case clear:
 	case len(ofPlan) > 0:
 		list = ofPlan
 	default:
-		list, err = read(ofLicense)
+		list, err = ofLicense()
 	}
 	return append([]T{}, list...), err
 }

@@ -9,26 +9,14 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"openlicenser/shared/license"
 	"openlicenser/shared/token"
 	"openlicenser/shared/vendorapi"
 )
 
-// licenseName names a license: by its id, by its license key in either form, or by its reference.
+// licenseName names a license, as vendorapi.IDOf reads it.
 type licenseName string
 
-// id returns what stands for the license in the vendor's API. Of a license key it reads the id, and sends nothing else:
-// whether the key is genuine it does not know.
-func (n licenseName) id() string {
-	text := strings.TrimSpace(string(n))
-	if license.IsUUID(text) || strings.HasPrefix(text, vendorapi.ByReference("")) {
-		return text
-	}
-	if id := token.UnverifiedLicenseID(token.CleanLicenseKey(text)); id != "" {
-		return id
-	}
-	return vendorapi.ByReference(text)
-}
+func (n licenseName) id() string { return vendorapi.IDOf(string(n)) }
 
 // resolve returns the id of the license. It asks the API only where the name is a reference.
 func (n licenseName) resolve(ctx context.Context, api *vendorapi.Client) (string, error) {

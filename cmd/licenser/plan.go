@@ -36,13 +36,17 @@ func planColumns(now time.Time) []terminal.Column[vendorapi.Plan] {
 		number("maxleaseminutes", "", func(p vendorapi.Plan) int { return p.MaxLeaseMinutes }),
 		{
 			Name: "services", Title: "SERVICES", Narrow: 16,
-			Text:   func(p vendorapi.Plan) string { return listText(p.Services) },
-			People: func(p vendorapi.Plan) string { return servicesForPeople([]byte(listText(p.Services))) },
+			Text: func(p vendorapi.Plan) string { return listText(p.Services) },
+			People: func(p vendorapi.Plan) string {
+				return servicesForPeople(vendorapi.License{Services: []byte(listText(p.Services))})
+			},
 		},
 		{
-			Name:   "appurls",
-			Text:   func(p vendorapi.Plan) string { return listText(p.AppURLs) },
-			People: func(p vendorapi.Plan) string { return urlsForPeople([]byte(listText(p.AppURLs))) },
+			Name: "appurls",
+			Text: func(p vendorapi.Plan) string { return listText(p.AppURLs) },
+			People: func(p vendorapi.Plan) string {
+				return urlsForPeople(vendorapi.License{AppURLs: []byte(listText(p.AppURLs))})
+			},
 		},
 		{Name: "notes", Text: func(p vendorapi.Plan) string { return p.Notes }},
 		{

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"openlicenser/shared/license"
+	"openlicenser/shared/token"
 	"openlicenser/shared/vendorapi"
 )
 
@@ -520,5 +521,47 @@ func TestActivity(t *testing.T) {
 	a, err := c.Activity(t.Context(), "1")
 	if err != nil || a.Asked[0].Count != 2 || !a.Last.IsZero() || s.sent[0].URL.Path != "/prod/local/activity/1" {
 		t.Errorf("got %+v, %v from %s", a, err, s.sent[0].URL)
+	}
+}
+
+// TestIDOf: a license goes by its id, its key or its reference, as people paste them.
+func TestIDOf(t *testing.T) {
+	const id = "869b100f-06b7-44cc-80df-b4c4bf728461"
+	long, err := token.SignLicenseKey("a secret of at least 32 bytes, yes", "issuer", license.License{ID: id})
+	short, ok := token.SignShortKey("a secret", id)
+	if err != nil || !ok {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		id: id, " " + id + "\n": id, strings.ToUpper(id): strings.ToUpper(id),
+		"ref:4711": "ref:4711", "4711": "ref:4711",
+		" order 4711 ": "ref:order 4711", long: id, long[:30] + "\r\n " + long[30:] + "=": id, short: id,
+		strings.ToLower(strings.ReplaceAll(short, "-", "")): id, "a.b.c": "ref:a.b.c", "": "ref:",
+	} {
+		if got := vendorapi.IDOf(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestForeignLists: a list that has more in it than is understood is not read, so that no edit loses it.
+func TestForeignLists(t *testing.T) {
+	own := vendorapi.License{
+		Services: json.RawMessage(`[{"serviceName":"R","serviceValue":"r"}]`), AppURLs: json.RawMessage(`[]`),
+	}
+	services, errServices := own.ServiceList()
+	urls, errURLs := own.AppURLList()
+	if len(services) != 1 || services[0] != (license.Service{Name: "R", Value: "r"}) || len(urls) != 0 ||
+		errors.Join(errServices, errURLs) != nil {
+		t.Errorf("%v, %v, %v, %v", services, urls, errServices, errURLs)
+	}
+	for _, text := range []string{``, `{}`, `null`, `["x"]`, `[{"serviceName":"R","serviceValue":"r","price":1}]`} {
+		foreign := vendorapi.License{Services: json.RawMessage(text), AppURLs: json.RawMessage(text)}
+		if _, err := foreign.ServiceList(); !errors.Is(err, vendorapi.ErrForeignList) {
+			t.Errorf("services %s: %v", text, err)
+		}
+		if _, err := foreign.AppURLList(); !errors.Is(err, vendorapi.ErrForeignList) {
+			t.Errorf("URLs %s: %v", text, err)
+		}
 	}
 }

@@ -3,6 +3,8 @@ package vendorapi
 import (
 	"context"
 	"net/http"
+
+	"openlicenser/shared/token"
 )
 
 // Verification is what a product asks: see POST /verify-license.
@@ -21,4 +23,10 @@ func (c *Client) Verify(ctx context.Context, v Verification) (token string, err 
 	}
 	_, err = c.do(ctx, request{method: http.MethodPost, path: "/verify-license", body: v, isPublic: true}, &body)
 	return body.Message, err
+}
+
+// TokenKeys returns the published token keys. The one that signs now comes first.
+func (c *Client) TokenKeys(ctx context.Context) (set token.KeySet, err error) {
+	_, err = c.do(ctx, request{method: http.MethodGet, path: "/.well-known/jwks.json", isPublic: true}, &set)
+	return set, err
 }

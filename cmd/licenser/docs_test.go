@@ -41,11 +41,11 @@ var (
 	// A whole command, up to a comment, a pipe or a redirection.
 	wholeCommand = regexp.MustCompile(
 		`(?m)(?:^|[ /=])licenser (` +
-			`(?:serve|license|plan|import|export|completion|keys|token-key|audit|adopt|--version)[^#|>\n]*)`)
+			`(?:serve|license|plan|import|export|console|completion|keys|token-key|audit|adopt|--version)[^#|>\n]*)`)
 	// The beginning of one, as running text names it.
 	namedCommand = regexp.MustCompile(
 		"`(?:(?:bin/)?licenser )?(" +
-			"(?:serve|license|plan|keys|token-key|audit|adopt) [a-z-][^`]*|serve|adopt|--version)`")
+			"(?:serve|license|plan|keys|token-key|audit|adopt) [a-z-][^`]*|serve|adopt|console|--version)`")
 )
 
 func testParser(t *testing.T) *kong.Kong {

@@ -31,6 +31,8 @@ type program struct {
 	Import  importCommand  `cmd:"" help:"Issue licenses from a file."`
 	Export  exportCommand  `cmd:"" help:"Write licenses into a file that licenser import reads again."`
 
+	Console consoleCommand `cmd:"" help:"Show the vendor's pages in a browser on this machine: find, issue, change and revoke licenses."`
+
 	Audit    auditCommand    `cmd:"" help:"Work on the audit trail."`
 	Keys     keysCommand     `cmd:"" help:"Work on the secrets that sign license keys."`
 	TokenKey tokenKeyCommand `cmd:"" help:"Replace the key that signs authorization tokens, so that no product notices."`

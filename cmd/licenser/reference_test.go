@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -169,8 +170,12 @@ func TestExamples(t *testing.T) {
 			if !strings.HasPrefix(line+" ", command.FullPath()+" ") {
 				t.Errorf("%s has the example %s", command.FullPath(), line)
 			}
-			if command.Name == "serve" {
+			switch command.Name {
+			case "serve":
 				runServeExample(t, line)
+				continue
+			case "console":
+				runConsoleExample(t, line, s.url)
 				continue
 			}
 			if strings.Contains(line, "KID") {
@@ -238,6 +243,27 @@ func runServeExample(t *testing.T, line string) {
 	line = regexp.MustCompile(` --listen \S+`).ReplaceAllString(line, "")
 	_, options, _ := strings.Cut(line, "--data .licenser")
 	start(t, ".licenser", shellWords(options)...).stop()
+}
+
+func runConsoleExample(t *testing.T, line, api string) {
+	t.Helper()
+	line = regexp.MustCompile(` --listen \S+`).ReplaceAllString(line, "")
+	command := exec.Command(binary, shellWords(line)[1:]...)
+	command.Env = append(os.Environ(), "LICENSER_API="+api)
+	out, err := command.StdoutPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer command.Process.Kill()
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Errorf("%s: %v", line, err)
+	}
+	if err := errors.Join(command.Process.Signal(os.Interrupt), command.Wait()); err != nil {
+		t.Errorf("%s: %v", line, err)
+	}
 }
 
 // shellWords splits a command line as a shell does, as far as the documents need it.

@@ -90,6 +90,10 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	gateway.mux.HandleFunc("GET /local/activity/{licenseid}", c.guard.protect(recording.activities.ServeHTTP))
+	handler, err := c.withConsole(gateway, listener.Addr(), log)
+	if err != nil {
+		return err
+	}
 	if err := c.printWelcome(listener.Addr()); err != nil {
 		return err
 	}
@@ -99,7 +103,7 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	stream := c.stream(folder, log)
 	streaming.Go(func() { stream.run(streamContext) })
 	streaming.Go(func() { checkpoints.run(streamContext) })
-	err = serveHTTP(ctx, listener, c.guard.checkName(gateway))
+	err = serveHTTP(ctx, listener, c.guard.checkName(handler))
 	gateway.inFlight.Wait()
 	stopStream()
 	streaming.Wait()

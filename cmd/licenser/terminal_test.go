@@ -167,21 +167,23 @@ func TestImportAtATerminal(t *testing.T) {
 // TestCompletion: the shells get the words that can follow.
 func TestCompletion(t *testing.T) {
 	for line, want := range map[string]string{
-		"":                                   "license plan import export audit keys token-key serve adopt completion",
-		"lic":                                "license",
-		"license re":                         "renew reinstate revoke reset-devices release-device",
-		"license revoke --re":                "--reason",
-		"license revoke order --y":           "--yes",
-		"license list --status":              "--status",
-		"license list --output ":             "table json csv text",
-		"license list --output j":            "json",
-		"--output json license sh":           "show",
-		"--output=json license sh":           "show",
-		"license issue --plan license -":     "",
-		"completion ":                        "bash zsh fish",
-		"completion z":                       "zsh",
-		"import ":                            "",
-		"nothing like that ":                 "license plan import export audit keys token-key serve adopt completion",
+		"": "license plan import export console audit keys token-key serve adopt " +
+			"completion",
+		"lic":                            "license",
+		"license re":                     "renew reinstate revoke reset-devices release-device",
+		"license revoke --re":            "--reason",
+		"license revoke order --y":       "--yes",
+		"license list --status":          "--status",
+		"license list --output ":         "table json csv text",
+		"license list --output j":        "json",
+		"--output json license sh":       "show",
+		"--output=json license sh":       "show",
+		"license issue --plan license -": "",
+		"completion ":                    "bash zsh fish",
+		"completion z":                   "zsh",
+		"import ":                        "",
+		"nothing like that ": "license plan import export console audit keys token-key serve adopt " +
+			"completion",
 		"license issue --customer-name list": "",
 	} {
 		words := strings.Split(line, " ")

@@ -14,7 +14,7 @@ func TestDifferences(t *testing.T) {
 		"email": change("", `{"S":"a@example.com"}`), "maxdevices": change(`{"N":"3"}`, ""),
 		"isrevoked": change(`{"BOOL":false}`, `{"BOOL":true}`), "version": change(`{"N":"1"}`, `{"N":"2"}`),
 		"appurls": change(`{"L":[{"S":"x"}]}`, `{"bytes":70000,"sha256":"00"}`),
-		"notes": change(`{"NULL":true}`, `{"S":""}`),
+		"notes":   change(`{"NULL":true}`, `{"S":""}`),
 	}}
 	want := []Difference{
 		{"appurls", `{"L":[{"S":"x"}]}`, `{"bytes":70000,"sha256":"00"}`}, {"email", "", "a@example.com"},

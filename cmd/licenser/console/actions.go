@@ -1,0 +1,280 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"openlicenser/shared/vendorapi"
+)
+
+// action is something that is done with a license, after its page has said what that means to the customer.
+type action struct {
+	title, effect, button string
+	danger                bool
+	fields                func(c *Console, ctx context.Context, l vendorapi.License) ([]field, error)
+	do                    func(ctx context.Context, api *vendorapi.Client, id string, f *form) error
+}
+
+// keyed is a change with an Idempotency-Key, so that no response that gets lost has it made twice.
+func keyed() vendorapi.Options { return vendorapi.Options{IdempotencyKey: uuid.NewString()} }
+
+func reasonField(required bool) field {
+	help := "For the audit trail. It may be left empty."
+	if required {
+		help = "For the audit trail."
+	}
+	return field{Name: "reason", Label: "Reason", Type: "text", Help: help, Required: required}
+}
+
+func withReason(required bool) func(*Console, context.Context, vendorapi.License) ([]field, error) {
+	return func(*Console, context.Context, vendorapi.License) ([]field, error) {
+		return []field{reasonField(required)}, nil
+	}
+}
+
+// changing returns what makes a change that leaves a license.
+func changing(
+	change func(c *vendorapi.Client, ctx context.Context, id, reason string, o vendorapi.Options) (vendorapi.License,
+		error),
+) func(context.Context, *vendorapi.Client, string, *form) error {
+	return func(ctx context.Context, api *vendorapi.Client, id string, f *form) error {
+		_, err := change(api, ctx, id, f.text("reason"), keyed())
+		return err
+	}
+}
+
+// actions are those of a license, by the names in their paths.
+var actions = map[string]action{
+	"renew": {
+		title: "Renew", button: "Renew",
+		effect: "The customer can use the license until its new end. Products notice at their next verification.",
+		fields: renewFields, do: renew,
+	},
+	"suspend": {
+		title: "Suspend", button: "Suspend", danger: true, fields: withReason(false),
+		effect: "The customer's products stop at their next verification, within a day as a rule, and say that the " +
+			"license is suspended. Reinstating it lets them go on.",
+		do: changing((*vendorapi.Client).Suspend),
+	},
+	"reinstate": {
+		title: "Reinstate", button: "Reinstate", fields: withReason(true),
+		effect: "The customer can use the license again, as far as it has not ended. Products go on at their next " +
+			"verification, some only when the customer asks them to.",
+		do: changing((*vendorapi.Client).Reinstate),
+	},
+	"revoke": {
+		title: "Revoke", button: "Revoke for good", danger: true, fields: withReason(true),
+		effect: "The customer's products stop at their next verification, and say that the license is revoked. It " +
+			"is meant " +
+			"for good: to have a break, suspend it.",
+		do: changing((*vendorapi.Client).Revoke),
+	},
+	"delete": {
+		title: "Delete", button: "Delete for good", danger: true, fields: withReason(true),
+		effect: "The license is gone, and its license key is refused for ever. Nobody can take that back. It is for " +
+			"licenses " +
+			"that were issued by mistake: for one that has ended, revoke it. The audit trail stays.",
+		do: func(ctx context.Context, api *vendorapi.Client, id string, f *form) error {
+			return api.Delete(ctx, id, f.text("reason"), vendorapi.Options{IfMatch: f.text("etag")})
+		},
+	},
+	"plan": {
+		title: "Another plan", button: "Take this plan", fields: planFields,
+		effect: "The license gets what the plan has of services, application URLs, days of grace and devices. Its " +
+			"end and " +
+			"its notes stay. Products notice at their next verification.",
+		do: func(ctx context.Context, api *vendorapi.Client, id string, f *form) error {
+			plan := f.text("plan")
+			_, err := api.Change(ctx, id, vendorapi.LicensePatch{Plan: &plan, Reason: f.text("reason")}, f.ifMatch())
+			return err
+		},
+	},
+	"pin": {
+		title: "Pin to a token key", button: "Pin", fields: pinFields,
+		effect: "For a product that has one public key built in: its tokens are signed with that key, also after " +
+			"the key was " +
+			"replaced for all others. The customer notices nothing, if it is the right key.",
+		do: func(ctx context.Context, api *vendorapi.Client, id string, f *form) error {
+			kid := f.text("tokenkeyid")
+			_, err := api.Change(ctx, id, vendorapi.LicensePatch{TokenKeyID: &kid, Reason: f.text("reason")},
+				f.ifMatch())
+			return err
+		},
+	},
+	"reset-devices": {
+		title: "Take all devices back", button: "Take all back", danger: true, fields: withReason(true),
+		effect: "No device holds a seat any more, and others can take them at once. Those that run now go on until " +
+			"their " +
+			"token ends, and need a seat again then.",
+		do: func(ctx context.Context, api *vendorapi.Client, id string, f *form) error {
+			_, err := api.ResetDevices(ctx, id, f.text("reason"), keyed())
+			return err
+		},
+	},
+	"release-device": {
+		title: "Take a device back", button: "Take it back", danger: true,
+		effect: "The device holds no seat any more, and another one can take it at once. If it still runs, it goes " +
+			"on until " +
+			"its token ends, and needs a seat again then.",
+		fields: func(_ *Console, _ context.Context, _ vendorapi.License) ([]field, error) {
+			return []field{{Name: "device", Label: "Device", Type: "text", Required: true}, reasonField(true)}, nil
+		},
+		do: func(ctx context.Context, api *vendorapi.Client, id string, f *form) error {
+			return api.ReleaseDevice(ctx, id, f.text("device"), f.text("reason"), vendorapi.Options{})
+		},
+	},
+}
+
+// ifMatch is the state of the license that the form was made for.
+func (f *form) ifMatch() vendorapi.Options {
+	o := keyed()
+	o.IfMatch = f.text("etag")
+	return o
+}
+
+// The choices of a renewal.
+const (
+	oneYear   = "year"
+	otherDate = "date"
+)
+
+func renewFields(c *Console, _ context.Context, l vendorapi.License) ([]field, error) {
+	choices := []option{{otherDate, "the date below"}, {"never", "never: it has no end any more"}}
+	if end := l.ExpirationDate; !end.IsZero() && !end.IsNever() {
+		choices = slices.Insert(choices, 0, option{oneYear, "one year later: " + nextYear(end.Time,
+			c.Now()).Format(time.DateOnly)})
+	}
+	return []field{
+		{Name: "until", Label: "New end", Type: "choices", Options: choices, Value: choices[0].Value},
+		{Name: "expirationdate", Label: "Date", Type: "date", Help: "The last day."},
+		reasonField(false),
+	}, nil
+}
+
+// nextYear returns the end a year later, or a year from now where that has passed already.
+func nextYear(end, now time.Time) time.Time {
+	if next := end.UTC().AddDate(1, 0, 0); next.After(now) {
+		return next
+	}
+	return now.UTC().AddDate(1, 0, 0)
+}
+
+func renew(ctx context.Context, api *vendorapi.Client, id string, f *form) error {
+	until := f.text("expirationdate")
+	switch f.text("until") {
+	case "never":
+		until = "never"
+	case oneYear:
+		l, err := api.License(ctx, id)
+		if err != nil {
+			return err
+		}
+		until = nextYear(l.ExpirationDate.Time, time.Now()).Format(time.DateOnly)
+	}
+	_, err := api.Renew(ctx, id, until, f.text("reason"), keyed())
+	return err
+}
+
+func planFields(c *Console, ctx context.Context, l vendorapi.License) ([]field, error) {
+	options, err := c.planOptions(ctx, "none: only the name is taken away")
+	return []field{
+		{Name: "plan", Label: "Plan", Type: "select", Options: options, Value: l.Plan}, reasonField(false),
+	}, err
+}
+
+func pinFields(c *Console, ctx context.Context, l vendorapi.License) ([]field, error) {
+	keys, err := c.API.TokenKeys(ctx)
+	options := []option{{"", "none: the one that signs for all"}}
+	for _, key := range keys.Keys {
+		options = append(options, option{key.KeyID, key.KeyID})
+	}
+	if !slices.ContainsFunc(options, func(o option) bool { return o.Value == l.TokenKeyID }) {
+		options = append(options, option{l.TokenKeyID, l.TokenKeyID + ", which is no longer published"})
+	}
+	return []field{
+		{Name: "tokenkeyid", Label: "Token key", Type: "select", Options: options, Value: l.TokenKeyID},
+		reasonField(false),
+	}, err
+}
+
+// planOptions returns all plans, behind what stands for none.
+func (c *Console) planOptions(ctx context.Context, none string) ([]option, error) {
+	options := []option{{"", none}}
+	for p, err := range c.API.Plans(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, option{p.Plan, p.Plan})
+	}
+	return options, nil
+}
+
+type actionData struct {
+	License vendorapi.License
+	Title   string
+	Effect  string
+	Form    formData
+}
+
+// confirm says what an action means to the customer, before it is done.
+func (c *Console) confirm(r *http.Request) (page, error) {
+	a, known := actions[r.PathValue("action")]
+	if !known {
+		return page{}, errNoPage
+	}
+	return c.asks(r, a, newForm(url.Values{"device": r.Form["device"]}), http.StatusOK)
+}
+
+// asks is the page of an action, with what was filled in already.
+func (c *Console) asks(r *http.Request, a action, f *form, status int) (page, error) {
+	l, err := c.API.License(r.Context(), r.PathValue("license"))
+	if err != nil {
+		return page{}, err
+	}
+	fields, err := a.fields(c, r.Context(), l)
+	if err != nil {
+		return page{}, err
+	}
+	data := actionData{License: l, Title: a.title, Effect: a.effect, Form: formData{
+		Button: a.button, Danger: a.danger, Cancel: c.at(licensePath(l.LicenseID)), Fields: f.fill(fields),
+		Errors: f.other,
+		Hidden: map[string]string{"etag": l.ETag},
+	}}
+	return page{status: status, template: "action.html", title: a.title, data: data}, nil
+}
+
+// do does an action, and shows the license then.
+func (c *Console) do(r *http.Request) (page, error) {
+	a, known := actions[r.PathValue("action")]
+	if !known {
+		return page{}, errNoPage
+	}
+	f := newForm(r.PostForm)
+	refused, err := f.refused(a.do(r.Context(), c.API, r.PathValue("license"), f))
+	switch {
+	case err != nil:
+		return page{}, err
+	case refused:
+		return c.asks(r, a, f, http.StatusBadRequest)
+	case r.PathValue("action") == "delete":
+		return goTo("/"), nil
+	}
+	return goTo(licensePath(r.PathValue("license"))), nil
+}
+
+// refused reports whether an error is about the fields of the form, which then says so. Another error it returns.
+func (f *form) refused(err error) (bool, error) {
+	problem, isProblem := asProblem(err)
+	if isProblem && f.take(problem) {
+		return true, nil
+	}
+	return false, err
+}
+
+func licensePath(id string) string { return fmt.Sprintf("/licenses/%s", url.PathEscape(id)) }

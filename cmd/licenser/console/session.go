@@ -1,0 +1,172 @@
+package console
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// sessions knows who may see the pages: browsers that have opened a one-time link. The link sets a cookie, and is good
+// for nothing afterwards.
+type sessions struct {
+	mu      sync.Mutex
+	link    *[sha256.Size]byte // digest of what the link's query holds; nil where it was used
+	cookies map[[sha256.Size]byte]bool
+	told    time.Time // when the last link was announced
+}
+
+// maxSessions bounds how many browsers are known at once.
+const maxSessions = 100
+
+func newSessions() *sessions { return &sessions{cookies: map[[sha256.Size]byte]bool{}} }
+
+// loginParameter is the query parameter of a one-time link.
+const loginParameter = "login"
+
+// announcePause is how often a new link is announced at most, whoever asks.
+const announcePause = 5 * time.Second
+
+// announce makes a one-time link in the place of the one before.
+func (c *Console) announce() {
+	secret := rand.Text()
+	s := c.sessions
+	s.mu.Lock()
+	digest := sha256.Sum256([]byte(secret))
+	s.link, s.told = &digest, c.Now()
+	s.mu.Unlock()
+	c.Announce(c.Path + "?" + loginParameter + "=" + secret)
+}
+
+// announceAgain makes another link for a browser that has none, unless one was announced a moment ago.
+func (c *Console) announceAgain() {
+	c.sessions.mu.Lock()
+	isDue := c.Now().Sub(c.sessions.told) >= announcePause
+	c.sessions.mu.Unlock()
+	if isDue {
+		c.announce()
+	}
+}
+
+// redeem returns the cookie's value for the secret of a link, once.
+func (s *sessions) redeem(secret string) (cookie string, ok bool) {
+	digest := sha256.Sum256([]byte(secret))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link == nil || digest != *s.link { // of digests, so that timing tells nothing
+		return "", false
+	}
+	s.link = nil
+	if len(s.cookies) == maxSessions {
+		clear(s.cookies)
+	}
+	cookie = rand.Text()
+	s.cookies[sha256.Sum256([]byte(cookie))] = true
+	return cookie, true
+}
+
+func (s *sessions) knows(cookie string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cookies[sha256.Sum256([]byte(cookie))]
+}
+
+// cookieName has the port in it, because cookies are the same for all ports of a host.
+func cookieName(r *http.Request) string {
+	_, port, _ := net.SplitHostPort(r.Host)
+	return "licenser-console-" + port
+}
+
+// contentPolicy lets pages load from the console alone, and nobody frame them.
+const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; " +
+	"frame-ancestors 'none'; base-uri 'none'"
+
+// protect lets nobody near the pages but a browser on this machine that has opened a one-time link, and no other page
+// in it. License keys and customers' names go into no cache, and into no referrer of another site.
+func (c *Console) protect(next http.Handler) http.Handler {
+	crossOrigin := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, value := range map[string]string{
+			"Content-Security-Policy":      contentPolicy,
+			"X-Content-Type-Options":       "nosniff",
+			"X-Frame-Options":              "DENY",
+			"Referrer-Policy":              "same-origin",
+			"Cross-Origin-Opener-Policy":   "same-origin",
+			"Cross-Origin-Resource-Policy": "same-origin",
+			"Cache-Control":                "no-store",
+		} {
+			w.Header().Set(name, value)
+		}
+		if !isOfThisMachine(r) {
+			c.refuse(w, r, "The console answers on this machine alone, under its own names: localhost and 127.0.0.1. "+
+				"Elsewhere, start it with licenser console --api URL.")
+			return
+		}
+		if err := crossOrigin.Check(r); err != nil {
+			c.refuse(w, r, "The request comes from another page.")
+			return
+		}
+		if c.isStatic(r) { // the page for those who are refused needs them too
+			next.ServeHTTP(w, r)
+			return
+		}
+		if secret := r.URL.Query().Get(loginParameter); secret != "" && r.Method == http.MethodGet &&
+			r.URL.Path == c.Path {
+			c.login(w, r, secret)
+			return
+		}
+		cookie, err := r.Cookie(cookieName(r))
+		if err != nil || !c.sessions.knows(cookie.Value) {
+			c.announceAgain()
+			c.refuse(w, r, "This browser has not opened the console's one-time link yet. "+
+				"A new one is where the console was started: open it here.")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (c *Console) isStatic(r *http.Request) bool {
+	name, isBelow := strings.CutPrefix(r.URL.Path, c.Path)
+	return isBelow && slices.Contains(staticFiles, name)
+}
+
+func (c *Console) login(w http.ResponseWriter, r *http.Request, secret string) {
+	cookie, ok := c.sessions.redeem(secret)
+	if !ok {
+		c.announceAgain()
+		c.refuse(w, r, "This link was used already, or there is a newer one. It is where the console was started.")
+		return
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieName(r), Value: cookie, Path: c.Path, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
+	http.Redirect(w, r, c.Path, http.StatusSeeOther)
+}
+
+// refuse answers with a page that leads nowhere.
+func (c *Console) refuse(w http.ResponseWriter, r *http.Request, text string) {
+	c.render(w, r, page{status: http.StatusForbidden, template: "closed.html", title: "Closed", data: text})
+}
+
+// forwardingHeaders are what proxies add to a request (RFC 7239 section 5, RFC 9110 section 7.6.3).
+var forwardingHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host"}
+
+// isOfThisMachine reports whether a request is for a name that always means this machine, and was not forwarded. A web
+// page can give its own name this machine's address, and reach it so (DNS rebinding): that name is in Host then.
+func isOfThisMachine(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = strings.TrimSuffix(strings.TrimPrefix(r.Host, "["), "]")
+	}
+	for _, name := range forwardingHeaders {
+		if r.Header[name] != nil {
+			return false
+		}
+	}
+	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
+}

@@ -50,11 +50,12 @@ test-aws: awslocal sam-build-here ## the tests against DynamoDB Local, moto, and
 test-clients: $(VENV)/installed $(CLIENTS)/installed ## clients generated from openapi.yaml, on the local server; needs a JDK, Maven and Python
 	LICENSER_TEST_CLIENTS='$(CURDIR)/.tools' go test -count=1 -v -run '^TestGeneratedClients$$' ./cmd/licenser
 
+# All packages whose tests use shared/testing/browsertest.
 test-browser: $(if $(shell command -v npm),$(AXE)/installed) ## the page for customers in a real browser; needs Chromium or Chrome, and npm for axe-core
 	@test -n '$(BROWSER)' || { echo 'No Chromium or Chrome in PATH (on Debian and Ubuntu the package chromium).'; exit 1; }
 	@test -e $(AXE)/installed || echo 'make test-browser: no npm on this machine, so without axe-core'
 	LICENSER_TEST_BROWSER='$(BROWSER)' LICENSER_TEST_AXE=$(wildcard $(AXE)/installed) \
-	  go test -count=1 ./functions/verify/browser
+	  go test -count=1 $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | sed -n '/shared\/testing\/browsertest[] ]/s/ .*//p')
 
 sam-local: awslocal sam-build-here ## the API by sam local start-api, with stand-ins for AWS; needs Docker as well
 	@$(SAM_LOCAL)

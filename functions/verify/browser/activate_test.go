@@ -5,15 +5,13 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"openlicenser/shared/testing/browsertest"
 )
 
 // The text that a product shows, and what the page asks for with it.
@@ -45,9 +43,6 @@ var (
 
 func refusal(code string) answer { return answer{status: 400, body: `{"error":"` + code + `"}`} }
 
-// axeVariable demands that axe-core is there.
-const axeVariable = "LICENSER_TEST_AXE"
-
 // What is clicked.
 const (
 	getFile     = "#file-form button"
@@ -57,7 +52,7 @@ const (
 )
 
 func TestActivate(t *testing.T) {
-	ctx := startBrowser(t)
+	ctx := browsertest.Start(t)
 	for name, test := range map[string]func(t *testing.T, ctx context.Context){
 		"a text becomes a file":      testFile,
 		"forms of the text":          testForms,
@@ -85,10 +80,10 @@ func TestActivate(t *testing.T) {
 func testFile(t *testing.T, ctx context.Context) {
 	p := open(t, ctx)
 	p.prepare("verify-license", granted)
-	p.paste("#request", shown)
-	p.waitText("#days-hint", "The product asks for 30 days.")
-	p.click(getFile)
-	p.waitText("#file-result", "The license file is ready")
+	p.Paste("#request", shown)
+	p.WaitText("#days-hint", "The product asks for 30 days.")
+	p.Click(getFile)
+	p.WaitText("#file-result", "The license file is ready")
 	p.wantFocus("The license file is ready")
 	p.wantAsked(shownAsks)
 	// The end in the zone of the browser, Asia/Tokyo, and in UTC.
@@ -102,11 +97,11 @@ func testFile(t *testing.T, ctx context.Context) {
 	if text := run[string](p, `document.querySelector('#file-text').value`); text != licenseToken {
 		t.Errorf("the text is %q", text)
 	}
-	p.click("#file-result a")
+	p.Click("#file-result a")
 	if name, text := p.download(); name != "license-d5b35ffa.lic" || text != licenseToken {
 		t.Errorf("%s holds %q", name, text)
 	}
-	p.click("#file-result button")
+	p.Click("#file-result button")
 	if selected := run[string](p, `String(getSelection())`); selected != licenseToken {
 		t.Errorf("selected is %q", selected)
 	}
@@ -152,13 +147,13 @@ func testForms(t *testing.T, ctx context.Context) {
 			t.Parallel()
 			p := open(t, ctx)
 			p.prepare("verify-license", granted)
-			p.paste("#request", test.text)
-			p.paste("#days", test.days)
+			p.Paste("#request", test.text)
+			p.Paste("#days", test.days)
 			if test.device != "" {
-				p.paste("#name", test.device)
+				p.Paste("#name", test.device)
 			}
-			p.click(getFile)
-			p.waitText("#file-result", "ready")
+			p.Click(getFile)
+			p.WaitText("#file-result", "ready")
 			if test.want == "" {
 				test.want = shown
 			}
@@ -188,19 +183,19 @@ func testCorrections(t *testing.T, ctx context.Context) {
 		{shown, "1.5", "", "days", "whole number"},
 		{shown, "", strings.Repeat("ä", 17), "name", "too long"},
 	} {
-		p.paste("#request", test.text)
-		p.paste("#days", test.days)
-		p.paste("#name", test.name)
-		p.click(getFile)
-		p.waitText("#file-status", test.says)
+		p.Paste("#request", test.text)
+		p.Paste("#days", test.days)
+		p.Paste("#name", test.name)
+		p.Click(getFile)
+		p.WaitText("#file-status", test.says)
 		p.wantFocus(test.field)
 		marked := run[string](p, `[...document.querySelectorAll('[aria-invalid=true]')].map((f) => f.id).join()`)
 		if marked != test.field {
 			t.Errorf("%v: marked are %q", test, marked)
 		}
 	}
-	p.click(showDevices)
-	p.waitText("#devices-status", "Paste your license key.")
+	p.Click(showDevices)
+	p.WaitText("#devices-status", "Paste your license key.")
 	p.wantFocus("key")
 	p.wantAsked()
 }
@@ -208,7 +203,7 @@ func testCorrections(t *testing.T, ctx context.Context) {
 // testLink: the text comes in the fragment, leaves the address bar, and nothing is asked before the button is pressed.
 func testLink(t *testing.T, ctx context.Context) {
 	p := newPage(t, ctx)
-	p.do(chromedp.Navigate(p.url + "#" + escaped(shown)))
+	p.Go(p.url + "#" + escaped(shown))
 	if address := run[string](p, `location.href`); address != p.url {
 		t.Errorf("the address is %s", address)
 	}
@@ -219,64 +214,64 @@ func testLink(t *testing.T, ctx context.Context) {
 	p.wantAsked()
 
 	other := strings.Replace(shown, "43200", "1440", 1)
-	run[bool](p, `location.hash = `+quote(escaped(other))+`, true`)
-	p.waitText("#days-hint", "The product asks for 1 day.")
+	run[bool](p, `location.hash = `+browsertest.Quote(escaped(other))+`, true`)
+	p.WaitText("#days-hint", "The product asks for 1 day.")
 	if address := run[string](p, `location.href`); address != p.url {
 		t.Errorf("after the second link the address is %s", address)
 	}
 	p.wantAsked()
 	p.prepare("verify-license", granted)
-	p.key(kb.Enter)
-	p.waitText("#file-result", "ready")
+	p.Key(kb.Enter)
+	p.WaitText("#file-result", "ready")
 	p.wantAsked("verify-license " + other)
 }
 
 // testNoRoom: a device is given back, and then the same file is asked for again.
 func testNoRoom(t *testing.T, ctx context.Context) {
 	p := open(t, ctx)
-	p.do(chromedp.EmulateViewport(760, 740))
+	p.Size(760, 740)
 	p.prepare("verify-license", noRoom)
-	p.paste("#request", shown)
-	p.click(getFile)
-	p.waitText("#file-status", "Give one of them back")
-	p.waitText("#file-result", "2 of 2 devices")
+	p.Paste("#request", shown)
+	p.Click(getFile)
+	p.WaitText("#file-status", "Give one of them back")
+	p.WaitText("#file-result", "2 of 2 devices")
 	p.wantAsked(shownAsks)
 	p.picture("activate") // docs/activate.png
 
-	p.click(giveBack)
-	p.waitText("#confirm", "Give back “Office PC”?")
-	p.waitText("#confirm", "goes on until Feb 1, 2027")
-	p.waitText("#confirm", "At most 3 devices")
-	p.click("#confirm-no")
-	p.wait(`!document.querySelector('#confirm').open`)
+	p.Click(giveBack)
+	p.WaitText("#confirm", "Give back “Office PC”?")
+	p.WaitText("#confirm", "goes on until Feb 1, 2027")
+	p.WaitText("#confirm", "At most 3 devices")
+	p.Click("#confirm-no")
+	p.Wait(`!document.querySelector('#confirm').open`)
 	p.wantAsked()
 
 	p.prepare("release-device", refusal("RELEASE_LIMIT_REACHED"))
-	p.click(giveBack)
-	p.click(confirmed)
-	p.waitText("#file-status", "No more devices can be given back for now")
-	p.waitText("#file-result", "Office PC")
+	p.Click(giveBack)
+	p.Click(confirmed)
+	p.WaitText("#file-status", "No more devices can be given back for now")
+	p.WaitText("#file-result", "Office PC")
 	p.wantAsked(`release-device {"licensekey":"` + shownKey + `","device":"aaaaaaaaaaaaaaaaaaaaaa"}`)
 
-	p.paste("#request", "something else") // which the list is not of
+	p.Paste("#request", "something else") // which the list is not of
 	p.prepare("release-device", released)
 	p.prepare("verify-license", granted)
-	p.click(giveBack)
-	p.click(confirmed)
-	p.waitText("#file-result", "ready")
-	p.waitText("#file-status", "“Office PC” was given back.")
+	p.Click(giveBack)
+	p.Click(confirmed)
+	p.WaitText("#file-result", "ready")
+	p.WaitText("#file-status", "“Office PC” was given back.")
 	p.wantAsked(`release-device {"licensekey":"`+shownKey+`","device":"aaaaaaaaaaaaaaaaaaaaaa"}`, shownAsks)
 }
 
 func testDevices(t *testing.T, ctx context.Context) {
 	p := open(t, ctx)
 	p.prepare("list-devices", twoDevices)
-	p.paste("#key", " XXXXXX-XXXXXX \n")
-	p.key(kb.Enter)
-	p.waitText("#devices-result", "2 of 2 devices")
+	p.Paste("#key", " XXXXXX-XXXXXX \n")
+	p.Key(kb.Enter)
+	p.WaitText("#devices-result", "2 of 2 devices")
 	p.wantAsked(`list-devices {"licensekey":"XXXXXX-XXXXXX"}`)
-	p.waitText("#devices-result", "since Nov 2, 2026, 5:00 PM, until Feb 1, 2027, 8:30 AM")
-	p.waitText("#devices-result", "Device bbbbbbbb, without a name")
+	p.WaitText("#devices-result", "since Nov 2, 2026, 5:00 PM, until Feb 1, 2027, 8:30 AM")
+	p.WaitText("#devices-result", "Device bbbbbbbb, without a name")
 	title := run[string](p, `document.querySelector('#devices-result time').title`)
 	if title != "2026-11-02 08:00 UTC" {
 		t.Errorf("the title is %q", title)
@@ -284,18 +279,18 @@ func testDevices(t *testing.T, ctx context.Context) {
 
 	p.prepare("release-device", released)
 	p.prepare("list-devices", oneDevice)
-	p.click(giveBack)
-	p.click(confirmed)
-	p.waitText("#devices-result", "1 of 2 devices")
-	p.waitText("#devices-status", "“Office PC” was given back.")
+	p.Click(giveBack)
+	p.Click(confirmed)
+	p.WaitText("#devices-result", "1 of 2 devices")
+	p.WaitText("#devices-status", "“Office PC” was given back.")
 	p.wantFocus("1 of 2 devices")
 	p.wantAsked(`release-device {"licensekey":"XXXXXX-XXXXXX","device":"aaaaaaaaaaaaaaaaaaaaaa"}`,
 		`list-devices {"licensekey":"XXXXXX-XXXXXX"}`)
 
 	p.prepare("list-devices", unlimited)
-	p.paste("#key", shown)
-	p.click(showDevices)
-	p.waitText("#devices-result", "does not count devices")
+	p.Paste("#key", shown)
+	p.Click(showDevices)
+	p.WaitText("#devices-result", "does not count devices")
 	p.wantAsked(`list-devices {"licensekey":"` + shownKey + `"}`)
 }
 
@@ -308,9 +303,9 @@ func testErrors(t *testing.T, ctx context.Context) {
 		"BAD_LICENSE_SERVER_REQUEST", "FINGERPRINT_REQUIRED", "INVALID_FINGERPRINT",
 	} {
 		p.prepare("verify-license", refusal(code))
-		p.paste("#request", shown)
-		p.click(getFile)
-		p.wait(`!!document.querySelector('#file-status .problem')`)
+		p.Paste("#request", shown)
+		p.Click(getFile)
+		p.Wait(`!!document.querySelector('#file-status .problem')`)
 		text := run[string](p, `document.querySelector('#file-status').innerText`)
 		if strings.Contains(text, code) || !strings.Contains(text, ".") || said[text] != "" {
 			t.Errorf("%s is told as %q, and so is %s", code, text, said[text])
@@ -322,16 +317,16 @@ func testErrors(t *testing.T, ctx context.Context) {
 		}
 
 		p.prepare("list-devices", refusal(code))
-		p.paste("#key", "a.b.c")
-		p.click(showDevices)
-		p.wait(`!!document.querySelector('#devices-status .problem')`)
+		p.Paste("#key", "a.b.c")
+		p.Click(showDevices)
+		p.Wait(`!!document.querySelector('#devices-status .problem')`)
 		if other := run[string](p, `document.querySelector('#devices-status').innerText`); other != text {
 			t.Errorf("%s is told as %q and as %q", code, text, other)
 		}
 	}
 	p.prepare("verify-license", refusal("NEW_CODE"))
-	p.click(getFile)
-	p.waitText("#file-status", "The service says NEW_CODE. Ask the vendor.")
+	p.Click(getFile)
+	p.WaitText("#file-status", "The service says NEW_CODE. Ask the vendor.")
 	if len(p.takeAsked()) != 17 {
 		t.Error("not all were asked for")
 	}
@@ -360,18 +355,18 @@ func testTrouble(t *testing.T, ctx context.Context) {
 				test.first.retryAfter = time.Now().Add(4 * time.Second).UTC().Format(http.TimeFormat)
 			}
 			p.prepare("verify-license", test.first, granted)
-			p.paste("#request", shown)
-			p.click(getFile)
-			p.waitText("#file-status", test.says)
+			p.Paste("#request", shown)
+			p.Click(getFile)
+			p.WaitText("#file-status", test.says)
 			p.wantAsked(shownAsks)
 			if test.waits {
-				p.waitText("#file-retry", "Try again in ")
-				p.click("#file-retry button")
-				p.wait(`document.querySelector('#file-retry').innerText === 'Try again'`)
+				p.WaitText("#file-retry", "Try again in ")
+				p.Click("#file-retry button")
+				p.Wait(`document.querySelector('#file-retry').innerText === 'Try again'`)
 				p.wantAsked()
 			}
-			p.click("#file-retry button")
-			p.waitText("#file-result", "ready")
+			p.Click("#file-retry button")
+			p.WaitText("#file-result", "ready")
 			p.wantAsked(shownAsks)
 			if left := run[string](p, `document.querySelector('#file-status').innerText +
 				document.querySelector('#file-retry').innerText`); left != "" {
@@ -385,41 +380,41 @@ func testTrouble(t *testing.T, ctx context.Context) {
 func testKeyboard(t *testing.T, ctx context.Context) {
 	p := open(t, ctx)
 	for _, field := range []string{"request", "days", "name"} {
-		p.key(kb.Tab)
+		p.Key(kb.Tab)
 		p.wantFocus(field)
 	}
-	p.key(kb.Tab + kb.Tab)
+	p.Key(kb.Tab + kb.Tab)
 	p.wantFocus("key")
-	p.key("a.b.c")
+	p.Key("a.b.c")
 	p.prepare("list-devices", twoDevices)
-	p.key(kb.Tab + kb.Enter)
-	p.waitText("#devices-result", "2 of 2 devices")
+	p.Key(kb.Tab + kb.Enter)
+	p.WaitText("#devices-result", "2 of 2 devices")
 
-	p.key(kb.Tab)
+	p.Key(kb.Tab)
 	p.wantFocus("Give back")
-	p.key(kb.Enter)
+	p.Key(kb.Enter)
 	p.wantFocus("confirm-no")
-	p.key(kb.Escape)
+	p.Key(kb.Escape)
 	p.wantFocus("Give back")
-	p.key(kb.Tab + kb.Enter)
-	p.waitText("#confirm-title", "Device bbbbbbbb")
+	p.Key(kb.Tab + kb.Enter)
+	p.WaitText("#confirm-title", "Device bbbbbbbb")
 	p.prepare("release-device", released)
 	p.prepare("list-devices", oneDevice)
-	p.key(kb.Tab)
+	p.Key(kb.Tab)
 	p.wantFocus("confirm-yes")
-	p.key(kb.Enter)
-	p.waitText("#devices-result", "1 of 2 devices")
+	p.Key(kb.Enter)
+	p.WaitText("#devices-result", "1 of 2 devices")
 	p.wantAsked(`list-devices {"licensekey":"a.b.c"}`,
 		`release-device {"licensekey":"a.b.c","device":"bbbbbbbbbbbbbbbbbbbbbb"}`,
 		`list-devices {"licensekey":"a.b.c"}`)
 
-	p.do(chromedp.Navigate(p.url + "#" + escaped(shown)))
+	p.Go(p.url + "#" + escaped(shown))
 	p.prepare("verify-license", granted)
-	p.key(kb.Enter)
-	p.waitText("#file-result", "ready")
-	p.key(kb.Tab)
+	p.Key(kb.Enter)
+	p.WaitText("#file-result", "ready")
+	p.Key(kb.Tab)
 	p.wantFocus("Save the license file")
-	p.key(kb.Enter)
+	p.Key(kb.Enter)
 	if _, text := p.download(); text != licenseToken {
 		t.Errorf("the file holds %q", text)
 	}
@@ -429,19 +424,20 @@ func testKeyboard(t *testing.T, ctx context.Context) {
 func testMarkup(t *testing.T, ctx context.Context) {
 	p := open(t, ctx)
 	const markup = `<img src=x onerror=document.title=1><script>document.title=2</script>`
-	p.prepare("list-devices", answer{status: 200, body: `{"limit":1,"devices":[{"id":"a","name":` + quote(markup) +
-		`,"since":"2026-11-02T08:00:00Z","until":` + quote(markup) + `}]}`})
-	p.paste("#key", "a.b.c")
-	p.click(showDevices)
-	p.waitText("#devices-result", markup)
-	p.click(giveBack)
-	p.waitText("#confirm-title", markup)
-	p.waitText("#confirm-text", markup)
-	p.click("#confirm-no")
+	quoted := browsertest.Quote(markup)
+	p.prepare("list-devices", answer{status: 200, body: `{"limit":1,"devices":[{"id":"a","name":` + quoted +
+		`,"since":"2026-11-02T08:00:00Z","until":` + quoted + `}]}`})
+	p.Paste("#key", "a.b.c")
+	p.Click(showDevices)
+	p.WaitText("#devices-result", markup)
+	p.Click(giveBack)
+	p.WaitText("#confirm-title", markup)
+	p.WaitText("#confirm-text", markup)
+	p.Click("#confirm-no")
 	p.prepare("verify-license", refusal(`<b>`))
-	p.paste("#request", shown)
-	p.click(getFile)
-	p.waitText("#file-status", "The service says <b>.")
+	p.Paste("#request", shown)
+	p.Click(getFile)
+	p.WaitText("#file-status", "The service says <b>.")
 	became := run[int](p, `document.querySelectorAll('img, b, main script').length`)
 	if title := run[string](p, `document.title`); title != "Your license" || became != 0 {
 		t.Errorf("%d elements, and the title %q", became, title)
@@ -452,31 +448,31 @@ func testMarkup(t *testing.T, ctx context.Context) {
 func states(p *page, visit func(state string)) {
 	long := strings.Repeat("W", 32)
 	visit("empty")
-	p.paste("#request", "{")
-	p.click(getFile)
-	p.waitText("#file-status", "This is not the text")
+	p.Paste("#request", "{")
+	p.Click(getFile)
+	p.WaitText("#file-status", "This is not the text")
 	visit("corrected")
 	p.prepare("verify-license", answer{429, `{}`, "600"})
-	p.paste("#request", strings.Replace(shown, shownKey, strings.Repeat("a", 400), 1))
-	p.click(getFile)
-	p.waitText("#file-retry", "Try again in ")
+	p.Paste("#request", strings.Replace(shown, shownKey, strings.Repeat("a", 400), 1))
+	p.Click(getFile)
+	p.WaitText("#file-retry", "Try again in ")
 	visit("trouble")
 	p.prepare("verify-license", noRoom)
-	p.click(getFile)
-	p.waitText("#file-result", "2 of 2 devices")
+	p.Click(getFile)
+	p.WaitText("#file-result", "2 of 2 devices")
 	visit("no room")
 	p.prepare("list-devices", answer{status: 200, body: strings.Replace(twoDevices.body, "Office PC", long, 1)})
-	p.paste("#key", "a.b.c")
-	p.click(showDevices)
-	p.waitText("#devices-result", long)
+	p.Paste("#key", "a.b.c")
+	p.Click(showDevices)
+	p.WaitText("#devices-result", long)
 	visit("devices")
-	p.click("#devices-result button")
-	p.waitText("#confirm", long)
+	p.Click("#devices-result button")
+	p.WaitText("#confirm", long)
 	visit("question")
-	p.click("#confirm-no")
+	p.Click("#confirm-no")
 	p.prepare("verify-license", granted)
-	p.click(getFile)
-	p.waitText("#file-result", "ready")
+	p.Click(getFile)
+	p.WaitText("#file-result", "ready")
 	visit("file")
 }
 
@@ -487,8 +483,8 @@ func testScreens(t *testing.T, ctx context.Context) {
 			t.Run(fmt.Sprintf("%d-%s", width, scheme), func(t *testing.T) {
 				t.Parallel()
 				p := open(t, ctx)
-				p.do(chromedp.EmulateViewport(int64(width), 740))
-				p.scheme(scheme)
+				p.Size(int64(width), 740)
+				p.Scheme(scheme)
 				states(p, func(state string) {
 					p.picture(fmt.Sprintf("%d-%s-%s", width, scheme, state))
 					if needed := run[int](p, `document.documentElement.scrollWidth`); needed > width {
@@ -508,12 +504,9 @@ func testScreens(t *testing.T, ctx context.Context) {
 // testWithoutScript: the page says how to get a file by other means.
 func testWithoutScript(t *testing.T, ctx context.Context) {
 	p := newPage(t, ctx)
-	call(p, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-	p.do(chromedp.Navigate(p.url))
-	text, err := chromedp.Run(p.ctx, chromedp.Text(chromedp.CSS("body")))
-	if err != nil {
-		t.Fatal(err)
-	}
+	p.WithoutScripts()
+	p.Go(p.url)
+	text := run[string](p, `document.body.innerText`)
 	if !strings.Contains(text, "curl -H") || strings.Contains(text, "License key") {
 		t.Errorf("shown is\n%s", text)
 	}
@@ -537,7 +530,7 @@ func testPolicy(t *testing.T, ctx context.Context) {
 			if title := run[string](p, `document.title`); title != "Your license" {
 				t.Error("it ran")
 			}
-			if problems := p.takeProblems(); !strings.Contains(problems, "Content Security Policy") {
+			if problems := p.TakeProblems(); !strings.Contains(problems, "Content Security Policy") {
 				t.Errorf("the browser says only %q", problems)
 			}
 		})
@@ -546,27 +539,14 @@ func testPolicy(t *testing.T, ctx context.Context) {
 
 // testAccessibility: axe-core finds nothing, in light and dark, in all states. It looks at contrast and labels, too.
 func testAccessibility(t *testing.T, ctx context.Context) {
-	axe, err := os.ReadFile(filepath.FromSlash("../../../.tools/axe/node_modules/axe-core/axe.min.js"))
-	if err != nil && os.Getenv(axeVariable) != "" {
-		t.Fatal(err)
-	}
-	if err != nil {
-		t.Skipf("no axe-core: make test-browser installs it")
-	}
 	for _, scheme := range []string{"light", "dark"} {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			p := open(t, ctx)
-			p.scheme(scheme)
-			run[chromedp.Void](p, string(axe))
+			p.Scheme(scheme)
 			states(p, func(state string) {
-				found := run[[]struct {
-					ID, Help string
-					Nodes    []struct{ HTML string }
-				}](p, `axe.run(document, {resultTypes: ['violations']}).then((r) => r.violations)`)
-				for _, violation := range found {
-					t.Errorf("%s: %s: %s: %v", state, violation.ID, violation.Help, violation.Nodes)
-				}
+				p.Log(state)
+				p.Axe()
 			})
 		})
 	}

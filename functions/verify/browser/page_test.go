@@ -5,15 +5,12 @@ package browser_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"flag"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -25,52 +22,12 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/input"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/testing/apitest"
+	"openlicenser/shared/testing/browsertest"
 )
-
-// browserVariable names the program of a browser that the tests must use: a Chromium or Chrome. Without it they look
-// for one, and are skipped where there is none. They are also skipped if it says none.
-const browserVariable = "LICENSER_TEST_BROWSER"
-
-func findBrowser(t *testing.T) string {
-	t.Helper()
-	if program := os.Getenv(browserVariable); program == "none" {
-		t.Skipf("%s is none", browserVariable)
-	} else if program != "" {
-		return program
-	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if program, err := exec.LookPath(name); err == nil {
-			return program
-		}
-	}
-	t.Skipf("no Chromium in PATH, and %s names none", browserVariable)
-	return ""
-}
-
-// startBrowser returns the context of a browser that has started. Each page gets a profile of its own in it.
-func startBrowser(t *testing.T) context.Context {
-	t.Helper()
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(findBrowser(t)))
-	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // Chromium has no sandbox for root
-	}
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("the browser does not start: %v", err)
-	}
-	return ctx
-}
 
 // answer is what a route answers to one request. The status 0 breaks the connection.
 type answer struct {
@@ -81,41 +38,33 @@ type answer struct {
 
 // page is a tab that shows the page, and what is behind it: prepared answers, or a service.
 type page struct {
-	*testing.T
-	ctx       context.Context
+	*browsertest.Tab
 	url       string // of the page
 	downloads string // folder
 	service   http.Handler
 
-	mu       sync.Mutex // for all below
-	answers  map[string][]answer
-	asked    []string // requests that were answered, as "route body"
-	problems []string // what the browser has complained of
+	mu      sync.Mutex // for all below
+	answers map[string][]answer
+	asked   []string // requests that were answered, as "route body"
 }
 
 // newPage returns a tab that shows nothing yet.
 func newPage(t *testing.T, ctx context.Context) *page {
 	t.Helper()
-	p := &page{T: t, downloads: t.TempDir(), answers: map[string][]answer{}}
+	p := &page{downloads: t.TempDir(), answers: map[string][]answer{}}
 	server := httptest.NewServer(http.HandlerFunc(p.serve))
 	t.Cleanup(server.Close)
 	p.url = server.URL + "/prod/activate"
-	ctx, cancel := chromedp.NewContext(ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(p.listen))
-	t.Cleanup(cancel)
-	p.ctx = ctx
-	p.do(chromedp.EmulateViewport(360, 740))
-	call(p, log.Enable, struct{}{})
-	call(p, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Asia/Tokyo"})
-	call(p, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+	p.Tab = browsertest.NewTab(t, ctx, 360, 740)
+	browsertest.Call(p.Tab, emulation.SetTimezoneOverride,
+		emulation.SetTimezoneOverrideParams{TimezoneID: "Asia/Tokyo"})
+	browsertest.Call(p.Tab, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
 		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: p.downloads,
-		BrowserContextID: chromedp.FromContext(ctx).BrowserContextID,
+		BrowserContextID: chromedp.FromContext(p.Ctx).BrowserContextID,
 	})
 	t.Cleanup(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		for _, problem := range p.problems {
-			t.Errorf("the browser says %s", problem)
-		}
 		for route, left := range p.answers {
 			if len(left) > 0 {
 				t.Errorf("%s was not asked for %v", route, left)
@@ -129,7 +78,7 @@ func newPage(t *testing.T, ctx context.Context) *page {
 func open(t *testing.T, ctx context.Context) *page {
 	t.Helper()
 	p := newPage(t, ctx)
-	p.do(chromedp.Navigate(p.url))
+	p.Go(p.url)
 	return p
 }
 
@@ -154,7 +103,7 @@ func (p *page) serve(w http.ResponseWriter, r *http.Request) {
 	left := p.answers[route]
 	if r.Method != http.MethodPost || r.URL.Path != "/prod/"+route || r.URL.RawQuery != "" || len(left) == 0 ||
 		r.Header.Get("Content-Type") != "application/json" || r.Referer() != "" {
-		p.problems = append(p.problems, fmt.Sprintf("an unexpected %s %s %s", r.Method, r.URL, body))
+		p.Errorf("the page asked for an unexpected %s %s %s", r.Method, r.URL, body)
 		http.Error(w, "unexpected", http.StatusTeapot)
 		return
 	}
@@ -186,36 +135,6 @@ func (p *page) servePage(w http.ResponseWriter) {
 	io.WriteString(w, response.Body)
 }
 
-// listen keeps what the browser complains of: violations of the policy, exceptions, and what is printed. It leaves out
-// that a response is an error.
-func (p *page) listen(ev any) {
-	problem := ""
-	switch ev := ev.(type) {
-	case *log.EventEntryAdded:
-		if ev.Entry.Source != log.EntrySourceNetwork {
-			problem = ev.Entry.Text
-		}
-	case *runtime.EventExceptionThrown:
-		problem = ev.ExceptionDetails.Text
-	case *runtime.EventConsoleAPICalled:
-		problem = fmt.Sprintf("console.%s was called", ev.Type)
-	}
-	if problem != "" {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.problems = append(p.problems, problem)
-	}
-}
-
-// takeProblems returns what the browser has complained of, and forgets it.
-func (p *page) takeProblems() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	taken := strings.Join(p.problems, "\n")
-	p.problems = nil
-	return taken
-}
-
 // prepare adds answers of a route.
 func (p *page) prepare(route string, answers ...answer) {
 	p.mu.Lock()
@@ -240,55 +159,10 @@ func (p *page) wantAsked(want ...string) {
 	}
 }
 
-func (p *page) do(steps ...chromedp.Action[chromedp.Void]) {
+// run returns the value of an expression on the page, or of its promise.
+func run[V any](p *page, expression string) V {
 	p.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
-	defer cancel()
-	if chromedp.FromContext(p.ctx).Target == nil {
-		ctx = p.ctx // the first action makes the tab, which lives as long as its context
-	}
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		p.Fatal(err)
-	}
-}
-
-func (p *page) key(keys string, options ...chromedp.KeyOption) {
-	p.Helper()
-	p.do(chromedp.KeyEvent(keys, options...))
-}
-
-// click clicks with the mouse, which only reaches what can be seen.
-func (p *page) click(selector string) {
-	p.Helper()
-	p.do(chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
-}
-
-// paste replaces the text of a field, as one input.
-func (p *page) paste(selector, text string) {
-	p.Helper()
-	run[bool](p, fmt.Sprintf(`((field) => { field.focus(); field.select(); return true; })(document.querySelector(%q))`,
-		selector))
-	if text == "" {
-		p.key(kb.Delete)
-		return
-	}
-	call(p, input.InsertText, input.InsertTextParams{Text: text})
-}
-
-// wait waits until an expression is true.
-func (p *page) wait(expression string) {
-	p.Helper()
-	poll := chromedp.Poll[bool](expression,
-		chromedp.WithPollingTimeout(10*time.Second), chromedp.WithPollingInterval(20*time.Millisecond))
-	if _, err := chromedp.Run(p.ctx, poll); err != nil {
-		p.Fatalf("%s: %v; the page shows\n%s", expression, err, run[string](p, `document.body.innerText`))
-	}
-}
-
-// waitText waits until an element shows a text, among others.
-func (p *page) waitText(selector, text string) {
-	p.Helper()
-	p.wait(fmt.Sprintf(`document.querySelector(%q)?.innerText.includes(%s)`, selector, quote(text)))
+	return browsertest.Run[V](p.Tab, expression)
 }
 
 // wantFocus compares what has the focus: its id, or else its text.
@@ -320,14 +194,6 @@ func (p *page) download() (name, text string) {
 	return "", ""
 }
 
-// scheme sets what the user prefers: light or dark.
-func (p *page) scheme(name string) {
-	p.Helper()
-	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},
-	})
-}
-
 // pictures is where to put pictures of the page in all its states, for people to look at.
 var pictures = flag.String("pictures", "", "a `folder` for pictures of the page")
 
@@ -336,20 +202,5 @@ func (p *page) picture(name string) {
 	if *pictures == "" {
 		return
 	}
-	image, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		p.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(*pictures, name+".png"), image, 0o644); err != nil {
-		p.Fatal(err)
-	}
-}
-
-// quote writes a text into a script.
-func quote(text string) string {
-	quoted, err := json.Marshal(text)
-	if err != nil {
-		panic(err) // a string always marshals
-	}
-	return string(quoted)
+	p.Picture(filepath.Join(*pictures, name+".png"))
 }

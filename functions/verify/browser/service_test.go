@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/chromedp/chromedp"
 
 	"openlicenser/functions/verify/verification"
 	"openlicenser/shared/embedded"
@@ -90,19 +89,19 @@ func testService(t *testing.T, ctx context.Context) {
 	s := newService(t)
 	p.service = s
 	ask := func(computer string) {
-		p.do(chromedp.Navigate(p.url))
-		p.paste("#request", fmt.Sprintf(`{"licensekey":%q,"fingerprint":%q,"leaseminutes":1440}`, s.key, computer))
-		p.click(getFile)
+		p.Go(p.url)
+		p.Paste("#request", fmt.Sprintf(`{"licensekey":%q,"fingerprint":%q,"leaseminutes":1440}`, s.key, computer))
+		p.Click(getFile)
 	}
 	ask("computer-1")
-	p.waitText("#file-result", "The license file is ready")
+	p.WaitText("#file-result", "The license file is ready")
 	ask("computer-2")
-	p.waitText("#file-result", "Give back")
-	p.click(giveBack)
-	p.click(confirmed)
-	p.waitText("#file-result", "The license file is ready")
-	p.do(chromedp.Navigate(p.url))
-	p.paste("#key", s.key)
-	p.click(showDevices)
-	p.waitText("#devices-result", "1 of 1 device")
+	p.WaitText("#file-result", "Give back")
+	p.Click(giveBack)
+	p.Click(confirmed)
+	p.WaitText("#file-result", "The license file is ready")
+	p.Go(p.url)
+	p.Paste("#key", s.key)
+	p.Click(showDevices)
+	p.WaitText("#devices-result", "1 of 1 device")
 }

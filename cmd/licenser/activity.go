@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -51,12 +53,15 @@ func (c activityCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if err != nil {
 		return err
 	}
+	// The environment may name a log group for another service than the local one.
+	isOwn := vendorapi.IsLocal(url) || c.APITokenFile != ""
+	isOfEnvironment := c.LogGroup == os.Getenv("LICENSER_LOG_GROUP")
 	var activity vendorapi.Activity
 	switch {
+	case isOwn && isOfEnvironment:
+		activity, err = api.Activity(ctx, l.LicenseID)
 	case c.LogGroup != "":
 		activity, err = c.query(ctx, l.LicenseID, t.Now())
-	case vendorapi.IsLocal(url) || c.APITokenFile != "":
-		activity, err = api.Activity(ctx, l.LicenseID)
 	default:
 		return usageError("Name the log group of the verify function with --log-group or LICENSER_LOG_GROUP: " +
 			"it is the stack's output VerifyLogGroup.")
@@ -73,11 +78,8 @@ func showActivity(t *terminal.Terminal, a vendorapi.Activity) error {
 	}
 	now := t.Now()
 	if t.ForPeople {
-		last := "never"
-		if !a.Last.IsZero() {
-			last = instantForPeople(a.Last, now)
-		}
-		t.Say("Since %s: last verified %s.", terminal.Date(a.Since.Time), last)
+		t.Say("Since %s: last asked %s, last token %s.", terminal.Date(a.Since.Time),
+			cmp.Or(instantForPeople(a.Last, now), "never"), cmp.Or(instantForPeople(a.LastToken, now), "never"))
 		if len(a.Asked) == 0 {
 			return nil
 		}
@@ -86,7 +88,7 @@ func showActivity(t *terminal.Terminal, a vendorapi.Activity) error {
 		{
 			Name: "code", Title: "ANSWER", Text: func(a vendorapi.Asked) string { return a.Code },
 			Color: func(a vendorapi.Asked) terminal.Color {
-				if a.Code == "OK" {
+				if a.Code == codeOK {
 					return terminal.Good
 				}
 				return terminal.Bad
@@ -98,7 +100,7 @@ func showActivity(t *terminal.Terminal, a vendorapi.Activity) error {
 			People: func(a vendorapi.Asked) string { return instantForPeople(a.Last, now) },
 		},
 		{Name: "device", Title: "DEVICE", Text: func(a vendorapi.Asked) string { return a.Device }},
-	}, each(a.Asked))
+	}, listed(a.Asked))
 }
 
 // activityQuery is one of CloudWatch Logs Insights

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -29,7 +30,13 @@ type activities struct {
 	since time.Time
 
 	mu        sync.Mutex
-	byLicense *lru.Cache[string, map[askedKey]*vendorapi.Asked]
+	byLicense *lru.Cache[string, *licenseActivity] // by the id in lower case
+}
+
+// licenseActivity is that of one license. What was asked long ago may be missing in all.
+type licenseActivity struct {
+	last, lastToken time.Time
+	all             map[askedKey]*vendorapi.Asked
 }
 
 type askedKey struct{ code, device string }
@@ -37,11 +44,11 @@ type askedKey struct{ code, device string }
 // The bounds of the memory that activities take.
 const (
 	maxActiveLicenses = 10_000
-	maxAsked          = 100 // of a license
+	maxAsked          = 300 // of a license, which has up to 250 devices
 )
 
 func newActivityLog(next slog.Handler, since time.Time) activityLog {
-	byLicense, err := lru.New[string, map[askedKey]*vendorapi.Asked](maxActiveLicenses)
+	byLicense, err := lru.New[string, *licenseActivity](maxActiveLicenses)
 	if err != nil {
 		panic(err) // only for a size below one
 	}
@@ -80,43 +87,65 @@ func (l activityLog) WithGroup(name string) slog.Handler {
 func (a *activities) add(licenseID string, key askedKey, at time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	all, _ := a.byLicense.Get(licenseID)
-	if all == nil {
-		all = map[askedKey]*vendorapi.Asked{}
-		a.byLicense.Add(licenseID, all)
+	licenseID = strings.ToLower(licenseID)
+	activity, isKnown := a.byLicense.Get(licenseID)
+	if !isKnown {
+		activity = &licenseActivity{all: map[askedKey]*vendorapi.Asked{}}
+		a.byLicense.Add(licenseID, activity)
 	}
-	asked := all[key]
-	if asked == nil {
-		if len(all) == maxAsked {
-			delete(all, oldest(all))
-		}
-		asked = &vendorapi.Asked{Code: key.code, Device: key.device}
-		all[key] = asked
-	}
-	asked.Count++
-	asked.Last.Time = at.UTC()
+	activity.add(key, at.UTC())
 }
 
-func oldest(all map[askedKey]*vendorapi.Asked) (key askedKey) {
-	first := true
-	for k, asked := range all {
-		if first || asked.Last.Before(all[key].Last.Time) {
-			key, first = k, false
-		}
+// codeOK is the code of a verification that was answered with a token.
+const codeOK = "OK"
+
+func (l *licenseActivity) add(key askedKey, at time.Time) {
+	l.last = at
+	if key.code == codeOK {
+		l.lastToken = at
 	}
-	return key
+	asked := l.all[key]
+	if asked == nil {
+		if len(l.all) == maxAsked {
+			delete(l.all, l.leastWanted())
+		}
+		asked = &vendorapi.Asked{Code: key.code, Device: key.device}
+		l.all[key] = asked
+	}
+	asked.Count++
+	asked.Last.Time = at
+}
+
+// leastWanted returns the oldest refusal, or else the oldest of all: whoever has the key can ask for as many devices as
+// he likes, and is refused.
+func (l *licenseActivity) leastWanted() askedKey {
+	keys := slices.Collect(maps.Keys(l.all))
+	return slices.MinFunc(keys, func(a, b askedKey) int {
+		if isOK := a.code == codeOK; isOK != (b.code == codeOK) {
+			if isOK {
+				return 1
+			}
+			return -1
+		}
+		return l.all[a].Last.Compare(l.all[b].Last.Time)
+	})
 }
 
 // of returns the activity of a license.
 func (a *activities) of(licenseID string) vendorapi.Activity {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	all, _ := a.byLicense.Get(strings.ToLower(licenseID))
-	asked := make([]vendorapi.Asked, 0, len(all))
-	for _, one := range all {
+	known, isKnown := a.byLicense.Get(strings.ToLower(licenseID))
+	if !isKnown {
+		return newActivity(licenseID, a.since, []vendorapi.Asked{})
+	}
+	asked := make([]vendorapi.Asked, 0, len(known.all))
+	for _, one := range known.all {
 		asked = append(asked, *one)
 	}
-	return newActivity(licenseID, a.since, asked)
+	activity := newActivity(licenseID, a.since, asked)
+	activity.Last, activity.LastToken = vendorapi.Instant{Time: known.last}, vendorapi.Instant{Time: known.lastToken}
+	return activity
 }
 
 // newActivity sorts what was asked, and finds the last of all.
@@ -127,7 +156,7 @@ func newActivity(licenseID string, since time.Time, asked []vendorapi.Asked) ven
 	activity := vendorapi.Activity{LicenseID: licenseID, Since: vendorapi.Instant{Time: since}, Asked: asked}
 	for i := len(asked) - 1; i >= 0; i-- { // the last one is the latest
 		activity.Last = asked[i].Last
-		if asked[i].Code == "OK" {
+		if asked[i].Code == codeOK {
 			activity.LastToken = asked[i].Last
 		}
 	}

@@ -42,7 +42,8 @@ _licenser() {
 }
 if [ "$funcstack[1]" = _licenser ]; then _licenser; else compdef _licenser licenser; fi
 `,
-	"fish": `complete -c licenser -a '(licenser ` + completeName + ` (commandline -opc)[2..] (commandline -ct))'
+	"fish": `complete -c licenser -f -a '(licenser ` + completeName + ` (commandline -opc)[2..] (commandline -ct))'
+complete -c licenser -F -n '__fish_seen_subcommand_from import replay'
 `,
 }
 
@@ -81,6 +82,14 @@ func candidates(node *kong.Node, awaiting *kong.Flag, word string) (found []stri
 	switch {
 	case awaiting != nil:
 		return enumOf(awaiting.Value)
+	case strings.HasPrefix(word, "--") && strings.Contains(word, "="):
+		name, _, _ := strings.Cut(word, "=")
+		if flag := findFlag(node, name); flag != nil {
+			for _, value := range enumOf(flag.Value) {
+				found = append(found, name+"="+value)
+			}
+		}
+		return found
 	case strings.HasPrefix(word, "-"):
 		for _, flag := range flagsAt(node) {
 			found = append(found, "--"+flag.Name)
@@ -103,7 +112,7 @@ func enumOf(value *kong.Value) []string {
 	if value.Enum == "" {
 		return nil
 	}
-	return value.EnumSlice()
+	return slices.DeleteFunc(value.EnumSlice(), func(v string) bool { return v == "" || v == "text" }) // an older name
 }
 
 func findChild(node *kong.Node, name string) *kong.Node {
@@ -128,13 +137,9 @@ func flagsAt(node *kong.Node) (flags []*kong.Flag) {
 }
 
 func findFlag(node *kong.Node, word string) *kong.Flag {
-	name, isFlag := strings.CutPrefix(word, "--")
-	if !isFlag {
-		return nil
-	}
-	name, _, _ = strings.Cut(name, "=")
+	name, _, _ := strings.Cut(word, "=")
 	for _, flag := range flagsAt(node) {
-		if flag.Name == name {
+		if name == "--"+flag.Name || flag.Short != 0 && name == "-"+string(flag.Short) {
 			return flag
 		}
 	}

@@ -338,7 +338,7 @@ func TestConsoleDay(t *testing.T) {
 		status, page, _ := b.post("search", url.Values{"text": {text}})
 		wants("search for "+text, status, page, "Example Ltd")
 	}
-	wants("home", 200, b.get(""), "Ends in the next 30 days", "in 19 days")
+	wants("home", 200, b.get(""), "Ends in the next 30 days", "in 20 days")
 
 	edit := "licenses/" + id + "/edit"
 	before := l

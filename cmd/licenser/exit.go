@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/vendorapi"
 )
@@ -35,6 +37,14 @@ func usageError(format string, args ...any) error {
 	return exitError{fmt.Errorf(format, args...).Error(), exitUsage}
 }
 
+// advised is an error with what to do next.
+type advised struct {
+	error
+	advice string
+}
+
+func (a advised) Unwrap() error { return a.error }
+
 // exitCode returns the exit code for an error.
 func exitCode(err error) int {
 	var coded exitError
@@ -50,16 +60,24 @@ func exitCode(err error) int {
 	case errors.Is(err, context.Canceled):
 		return exitOther
 	case errors.As(err, &problem):
-		return exitCodeOf(problem.Status)
+		return exitCodeOf(problem)
 	case errors.As(err, &network):
 		return exitUnavailable
 	}
 	return exitOther
 }
 
-// exitCodeOf returns the exit code for the status of a response.
-func exitCodeOf(status int) int {
-	switch status {
+// exitCodeOf returns the exit code for a refusal.
+func exitCodeOf(p *vendorapi.Problem) int {
+	switch p.Code { // those of verifications are all 400
+	case "INVALID_LICENSE":
+		return exitNotFound
+	case "LICENSE_REVOKED", "LICENSE_SUSPENDED", "LICENSE_EXPIRED", "DEVICE_LIMIT_REACHED":
+		return exitConflict
+	case "UNREADABLE_LICENSE": // which does not pass
+		return exitOther
+	}
+	switch p.Status {
 	case http.StatusNotFound, http.StatusGone:
 		return exitNotFound
 	case http.StatusConflict, http.StatusPreconditionFailed:
@@ -69,22 +87,24 @@ func exitCodeOf(status int) int {
 	case http.StatusTooManyRequests:
 		return exitUnavailable
 	}
-	if status >= http.StatusInternalServerError {
+	if p.Status >= http.StatusInternalServerError {
 		return exitUnavailable
 	}
 	return exitUsage
 }
 
-// explain returns what an error means to whoever has called the program, and what to do next.
-func explain(err error) string {
+// explain returns what an error of a command means to whoever has called it, and what to do next.
+func explain(err error, command *kong.Node) string {
 	var problem *vendorapi.Problem
 	var network *url.Error
+	var more advised
 	switch {
+	case errors.As(err, &more):
+		return explain(more.error, command) + "\n" + more.advice
 	case errors.Is(err, context.Canceled):
-		_, more, _ := strings.Cut(err.Error(), "\n")
-		return strings.TrimSpace("interrupted\n" + more)
+		return "interrupted"
 	case errors.As(err, &problem):
-		return explainProblem(problem)
+		return explainProblem(problem, command)
 	case errors.As(err, &network):
 		return fmt.Sprintf("%v\nIs this the right API? --api or LICENSER_API names another one; "+
 			"licenser serve starts one on this machine.", err)
@@ -112,14 +132,14 @@ var nextSteps = map[string]string{
 	"DEVICE_LIMIT_REACHED": "licenser license devices shows who holds the seats, release-device takes one back.",
 }
 
-func explainProblem(p *vendorapi.Problem) string {
+func explainProblem(p *vendorapi.Problem, command *kong.Node) string {
 	answered := fmt.Sprintf("The service has answered %d %s.", p.Status, http.StatusText(p.Status))
 	lines := []string{cmp.Or(p.Detail, answered)}
 	if p.Code != "" {
 		lines[0] += " (" + p.Code + ")"
 	}
 	for _, e := range p.Errors {
-		lines = append(lines, "  "+withFlag(e.Field)+" "+e.Message)
+		lines = append(lines, "  "+withFlag(e.Field, command)+" "+e.Message)
 	}
 	switch next := nextSteps[p.Code]; {
 	case next != "":
@@ -131,16 +151,20 @@ func explainProblem(p *vendorapi.Problem) string {
 	case p.Status == http.StatusForbidden:
 		lines = append(lines, "These credentials may not do this. On AWS they need execute-api:Invoke on "+
 			p.Request()+": see docs/deploy.md.")
-	case exitCodeOf(p.Status) == exitUnavailable:
+	case exitCodeOf(p) == exitUnavailable:
 		lines = append(lines, "Try again later. The log of the service says more.")
 	}
 	return strings.Join(lines, "\n")
 }
 
-// withFlag names a field of the API, and the flag that sets it.
-func withFlag(field string) string {
+// withFlag names a field of the API, and the flag of the command that sets it.
+func withFlag(field string, command *kong.Node) string {
 	name, _, _ := strings.Cut(field, "[")
-	if flag := flagsOfFields[name]; flag != "" {
+	flag := flagsOfFields[name]
+	if name == "appurls" && command.Name == "change" {
+		flag = "--add-url"
+	}
+	if findFlag(command, flag) != nil {
 		return field + " (" + flag + ")"
 	}
 	return field

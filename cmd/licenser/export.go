@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"iter"
 
 	"openlicenser/cmd/licenser/terminal"
@@ -40,7 +39,7 @@ func (c exportCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 		err = terminal.List(&csv, licenseColumns(t.Now()), licenses)
 	}
 	if err != nil {
-		return fmt.Errorf("what was written is not all: %w", err)
+		return advised{err, "What was written is not all."}
 	}
 	return nil
 }

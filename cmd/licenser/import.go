@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"net/http"
 	"os"
@@ -48,7 +50,7 @@ func (importCommand) Help() string {
 // Validate is called by the parser.
 func (c importCommand) Validate() error {
 	if c.Rate < 0 {
-		return errors.New("--rate must be at least 1")
+		return errors.New("--rate must not be negative")
 	}
 	return nil
 }
@@ -62,39 +64,72 @@ func (c importCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if !known {
 		return usageError("%s: is it CSV or JSON Lines? Say --format csv or --format jsonl.", c.File)
 	}
+	file, err := os.Open(c.File)
+	if err != nil {
+		return usageError("%w", err)
+	}
+	defer file.Close()
+	begun, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if !begun.Mode().IsRegular() {
+		return usageError("%s is no file: what is imported is read twice, so save it first.", c.File)
+	}
+	if err := checkResult(c.resultPath(), begun); err != nil {
+		return err
+	}
 	i, err := c.importer(ctx)
 	if err != nil {
 		return err
 	}
-	file, err := os.Open(c.File)
-	if err != nil {
+	// A service that cannot be reached at all is not waited for.
+	if _, err := i.api.LicensePage(ctx, vendorapi.ListQuery{Limit: 1}); err != nil {
 		return err
 	}
-	defer file.Close()
+	if i.file, err = digestOf(file); err != nil {
+		return err
+	}
+	rows := c.rows(file, begun, format)
+	checked, err := c.check(ctx, t, i, rows)
+	if err != nil || c.DryRun {
+		return err
+	}
+	return c.issue(ctx, t, i, rows, checked)
+}
+
+func (c importCommand) resultPath() string { return cmp.Or(c.Result, c.File+".result.csv") }
+
+// digestOf tells files apart.
+func digestOf(file io.Reader) (string, error) {
 	digest := sha256.New()
-	if _, err := io.Copy(digest, file); err != nil {
-		return err
-	}
-	i.file = hex.EncodeToString(digest.Sum(nil)[:8])
-	rows := func(yield func(licensefile.Row, error) bool) {
+	_, err := io.Copy(digest, file)
+	return hex.EncodeToString(digest.Sum(nil)[:8]), err
+}
+
+// rows reads the file from its beginning, as long as it is the one that was begun with: its rows are known by its
+// digest and their lines.
+func (c importCommand) rows(
+	file *os.File, begun fs.FileInfo, format licensefile.Format,
+) iter.Seq2[licensefile.Row, error] {
+	return func(yield func(licensefile.Row, error) bool) {
 		if _, err := file.Seek(0, io.SeekStart); err != nil {
 			yield(licensefile.Row{}, err)
 			return
 		}
 		for row, err := range licensefile.Read(file, format) {
 			if err != nil {
-				err = usageError("%s: %v", c.File, err)
+				err = usageError("%s: %w", c.File, err)
+			}
+			if now, errStat := file.Stat(); errStat != nil || now.Size() != begun.Size() ||
+				!now.ModTime().Equal(begun.ModTime()) {
+				err = usageError("%s was changed while it was imported.", c.File)
 			}
 			if !yield(row, err) {
 				return
 			}
 		}
 	}
-	checked, err := c.check(ctx, t, i, rows)
-	if err != nil || c.DryRun {
-		return err
-	}
-	return c.issue(ctx, t, i, rows, checked)
 }
 
 func (c importCommand) importer(ctx context.Context) (*importer, error) {
@@ -114,7 +149,7 @@ func (c importCommand) importer(ctx context.Context) (*importer, error) {
 		}
 	}
 	return &importer{
-		api: api, plan: c.Plan, pace: rate.NewLimiter(limit, importWorkers), fastest: limit,
+		api: api, plan: c.Plan, pace: rate.NewLimiter(limit, 1), fastest: limit,
 		plans: map[string]*vendorapi.Plan{},
 	}, nil
 }
@@ -150,20 +185,22 @@ func (c importCommand) check(
 		return nil
 	})
 	p.end()
-	if err != nil {
-		return checked, err
-	}
 	if len(wrong) > 0 {
-		if err := terminal.List(t, rowProblemColumns, each(wrong)); err != nil {
+		if err := terminal.List(t, rowProblemColumns, listed(wrong)); err != nil {
 			return checked, err
 		}
+	}
+	switch {
+	case err != nil && len(wrong) > 0:
+		return checked, advised{err, "Nothing was issued. What was found before is above."}
+	case err != nil:
+		return checked, advised{err, "Nothing was issued."}
+	case len(wrong) > 0:
 		return checked, usageError("%d of %d rows are fine; nothing was issued. Mend the others, and run it again.",
 			checked-wrongRows(wrong), checked)
-	}
-	if checked == 0 {
+	case checked == 0:
 		return 0, usageError("%s: there are no rows in it.", c.File)
-	}
-	if c.DryRun {
+	case c.DryRun:
 		t.Say("All %d rows are fine%s. Nothing was issued.", checked, alreadyThere(existing))
 	}
 	return checked, nil
@@ -200,31 +237,16 @@ var rowProblemColumns = []terminal.Column[rowProblem]{
 func (c importCommand) issue(
 	ctx context.Context, t *terminal.Terminal, i *importer, rows iter.Seq2[licensefile.Row, error], total int,
 ) (err error) {
-	// A service that cannot be reached at all is not waited for.
-	if _, err := i.api.LicensePage(ctx, vendorapi.ListQuery{Limit: 1}); err != nil {
+	file, err := createResult(c.resultPath())
+	if err != nil {
 		return err
 	}
-	path := c.Result
-	if path == "" {
-		path = c.File + ".result.csv"
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // license keys go into it
-	if err != nil {
-		return fmt.Errorf("%w; --result names another file", err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
 	p := newProgress(t.Err, "licenses", int64(total))
-	done, existing, refused := 0, 0, 0
+	var done tally
 	results := func(yield func(importedRow, error) bool) {
 		err := inOrder(ctx, rows, importWorkers, i.issue, func(r importedRow) error {
-			switch r.Result {
-			case rowExisted:
-				existing++
-			case rowRefused:
-				refused++
-			}
-			done++
-			p.show(done)
+			done.add(r)
+			p.show(done.rows)
 			if !yield(r, nil) {
 				return errStopped
 			}
@@ -236,15 +258,46 @@ func (c importCommand) issue(
 	}
 	err = terminal.List(&terminal.Terminal{Out: file, Format: terminal.CSV}, importedColumns, results)
 	p.end()
+	path, errFinish := file.finish(err == nil)
+	return done.report(t, total, path, cmp.Or(err, errFinish))
+}
+
+// tally counts what became of rows.
+type tally struct {
+	rows, existing, refused int
+	isAnonymous             bool // a row has no reference of its own
+}
+
+func (n *tally) add(r importedRow) {
+	n.rows++
+	n.isAnonymous = n.isAnonymous || r.isAnonymous
+	switch r.Result {
+	case rowExisted:
+		n.existing++
+	case rowRefused:
+		n.refused++
+	}
+}
+
+// report tells what became of the rows, and what to do about those that were refused. A row without a reference is
+// known by the file that it is in: in a file that was mended, it would be issued once more.
+func (n *tally) report(t *terminal.Terminal, total int, path string, err error) error {
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w\n%d of %d rows are done, see %s. Run the same again: what was issued counts as done",
-			err, done, total, path)
-	case refused > 0:
-		return usageError("%d of %d rows were refused, see %s. Mend them, and run it again: the others count as done.",
-			refused, total, path)
+		return advised{err, fmt.Sprintf("%d of %d rows are done, see %s. Run the same again: what was issued counts "+
+			"as done.",
+			n.rows, total, path)}
+	case n.refused > 0 && n.isAnonymous:
+		return usageError("%d of %d rows were refused, see %s; the others are issued. Copy those that were refused "+
+			"into a "+
+			"file of their own, and mend them there: rows without a reference, in a file that was changed, are new "+
+			"ones.",
+			n.refused, total, path)
+	case n.refused > 0:
+		return usageError("%d of %d rows were refused, see %s; the others are issued. Mend them, and run it again.",
+			n.refused, total, path)
 	}
-	t.Say("%d licenses are issued, %d existed already. Their keys are in %s.", done-existing, existing, path)
+	t.Say("%d licenses are issued, %d existed already. Their keys are in %s.", n.rows-n.existing, n.existing, path)
 	return nil
 }
 
@@ -262,7 +315,9 @@ type importedRow struct {
 	Line                                       int
 	Result                                     string
 	LicenseID, LicenseKey, ShortKey, Reference string
-	Reason                                     string // why there is no license
+	Reason                                     string // why there is no license, or not the one that is asked for
+
+	isAnonymous bool // the row has no reference of its own
 }
 
 var importedColumns = []terminal.Column[importedRow]{

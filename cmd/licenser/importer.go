@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -64,7 +66,7 @@ func (i *importer) check(ctx context.Context, row licensefile.Row) (checkedRow, 
 	if err != nil {
 		return checked, err
 	}
-	if checked.problems = draftProblems(draft, plan, time.Now()); len(checked.problems) == 0 {
+	if checked.problems = draftProblems(draft, plan, time.Now()); !mayHaveBeenFine(draft, checked.problems) {
 		return checked, nil
 	}
 	var l vendorapi.License
@@ -81,6 +83,16 @@ func (i *importer) check(ctx context.Context, row licensefile.Row) (checkedRow, 
 		return checked, err
 	}
 	return checked, nil
+}
+
+// mayHaveBeenFine reports whether there are problems, and all of them can come with time: the end has passed, or the
+// plan is another one or gone.
+func mayHaveBeenFine(d vendorapi.LicenseDraft, problems []license.FieldError) bool {
+	_, err := license.ParseEnd(d.ExpirationDate)
+	isDate := err == nil || d.ExpirationDate == ""
+	return len(problems) > 0 && isDate && !slices.ContainsFunc(problems, func(p license.FieldError) bool {
+		return p.Field != "expirationdate" && p.Field != "plan"
+	})
 }
 
 // planOf returns a plan, and nil where there is none of the name.
@@ -112,7 +124,7 @@ func (i *importer) planOf(ctx context.Context, name string) (*vendorapi.Plan, er
 // issue issues the license of a row. An earlier import may have done it, or an earlier try whose response was lost.
 func (i *importer) issue(ctx context.Context, row licensefile.Row) (importedRow, error) {
 	draft := i.draft(row)
-	done := importedRow{Line: row.Line, Reference: draft.Reference}
+	done := importedRow{Line: row.Line, Reference: draft.Reference, isAnonymous: row.Draft.Reference == ""}
 	err := i.try(ctx, func() error {
 		l, err := i.api.Issue(ctx, draft, vendorapi.Options{})
 		if err == nil {
@@ -125,33 +137,35 @@ func (i *importer) issue(ctx context.Context, row licensefile.Row) (importedRow,
 	if !errors.As(err, &problem) || !isOfRow(problem) {
 		return done, err
 	}
-	return i.find(ctx, done, problem)
+	return i.find(ctx, done, draft.Plan, problem)
 }
 
 // find completes a row that was refused: its license may exist.
-func (i *importer) find(ctx context.Context, done importedRow, refusal *vendorapi.Problem) (importedRow, error) {
-	id := refusal.LicenseID // which REFERENCE_TAKEN tells
+func (i *importer) find(
+	ctx context.Context, done importedRow, plan string, refusal *vendorapi.Problem,
+) (importedRow, error) {
+	var l vendorapi.License
 	var key vendorapi.LicenseKey
 	err := i.try(ctx, func() (err error) {
-		if id == "" {
-			var l vendorapi.License
-			if l, err = i.api.License(ctx, vendorapi.ByReference(done.Reference)); err != nil {
-				return err
-			}
-			id = l.LicenseID
+		if l, err = i.api.License(ctx, vendorapi.ByReference(done.Reference)); err == nil {
+			key, err = i.api.LicenseKey(ctx, l.LicenseID)
 		}
-		key, err = i.api.LicenseKey(ctx, id)
 		return err
 	})
 	var problem *vendorapi.Problem
 	switch {
 	case err == nil:
-		done.Result, done.LicenseID = rowExisted, id
+		done.Result, done.LicenseID = rowExisted, l.LicenseID
 		done.LicenseKey, done.ShortKey = key.LicenseKey, key.ShortKey
+		if l.Plan != plan {
+			done.Reason = fmt.Sprintf("it is of the plan %q and not of %q; a reference of its own makes another "+
+				"license",
+				l.Plan, plan)
+		}
 	case !errors.As(err, &problem) || !isOfRow(problem):
 		return done, err
 	case refusal.Code == "REFERENCE_TAKEN":
-		done.Result, done.LicenseID = rowRefused, id
+		done.Result, done.LicenseID = rowRefused, refusal.LicenseID
 		done.Reason = "the license of this reference was deleted; give the row another reference to issue a new one"
 	default:
 		done.Result, done.Reason = rowRefused, reasonOf(refusal)
@@ -182,36 +196,38 @@ const (
 // call must be one that may be repeated.
 func (i *importer) try(ctx context.Context, call func() error) (err error) {
 	pause := firstPause
-	for range importTries {
+	for attempt := 1; ; attempt++ {
 		if err := i.pace.Wait(ctx); err != nil {
 			return err
 		}
 		err = call()
-		var problem *vendorapi.Problem
-		isProblem := errors.As(err, &problem)
-		if err == nil || ctx.Err() != nil || isProblem && !mayPass(problem.Status) {
+		wait, mayPass := waitFor(err)
+		switch {
+		case err == nil:
 			i.speedUp()
+			return nil
+		case !mayPass || attempt == importTries || ctx.Err() != nil:
 			return err
 		}
-		if isProblem && problem.Status == http.StatusTooManyRequests {
-			i.slowDown()
-		}
-		wait := pause
-		if isProblem {
-			wait = max(wait, problem.RetryAfter)
-		}
+		i.slowDown()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(wait):
+		case <-time.After(max(pause, wait)):
 		}
 		pause = min(2*pause, longestPause)
 	}
-	return err
 }
 
-func mayPass(status int) bool {
-	return status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
+// waitFor reports whether an error may pass, and how long the service asks to wait, up to a bound.
+func waitFor(err error) (wait time.Duration, mayPass bool) {
+	var problem *vendorapi.Problem
+	var network *url.Error
+	if errors.As(err, &problem) {
+		isBusy := problem.Status == http.StatusTooManyRequests || problem.Status >= http.StatusInternalServerError
+		return min(problem.RetryAfter, longestPause), isBusy
+	}
+	return 0, errors.As(err, &network)
 }
 
 // slowDown lowers the pace where the service is asked too much, and speedUp raises it again, up to what was asked for.

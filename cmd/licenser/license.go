@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/license"
@@ -38,10 +39,10 @@ type filters struct {
 	CustomerID     string         `name:"customer-id" help:"Those of one customer." placeholder:"UUID"`
 	Email          string         `help:"Those with this e-mail address." placeholder:"ADDRESS"`
 	Reference      string         `help:"The one that has this reference." placeholder:"TEXT"`
-	Status         license.Status `help:"Those that are active, grace, expired, suspended, revoked or unreadable." placeholder:"STATUS"`
+	Status         license.Status `help:"Those that are active, grace, expired, suspended, revoked or unreadable." enum:",active,grace,expired,suspended,revoked,unreadable" default:"" placeholder:"STATUS"`
 	ExpiringBefore string         `help:"Those that end before this date." placeholder:"DATE"`
 	ExpiringAfter  string         `help:"Those that end at this date or later." placeholder:"DATE"`
-	Order          license.Order  `help:"asc or desc, by what the list is sorted by: the issue, or the end or the name where the list is of these." placeholder:"ORDER"`
+	Order          license.Order  `help:"asc or desc, by what the list is sorted by: the issue, or the end or the name where the list is of these." enum:",asc,desc" default:"" placeholder:"ORDER"`
 	Limit          int            `help:"How many at most. Without it all." placeholder:"N"`
 }
 
@@ -68,7 +69,7 @@ func (f filters) licenses(ctx context.Context, api *vendorapi.Client) iter.Seq2[
 // Validate is called by the parser.
 func (f filters) Validate() error {
 	if f.Limit < 0 {
-		return errors.New("--limit must be at least 1")
+		return errors.New("--limit must not be negative")
 	}
 	return nil
 }
@@ -178,11 +179,11 @@ func (c devicesCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 			Name: "until", Title: "UNTIL", Text: func(d vendorapi.Device) string { return instantText(d.Until) },
 			People: func(d vendorapi.Device) string { return instantForPeople(d.Until, now) },
 		},
-	}, each(devices.Devices))
+	}, listed(devices.Devices))
 }
 
-// each returns things that are all there already.
-func each[T any](things []T) iter.Seq2[T, error] {
+// listed returns things that are all there already.
+func listed[T any](things []T) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for _, thing := range things {
 			if !yield(thing, nil) {
@@ -227,6 +228,11 @@ func (c tokenCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 		return err
 	}
 	t.Say("The token is good until %s, %s.", terminal.Date(until), terminal.InWords(until, t.Now()))
+	if asked := t.Now().AddDate(0, 0, c.Days); c.Days > 0 && until.Sub(asked).Abs() > 24*time.Hour {
+		t.Say("That is not %d days: the license decides, by its end and its maxleaseminutes, and by maxdevices "+
+			"whether a "+
+			"product may ask at all.", c.Days)
+	}
 	_, err = fmt.Fprintln(t.Out, token)
 	return err
 }
@@ -234,7 +240,7 @@ func (c tokenCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 // Validate is called by the parser.
 func (c tokenCommand) Validate() error {
 	if c.Days < 0 {
-		return errors.New("--days must be at least 1")
+		return errors.New("--days must not be negative")
 	}
 	return nil
 }

@@ -29,10 +29,11 @@ func licenseColumns(now time.Time) []column {
 		{
 			Name: "expirationdate", Title: "ENDS", Text: endText,
 			People: func(l vendorapi.License) string { return endForPeople(l, now) },
+			Brief:  briefEnd,
 			Color:  func(l vendorapi.License) terminal.Color { return endColor(l, now) },
 		},
 		{
-			Name: "reference", Title: "REFERENCE", Narrow: 12,
+			Name: "reference", Title: "REFERENCE", Narrow: 12, Extra: true,
 			Text: func(l vendorapi.License) string { return l.Reference },
 		},
 		{
@@ -127,6 +128,14 @@ func endForPeople(l vendorapi.License, now time.Time) string {
 		return endText(l)
 	}
 	return terminal.Date(l.ExpirationDate.Time) + " (" + terminal.InWords(l.ExpirationDate.Time, now) + ")"
+}
+
+// briefEnd is the end without words.
+func briefEnd(l vendorapi.License) string {
+	if l.ExpirationDate.IsZero() || l.ExpirationDate.IsNever() {
+		return endText(l)
+	}
+	return terminal.Date(l.ExpirationDate.Time)
 }
 
 // soon is how long before its end a license shows that it ends.

@@ -40,10 +40,10 @@ func appURLs(urls []string) []license.AppURL {
 // removed. All that is to be removed must be there.
 func editServices(list, set []license.Service, remove []string) ([]license.Service, error) {
 	edited := slices.Clone(list)
-	for _, value := range remove {
+	for _, value := range slices.Compact(slices.Sorted(slices.Values(remove))) {
 		rest := slices.DeleteFunc(slices.Clone(edited), func(s license.Service) bool { return s.Value == value })
 		if len(rest) == len(edited) {
-			return nil, usageError("--remove-service %q: the license has no service of this value; it has: %s",
+			return nil, usageError("--remove-service %q: there is no service of this value; there are: %s",
 				value, orNone(list, func(s license.Service) string { return s.Value }))
 		}
 		edited = rest
@@ -62,18 +62,21 @@ func editServices(list, set []license.Service, remove []string) ([]license.Servi
 // editAppURLs returns the list with URLs added that are not there yet, and without those removed.
 func editAppURLs(list []license.AppURL, add, remove []string) ([]license.AppURL, error) {
 	edited := slices.Clone(list)
-	for _, u := range remove {
+	for _, u := range slices.Compact(slices.Sorted(slices.Values(remove))) {
 		canonical, _ := urlpattern.Canonical(u)
 		rest := slices.DeleteFunc(slices.Clone(edited), func(there license.AppURL) bool {
 			return there.URL == u || there.URL == canonical
 		})
 		if len(rest) == len(edited) {
-			return nil, usageError("--remove-url %q: the license has no such URL; it has: %s",
+			return nil, usageError("--remove-url %q: there is no such URL; there are: %s",
 				u, orNone(list, func(u license.AppURL) string { return u.URL }))
 		}
 		edited = rest
 	}
 	for _, u := range appURLs(add) {
+		if canonical, problem := urlpattern.Canonical(u.URL); problem == "" {
+			u.URL = canonical
+		}
 		if !slices.Contains(edited, u) {
 			edited = append(edited, u)
 		}

@@ -2,22 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
+	"slices"
 
 	"github.com/google/uuid"
 
 	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/vendorapi"
 )
-
-// isStale reports whether an error says that somebody else has changed the license.
-func isStale(err error) bool {
-	var problem *vendorapi.Problem
-	return errors.As(err, &problem) &&
-		(problem.Status == http.StatusPreconditionFailed || problem.Code == "CONFLICT")
-}
 
 // optionalReason is for the changes that need none, and neededReason for those that do.
 type optionalReason struct {
@@ -33,20 +25,21 @@ type consent struct {
 	Yes bool `help:"Do not ask. Without a terminal that is needed." short:"y"`
 }
 
-// ask asks about a license, unless that is not needed. The question gets what people know of it.
+// ask asks about a license, unless that is not needed. The question gets what people know of it, and the answer is for
+// that state of the license alone: ask returns its ETag, or * where nobody was asked.
 func (c consent) ask(
 	ctx context.Context, t *terminal.Terminal, api *vendorapi.Client, name licenseName, question string,
-) error {
+) (etag string, err error) {
 	if c.Yes || !t.CanAsk {
-		return t.Confirm(ctx, c.Yes, "")
+		return "*", t.Confirm(ctx, c.Yes, "")
 	}
 	l, err := api.License(ctx, name.id())
 	if err != nil {
-		return name.explain(err)
+		return "", name.explain(err)
 	}
 	about := fmt.Sprintf("License %s of %s, %s, ends %s.",
 		l.LicenseID, valueOf(l.CustomerName), l.Status, endForPeople(l, t.Now()))
-	return t.Confirm(ctx, false, about+"\n"+question)
+	return l.ETag, t.Confirm(ctx, false, about+"\n"+question)
 }
 
 // change makes a change that leaves a license, and shows it.
@@ -129,10 +122,12 @@ func (c revokeCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 		return err
 	}
 	const question = "Revoke it? The customer's products stop at their next verification."
-	if err := c.ask(ctx, t, api, c.License, question); err != nil {
+	etag, err := c.ask(ctx, t, api, c.License, question)
+	if err != nil {
 		return err
 	}
 	return c.change(ctx, t, func(api *vendorapi.Client, id string, o vendorapi.Options) (vendorapi.License, error) {
+		o.IfMatch = etag
 		return api.Revoke(ctx, id, c.Reason, o)
 	})
 }
@@ -148,17 +143,17 @@ func (deleteCommand) Help() string {
 		examples(`licenser license delete order-4712 --reason "issued twice" --yes`)
 }
 
-// Run deletes the license as it is when the question is answered.
 func (c deleteCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	api, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
 	const question = "Delete it? Its license key is refused from then on, and nobody can take that back."
-	if err := c.ask(ctx, t, api, c.License, question); err != nil {
+	etag, err := c.ask(ctx, t, api, c.License, question)
+	if err != nil {
 		return err
 	}
-	if err := api.Delete(ctx, c.License.id(), c.Reason, vendorapi.Options{IfMatch: "*"}); err != nil {
+	if err := api.Delete(ctx, c.License.id(), c.Reason, vendorapi.Options{IfMatch: etag}); err != nil {
 		return c.License.explain(err)
 	}
 	t.Say("The license is deleted.")
@@ -181,10 +176,11 @@ func (c resetDevicesCommand) Run(ctx context.Context, t *terminal.Terminal) erro
 		return err
 	}
 	const question = "Take the seats of all its devices back? Others can take them at once."
-	if err := c.ask(ctx, t, api, c.License, question); err != nil {
+	etag, err := c.ask(ctx, t, api, c.License, question)
+	if err != nil {
 		return err
 	}
-	options := vendorapi.Options{IdempotencyKey: uuid.NewString()}
+	options := vendorapi.Options{IfMatch: etag, IdempotencyKey: uuid.NewString()}
 	if _, err := api.ResetDevices(ctx, c.License.id(), c.Reason, options); err != nil {
 		return c.License.explain(err)
 	}
@@ -199,8 +195,8 @@ type releaseDeviceCommand struct {
 }
 
 func (releaseDeviceCommand) Help() string {
-	return "A device that holds no seat is as it should be already.\n\n" +
-		examples(`licenser license release-device ship-12 v0hXK9mQT6y2rN8sLd4wBg --reason "stolen"`)
+	return "It is told of a device that holds no seat, because the id may be mistyped.\n\n" +
+		examples(`licenser license release-device ship-12 DEVICE --reason "stolen"`)
 }
 
 func (c releaseDeviceCommand) Run(ctx context.Context, t *terminal.Terminal) error {
@@ -208,8 +204,15 @@ func (c releaseDeviceCommand) Run(ctx context.Context, t *terminal.Terminal) err
 	if err != nil {
 		return err
 	}
-	err = api.ReleaseDevice(ctx, c.License.id(), c.Device, c.Reason, vendorapi.Options{})
+	held, err := api.Devices(ctx, c.License.id())
 	if err != nil {
+		return c.License.explain(err)
+	}
+	if !slices.ContainsFunc(held.Devices, func(d vendorapi.Device) bool { return d.ID == c.Device }) {
+		return exitError{"No device of this id holds a seat: licenser license devices shows those that do.",
+			exitNotFound}
+	}
+	if err := api.ReleaseDevice(ctx, c.License.id(), c.Device, c.Reason, vendorapi.Options{}); err != nil {
 		return c.License.explain(err)
 	}
 	t.Say("The device holds no seat.")

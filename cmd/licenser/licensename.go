@@ -16,7 +16,20 @@ import (
 // licenseName names a license, as vendorapi.IDOf reads it.
 type licenseName string
 
-func (n licenseName) id() string { return vendorapi.IDOf(string(n)) }
+// Validate is called by the parser.
+func (n licenseName) Validate() error {
+	_, err := vendorapi.IDOf(string(n))
+	return err
+}
+
+// id returns what stands for the license in the API.
+func (n licenseName) id() string {
+	id, err := vendorapi.IDOf(string(n))
+	if err != nil {
+		panic(err) // the parser has refused it
+	}
+	return id
+}
 
 // resolve returns the id of the license. It asks the API only where the name is a reference.
 func (n licenseName) resolve(ctx context.Context, api *vendorapi.Client) (string, error) {
@@ -46,9 +59,9 @@ func (n licenseName) explain(err error) error {
 		return err
 	}
 	p := *problem
-	p.Detail = fmt.Sprintf("There is no license %v here. Its license key names the customer %q (%v) and the "+
-		"issuer %q; it may be of another service, or its license was deleted.",
-		claims["licenseid"], claims["customername"], claims["customerid"], claims["iss"])
+	p.Detail = fmt.Sprintf("There is no license %s here. Its license key names the customer %q and the issuer %q; "+
+		"it may be of another service, or its license was deleted.",
+		n.id(), fmt.Sprint(claims["customername"]), fmt.Sprint(claims["iss"]))
 	return &p
 }
 

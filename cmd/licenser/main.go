@@ -1,5 +1,5 @@
-// Command licenser is Open Licenser for people. It serves the whole service on this machine, and works on the keys and
-// the audit trail of a deployed one.
+// Command licenser is Open Licenser for people. It works on the licenses, plans, keys and the audit trail of a service,
+// shows them in a browser, and serves the whole service on this machine.
 package main
 
 import (
@@ -70,12 +70,15 @@ func run(ctx context.Context, args []string) int {
 		complete(os.Stdout, parser.Model.Node, args[1:])
 		return 0
 	}
-	parsed, err := parser.Parse(withKeyIDs(args))
+	parsed, err := parser.Parse(withIDs(args, parser.Model.Node))
 	var wrong *kong.ParseError
-	if errors.As(err, &wrong) {
+	switch {
+	case errors.As(err, &wrong):
 		return refuse(wrong)
-	}
-	if err == nil {
+	case err != nil:
+		printError(err.Error())
+		return exitOther
+	default:
 		t := terminal.New(p.Output)
 		if t.Format != terminal.Text && !takesTerminal(parsed.Selected()) {
 			err = usageError("%s has one form of output: leave --output out.", parsed.Selected().FullPath())
@@ -85,7 +88,7 @@ func run(ctx context.Context, args []string) int {
 		}
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "licenser:", explain(err))
+		printError(explain(err, parsed.Selected()))
 	}
 	return exitCode(err)
 }
@@ -121,9 +124,15 @@ func refuse(wrong *kong.ParseError) int {
 			return 0
 		}
 	}
-	fmt.Fprintln(os.Stderr, "licenser:", wrong)
-	fmt.Fprintf(os.Stderr, "%s --help says what there is.\n", node.FullPath())
+	printError(fmt.Sprintf("%v\n%s --help says what there is.", wrong, node.FullPath()))
 	return exitUsage
+}
+
+// printError prints a text that may hold what a license, a server or a pasted key says.
+func printError(text string) {
+	for line := range strings.Lines("licenser: " + text) {
+		fmt.Fprintln(os.Stderr, terminal.Printable(strings.TrimSuffix(line, "\n")))
+	}
 }
 
 func isGroup(node *kong.Node) bool { return len(node.Children) > 0 }
@@ -135,21 +144,45 @@ func depth(node *kong.Node) int {
 	return 1 + depth(node.Parent)
 }
 
-// keyIDLikeFlag matches a kid that begins with a hyphen, as one in 64 does. No flag looks like that.
-var keyIDLikeFlag = regexp.MustCompile(`^-[A-Za-z0-9_-]{42}$`).MatchString
+// idLikeFlag matches a kid or the id of a device that begins with a hyphen, as one in 64 does.
+var idLikeFlag = regexp.MustCompile(`^-([A-Za-z0-9_-]{42}|[A-Za-z0-9_-]{21})$`).MatchString
 
-// withKeyIDs returns arguments in which no kid passes for a flag: it stands behind all others then.
-func withKeyIDs(args []string) []string {
-	var keyIDs []string
-	rest := slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
-		isKeyID := keyIDLikeFlag(arg)
-		if isKeyID {
-			keyIDs = append(keyIDs, arg)
+// withIDs returns arguments in which no kid and no id of a device passes for a flag: they stand behind all others then,
+// or with their flag.
+func withIDs(args []string, root *kong.Node) []string {
+	var rest, ids []string
+	for i, arg := range args {
+		flag := (*kong.Flag)(nil)
+		if i > 0 {
+			flag = anyFlag(root, args[i-1])
 		}
-		return isKeyID
-	})
-	if len(keyIDs) == 0 || slices.Contains(args, "--") {
+		switch {
+		case !idLikeFlag(arg) || anyFlag(root, arg) != nil:
+			rest = append(rest, arg)
+		case flag != nil && !flag.IsBool(): // it is the value of the flag
+			rest[len(rest)-1] += "=" + arg
+		default:
+			ids = append(ids, arg)
+		}
+	}
+	if slices.Contains(args, "--") {
 		return args
 	}
-	return append(append(rest, "--"), keyIDs...)
+	if len(ids) > 0 {
+		rest = append(append(rest, "--"), ids...)
+	}
+	return rest
+}
+
+// anyFlag returns the flag of any command that an argument is, or nil.
+func anyFlag(node *kong.Node, arg string) *kong.Flag {
+	if flag := findFlag(node, arg); flag != nil {
+		return flag
+	}
+	for _, child := range node.Children {
+		if flag := anyFlag(child, arg); flag != nil {
+			return flag
+		}
+	}
+	return nil
 }

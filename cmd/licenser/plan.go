@@ -4,15 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
 	"openlicenser/cmd/licenser/terminal"
+	"openlicenser/shared/license"
 	"openlicenser/shared/vendorapi"
 )
 
 type planCommand struct {
 	Put    planPutCommand    `cmd:"" help:"Make a plan, or replace the one of this name."`
+	Change planChangeCommand `cmd:"" help:"Change a plan: add or remove a URL or a service, or set a field."`
 	List   planListCommand   `cmd:"" help:"List the plans."`
 	Show   planShowCommand   `cmd:"" help:"Show a plan."`
 	Delete planDeleteCommand `cmd:"" help:"Remove a plan. Licenses keep what they have of it."`
@@ -71,6 +74,15 @@ type planName struct {
 	vendorAPI
 }
 
+// Validate is called by the parser.
+func (p planName) Validate() error {
+	if !license.IsPlanName(p.Plan) {
+		return fmt.Errorf("%q is no name of a plan: 1 to 64 letters, digits, dots, underscores and hyphens, "+
+			"and a letter or a digit first", p.Plan)
+	}
+	return nil
+}
+
 type planPutCommand struct {
 	planName
 	DurationDays    int      `help:"Days from the issue of a license to its end. Without it each license is given an end." placeholder:"N"`
@@ -83,10 +95,13 @@ type planPutCommand struct {
 	LeaseMinutes    int      `help:"How long a device holds its seat without asking again." placeholder:"N"`
 	MaxLeaseMinutes int      `help:"The longest that a product may ask for." placeholder:"N"`
 	New             bool     `help:"Refuse to replace a plan that is there."`
+	consent
 }
 
 func (planPutCommand) Help() string {
-	return "The flags are the whole plan: what is not named it does not have. A changed plan changes no license.\n\n" +
+	return "The flags are the whole plan: what is not named it does not have. At a terminal it asks before it " +
+		"replaces " +
+		"another one; a script replaces. A changed plan changes no license.\n\n" +
 		examples(`licenser plan put pro --duration-days 365 --updates-days 365 --service Reports=reports`,
 			`licenser plan put trial --duration-days 14 --service Reports=reports --max-devices 1`)
 }
@@ -100,9 +115,9 @@ func (c planPutCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if err != nil {
 		return err
 	}
-	var options vendorapi.Options
-	if c.New {
-		options.IfNoneMatch = "*"
+	options, err := c.conditions(ctx, t, api)
+	if err != nil {
+		return err
 	}
 	p, err := api.PutPlan(ctx, vendorapi.Plan{
 		Plan: c.Plan, Services: list, AppURLs: appURLs(c.URL), Notes: c.Notes, GraceDays: c.GraceDays,
@@ -110,13 +125,108 @@ func (c planPutCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 		DurationDays: c.DurationDays, UpdatesDays: c.UpdatesDays,
 	}, options)
 	var problem *vendorapi.Problem
-	if c.New && errors.As(err, &problem) && problem.Status == http.StatusPreconditionFailed {
+	if errors.As(err, &problem) && problem.Code == "PLAN_EXISTS" {
 		return exitError{"There is a plan " + c.Plan + " already. Leave --new out to replace it.", exitConflict}
 	}
 	if err != nil {
 		return err
 	}
 	return terminal.Show(t, planColumns(t.Now()), p)
+}
+
+// conditions returns on which state the plan is put: on the one that was asked about.
+func (c planPutCommand) conditions(
+	ctx context.Context, t *terminal.Terminal, api *vendorapi.Client,
+) (vendorapi.Options, error) {
+	switch {
+	case c.New:
+		return vendorapi.Options{IfNoneMatch: "*"}, nil
+	case c.Yes || !t.CanAsk:
+		return vendorapi.Options{}, nil
+	}
+	before, err := api.Plan(ctx, c.Plan)
+	var problem *vendorapi.Problem
+	if errors.As(err, &problem) && problem.Status == http.StatusNotFound {
+		return vendorapi.Options{IfNoneMatch: "*"}, nil
+	}
+	if err != nil {
+		return vendorapi.Options{}, err
+	}
+	question := "There is a plan " + c.Plan + ". Replace it whole? licenser plan change changes parts of it."
+	return vendorapi.Options{IfMatch: before.ETag}, t.Confirm(ctx, false, question)
+}
+
+type planChangeCommand struct {
+	planName
+	AddURL        []string `name:"add-url" help:"One URL more; can be repeated." placeholder:"URL" sep:"none"`
+	RemoveURL     []string `name:"remove-url" help:"One URL less; can be repeated." placeholder:"URL" sep:"none"`
+	Service       services `help:"One service more, or another name for the one of this value; can be repeated." placeholder:"NAME=VALUE" sep:"none"`
+	RemoveService []string `help:"The service of this value less; can be repeated." placeholder:"VALUE" sep:"none"`
+
+	DurationDays    *int    `help:"Days from the issue of a license to its end; 0: each license is given an end." placeholder:"N"`
+	UpdatesDays     *int    `help:"Days from the issue of a license to the end of its maintenance; 0: no end." placeholder:"N"`
+	Notes           *string `help:"What a new license gets for notes." placeholder:"TEXT"`
+	GraceDays       *int    `help:"Days after the end for which a license still works." placeholder:"N"`
+	MaxDevices      *int    `help:"How many devices may use a license at the same time; 0: as many as like." placeholder:"N"`
+	LeaseMinutes    *int    `help:"How long a device holds its seat without asking again; 0: as long as a token is valid." placeholder:"N"`
+	MaxLeaseMinutes *int    `help:"The longest that a product may ask for; 0: the lease." placeholder:"N"`
+}
+
+func (planChangeCommand) Help() string {
+	return "It changes no license that was issued. licenser license change --plan brings one to the plan as it is " +
+		"now.\n\n" +
+		examples(`licenser plan change pro --service Charts=charts --max-devices 5`)
+}
+
+// Run begins anew where somebody else was faster: each flag says what it wants of any state of the plan.
+func (c planChangeCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	added, err := c.Service.read()
+	if err != nil {
+		return err
+	}
+	api, err := c.client(ctx)
+	if err != nil {
+		return err
+	}
+	for attempt := 1; ; attempt++ {
+		before, err := api.Plan(ctx, c.Plan)
+		if err != nil {
+			return err
+		}
+		after, err := c.edit(before, added)
+		if err != nil {
+			return err
+		}
+		after, err = api.PutPlan(ctx, after, vendorapi.Options{IfMatch: before.ETag})
+		if attempt < maxChanges && isStale(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return terminal.Show(t, planColumns(t.Now()), after)
+	}
+}
+
+func (c planChangeCommand) edit(p vendorapi.Plan, added []license.Service) (edited vendorapi.Plan, err error) {
+	if p.Services, err = editServices(p.Services, added, c.RemoveService); err != nil {
+		return p, err
+	}
+	if p.AppURLs, err = editAppURLs(p.AppURLs, c.AddURL, c.RemoveURL); err != nil {
+		return p, err
+	}
+	for _, number := range []struct{ target, value *int }{
+		{&p.DurationDays, c.DurationDays}, {&p.UpdatesDays, c.UpdatesDays}, {&p.GraceDays, c.GraceDays},
+		{&p.MaxDevices, c.MaxDevices}, {&p.LeaseMinutes, c.LeaseMinutes}, {&p.MaxLeaseMinutes, c.MaxLeaseMinutes},
+	} {
+		if number.value != nil {
+			*number.target = *number.value
+		}
+	}
+	if c.Notes != nil {
+		p.Notes = *c.Notes
+	}
+	return p, nil
 }
 
 type planListCommand struct{ vendorAPI }

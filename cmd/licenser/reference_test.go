@@ -64,7 +64,7 @@ func reference(command *kong.Node) string {
 		rows = append(rows, fmt.Sprintf("| `%s` | %s |\n", name, strings.ReplaceAll(help, "|", `\|`)))
 	}
 	for _, argument := range command.Positional {
-		add(strings.ToUpper(argument.Name), argument.Help, "", argument.Required && len(command.Positional) > 1)
+		add(strings.ToUpper(argument.Name), argument.Help, "", argument.Required)
 	}
 	for _, flag := range flagsAt(command) {
 		if slices.Contains(everywhere, flag.Name) {
@@ -181,6 +181,7 @@ func TestExamples(t *testing.T) {
 			if strings.Contains(line, "KID") {
 				line = strings.ReplaceAll(line, "KID", earlierKeyID(t))
 			}
+			line = strings.ReplaceAll(line, "DEVICE", deviceOfShip)
 			output, err := run(line)
 			refusal, isRefused := refusedExamples[command.FullPath()]
 			if isRefused && (err == nil || !strings.Contains(output, refusal)) || !isRefused && err != nil {
@@ -190,6 +191,10 @@ func TestExamples(t *testing.T) {
 	}
 	wantExamplesDone(t, s)
 }
+
+// deviceOfShip is a device that holds a seat of ship-12 again after each example that resets them.
+const deviceOfShip = `$(licenser license token ship-12 --fingerprint another-computer >/dev/null 2>&1; ` +
+	`licenser license devices ship-12 | sed -n '2s/\t.*//p')`
 
 // prepareExamples makes what the examples are about: licenses and plans that the server has, files, and a data folder
 // that no server has open.

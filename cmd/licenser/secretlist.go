@@ -96,7 +96,7 @@ customers keys of the new one (licenser keys affected), and refuse the old keys 
 
 func showRing(t *terminal.Terminal, ring token.Ring) error {
 	now := t.Now()
-	if err := terminal.List(t, secretColumns(t), each(shownSecrets(ring, now))); err != nil || ring.Short(now) == 0 {
+	if err := terminal.List(t, secretColumns(t), listed(shownSecrets(ring, now))); err != nil || ring.Short(now) == 0 {
 		return err
 	}
 	fmt.Fprint(t.Err, shortAdvice)

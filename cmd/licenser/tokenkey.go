@@ -56,7 +56,7 @@ func (f keyStoreFlags) take(ctx context.Context, t *terminal.Terminal, step func
 	if err != nil {
 		return err
 	}
-	return terminal.List(t, tokenKeyColumns, each(shownTokenKeys(keys)))
+	return terminal.List(t, tokenKeyColumns, listed(shownTokenKeys(keys)))
 }
 
 // shownTokenKey is a published token key.

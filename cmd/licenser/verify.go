@@ -124,7 +124,7 @@ func (c verifyCommand) verifyFile(t *terminal.Terminal) error {
 		return fmt.Errorf("%s: no entries", c.File)
 	}
 	outcome := newOutcome(v.LicenseID(), v, verdict{})
-	if err := writeOutcomes(t, each([]chainOutcome{outcome})); err != nil {
+	if err := writeOutcomes(t, listed([]chainOutcome{outcome})); err != nil {
 		return err
 	}
 	if outcome.Result == chainWrong {

@@ -1,6 +1,9 @@
 package vendorapi
 
-import "context"
+import (
+	"context"
+	"net/url"
+)
 
 // Activity tells what products have asked about a license.
 type Activity struct {
@@ -22,6 +25,6 @@ type Asked struct {
 // Activity returns what products have asked since the server was started. Only the local server knows that: on AWS the
 // logs of the verify function tell it.
 func (c *Client) Activity(ctx context.Context, licenseID string) (a Activity, err error) {
-	err = c.get(ctx, "/local/activity/"+licenseID, nil, &a)
+	err = c.get(ctx, "/local/activity/"+url.PathEscape(licenseID), nil, &a)
 	return a, err
 }

@@ -532,14 +532,31 @@ func TestIDOf(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatal(err)
 	}
+	order := "Order 2026-11-26 no 4711 Example Ltd Berlin seats 90"
 	for text, want := range map[string]string{
 		id: id, " " + id + "\n": id, strings.ToUpper(id): strings.ToUpper(id),
-		"ref:4711": "ref:4711", "4711": "ref:4711",
-		" order 4711 ": "ref:order 4711", long: id, long[:30] + "\r\n " + long[30:] + "=": id, short: id,
-		strings.ToLower(strings.ReplaceAll(short, "-", "")): id, "a.b.c": "ref:a.b.c", "": "ref:",
+		"ref:4711": "ref:4711", "4711": "ref:4711", " order 4711 ": "ref:order 4711", order: "ref:" + order,
+		"a.b.c": "ref:a.b.c", "eye.clinic.example": "ref:eye.clinic.example",
+		long: id, long[:30] + "\r\n " + long[30:] + "=": id, long + ".": id, `"` + long + `"`: id,
+		"Your license key: " + long: id, "ref:" + long[:200]: "ref:" + long[:200],
+		short: id, strings.ToLower(strings.ReplaceAll(short, "-", "")): id, strings.ReplaceAll(short, "-", " "): id,
+		"Key: " + short + ".": id, "\u201c" + short + "\u201d": id,
 	} {
-		if got := vendorapi.IDOf(text); got != want {
-			t.Errorf("%q: got %q, want %q", text, got, want)
+		if got, err := vendorapi.IDOf(text); got != want || err != nil {
+			t.Errorf("%q: got %q, want %q, %v", text, got, want, err)
+		}
+	}
+	strange, err := token.SignLicenseKey("a secret of at least 32 bytes, yes", "issuer", license.License{ID: "../keys"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]error{
+		"": vendorapi.ErrNoName, "ref:": vendorapi.ErrNoName, strings.Repeat("x", 257): vendorapi.ErrNoName,
+		long[:len(long)/2]: vendorapi.ErrDamagedKey, strange: vendorapi.ErrDamagedKey,
+		"06CX38-KW7SXN-N78E7W-N1PK2X-DTHSG0-WPA3H2-4FC37L": vendorapi.ErrDamagedKey,
+	} {
+		if got, err := vendorapi.IDOf(text); !errors.Is(err, want) || got != "" {
+			t.Errorf("%q: got %q, %v", text, got, err)
 		}
 	}
 }

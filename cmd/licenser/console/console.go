@@ -179,6 +179,10 @@ func (c *Console) failure(r *http.Request, err error) page {
 		return show(http.StatusNotFound, "No such page", trouble{Text: "There is no such page."})
 	case errors.Is(err, errBadForm):
 		return show(http.StatusBadRequest, "Not understood", trouble{Text: "What was sent is too long, or no form."})
+	case errors.Is(err, vendorapi.ErrDamagedKey), errors.Is(err, vendorapi.ErrNoName):
+		return show(http.StatusBadRequest, "Not understood", trouble{
+			Text: "What was searched for: " + err.Error() + ".",
+		})
 	case errors.As(err, &problem):
 		return show(statusFor(problem.Status), titleFor(problem), troubleOf(problem))
 	}

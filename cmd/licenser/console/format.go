@@ -22,6 +22,7 @@ func (c *Console) functions() template.FuncMap {
 		"path":    url.PathEscape,
 		"none":    orNone,
 		"count":   countText,
+		"minutes": minutesText,
 		"group":   newGroup,
 		"query":   func(encoded string) template.URL { return template.URL(encoded) },
 		"action":  actionText,
@@ -95,6 +96,17 @@ func orNone(text string) string {
 		return "–"
 	}
 	return text
+}
+
+// minutesText writes minutes as days or hours, where they are whole ones.
+func minutesText(n int) string {
+	switch {
+	case n%(24*60) == 0:
+		return countText(n/(24*60), "day", "days")
+	case n%60 == 0:
+		return countText(n/60, "hour", "hours")
+	}
+	return countText(n, "minute", "minutes")
 }
 
 func countText(n int, one, many string) string {

@@ -66,7 +66,10 @@ func (c *Console) search(r *http.Request) (page, error) {
 	if text == "" {
 		return goTo("/licenses"), nil
 	}
-	id := vendorapi.IDOf(text)
+	id, err := vendorapi.IDOf(text)
+	if err != nil {
+		return page{}, err
+	}
 	l, err := c.API.License(r.Context(), id)
 	var problem *vendorapi.Problem
 	switch {
@@ -165,6 +168,7 @@ type licenseData struct {
 	Signed   *signed
 	IsIssued bool // a moment ago
 	Mail     string
+	Grace    int      // days
 	Hidden   []string // why parts of the page are not there
 }
 
@@ -193,6 +197,9 @@ func (c *Console) show(r *http.Request) (page, error) {
 		return page{}, err
 	}
 	data := licenseData{License: l, IsIssued: r.Form.Get("issued") != ""}
+	if l.GraceDays != nil {
+		data.Grace = *l.GraceDays
+	}
 	if data.Services, err = l.ServiceList(); err != nil {
 		data.Foreign = append(data.Foreign, string(l.Services))
 	}

@@ -3,7 +3,7 @@
 package licensefile
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"io"
 	"iter"
@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"openlicenser/shared/license"
 	"openlicenser/shared/strictjson"
@@ -70,13 +73,15 @@ var fields = map[string]kind{
 	"gracedays": number, "maxdevices": number, "leaseminutes": number, "maxleaseminutes": number,
 	"services": list, "appurls": list,
 
-	statusField: text,
-	"licenseid": ignored, "tokenkeyid": ignored, "version": ignored, "created": ignored, "changed": ignored,
+	statusField: text, exportedField: ignored,
+	"licenseid": ignored, "tokenkeyid": ignored, "created": ignored, "changed": ignored,
 	"changedby": ignored, "changereason": ignored, "problems": ignored, "licensekey": ignored, "shortkey": ignored,
 }
 
-// statusField says what became of a license that was exported.
-const statusField = "status"
+const (
+	statusField   = "status"  // what became of a license that was exported
+	exportedField = "version" // only a license that was exported has one
+)
 
 // Fields returns the names of the fields that a new license gets from a file.
 func Fields() []string {
@@ -90,7 +95,7 @@ func unknownField(name string) string {
 }
 
 // newRow reads the fields of a row, each of which is JSON. Those that are null are absent.
-func newRow(line int, values map[string]json.RawMessage) Row {
+func newRow(line int, values map[string]jsontext.Value) Row {
 	row := Row{Line: line}
 	var status license.Status
 	d := &row.Draft
@@ -106,15 +111,36 @@ func newRow(line int, values map[string]json.RawMessage) Row {
 		case !isKnown:
 			row.refuse(name, unknownField(name))
 		case kind == ignored || string(values[name]) == "null":
-		case strictjson.Unmarshal(values[name], targets[name]) != nil:
+		case strictjson.Unmarshal(values[name], targets[name], json.RejectUnknownMembers(true)) != nil:
 			row.refuse(name, wanted(name))
 		}
 	}
-	switch status {
-	case license.Suspended, license.Revoked, license.Unreadable:
-		row.refuse(statusField, fmt.Sprintf("is %s, and an issued one can be used: leave the row out", status))
+	switch status := license.Status(strings.ToLower(strings.TrimSpace(string(status)))); status {
+	case "", license.Active, license.Grace, license.Expired:
+	default:
+		row.refuse(statusField, fmt.Sprintf("is %q, and an issued one can be used: leave the row out", status))
+	}
+	if version := string(values[exportedField]); version != "" && version != "null" {
+		row.Draft = whole(row.Draft)
 	}
 	return row
+}
+
+// whole says of each field that a license does not have that it has none. So the plan of one that was exported is a
+// name alone: what holds for the license is what stands in it.
+func whole(d vendorapi.LicenseDraft) vendorapi.LicenseDraft {
+	d.UpdatesUntil = cmp.Or(d.UpdatesUntil, "never")
+	for _, number := range []**int{&d.GraceDays, &d.MaxDevices, &d.LeaseMinutes, &d.MaxLeaseMinutes} {
+		if *number == nil {
+			*number = new(int)
+		}
+	}
+	if d.Notes == nil {
+		d.Notes = new(string)
+	}
+	d.Services = append([]license.Service{}, d.Services...)
+	d.AppURLs = append([]license.AppURL{}, d.AppURLs...)
+	return d
 }
 
 func (r *Row) refuse(field, message string) {
@@ -135,16 +161,16 @@ func wanted(name string) string {
 }
 
 // cellValue returns a cell of CSV as JSON, and nil for one that is empty.
-func cellValue(name, cell string) json.RawMessage {
+func cellValue(name, cell string) jsontext.Value {
 	switch fields[name] {
 	case number:
 		if n, err := strconv.Atoi(strings.TrimSpace(cell)); err == nil {
-			return json.RawMessage(strconv.Itoa(n))
+			return jsontext.Value(strconv.Itoa(n))
 		}
 	case list:
-		return json.RawMessage(cell)
+		return jsontext.Value(cell)
 	}
-	quoted, err := json.Marshal(cell)
+	quoted, err := jsontext.AppendQuote(nil, cell)
 	if err != nil {
 		panic(err) // a text always marshals
 	}

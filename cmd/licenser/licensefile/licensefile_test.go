@@ -2,6 +2,7 @@ package licensefile
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -31,7 +32,7 @@ func problemsOf(row Row) string {
 }
 
 // whole is a draft with each field.
-var whole = vendorapi.LicenseDraft{
+var complete = vendorapi.LicenseDraft{
 	Plan: "pro", CustomerID: "c1", CustomerName: `Ada "A", Ltd`, ExpirationDate: "never", UpdatesUntil: "2030-01-31",
 	Services: []license.Service{{Name: "R", Value: "r"}}, AppURLs: []license.AppURL{{URL: "https://a.example"}},
 	Notes: new("two\nlines"), GraceDays: new(0), Reference: "=4711", Email: "a@example.com", MaxDevices: new(3),
@@ -66,7 +67,7 @@ func TestWholeRow(t *testing.T) {
 			t.Errorf("%s: %d rows, %v", name, len(rows), err)
 			continue
 		}
-		if difference := cmp.Diff(Row{Line: test.line, Draft: whole}, rows[0]); difference != "" {
+		if difference := cmp.Diff(Row{Line: test.line, Draft: complete}, rows[0]); difference != "" {
 			t.Errorf("%s (-want +got):\n%s", name, difference)
 		}
 	}
@@ -86,6 +87,57 @@ func TestAbsent(t *testing.T) {
 	}
 }
 
+// TestExported: a license that was exported is what stands in it, whatever its plan says.
+func TestExported(t *testing.T) {
+	want := vendorapi.LicenseDraft{
+		CustomerName: "Ada", Plan: "pro", ExpirationDate: "never", UpdatesUntil: "never", Notes: new(""),
+		GraceDays: new(0), MaxDevices: new(0), LeaseMinutes: new(0), MaxLeaseMinutes: new(0),
+		Services: []license.Service{}, AppURLs: []license.AppURL{},
+	}
+	for text, format := range map[string]Format{
+		"customername,plan,expirationdate,version,maxdevices\nAda,pro,never,3,\n":                CSV,
+		`{"customername":"Ada","plan":"pro","expirationdate":"never","version":3,"services":[]}`: JSONLines,
+	} {
+		rows, err := read(text, format)
+		if err != nil || len(rows) != 1 || cmp.Diff(want, rows[0].Draft) != "" {
+			t.Errorf("%s: %+v, %v", format, rows, err)
+		}
+	}
+}
+
+// TestSpreadsheets: what spreadsheets put around the rows.
+func TestSpreadsheets(t *testing.T) {
+	rows, err := read(byteOrderMark+"sep=|\r\ncustomername|notes||\r\nAda| a ||\r\n|||\r\n\r\nBob|||\r\n", CSV)
+	if err != nil || len(rows) != 2 || rows[0].Line != 3 || *rows[0].Draft.Notes != " a " || rows[1].Line != 6 ||
+		len(rows[0].Problems)+len(rows[1].Problems) > 0 {
+		t.Errorf("%+v, %v", rows, err)
+	}
+}
+
+// TestEndlessRow: a quote that never closes does not fill the memory.
+func TestEndlessRow(t *testing.T) {
+	endless := io.MultiReader(strings.NewReader("customername\nAda\n\""), io.LimitReader(zeros{}, 1<<30))
+	n := 0
+	var last error
+	for row, err := range Read(endless, CSV) {
+		if last = err; err == nil && row.Draft.CustomerName == "Ada" {
+			n++
+		}
+	}
+	if n != 1 || last == nil || !strings.Contains(last.Error(), "do not close") {
+		t.Errorf("%d rows, %v", n, last)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
 // TestProblems: each row says what is wrong with it, and the rows behind it are read.
 func TestProblems(t *testing.T) {
 	for row, want := range map[string]string{
@@ -95,7 +147,7 @@ func TestProblems(t *testing.T) {
 		"Ada,3,Reports":                 `services must be a list of {"serviceName": "…", "serviceValue": "…"} in JSON`,
 		`Ada,3,"[{""serviceName"":1}]"`: `services must be a list of {"serviceName": "…", "serviceValue": "…"} in JSON`,
 		"Ada,3":                         "row has 2 cells, the first line has 3",
-		"Ada,3,,":                       "row has 4 cells, the first line has 3",
+		"Ada,3,,x":                      "row has 4 cells, the first line has 3",
 		"M\xfcller,3,":                  "customername is not UTF-8; save the file as CSV in UTF-8",
 		`"A` + "\n" + `B",x,`:           "maxdevices must be a whole number",
 	} {
@@ -114,9 +166,14 @@ func TestProblems(t *testing.T) {
 		`{"gracedays":"1"}`:                 "gracedays must be a whole number",
 		`{"appurls":["https://a.example"]}`: `appurls must be a list of {"URL": "…"} in JSON`,
 		`{"price":1}`:                       `price "price" is unknown; known are ` + strings.Join(Fields(), ", "),
-		`{"status":"revoked"}`:              "status is revoked, and an issued one can be used: leave the row out",
-		`{"status":"suspended"}`:            "status is suspended, and an issued one can be used: leave the row out",
-		`{"status":"unreadable"}`:           "status is unreadable, and an issued one can be used: leave the row out",
+		`{"status":"revoked"}`:              "status is \"revoked\", and an issued one can be used: leave the row out",
+		`{"status":"suspended"}`: "status is \"suspended\", and an issued one can be used: leave the row " +
+			"out",
+		`{"status":" REVOKED "}`: "status is \"revoked\", and an issued one can be used: leave the row out",
+		`{"status":"widerrufen"}`: "status is \"widerrufen\", and an issued one can be used: leave the " +
+			"row out",
+		`{"services":[{"serviceName":"R","serviceValue":"r","seats":5}]}`: "services " + wanted("services"),
+		`{"status":"unreadable"}`: "status is \"unreadable\", and an issued one can be used: leave the row out",
 	} {
 		rows, err := read(line+"\n"+`{"customername":"Bob"}`, JSONLines)
 		if err != nil || len(rows) != 2 || problemsOf(rows[0]) != want || rows[0].Line != 1 ||
@@ -132,6 +189,9 @@ func TestBrokenFile(t *testing.T) {
 		"":                               "the file is empty; its first line must name the columns",
 		"Ada,3\n":                        `line 1, column 1: "ada" is unknown; known are`,
 		"plan,reference\n":               "line 1: there is no column customername",
+		"customername,,plan\n":           "line 1: column 2 has no name",
+		"\xff\xfec\x00u\x00":             errEncoding.Error(),
+		"customername\rAda\r":            errEncoding.Error(),
 		"customername,plan,plan\n":       "line 1, column 3: there is a column plan already",
 		"customername,plan\n\"Ada,pro\n": "must stand in double quotes",
 		"customername,\"plan\n":          "extraneous or missing",

@@ -3,11 +3,12 @@ package licensefile
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"openlicenser/shared/strictjson"
 )
@@ -44,7 +45,7 @@ func readLines(file io.Reader) iter.Seq2[Row, error] {
 }
 
 func lineRow(number int, line []byte) Row {
-	var values map[string]json.RawMessage
+	var values map[string]jsontext.Value
 	if err := strictjson.Unmarshal(line, &values); err != nil {
 		row := Row{Line: number}
 		row.refuse("row", "must be one JSON object in UTF-8, with each member once")

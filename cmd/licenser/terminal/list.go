@@ -21,6 +21,8 @@ type Column[T any] struct {
 	// People is what people see. Nil: Text.
 	People func(T) string
 	Color  func(T) Color // nil: none
+	// Brief is what people see where the terminal is narrow. Nil: what they see anyway.
+	Brief func(T) string
 	// Narrow is down to how many characters the column can be cut where the terminal is narrow. 0: it stays whole.
 	Narrow int
 	// Extra columns are left out where the terminal is too narrow even so, the last one first.
@@ -199,6 +201,8 @@ func listForPeople[T any](t *Terminal, columns []Column[T], things iter.Seq2[T, 
 		}
 		if isFirst {
 			columns, widths = fit(t.Width, columns, values)
+		} else {
+			widths = widen(t.Width, columns, widths, values)
 		}
 		_, err := fmt.Fprintln(t.Out, alignedRows(t, columns, widths, values, isFirst))
 		values, isFirst = nil, false
@@ -223,6 +227,27 @@ func listForPeople[T any](t *Terminal, columns []Column[T], things iter.Seq2[T, 
 	return err
 }
 
+// widen returns the widths for a further block, in which cells may be longer. What was aligned stays so, as far as
+// there is room.
+func widen[T any](width int, columns []Column[T], widths []int, values []T) []int {
+	_, wanted := fit(0, columns, values)
+	total := -gap
+	for i := range columns {
+		if columns[i].Narrow == 0 {
+			widths[i] = max(widths[i], wanted[i])
+		}
+		total += widths[i] + gap
+	}
+	for i := range columns {
+		more := max(wanted[i]-widths[i], 0)
+		if width > 0 {
+			more = min(more, max(width-total, 0))
+		}
+		widths[i], total = widths[i]+more, total+more
+	}
+	return widths
+}
+
 // gap is how many spaces stand between columns.
 const gap = 2
 
@@ -240,6 +265,9 @@ func fit[T any](width int, columns []Column[T], values []T) ([]Column[T], []int)
 		}
 		if width == 0 {
 			return columns, widths
+		}
+		if total > width && shortened(columns) {
+			continue
 		}
 		for i := len(columns) - 1; i >= 0 && total > width; i-- {
 			least := max(columns[i].Narrow, text.StringWidth(columns[i].Title))
@@ -259,6 +287,16 @@ func fit[T any](width int, columns []Column[T], values []T) ([]Column[T], []int)
 		}
 		columns = slices.Delete(columns, last, last+1)
 	}
+}
+
+// shortened has columns show their brief form, and reports whether any did not before.
+func shortened[T any](columns []Column[T]) (any bool) {
+	for i, c := range columns {
+		if c.Brief != nil {
+			columns[i].People, columns[i].Brief, any = c.Brief, nil, true
+		}
+	}
+	return any
 }
 
 func alignedRows[T any](t *Terminal, columns []Column[T], widths []int, values []T, withTitles bool) string {

@@ -111,7 +111,8 @@ func TestList(t *testing.T) {
 	}
 }
 
-// TestLongList: what comes after the first block has its columns, and a list of any length begins at once.
+// TestLongList: what comes after the first block is shown as wide as there is room, and a list of any length begins at
+// once.
 func TestLongList(t *testing.T) {
 	var out bytes.Buffer
 	n := 0
@@ -133,7 +134,7 @@ func TestLongList(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != 1+3*block || lines[1] != "short  P" || lines[1+block] != "much…  P" {
+	if len(lines) != 1+3*block || lines[1] != "short  P" || lines[1+block] != "much longer than before  P" {
 		t.Errorf("%d lines, %q, %q", len(lines), lines[1], lines[1+block])
 	}
 }
@@ -240,8 +241,10 @@ func TestInWords(t *testing.T) {
 	for distance, want := range map[time.Duration]string{
 		0: "now", 59 * time.Second: "now", time.Minute: "in 1 minute", -time.Minute: "1 minute ago",
 		59 * time.Minute: "in 59 minutes", time.Hour: "in 1 hour", 47 * time.Hour: "in 47 hours",
-		48 * time.Hour: "in 2 days", 12*24*time.Hour + time.Hour: "in 12 days", -12 * 24 * time.Hour: "12 days ago",
-		89 * 24 * time.Hour: "in 89 days", 90 * 24 * time.Hour: "in 3 months", 729 * 24 * time.Hour: "in 24 months",
+		48 * time.Hour: "in 2 days", 12*24*time.Hour + 11*time.Hour: "in 12 days", -12 * 24 * time.Hour: "12 days ago",
+		12*24*time.Hour - 11*time.Hour: "in 12 days",
+		89 * 24 * time.Hour:            "in 89 days", 90 * 24 * time.Hour: "in 3 months",
+		729 * 24 * time.Hour:  "in 24 months",
 		-731 * 24 * time.Hour: "2 years ago", 3653 * 24 * time.Hour: "in 10 years",
 	} {
 		if got := InWords(now.Add(distance), now); got != want {

@@ -8,10 +8,11 @@ import (
 	"unicode"
 )
 
-// InWords says how far an instant lies from now, as "in 12 days" or "3 hours ago".
+// InWords says how far an instant lies from now, as "in 12 days" or "3 hours ago". Days are those of the calendar, in
+// UTC.
 func InWords(at, now time.Time) string {
 	distance := at.Sub(now).Abs()
-	days := distance.Hours() / 24
+	days := math.Abs(day(at).Sub(day(now)).Hours() / 24)
 	count := func(n float64, unit string) string {
 		whole := int(n)
 		if whole != 1 {
@@ -28,7 +29,7 @@ func InWords(at, now time.Time) string {
 		return "now"
 	case distance < time.Hour:
 		return count(distance.Minutes(), "minute")
-	case days < 2:
+	case distance < 48*time.Hour:
 		return count(distance.Hours(), "hour")
 	case days < 90:
 		return count(days, "day")
@@ -38,6 +39,9 @@ func InWords(at, now time.Time) string {
 		return count(days/365.25, "year")
 	}
 }
+
+// day returns the beginning of a day in UTC.
+func day(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }
 
 // Date writes an instant for people, in UTC. The last millisecond of a day is that day.
 func Date(at time.Time) string {

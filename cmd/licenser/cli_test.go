@@ -302,8 +302,7 @@ func TestImportAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	var requests, issued atomic.Int64
-	var stop sync.Once
-	var command *exec.Cmd
+	var process atomic.Pointer[os.Process]
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n := requests.Add(1)
 		switch {
@@ -316,16 +315,20 @@ func TestImportAgain(t *testing.T) {
 			return
 		}
 		if r.Method == http.MethodPost && issued.Add(1) == rows/2 {
-			stop.Do(func() { command.Process.Signal(os.Interrupt) })
+			process.Load().Signal(os.Interrupt)
 		}
 		forward(w, r, s.url)
 	}))
 	proxy.Config.ErrorLog = nil
 	defer proxy.Close()
 	var said bytes.Buffer
-	command = exec.Command(binary, "import", file, "--api", proxy.URL)
+	command := exec.Command(binary, "import", file, "--api", proxy.URL)
 	command.Stderr = &said
-	if err := command.Run(); err == nil || command.ProcessState.ExitCode() != exitOther ||
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	process.Store(command.Process)
+	if err := command.Wait(); err == nil || command.ProcessState.ExitCode() != exitOther ||
 		!strings.Contains(said.String(), "Run the same again") {
 		t.Fatalf("interrupted: %v\n%s", err, said.String())
 	}

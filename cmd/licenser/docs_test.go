@@ -68,6 +68,7 @@ func TestDocumentedCommands(t *testing.T) {
 	}
 	here := strings.NewReplacer("/var/lib/licenser", ".licenser", "/etc/licenser/", "")
 	shown, named := 0, 0
+	model := testParser(t).Model.Node
 	for name, text := range documents {
 		for _, block := range fence.FindAllStringSubmatch(text, -1) {
 			for _, match := range wholeCommand.FindAllStringSubmatch(block[1], -1) {
@@ -79,7 +80,7 @@ func TestDocumentedCommands(t *testing.T) {
 		}
 		for _, match := range namedCommand.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
 			named++
-			if unknown := unknownWord(testParser(t).Model.Node, strings.Fields(match[1])); unknown != "" {
+			if unknown := unknownWord(model, strings.Fields(match[1])); unknown != "" {
 				t.Errorf("%s: licenser %s: there is no %s", name, match[1], unknown)
 			}
 		}

@@ -601,6 +601,7 @@ func TestActivityOnAWS(t *testing.T) {
 	})
 	setAWS(t, logs.URL)
 	out := s.done("license", "activity", "one", "--log-group", "logs", "--days", "2")
+	mu.Lock()
 	query, _ := started["queryString"].(string)
 	const want = "code\tcount\tlast\tdevice\n" +
 		"LICENSE_EXPIRED\t2\t2030-01-31T12:00:00.250Z\t\nOK\t7\t2030-01-31T11:59:00.000Z\td\n"
@@ -610,7 +611,11 @@ func TestActivityOnAWS(t *testing.T) {
 		t.Errorf("asked %v, got\n%s", started, out)
 	}
 	status = "Failed"
-	if o := s.program("license", "activity", "one", "--log-group", "logs"); o.code != exitOther || stopped != 1 ||
+	mu.Unlock()
+	o := s.program("license", "activity", "one", "--log-group", "logs")
+	mu.Lock()
+	defer mu.Unlock()
+	if o.code != exitOther || stopped != 1 ||
 		!strings.Contains(o.err, "fewer --days") {
 		t.Errorf("a query that fails: %d, stopped %d\n%s", o.code, stopped, o.err)
 	}

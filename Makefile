@@ -51,7 +51,7 @@ test-clients: $(VENV)/installed $(CLIENTS)/installed ## clients generated from o
 	LICENSER_TEST_CLIENTS='$(CURDIR)/.tools' go test -count=1 -v -run '^TestGeneratedClients$$' ./cmd/licenser
 
 # All packages whose tests use shared/testing/browsertest.
-test-browser: $(if $(shell command -v npm),$(AXE)/installed) ## the page for customers in a real browser; needs Chromium or Chrome, and npm for axe-core
+test-browser: $(if $(shell command -v npm),$(AXE)/installed) ## the pages for customers and for staff in a real browser; needs Chromium or Chrome, and npm for axe-core
 	@test -n '$(BROWSER)' || { echo 'No Chromium or Chrome in PATH (on Debian and Ubuntu the package chromium).'; exit 1; }
 	@test -e $(AXE)/installed || echo 'make test-browser: no npm on this machine, so without axe-core'
 	LICENSER_TEST_BROWSER='$(BROWSER)' LICENSER_TEST_AXE=$(wildcard $(AXE)/installed) \

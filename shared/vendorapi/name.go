@@ -45,7 +45,9 @@ var (
 	shortKey = regexp.MustCompile(`(?i)(?:^|[^0-9A-Z])([0-9A-TV-Z]{6}(?:[- ]?[0-9A-TV-Z]{6}){6})(?:[^0-9A-Z]|$)`)
 )
 
-func hasKey(text string) bool { return longKey.MatchString(withoutSpace(text)) || shortKey.MatchString(text) }
+func hasKey(text string) bool {
+	return longKey.MatchString(withoutSpace(text)) || shortKey.MatchString(text)
+}
 
 func withoutSpace(text string) string {
 	return strings.Map(func(c rune) rune {

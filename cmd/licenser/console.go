@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +12,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"openlicenser/cmd/licenser/console"
@@ -48,17 +51,21 @@ func (c consoleCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	}
 	url := "http://" + listener.Addr().String()
 	printLink := announcer(t.Out, url)
+	var opening sync.Once // further links are for browsers that ask for them
 	announce := func(link string) {
 		printLink(link)
 		if c.Open {
-			c.Open = false // further links are for browsers that ask for them
-			if err := openBrowser(ctx, url+link); err != nil {
-				t.Say("The browser does not open by itself: %v. Open the link there.", err)
-			}
+			opening.Do(func() {
+				if err := openBrowser(ctx, url+link); err != nil {
+					t.Say("The browser does not open by itself: %v. Open the link there.", err)
+				}
+			})
 		}
 	}
+	// Cookies are sent to all ports of this machine, but to this path alone, which no other server there knows.
 	pages, err := console.New(console.Config{
-		API: api, Path: "/", Announce: announce, Log: telemetry.NewConsoleLogger(t.Err), Now: time.Now,
+		API: api, Path: "/" + rand.Text() + "/", Announce: announce, Log: telemetry.NewConsoleLogger(t.Err),
+		Now: time.Now,
 	})
 	if err != nil {
 		return err
@@ -87,13 +94,14 @@ func openBrowser(ctx context.Context, link string) error {
 // consolePath is where the local server has the console.
 const consolePath = "/console/"
 
-// withConsole adds the console to the local server. It calls the server's own API, as whoever runs the server.
+// withConsole adds the console to the local server, where this machine reaches it by a name of its own. It calls the
+// server's own API, as whoever runs the server.
 func (c serveCommand) withConsole(next http.Handler, address net.Addr, log *slog.Logger) (http.Handler, error) {
 	url, err := vendorapi.ParseURL("http://" + reachable(address))
-	if err != nil {
-		return nil, err
+	if err != nil || !vendorapi.IsLocal(url) {
+		return next, err
 	}
-	api, err := vendorapi.New(vendorapi.Config{URL: url, Token: c.vendorToken})
+	api, err := vendorapi.New(vendorapi.Config{URL: url, Token: c.vendorToken, Transport: inProcess{next}})
 	if err != nil {
 		return nil, err
 	}
@@ -108,9 +116,41 @@ func (c serveCommand) withConsole(next http.Handler, address net.Addr, log *slog
 		case strings.HasPrefix(r.URL.Path, consolePath):
 			pages.ServeHTTP(w, r)
 		case r.URL.Path+"/" == consolePath:
-			http.Redirect(w, r, consolePath, http.StatusSeeOther)
+			target := *r.URL
+			target.Path = consolePath
+			http.Redirect(w, r, target.RequestURI(), http.StatusSeeOther)
 		default:
 			next.ServeHTTP(w, r)
 		}
 	}), nil
 }
+
+// inProcess hands requests to a handler of this process, without a connection.
+type inProcess struct{ handler http.Handler }
+
+// RoundTrip implements http.RoundTripper.
+func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	served := r.Clone(r.Context())
+	served.RequestURI, served.Host, served.RemoteAddr = r.URL.RequestURI(), r.URL.Host, "127.0.0.1:0"
+	if served.Body == nil {
+		served.Body = http.NoBody
+	}
+	w := &recorder{header: http.Header{}, status: http.StatusOK}
+	p.handler.ServeHTTP(w, served)
+	return &http.Response{
+		StatusCode: w.status, Status: fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: w.header, Request: r,
+		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()),
+	}, nil
+}
+
+// recorder keeps a response.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *recorder) Header() http.Header            { return w.header }
+func (w *recorder) WriteHeader(status int)         { w.status = status }
+func (w *recorder) Write(body []byte) (int, error) { return w.body.Write(body) }

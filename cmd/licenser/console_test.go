@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -125,7 +126,7 @@ func formOn(text string) url.Values {
 		}
 	}
 	for _, area := range textareas.FindAllStringSubmatch(text, -1) {
-		values.Set(area[1], html.UnescapeString(strings.ReplaceAll(area[2], "\n", "\r\n")))
+		values.Set(area[1], html.UnescapeString(strings.NewReplacer("\r\n", "\r\n", "\n", "\r\n").Replace(area[2])))
 	}
 	for _, choice := range selects.FindAllStringSubmatch(text, -1) {
 		values.Set(choice[1], "")
@@ -161,6 +162,11 @@ func TestConsoleIsClosed(t *testing.T) {
 			r.AddCookie(&http.Cookie{Name: cookies[0].Name,
 				Value: "A"})
 		}, "GET", "", 403},
+		"the link again, of the same browser": {b, func(r *http.Request) { r.URL = must(url.Parse(link)) }, "GET", "",
+			403},
+		"a cookie of another port first": {stranger, func(r *http.Request) {
+			r.Header.Set("Cookie", cookies[0].Name+"=junk; "+cookies[0].String())
+		}, "GET", "licenses", 200},
 		"the link again": {stranger, func(r *http.Request) { r.URL = must(url.Parse(link)) }, "GET", "", 403},
 		"a made-up link": {stranger, func(r *http.Request) { r.URL.RawQuery = "login=AAAA" }, "GET", "", 403},
 		"rebound Host":   {b, func(r *http.Request) { r.Host = "attacker.example" }, "GET", "", 403},
@@ -306,7 +312,8 @@ func TestConsoleDay(t *testing.T) {
 		}
 	}
 	status, text, _ := b.post("new-plan", url.Values{"plan": {"pro"}, "durationdays": {"x"}, "services": {"Reports"}})
-	wants("a wrong plan", status, text, "must be a whole number", "line 1 must be a name, = and a value")
+	wants("a wrong plan", status, text, "must be a whole number", "line 1 must be a name, = and a value",
+		"<title>Error: New plan", `<a href="#services">Services</a>`)
 	status, text, _ = b.post("new-plan", url.Values{
 		"plan": {"pro"}, "durationdays": {"20"}, "services": {"Reports = reports\r\nExport=export"},
 		"maxdevices": {"2"},
@@ -378,7 +385,7 @@ func TestConsoleDay(t *testing.T) {
 		}
 		return text
 	}
-	do("renew", url.Values{"until": {"year"}, "reason": {"paid"}})
+	do("renew", url.Values{"reason": {"paid"}})
 	if end := time.Now().AddDate(1, 0, 20); get().ExpirationDate.Sub(end).Abs() > 49*time.Hour {
 		t.Errorf("renewed until %v", l.ExpirationDate)
 	}
@@ -399,7 +406,7 @@ func TestConsoleDay(t *testing.T) {
 		t.Fatal("no device is shown")
 	}
 	status, text, _ = b.post("licenses/"+id+"/do/release-device?device="+device[1], url.Values{"reason": {"sold"}})
-	wants("a device taken back", status, text, "0 of 2 seats")
+	wants("a device taken back", status, text, "0 of 2 seats", "The device holds no seat.")
 	kid := regexp.MustCompile(`<option value="([\w-]{43})"`).FindStringSubmatch(b.get("licenses/" + id + "/do/pin"))
 	do("pin", url.Values{"tokenkeyid": {kid[1]}})
 	if get().TokenKeyID != kid[1] {
@@ -413,7 +420,7 @@ func TestConsoleDay(t *testing.T) {
 	do("reset-devices", url.Values{"reason": {"replaced"}})
 	wants("revoked", 200, do("revoke", url.Values{"reason": {"contract ended"}}), "was ended for good")
 	s.trail(id, 11)
-	wants("the history", 200, b.get("licenses/"+id), "Revoked", "contract ended", "Devices reset", "<del>", "notes")
+	wants("the history", 200, b.get("licenses/"+id), "Revoked", "contract ended", "Devices reset", "<del>", "Notes: ")
 	do("delete", url.Values{"reason": {"a test"}})
 	if status, _ := s.call(http.MethodGet, "/licenses/"+id, ""); status != http.StatusNotFound {
 		t.Errorf("the license that was deleted: %d", status)
@@ -478,6 +485,15 @@ func TestConsoleCommand(t *testing.T) {
 	s.get("/licenses/ref:one", &l)
 	if text := b.get("licenses/" + l.LicenseID); !strings.Contains(text, "License key") {
 		t.Errorf("the license: %s", text)
+	}
+	for _, host := range []string{"attacker.example", "0.0.0.0", "localhost.", "127.0.0.1.attacker.example:80"} {
+		r, err := http.NewRequest(http.MethodGet, b.url+"licenses", nil)
+		if err == nil {
+			r.Host = host
+		}
+		if status, _, _ := b.send(r, err); status != http.StatusForbidden {
+			t.Errorf("as %s: %d", host, status)
+		}
 	}
 	denied = true
 	status, text, _ := b.post("licenses/"+l.LicenseID+"/do/suspend", nil)
@@ -557,5 +573,134 @@ func TestManyAndOdd(t *testing.T) {
 		if status != http.StatusBadRequest || !strings.Contains(text, "must be") && !strings.Contains(text, "cursor") {
 			t.Errorf("%s: %d\n%s", query, status, text)
 		}
+	}
+}
+
+// sent sends a form that was filled in before.
+func (b *staff) sent(path string, form url.Values) (status int, text string) {
+	b.Helper()
+	r, err := http.NewRequest(http.MethodPost, b.url+path, strings.NewReader(form.Encode()))
+	if err == nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	status, text, _ = b.send(r, err)
+	return status, text
+}
+
+// TestFormsOfAnotherState: a form counts for the state of the license that it was made for, and once.
+func TestFormsOfAnotherState(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.issueOne("--max-devices", "1")
+	var l vendorapi.License
+	s.get("/licenses/ref:one", &l)
+	b := open(t, s.link())
+	at := "licenses/" + l.LicenseID + "/do/"
+	renew := formOn(b.get(at + "renew"))
+	for range 2 {
+		if status, text := b.sent(at+"renew", renew); status != http.StatusOK {
+			t.Errorf("renew: %d %s", status, text)
+		}
+	}
+	s.get("/licenses/ref:one", &l)
+	if l.Version != 2 || l.ExpirationDate.Year() != 2100 {
+		t.Errorf("sent twice: version %d, until %v", l.Version, l.ExpirationDate)
+	}
+	forms := map[string]url.Values{}
+	for _, action := range []string{"renew", "suspend", "reinstate", "revoke", "reset-devices", "plan", "pin",
+		"delete"} {
+		forms[action] = formOn(b.get(at + action))
+		forms[action].Set("reason", "x")
+	}
+	s.done("license", "change", "one", "--notes", "of somebody else")
+	for action, form := range forms {
+		status, text := b.sent(at+action, form)
+		if status != http.StatusPreconditionFailed || !strings.Contains(text, "Somebody else has changed it") ||
+			!strings.Contains(text, "To the license") {
+			t.Errorf("%s of another state: %d %s", action, status, text)
+		}
+	}
+	if s.get("/licenses/ref:one", &l); l.Version != 3 {
+		t.Errorf("version %d", l.Version)
+	}
+	form := formOn(b.get(at + "renew"))
+	form.Set("expirationdate", "2150-01-31")
+	if status, text := b.sent(at+"renew", form); status != http.StatusBadRequest || !strings.Contains(text,
+		"choose one") {
+		t.Errorf("a date beside another choice: %d %s", status, text)
+	}
+	for _, path := range []string{at + "release-device", at + "nothing"} {
+		if status, _, _ := b.send(http.NewRequest(http.MethodGet, b.url+path, nil)); status != http.StatusNotFound {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	if status, _ := b.sent(at+"release-device", url.Values{"device": {" "}, "reason": {"x"}}); status == http.StatusOK {
+		t.Error("no device, and it was given back")
+	}
+	if status, _ := b.sent("plans/none", url.Values{"durationdays": {"1"}}); status != http.StatusNotFound {
+		t.Errorf("a plan that is not there: %d", status)
+	}
+}
+
+// TestFormsKeepWhatTheyShow: saving a form of which one field was changed changes that field alone, whatever the others
+// hold.
+func TestFormsKeepWhatTheyShow(t *testing.T) {
+	data := newDataFolder(t, foreignRecord(1, map[string]any{"customername": "two\nlines"}))
+	s := start(t, data)
+	services := `[{"serviceName":"Seats","serviceValue":"seats=5"},{"serviceName":"A = b","serviceValue":"c"}]`
+	status, text := s.call(http.MethodPost, "/licenses",
+		`{"customername":"  spaced ","expirationdate":"2099-01-31T12:00:00Z",`+
+			`"reference":"one","services":`+services+`,"notes":"a\r\nb\r\n"}`)
+	if status != http.StatusCreated {
+		t.Fatal(status, text)
+	}
+	b := open(t, s.link())
+	for _, id := range []string{"ref:one", "d5b35ffa-af15-44b7-9de0-000000000001"} {
+		var before, after vendorapi.License
+		s.get("/licenses/"+id, &before)
+		form := formOn(b.get("licenses/" + before.LicenseID + "/edit"))
+		form.Set("customername", strings.NewReplacer("\n", "").Replace(form.Get("customername"))) // as a browser does
+		form.Set("email", "a@example.com")
+		if status, text := b.sent("licenses/"+before.LicenseID+"/edit", form); status != http.StatusOK {
+			t.Fatal(status, text)
+		}
+		s.get("/licenses/"+id, &after)
+		if after.Email != "a@example.com" || string(after.Services) != string(before.Services) ||
+			after.Notes != before.Notes ||
+			*after.CustomerName != *before.CustomerName || after.ExpirationDate != before.ExpirationDate {
+			t.Errorf("%s: changed to %+v", id, after)
+		}
+	}
+	s.done("license", "change", "one", "--clear-services", "--service", "Seats=seats")
+	var l vendorapi.License
+	s.get("/licenses/ref:one", &l)
+	b.post("licenses/"+l.LicenseID+"/edit", url.Values{"services": {"Seats = seats=5\r\nMore=more"}})
+	s.get("/licenses/ref:one", &l)
+	if servicesForPeople(l) != "Seats=seats=5, More=more" {
+		t.Errorf("edited to %s", l.Services)
+	}
+}
+
+// TestServeAnywhere: the server starts on an address of the network, without a console there, and on all addresses with
+// one.
+func TestServeAnywhere(t *testing.T) {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := writeToken(t, testToken, 0o600)
+	for _, address := range addresses {
+		network, isNetwork := address.(*net.IPNet)
+		if !isNetwork || network.IP.IsLoopback() || network.IP.To4() == nil {
+			continue
+		}
+		s := start(t, t.TempDir(), "--listen", network.IP.String()+":0", "--vendor-token-file", token)
+		if strings.Contains(s.welcome, "Console") {
+			t.Errorf("a link that nobody can open: %s", s.welcome)
+		}
+		s.stop()
+	}
+	s := start(t, t.TempDir(), "--listen", "0.0.0.0:0", "--vendor-token-file", token)
+	if home := open(t, s.link()).get(""); !strings.Contains(home, "There are no licenses") {
+		t.Errorf("on all addresses: %s", home)
 	}
 }

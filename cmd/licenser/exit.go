@@ -103,6 +103,8 @@ func explain(err error, command *kong.Node) string {
 		return explain(more.error, command) + "\n" + more.advice
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
+	case errors.As(err, new(*vendorapi.CredentialsError)):
+		return err.Error() + "\naws sso login, or whatever gives this environment its credentials, signs in again."
 	case errors.As(err, &problem):
 		return explainProblem(problem, command)
 	case errors.As(err, &network):

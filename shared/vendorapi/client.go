@@ -189,6 +189,13 @@ func (c *Client) send(ctx context.Context, r request, body []byte, into any) (ht
 	return response.Header, nil
 }
 
+// CredentialsError reports that there are no credentials to sign a request with: the sign-in has ended, as a rule.
+type CredentialsError struct{ err error }
+
+func (e *CredentialsError) Error() string { return "no credentials: " + e.err.Error() }
+
+func (e *CredentialsError) Unwrap() error { return e.err }
+
 func (c *Client) newRequest(ctx context.Context, r request, body []byte) (*http.Request, error) {
 	target := c.base + r.path
 	if len(r.query) > 0 {
@@ -213,7 +220,9 @@ func (c *Client) newRequest(ctx context.Context, r request, body []byte) (*http.
 	case c.config.Token != "":
 		sent.Header.Set("Authorization", "Bearer "+c.config.Token)
 	case c.config.Sign != nil:
-		err = c.config.Sign(sent, body)
+		if err := c.config.Sign(sent, body); err != nil {
+			return nil, &CredentialsError{err}
+		}
 	}
-	return sent, err
+	return sent, nil
 }

@@ -526,7 +526,7 @@ func TestActivity(t *testing.T) {
 
 // TestIDOf: a license goes by its id, its key or its reference, as people paste them.
 func TestIDOf(t *testing.T) {
-	const id = "869b100f-06b7-44cc-80df-b4c4bf728461"
+	const id = "01a216af-b05d-76be-9d63-10b72acd9c6b" // as of now
 	long, err := token.SignLicenseKey("a secret of at least 32 bytes, yes", "issuer", license.License{ID: id})
 	short, ok := token.SignShortKey("a secret", id)
 	if err != nil || !ok {
@@ -541,6 +541,11 @@ func TestIDOf(t *testing.T) {
 		"Your license key: " + long: id, "ref:" + long[:200]: "ref:" + long[:200],
 		short: id, strings.ToLower(strings.ReplaceAll(short, "-", "")): id, strings.ReplaceAll(short, "-", " "): id,
 		"Key: " + short + ".": id, "\u201c" + short + "\u201d": id,
+		strings.ReplaceAll(short, "-", " - "): id, strings.ReplaceAll(short, "-", "\u2013"): id,
+		strings.Join(strings.Split(short, ""), " "): id, "my key eyJ is no key": "ref:my key eyJ is no key",
+		"Valley Electronics Inc.": "ref:Valley Electronics Inc.", "Money Machines Ltd.": "ref:Money Machines Ltd.",
+		"jane@disneyworldparis.com": "ref:jane@disneyworldparis.com", "the key " + long: id,
+		"Order 4711 of 2026-11-26": "ref:Order 4711 of 2026-11-26",
 	} {
 		if got, err := vendorapi.IDOf(text); got != want || err != nil {
 			t.Errorf("%q: got %q, want %q, %v", text, got, want, err)
@@ -551,6 +556,7 @@ func TestIDOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]error{
+		short[:len(short)-1]: vendorapi.ErrDamagedKey, strings.ReplaceAll(short, "-", ".")[1:]: vendorapi.ErrDamagedKey,
 		"": vendorapi.ErrNoName, "ref:": vendorapi.ErrNoName, strings.Repeat("x", 257): vendorapi.ErrNoName,
 		long[:len(long)/2]: vendorapi.ErrDamagedKey, strange: vendorapi.ErrDamagedKey,
 		"06CX38-KW7SXN-N78E7W-N1PK2X-DTHSG0-WPA3H2-4FC37L": vendorapi.ErrDamagedKey,

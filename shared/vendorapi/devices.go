@@ -2,6 +2,7 @@ package vendorapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -52,6 +53,9 @@ func (c *Client) ResetDevices(ctx context.Context, licenseID, reason string, o O
 // ReleaseDevice takes the seat of one device back, which may hold none. The server wants a reason, and does not know an
 // Idempotency-Key here.
 func (c *Client) ReleaseDevice(ctx context.Context, licenseID, deviceID, reason string, o Options) error {
+	if deviceID == "" { // the path would be that of all devices
+		return errors.New("no device is named")
+	}
 	_, err := c.do(ctx, request{
 		method: http.MethodDelete, path: devicesPath(licenseID) + "/" + url.PathEscape(deviceID),
 		body: change{Reason: reason}, Options: o.conditions(),

@@ -23,14 +23,15 @@ var (
 // genuine. What looks like a license key is never taken for a reference, so that no key gets into an address.
 func IDOf(text string) (id string, err error) {
 	text = strings.TrimSpace(text)
-	reference, isReference := strings.CutPrefix(text, ByReference(""))
-	switch {
-	case license.IsUUID(text):
+	if license.IsUUID(text) {
 		return text, nil
-	case !isReference && hasKey(text):
-		return idOfKey(text)
-	case !isReference:
+	}
+	reference, isReference := strings.CutPrefix(text, ByReference(""))
+	if !isReference {
 		reference = text
+		if id, isKey, err := idOfKey(text); isKey {
+			return id, err
+		}
 	}
 	if reference == "" || utf8.RuneCountInString(reference) > license.MaxReference {
 		return "", ErrNoName
@@ -38,16 +39,29 @@ func IDOf(text string) (id string, err error) {
 	return ByReference(reference), nil
 }
 
-// Both forms of a license key, as they stand in a text: with white space in a long one, or between the groups of a
-// short one.
-var (
-	longKey  = regexp.MustCompile(`ey[\w-]{8,}\.[\w-]*(\.[\w-]*)?`)
-	shortKey = regexp.MustCompile(`(?i)(?:^|[^0-9A-Z])([0-9A-TV-Z]{6}(?:[- ]?[0-9A-TV-Z]{6}){6})(?:[^0-9A-Z]|$)`)
-)
-
-func hasKey(text string) bool {
-	return longKey.MatchString(withoutSpace(text)) || shortKey.MatchString(text)
+// idOfKey finds a license key in a text. It reports whether there is one, be it whole or not.
+func idOfKey(text string) (id string, isKey bool, err error) {
+	candidate := ""
+	if begin := longKeyBegins.FindStringIndex(text); begin != nil {
+		candidate = longKey.FindString(withoutSpace(text[begin[1]-len("eyJ"):]))
+	}
+	if candidate == "" {
+		candidate = shortKeyIn(text)
+	}
+	if candidate == "" {
+		return "", false, nil
+	}
+	if id := token.UnverifiedLicenseID(candidate); license.IsUUID(id) {
+		return id, true, nil
+	}
+	return "", true, ErrDamagedKey
 }
+
+// A long key begins with {" in base64url. White space may have got into it.
+var (
+	longKeyBegins = regexp.MustCompile(`(?:^|[^\w-])eyJ`)
+	longKey       = regexp.MustCompile(`^eyJ[\w-]{8,}\.[\w-]*(?:\.[\w-]*)?`)
+)
 
 func withoutSpace(text string) string {
 	return strings.Map(func(c rune) rune {
@@ -58,15 +72,37 @@ func withoutSpace(text string) string {
 	}, text)
 }
 
-func idOfKey(text string) (string, error) {
-	candidates := []string{longKey.FindString(withoutSpace(text))}
-	if found := shortKey.FindStringSubmatch(text); found != nil {
-		candidates = append(candidates, found[1])
+// A short key has 42 characters. A text of about as many is one that was read or typed wrongly, if it has letters and
+// digits as only such a key does.
+const (
+	shortKeyLength = 42
+	shortKeySlack  = 6
+	leastOfEach    = 8 // letters and digits
+)
+
+var (
+	shortKeyGroups = regexp.MustCompile(
+		`(?:^|[^0-9A-Z])((?:[0-9A-TV-Z]{6}[^0-9A-Z]{0,3}){6}[0-9A-TV-Z]{6})(?:[^0-9A-Z]|$)`)
+	notOfShortKey  = regexp.MustCompile(`[^0-9A-Z]+`)
+)
+
+// shortKeyIn returns a short key in a text, whatever stands between its characters, or an empty text.
+func shortKeyIn(text string) string {
+	upper := strings.ToUpper(text)
+	if groups := shortKeyGroups.FindStringSubmatch(upper); groups != nil {
+		return notOfShortKey.ReplaceAllString(groups[1], "")
 	}
-	for _, candidate := range candidates {
-		if id := token.UnverifiedLicenseID(candidate); license.IsUUID(id) {
-			return id, nil
+	bare := notOfShortKey.ReplaceAllString(upper, "")
+	digits := strings.IndexFunc(bare, unicode.IsDigit)
+	count := len(bare) - len(strings.Map(func(c rune) rune {
+		if unicode.IsDigit(c) {
+			return -1
 		}
+		return c
+	}, bare))
+	isLikely := digits == 0 && count >= leastOfEach && len(bare)-count >= leastOfEach && !strings.Contains(bare, "U")
+	if isLikely && len(bare) >= shortKeyLength-shortKeySlack && len(bare) <= shortKeyLength+shortKeySlack {
+		return bare
 	}
-	return "", ErrDamagedKey
+	return ""
 }

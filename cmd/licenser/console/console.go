@@ -6,6 +6,7 @@ package console
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -32,7 +34,7 @@ type Config struct {
 // Console serves the pages. It answers requests of this machine alone, of a browser that has opened a one-time link.
 type Console struct {
 	Config
-	sessions *sessions
+	sessions sessions
 	pages    *template.Template
 	mux      *http.ServeMux
 	guarded  http.Handler
@@ -48,7 +50,7 @@ var staticFiles = []string{"style.css", "console.js", "icon.svg"}
 
 // New returns a console, which announces its first one-time link.
 func New(c Config) (*Console, error) {
-	console := &Console{Config: c, sessions: newSessions(), mux: http.NewServeMux()}
+	console := &Console{Config: c, mux: http.NewServeMux()}
 	var err error
 	console.pages, err = template.New("").Funcs(console.functions()).ParseFS(templates, "templates/*.html")
 	if err != nil {
@@ -117,11 +119,17 @@ type layout struct {
 	Data    any
 }
 
+// patience bounds how long a page waits for the service.
+const patience = 40 * time.Second
+
 // maxForm is the longest form in bytes that is read: more than what a license can hold.
 const maxForm = 1 << 20
 
 func (c *Console) page(serve handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		defer cancel()
+		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		var answer page
 		err := r.ParseForm()
@@ -166,12 +174,15 @@ var (
 )
 
 // trouble is what went wrong, for people.
-type trouble struct{ Text, Next, Code string }
+type trouble struct{ Text, Next, Code, Back string } // Back: the path of the page to go back to
 
 // failure returns the page for an error.
 func (c *Console) failure(r *http.Request, err error) page {
 	var problem *vendorapi.Problem
 	show := func(status int, title string, t trouble) page {
+		if id := r.PathValue("license"); id != "" && status != http.StatusNotFound {
+			t.Back = c.at(licensePath(id))
+		}
 		return page{status: status, template: "failure.html", title: title, data: t}
 	}
 	switch {
@@ -186,13 +197,26 @@ func (c *Console) failure(r *http.Request, err error) page {
 	case errors.As(err, &problem):
 		return show(statusFor(problem.Status), titleFor(problem), troubleOf(problem))
 	}
-	c.Log.ErrorContext(r.Context(), "console", "error", err)
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		err = inner.Err // without the address, which may hold what was searched for
+	}
+	c.Log.ErrorContext(r.Context(), "console", "route", r.Pattern, "error", err)
+	if errors.As(err, new(*vendorapi.CredentialsError)) {
+		return show(http.StatusForbidden, "Signed out", trouble{Text: signedOut, Next: signIn})
+	}
 	return show(http.StatusBadGateway, "The service cannot be reached", trouble{
 		Text: "The service cannot be reached, so nothing is known of what was asked.",
 		Next: "Look whether this computer is online, and try again. If a change was asked for, look first whether " +
 			"it was made.",
 	})
 }
+
+// What staff meet in the morning.
+const (
+	signedOut = "The sign-in of this console has ended."
+	signIn    = "Sign in again where the console was started, as by aws sso login, and then try again here."
+)
 
 // statusFor returns the status of a page for that of the service. Its 401 is about the console's credentials, and not
 // about the browser's.
@@ -212,7 +236,8 @@ func titleFor(p *vendorapi.Problem) string {
 		return "Not found"
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return "Not allowed"
-	case http.StatusConflict, http.StatusPreconditionFailed:
+	case http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity,
+		http.StatusPreconditionRequired:
 		return "Not possible now"
 	case http.StatusBadRequest:
 		return "Not accepted"
@@ -227,14 +252,22 @@ func troubleOf(p *vendorapi.Problem) trouble {
 	}
 	switch p.Status {
 	case http.StatusUnauthorized, http.StatusForbidden:
+		if strings.Contains(p.Detail, "expired") || strings.Contains(p.Detail, "security token") {
+			t.Text, t.Next = signedOut, signIn
+			break
+		}
 		t.Text = "The credentials that this console works with may not do this."
 		t.Next = fmt.Sprintf("They need the permission execute-api:Invoke on %s. Ask whoever runs the service for it.",
 			p.Request())
 	case http.StatusPreconditionFailed:
 		t.Text, t.Next = "Somebody else has changed it meanwhile. Nothing was changed.",
 			"Look at it again, and then decide."
+	case http.StatusUnprocessableEntity, http.StatusPreconditionRequired:
+		t.Text, t.Next = "The form is an older one. Nothing was changed.", "Open the page again, and fill it in anew."
 	case http.StatusNotFound:
-		t.Next = "Look for it by the customer's name."
+		if p.Code == "LICENSE_NOT_FOUND" {
+			t.Next = "Look for it by the customer's name."
+		}
 	case http.StatusTooManyRequests:
 		t.Text, t.Next = "The service is asked too much at the moment.", "Try again in a minute."
 	}

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"strings"
 	"time"
 
+	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/license"
 	"openlicenser/shared/vendorapi"
 )
@@ -25,7 +27,7 @@ func endInput(at time.Time) string {
 		return "never"
 	}
 	at = at.UTC()
-	if at.Equal(at.Truncate(24 * time.Hour).Add(24*time.Hour - time.Millisecond)) {
+	if terminal.IsEndOfDay(at) {
 		return at.Format(time.DateOnly)
 	}
 	return license.FormatDate(at)
@@ -51,7 +53,7 @@ func editFields(l vendorapi.License) (fields []field) {
 	}
 	for _, f := range setValues(licenseFields(), values) {
 		switch {
-		case f.Name == "services" && errServices != nil, f.Name == "appurls" && errURLs != nil:
+		case f.Name == "services" && (errServices != nil || !areLines(services)), f.Name == "appurls" && errURLs != nil:
 			continue
 		case f.Name == "reference" && l.Reference != "":
 			continue // it is for good
@@ -76,9 +78,9 @@ func (c *Console) edit(r *http.Request) (page, error) {
 func (c *Console) editPage(l vendorapi.License, etag string, f *form, status int) page {
 	data := actionData{License: l, Title: "Change", Form: formData{
 		Button: "Save", Cancel: c.at(licensePath(l.LicenseID)), Fields: f.fill(editFields(l)), Errors: f.other,
-		Hidden: map[string]string{"etag": etag},
+		Hidden: map[string]string{"etag": etag, "once": f.once()},
 	}}
-	return page{status: status, template: "action.html", title: "Change", data: data}
+	return page{status: status, template: "action.html", title: data.Form.titled("Change"), data: data}
 }
 
 // change changes the fields that differ from the license, if nobody else has changed it since the form was shown.
@@ -91,7 +93,7 @@ func (c *Console) change(r *http.Request) (page, error) {
 	patch := f.patch(l)
 	if f.isFine() && !reflect.DeepEqual(patch, vendorapi.LicensePatch{}) {
 		patch.Reason = f.text("reason")
-		_, err = c.API.Change(r.Context(), l.LicenseID, patch, f.ifMatch())
+		_, err = c.API.Change(r.Context(), l.LicenseID, patch, f.options())
 	}
 	refused, err := f.refused(err)
 	switch {
@@ -100,18 +102,22 @@ func (c *Console) change(r *http.Request) (page, error) {
 	case refused || !f.isFine():
 		return c.editPage(l, f.text("etag"), f, http.StatusBadRequest), nil
 	}
-	return goTo(licensePath(l.LicenseID)), nil
+	return goTo(licensePath(l.LicenseID) + "?done=edit"), nil
 }
 
 // patch returns the changes that the form makes of a license. What the form does not have stays.
 func (f *form) patch(l vendorapi.License) (p vendorapi.LicensePatch) {
-	was := map[string]string{}
+	was := map[string]field{}
 	for _, field := range editFields(l) {
-		was[field.Name] = field.Value
+		was[field.Name] = field
 	}
 	changed := func(name string) bool {
 		before, isThere := was[name]
-		return isThere && f.values.Has(name) && !sameLines(before, f.values.Get(name))
+		text := normalLines(before.Value)
+		if before.Type != "textarea" { // the browser leaves the ends of lines out of other fields
+			text = strings.TrimSpace(strings.NewReplacer("\r", "", "\n", "").Replace(before.Value))
+		}
+		return isThere && f.values.Has(name) && text != f.text(name)
 	}
 	text := func(name string, target **string) {
 		if changed(name) {
@@ -149,6 +155,3 @@ func (f *form) patch(l vendorapi.License) (p vendorapi.LicensePatch) {
 	}
 	return p
 }
-
-// sameLines compares texts as forms send them: with CRLF, and maybe with a line's end more.
-func sameLines(a, b string) bool { return normalLines(a) == normalLines(b) }

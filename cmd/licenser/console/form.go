@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"openlicenser/shared/license"
 	"openlicenser/shared/vendorapi"
 )
@@ -33,7 +35,16 @@ type form struct {
 
 func newForm(values url.Values) *form { return &form{values: values, errors: map[string]string{}} }
 
-func (f *form) text(name string) string { return strings.TrimSpace(f.values.Get(name)) }
+// text returns what was filled in, with the line ends of this program.
+func (f *form) text(name string) string { return normalLines(f.values.Get(name)) }
+
+// once tells the form from others, and stays the same when it is shown again.
+func (f *form) once() string {
+	if once := f.text("once"); once != "" {
+		return once
+	}
+	return uuid.NewString()
+}
 
 // pointer returns nil for a field that is empty.
 func (f *form) pointer(name string) *string {
@@ -67,7 +78,10 @@ func (f *form) number(name string) *int {
 func (f *form) services(name string) []license.Service {
 	var list []license.Service
 	for i, line := range lines(f.values.Get(name)) {
-		at := strings.LastIndex(line, "=")
+		at := strings.Index(line, " = ") + 1 // either side may have a = of its own
+		if at == 0 {
+			at = strings.Index(line, "=")
+		}
 		if at < 0 {
 			f.refuse(name, fmt.Sprintf("line %d must be a name, = and a value, as Reports = reports", i+1))
 			continue
@@ -104,6 +118,12 @@ func serviceLines(list []license.Service) string {
 		all = append(all, s.Name+" = "+s.Value)
 	}
 	return strings.Join(all, "\n")
+}
+
+// areLines reports whether a list comes back as it is when it is written in lines and read again.
+func areLines(list []license.Service) bool {
+	f := newForm(url.Values{"services": {serviceLines(list)}})
+	return slices.Equal(f.services("services"), list) && f.isFine()
 }
 
 func urlLines(list []license.AppURL) string {
@@ -160,6 +180,25 @@ type formData struct {
 	Fields                []field
 	Errors                []string // of no field
 	Hidden                map[string]string
+}
+
+// titled returns the title of the page of a form: it tells that there is something wrong with it.
+func (d formData) titled(title string) string {
+	isWrong := len(d.Errors) > 0 || slices.ContainsFunc(d.Fields, func(f field) bool { return f.Error != "" })
+	if isWrong {
+		return "Error: " + title
+	}
+	return title
+}
+
+// Wrong are the fields that something is wrong with.
+func (d formData) Wrong() (wrong []field) {
+	for _, f := range d.Fields {
+		if f.Error != "" {
+			wrong = append(wrong, f)
+		}
+	}
+	return wrong
 }
 
 // fieldNames are the fields of licenses and plans that a form can have.

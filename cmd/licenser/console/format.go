@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,10 @@ func (c *Console) functions() template.FuncMap {
 		"query":   func(encoded string) template.URL { return template.URL(encoded) },
 		"action":  actionText,
 		"moment":  moment,
+		"lastDay": c.lastDay,
+		"again":   again,
+
+		"differences": differences,
 	}
 }
 
@@ -50,11 +55,99 @@ func (c *Console) ends(l vendorapi.License) template.HTML {
 		return "unknown"
 	case l.ExpirationDate.IsNever():
 		return "never"
-	case at.Equal(at.Truncate(24 * time.Hour).Add(24*time.Hour - time.Millisecond)):
-		return timeElement(at, at.Format(time.DateOnly)+", "+terminal.InWords(at, c.Now()))
 	default:
-		return c.instant(at)
+		return c.lastDay(at)
 	}
+}
+
+// lastDay writes an instant as a day, where it is the last millisecond of one in UTC.
+func (c *Console) lastDay(at time.Time) template.HTML {
+	if terminal.IsEndOfDay(at) {
+		return timeElement(at, at.UTC().Format(time.DateOnly)+", "+terminal.InWords(at, c.Now()))
+	}
+	return c.instant(at)
+}
+
+// again is the query of a form for another license of the same customer.
+func again(l vendorapi.License) template.URL {
+	values := url.Values{"customerid": {l.CustomerID}, "email": {l.Email}}
+	if l.CustomerName != nil {
+		values.Set("customername", *l.CustomerName)
+	}
+	return template.URL(values.Encode())
+}
+
+// difference is a change of a license as staff read it.
+type difference struct{ Name, Old, New string }
+
+// differences tells of lists what came and what went, and of flags what they mean.
+func differences(e audit.Entry) (all []difference) {
+	for _, d := range e.Differences() {
+		name, isNamed := names[d.Attribute]
+		if !isNamed {
+			name = d.Attribute
+		}
+		shown := difference{name, readable(d.Attribute, d.Old), readable(d.Attribute, d.New)}
+		if d.Attribute == "services" || d.Attribute == "appurls" {
+			shown.Old, shown.New = listChange(d.Old, d.New)
+		}
+		all = append(all, shown)
+	}
+	return all
+}
+
+// names of attributes, as the forms have them.
+var names = map[string]string{
+	"isrevoked": "Revoked", "issuspended": "Suspended", "isdeleted": "Marked to be deleted", "seatsepoch": "Seats",
+	"customerid": "Customer id",
+}
+
+func init() {
+	for _, f := range append(licenseFields(), planFormFields()...) {
+		names[f.Name] = f.Label
+	}
+	names["plan"], names["tokenkeyid"] = "Plan", "Pinned to the token key"
+}
+
+func readable(attribute, value string) string {
+	switch {
+	case value == "" || attribute == "seatsepoch":
+		return ""
+	case value == "true":
+		return "yes"
+	case value == "false":
+		return "no"
+	}
+	if at, err := time.Parse(time.RFC3339, value); err == nil {
+		return endInput(at)
+	}
+	return value
+}
+
+// listChange returns the elements of a list that went, and those that came.
+func listChange(old, changed string) (went, came string) {
+	before, after := elements(old), elements(changed)
+	without := func(all, others []string) string {
+		return strings.Join(slices.DeleteFunc(slices.Clone(all), func(e string) bool {
+			return slices.Contains(others, e)
+		}), ", ")
+	}
+	if before == nil || after == nil {
+		return old, changed
+	}
+	return without(before, after), without(after, before)
+}
+
+// elements returns the elements of a list as text, or nil for one that is not understood.
+func elements(list string) []string {
+	l := vendorapi.License{Services: []byte(list), AppURLs: []byte(list)}
+	if services, err := l.ServiceList(); err == nil {
+		return append([]string{}, lines(serviceLines(services))...)
+	}
+	if urls, err := l.AppURLList(); err == nil {
+		return append([]string{}, lines(urlLines(urls))...)
+	}
+	return nil
 }
 
 // group is a table of licenses.
@@ -70,6 +163,9 @@ func newGroup(base string, licenses []vendorapi.License, label string) group {
 // actionText writes an action of the trail as people do, as Devices reset.
 func actionText(a audit.Action) string {
 	text := strings.ToLower(strings.ReplaceAll(string(a), "_", " "))
+	if text == "" {
+		return ""
+	}
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 

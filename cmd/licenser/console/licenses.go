@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,35 +22,59 @@ const onHome = 10
 const soon = 30 * 24 * time.Hour
 
 type homeData struct {
-	Ending, Broken []vendorapi.License
-	MoreEnding     string // the query of the whole list; empty where this is it
-	MoreBroken     string
-	IsEmpty        bool // there are no licenses at all
+	Base    string
+	Done    string // what was done a moment ago
+	Lists   []homeList
+	IsEmpty bool // there are no licenses at all
+	Hidden  []string
 }
 
-// home shows a search, what ends soon, and what needs repair.
+// homeList is a list of licenses that somebody should look at.
+type homeList struct {
+	Title, Text, None, More, Query string // None: what is said where there are none; empty: the list is left out then
+	Licenses                       []vendorapi.License
+}
+
+// home shows a search, what needs repair, what has ended and still works, and what ends soon.
 func (c *Console) home(r *http.Request) (page, error) {
-	ending := vendorapi.ListQuery{
-		Status: license.Active, Limit: onHome, Order: license.Ascending,
-		ExpiringAfter: license.FormatDate(c.Now()), ExpiringBefore: license.FormatDate(c.Now().Add(soon)),
-	}
-	broken := vendorapi.ListQuery{Status: license.Unreadable, Limit: onHome}
-	var data homeData
+	data := homeData{Base: c.Path, Done: done(r)}
+	ascending := license.Ascending
+	found := 0
 	for _, list := range []struct {
+		homeList
 		query vendorapi.ListQuery
-		into  *[]vendorapi.License
-		more  *string
-	}{{ending, &data.Ending, &data.MoreEnding}, {broken, &data.Broken, &data.MoreBroken}} {
-		found, err := c.API.LicensePage(r.Context(), list.query)
-		if err != nil {
+	}{
+		{homeList{
+			Title: "Needs repair", More: "All that need repair",
+			Text: "These records cannot be understood, so products get no answer for them. Another tool has written " +
+				"them. " +
+				"Change what is wrong, or ask whoever runs that tool.",
+		}, vendorapi.ListQuery{Status: license.Unreadable}},
+		{homeList{
+			Title: "Has ended, and still works for some days", More: "All of these",
+		}, vendorapi.ListQuery{Status: license.Grace, Order: ascending}},
+		{homeList{
+			Title: "Ends in the next 30 days", None: "None does.", More: "All that end soon",
+		}, vendorapi.ListQuery{
+			Status: license.Active, Order: ascending, ExpiringBefore: c.Now().UTC().Add(soon).Format(time.DateOnly),
+		}},
+	} {
+		list.query.Limit = onHome
+		licenses, err := c.API.LicensePage(r.Context(), list.query)
+		if shown, err := isShown(err, &data.Hidden); err != nil {
 			return page{}, err
+		} else if !shown {
+			continue
 		}
-		*list.into = found.Licenses
-		if found.Cursor != "" {
-			*list.more = queryOf(list.query).Encode()
+		found += len(licenses.Licenses)
+		if list.Licenses = licenses.Licenses; licenses.Cursor != "" {
+			list.Query = queryOf(list.query).Encode()
+		}
+		if len(list.Licenses) > 0 || list.None != "" {
+			data.Lists = append(data.Lists, list.homeList)
 		}
 	}
-	if len(data.Ending)+len(data.Broken) == 0 {
+	if found == 0 && len(data.Hidden) == 0 {
 		newest, err := c.API.LicensePage(r.Context(), vendorapi.ListQuery{Limit: 1})
 		if err != nil {
 			return page{}, err
@@ -57,6 +82,18 @@ func (c *Console) home(r *http.Request) (page, error) {
 		data.IsEmpty = len(newest.Licenses) == 0
 	}
 	return page{template: "home.html", title: "Licenses", data: data}, nil
+}
+
+// done returns what the page before says that it has done, of what there is to do.
+func done(r *http.Request) string {
+	switch name := r.Form.Get("done"); name {
+	case "":
+		return ""
+	case "edit":
+		return "The changes are saved."
+	default:
+		return actions[name].done
+	}
 }
 
 // search leads to the one license that is meant, or to a list. It comes as a form, so that no license key gets into the
@@ -74,7 +111,7 @@ func (c *Console) search(r *http.Request) (page, error) {
 	var problem *vendorapi.Problem
 	switch {
 	case err == nil:
-		return goTo("/licenses/" + url.PathEscape(l.LicenseID)), nil
+		return goTo(licensePath(l.LicenseID)), nil
 	case !errors.As(err, &problem) || problem.Status != http.StatusNotFound:
 		return page{}, err
 	case !strings.HasPrefix(id, vendorapi.ByReference("")):
@@ -103,7 +140,8 @@ func queryOf(q vendorapi.ListQuery) url.Values {
 	values := url.Values{}
 	for name, value := range map[string]string{
 		"customername": q.CustomerName, "customerid": q.CustomerID, "email": q.Email, "status": string(q.Status),
-		"expiringafter": q.ExpiringAfter, "expiringbefore": q.ExpiringBefore, "cursor": q.Cursor,
+		"expiringafter": q.ExpiringAfter, "expiringbefore": q.ExpiringBefore, "order": string(q.Order),
+		"cursor": q.Cursor,
 	} {
 		if value != "" {
 			values.Set(name, value)
@@ -118,7 +156,8 @@ func (c *Console) list(r *http.Request) (page, error) {
 	q := vendorapi.ListQuery{
 		CustomerName: f.text("customername"), CustomerID: f.text("customerid"), Email: f.text("email"),
 		Status: license.Status(f.text("status")), ExpiringAfter: f.text("expiringafter"),
-		ExpiringBefore: f.text("expiringbefore"), Limit: onPage, Cursor: f.text("cursor"),
+		ExpiringBefore: f.text("expiringbefore"), Order: license.Order(f.text("order")), Limit: onPage,
+		Cursor: f.text("cursor"),
 	}
 	statuses := []option{{"", "any"}}
 	for _, s := range []license.Status{
@@ -135,7 +174,8 @@ func (c *Console) list(r *http.Request) (page, error) {
 		status = http.StatusBadRequest
 		for _, e := range problem.Errors {
 			f.refuse(e.Field, e.Message)
-			if e.Field == "cursor" || e.Field == "customerid" {
+			if !slices.Contains([]string{"customername", "email", "status", "expiringafter", "expiringbefore"},
+				e.Field) {
 				data.Errors = append(data.Errors, e.Field+" "+e.Message)
 			}
 		}
@@ -149,6 +189,7 @@ func (c *Console) list(r *http.Request) (page, error) {
 		{Name: "status", Label: "Status", Type: "select", Options: statuses},
 		{Name: "expiringafter", Label: "Ends from", Type: "text", Help: "A date, as 2030-01-31."},
 		{Name: "expiringbefore", Label: "Ends before", Type: "text", Help: "A date, as 2030-01-31."},
+		{Name: "customerid", Label: "Customer id", Type: "text"},
 	})
 	if q.Cursor = found.Cursor; q.Cursor != "" {
 		data.Next = queryOf(q).Encode()
@@ -166,21 +207,26 @@ type licenseData struct {
 	Entries  []audit.Entry
 	More     string // the cursor of further entries
 	Signed   *signed
-	IsIssued bool // a moment ago
+	Done     string // what was done a moment ago
+	Alarm    string // what is wrong with the trail
+	IsIssued bool   // a moment ago
 	Mail     string
 	Grace    int      // days
 	Hidden   []string // why parts of the page are not there
 }
 
-// isShown reports whether a part of the page can be shown. What the credentials may not see is left out, and said.
-func (d *licenseData) isShown(err error) (bool, error) {
-	var problem *vendorapi.Problem
-	if errors.As(err, &problem) && (problem.Status == http.StatusForbidden || problem.Code == "STATUS_FORBIDS") {
-		t := troubleOf(problem)
-		d.Hidden = append(d.Hidden, strings.TrimSpace(t.Text+" "+t.Next))
-		return false, nil
+// isShown reports whether a part of a page can be shown. What the service does not give is left out, and hidden says
+// why.
+func isShown(err error, hidden *[]string) (bool, error) {
+	problem, isProblem := asProblem(err)
+	if !isProblem {
+		return err == nil, err
 	}
-	return err == nil, err
+	t := troubleOf(problem)
+	if text := strings.TrimSpace(t.Text + " " + t.Next); !slices.Contains(*hidden, text) {
+		*hidden = append(*hidden, text)
+	}
+	return false, nil
 }
 
 // signed is the checkpoint that holds the license's trail.
@@ -196,7 +242,7 @@ func (c *Console) show(r *http.Request) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	data := licenseData{License: l, IsIssued: r.Form.Get("issued") != ""}
+	data := licenseData{License: l, IsIssued: r.Form.Get("issued") != "", Done: done(r)}
 	if l.GraceDays != nil {
 		data.Grace = *l.GraceDays
 	}
@@ -206,12 +252,13 @@ func (c *Console) show(r *http.Request) (page, error) {
 	if data.AppURLs, err = l.AppURLList(); err != nil {
 		data.Foreign = append(data.Foreign, string(l.AppURLs))
 	}
-	if err := c.complete(ctx, &data, r.Form.Get("cursor")); err != nil {
+	if err := c.complete(ctx, &data); err != nil {
 		return page{}, err
 	}
-	if data.IsIssued {
+	if data.Key.LicenseKey != "" {
 		data.Mail = mail(l, data.Key)
 	}
+	slices.Reverse(data.Entries) // the latest first
 	name := "License"
 	if l.CustomerName != nil {
 		name = *l.CustomerName
@@ -220,33 +267,49 @@ func (c *Console) show(r *http.Request) (page, error) {
 }
 
 // complete adds what is not in the license itself: its key, its devices and its trail.
-func (c *Console) complete(ctx context.Context, data *licenseData, cursor string) error {
+func (c *Console) complete(ctx context.Context, data *licenseData) error {
 	id := data.LicenseID
 	key, errKey := c.API.LicenseKey(ctx, id)
-	if shown, err := data.isShown(errKey); err != nil {
+	if shown, err := isShown(errKey, &data.Hidden); err != nil {
 		return err
 	} else if shown {
 		data.Key = key
 	}
 	if data.MaxDevices > 0 {
 		devices, errDevices := c.API.Devices(ctx, id)
-		if shown, err := data.isShown(errDevices); err != nil {
+		if shown, err := isShown(errDevices, &data.Hidden); err != nil {
 			return err
 		} else if shown {
 			data.Devices = &devices
 		}
 	}
-	trail, errTrail := c.API.AuditPage(ctx, id, vendorapi.MaxLimit, cursor)
-	shown, err := data.isShown(errTrail)
+	entries, errTrail := c.entries(ctx, id)
+	shown, err := isShown(errTrail, &data.Hidden)
 	if err != nil || !shown {
 		return err
 	}
-	data.Entries, data.More = trail.Entries, trail.Cursor
+	data.Entries = entries
 	signedUpTo, errProof := c.signedUpTo(ctx, id)
-	if shown, err = data.isShown(errProof); shown {
+	var alarm *trailError
+	if errors.As(errProof, &alarm) {
+		data.Alarm = alarm.Error()
+		return nil
+	}
+	if shown, err = isShown(errProof, &data.Hidden); shown {
 		data.Signed = signedUpTo
 	}
 	return err
+}
+
+// entries returns the whole trail of a license, the oldest entry first.
+func (c *Console) entries(ctx context.Context, licenseID string) (entries []audit.Entry, err error) {
+	for e, err := range c.API.AuditEntries(ctx, licenseID) {
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
 }
 
 // signedUpTo returns up to which entry the latest checkpoint has signed the trail of a license, or nil.
@@ -265,9 +328,16 @@ func (c *Console) signedUpTo(ctx context.Context, licenseID string) (*signed, er
 	}
 	latest, leaf, err := proof.Verify(key, licenseID)
 	if err != nil {
-		return nil, err
+		return nil, &trailError{err}
 	}
 	return &signed{Number: latest.Number, Sequence: leaf.Sequence, Time: latest.Time}, nil
+}
+
+// trailError reports that the trail is not as a checkpoint says.
+type trailError struct{ err error }
+
+func (e *trailError) Error() string {
+	return "The trail does not match what was signed. Tell whoever runs the service: " + e.err.Error()
 }
 
 // mail is a text to send to the customer.
@@ -291,6 +361,7 @@ type auditData struct {
 	Checkpoint *checkpoint.Checkpoint // nil where none was made yet
 	Signed     string
 	Key        string
+	Alarm      string
 }
 
 // audit shows the latest checkpoint, and how to verify the trail.
@@ -307,10 +378,11 @@ func (c *Console) audit(r *http.Request) (page, error) {
 	if data.Key, err = c.API.CheckpointKey(r.Context()); err != nil {
 		return page{}, err
 	}
-	latest, err := checkpoint.Open(data.Key, []byte(signed))
-	if err != nil {
-		return page{}, err
+	data.Signed = signed
+	if latest, err := checkpoint.Open(data.Key, []byte(signed)); err == nil {
+		data.Checkpoint = &latest
+	} else {
+		data.Alarm = (&trailError{err}).Error()
 	}
-	data.Checkpoint, data.Signed = &latest, signed
 	return page{template: "audit.html", title: "Audit trail", data: data}, nil
 }

@@ -15,15 +15,16 @@ import (
 // for nothing afterwards.
 type sessions struct {
 	mu      sync.Mutex
-	link    *[sha256.Size]byte // digest of what the link's query holds; nil where it was used
-	cookies map[[sha256.Size]byte]bool
-	told    time.Time // when the last link was announced
+	links   [][sha256.Size]byte // digests of what the queries of links hold that were not opened yet, the latest last
+	cookies [][sha256.Size]byte // digests, the latest last
+	told    time.Time           // when the last link was announced
 }
 
-// maxSessions bounds how many browsers are known at once.
-const maxSessions = 100
-
-func newSessions() *sessions { return &sessions{cookies: map[[sha256.Size]byte]bool{}} }
+// The bounds of what is known at once. The oldest goes.
+const (
+	maxLinks    = 5
+	maxSessions = 100
+)
 
 // loginParameter is the query parameter of a one-time link.
 const loginParameter = "login"
@@ -31,19 +32,29 @@ const loginParameter = "login"
 // announcePause is how often a new link is announced at most, whoever asks.
 const announcePause = 5 * time.Second
 
-// announce makes a one-time link in the place of the one before.
+// announce makes a one-time link. Those before stay good.
 func (c *Console) announce() {
 	secret := rand.Text()
-	s := c.sessions
+	s := &c.sessions
 	s.mu.Lock()
-	digest := sha256.Sum256([]byte(secret))
-	s.link, s.told = &digest, c.Now()
+	s.links, s.told = withLatest(s.links, secret, maxLinks), c.Now()
 	s.mu.Unlock()
 	c.Announce(c.Path + "?" + loginParameter + "=" + secret)
 }
 
-// announceAgain makes another link for a browser that has none, unless one was announced a moment ago.
-func (c *Console) announceAgain() {
+// withLatest adds the digest of a secret, and lets the oldest go where there are too many.
+func withLatest(digests [][sha256.Size]byte, secret string, most int) [][sha256.Size]byte {
+	digests = append(digests, sha256.Sum256([]byte(secret)))
+	return digests[max(len(digests)-most, 0):]
+}
+
+// announceAgain makes another link for a person whose browser has none, unless one was announced a moment ago. A
+// request that another page makes is nobody's.
+func (c *Console) announceAgain(r *http.Request) {
+	site, mode := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Mode")
+	if site != "" && site != "none" && site != "same-origin" || mode != "" && mode != "navigate" {
+		return
+	}
 	c.sessions.mu.Lock()
 	isDue := c.Now().Sub(c.sessions.told) >= announcePause
 	c.sessions.mu.Unlock()
@@ -54,25 +65,26 @@ func (c *Console) announceAgain() {
 
 // redeem returns the cookie's value for the secret of a link, once.
 func (s *sessions) redeem(secret string) (cookie string, ok bool) {
-	digest := sha256.Sum256([]byte(secret))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.link == nil || digest != *s.link { // of digests, so that timing tells nothing
+	at := slices.Index(s.links, sha256.Sum256([]byte(secret))) // of digests, so that timing tells nothing
+	if at < 0 {
 		return "", false
 	}
-	s.link = nil
-	if len(s.cookies) == maxSessions {
-		clear(s.cookies)
-	}
+	s.links = slices.Delete(s.links, at, at+1)
 	cookie = rand.Text()
-	s.cookies[sha256.Sum256([]byte(cookie))] = true
+	s.cookies = withLatest(s.cookies, cookie, maxSessions)
 	return cookie, true
 }
 
-func (s *sessions) knows(cookie string) bool {
+// knows reports whether one of the cookies is of a browser that has opened a link. Another server of this machine may
+// have set more of the same name.
+func (s *sessions) knows(cookies []*http.Cookie) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.cookies[sha256.Sum256([]byte(cookie))]
+	return slices.ContainsFunc(cookies, func(cookie *http.Cookie) bool {
+		return slices.Contains(s.cookies, sha256.Sum256([]byte(cookie.Value)))
+	})
 }
 
 // cookieName has the port in it, because cookies are the same for all ports of a host.
@@ -119,11 +131,10 @@ func (c *Console) protect(next http.Handler) http.Handler {
 			c.login(w, r, secret)
 			return
 		}
-		cookie, err := r.Cookie(cookieName(r))
-		if err != nil || !c.sessions.knows(cookie.Value) {
-			c.announceAgain()
-			c.refuse(w, r, "This browser has not opened the console's one-time link yet. "+
-				"A new one is where the console was started: open it here.")
+		if !c.sessions.knows(r.CookiesNamed(cookieName(r))) {
+			c.announceAgain(r)
+			c.refuse(w, r, "Either another page has led here: then go on below. Or this browser has not opened the "+
+				"console's one-time link yet: it is where the console was started, a new one as well.")
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -138,7 +149,7 @@ func (c *Console) isStatic(r *http.Request) bool {
 func (c *Console) login(w http.ResponseWriter, r *http.Request, secret string) {
 	cookie, ok := c.sessions.redeem(secret)
 	if !ok {
-		c.announceAgain()
+		c.announceAgain(r)
 		c.refuse(w, r, "This link was used already, or there is a newer one. It is where the console was started.")
 		return
 	}
@@ -156,7 +167,8 @@ func (c *Console) refuse(w http.ResponseWriter, r *http.Request, text string) {
 // forwardingHeaders are what proxies add to a request (RFC 7239 section 5, RFC 9110 section 7.6.3).
 var forwardingHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host"}
 
-// isOfThisMachine reports whether a request is for a name that always means this machine, and was not forwarded. A web
+// isOfThisMachine reports whether a request comes from this machine, for a name that always means it, and was not
+// forwarded. A web
 // page can give its own name this machine's address, and reach it so (DNS rebinding): that name is in Host then.
 func isOfThisMachine(r *http.Request) bool {
 	host, _, err := net.SplitHostPort(r.Host)
@@ -168,5 +180,7 @@ func isOfThisMachine(r *http.Request) bool {
 			return false
 		}
 	}
-	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
+	sender, _, _ := net.SplitHostPort(r.RemoteAddr)
+	isOwnName := strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
+	return isOwnName && net.ParseIP(sender).IsLoopback()
 }

@@ -46,11 +46,14 @@ func day(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }
 // Date writes an instant for people, in UTC. The last millisecond of a day is that day.
 func Date(at time.Time) string {
 	at = at.UTC()
-	if at.Equal(at.Truncate(24 * time.Hour).Add(24*time.Hour - time.Millisecond)) {
+	if IsEndOfDay(at) {
 		return at.Format(time.DateOnly)
 	}
 	return at.Format("2006-01-02 15:04 UTC")
 }
+
+// IsEndOfDay reports whether an instant is the last millisecond of a day in UTC.
+func IsEndOfDay(at time.Time) bool { return at.Equal(day(at).Add(24*time.Hour - time.Millisecond)) }
 
 // Printable returns a text that changes nothing on a terminal but what it shows. Whoever wrote a license may have put
 // escape sequences into it, or characters that reverse the direction of writing.

@@ -704,3 +704,103 @@ func TestServeAnywhere(t *testing.T) {
 		t.Errorf("on all addresses: %s", home)
 	}
 }
+
+// behind starts a console of its own on an API behind a front that may answer by itself.
+func (s *server) behind(answer func(w http.ResponseWriter, r *http.Request) bool) *staff {
+	s.t.Helper()
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !answer(w, r) {
+			forward(w, r, s.url)
+		}
+	}))
+	s.t.Cleanup(front.Close)
+	command := exec.Command(binary, "console", "--api", front.URL)
+	out, err := command.StdoutPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { command.Process.Kill(); command.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	found := oneTimeLink.FindStringSubmatch(line)
+	if err != nil || found == nil {
+		s.t.Fatalf("printed %q, %v", line, err)
+	}
+	return open(s.t, found[1])
+}
+
+// TestConsoleOfParts: what the service does not give is left out, and said; the rest is there.
+func TestConsoleOfParts(t *testing.T) {
+	s := start(t, t.TempDir(), "--checkpoint-interval", "100ms")
+	s.issueOne("--email", "a@example.com")
+	var l vendorapi.License
+	s.get("/licenses/ref:one", &l)
+	for range 200 {
+		if status, _ := s.call(http.MethodGet, "/licenses/"+l.LicenseID+"/audit/proof", ""); status == http.StatusOK {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	refused, status, tampered := "", http.StatusForbidden, false
+	b := s.behind(func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case refused != "" && strings.HasSuffix(r.URL.Path, refused):
+			w.WriteHeader(status)
+			io.WriteString(w, `{"message":"no"}`)
+			return true
+		case tampered && strings.HasSuffix(r.URL.Path, "/proof"):
+			io.WriteString(w, `{"checkpoint":"forged","index":0,"leaf":"","hashes":[]}`)
+			return true
+		}
+		return false
+	})
+	page := "licenses/" + l.LicenseID
+	if text := b.get(page); !strings.Contains(text, "Signed up to entry 1 by checkpoint") {
+		t.Errorf("the signed license: %s", text)
+	}
+	for _, part := range []string{"/key", "/audit", "/proof"} {
+		for _, status = range []int{http.StatusForbidden, http.StatusInternalServerError} {
+			refused = part
+			text := b.get(page)
+			if !strings.Contains(text, "What it allows") || part == "/key" && strings.Contains(text,
+				"thank you for your order") ||
+				status == http.StatusForbidden && !strings.Contains(text, "execute-api:Invoke on GET") {
+				t.Errorf("without %s, %d: %s", part, status, text)
+			}
+		}
+	}
+	refused, status = "/licenses", http.StatusForbidden
+	if text := b.get(""); !strings.Contains(text, `id="search"`) || !strings.Contains(text,
+		"execute-api:Invoke on GET /licenses") {
+		t.Errorf("without the lists: %s", text)
+	}
+	refused = "/plans"
+	if text := b.get("issue"); !strings.Contains(text, "none: by hand") {
+		t.Errorf("without the plans: %s", text)
+	}
+	refused, tampered = "", true
+	if text := b.get(page); !strings.Contains(text, "does not match what was signed") || !strings.Contains(text,
+		"Issued") {
+		t.Errorf("with another proof: %s", text)
+	}
+	status, text, at := b.post("search", url.Values{"text": {"A@example.com"}})
+	if status != http.StatusOK || at.Query().Get("email") != "A@example.com" || !strings.Contains(text, page) {
+		t.Errorf("searched for an address: %d at %s", status, at)
+	}
+}
+
+// TestConsoleSignedOut: staff whose sign-in has ended are told what to do.
+func TestConsoleSignedOut(t *testing.T) {
+	s := start(t, t.TempDir())
+	b := s.behind(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, `{"message":"The security token included in the request is expired"}`)
+		return true
+	})
+	status, text, _ := b.send(http.NewRequest(http.MethodGet, b.url+"plans", nil))
+	if status != http.StatusForbidden || !strings.Contains(text, "aws sso login") {
+		t.Errorf("%d %s", status, text)
+	}
+}

@@ -588,3 +588,22 @@ func TestForeignLists(t *testing.T) {
 		}
 	}
 }
+
+// TestNoCredentials: an error of the signature says what is missing, and nothing is sent.
+func TestNoCredentials(t *testing.T) {
+	s := &script{}
+	ended := errors.New("the sign-in has ended")
+	c := newClient(t, vendorapi.Config{
+		URL: parse(t, "https://api.example.com"), Transport: s, Sign: func(*http.Request,
+			[]byte) error { return ended },
+	})
+	_, err := c.License(t.Context(), "1")
+	var missing *vendorapi.CredentialsError
+	if !errors.As(err, &missing) || !errors.Is(err, ended) || len(s.sent) != 0 {
+		t.Errorf("%v, sent %d", err, len(s.sent))
+	}
+	if err := c.ReleaseDevice(t.Context(), "1", "", "sold", vendorapi.Options{}); err == nil ||
+		!strings.Contains(err.Error(), "no device") {
+		t.Errorf("of no device: %v", err)
+	}
+}

@@ -83,7 +83,7 @@ const (
 var (
 	shortKeyGroups = regexp.MustCompile(
 		`(?:^|[^0-9A-Z])((?:[0-9A-TV-Z]{6}[^0-9A-Z]{0,3}){6}[0-9A-TV-Z]{6})(?:[^0-9A-Z]|$)`)
-	notOfShortKey  = regexp.MustCompile(`[^0-9A-Z]+`)
+	notOfShortKey = regexp.MustCompile(`[^0-9A-Z]+`)
 )
 
 // shortKeyIn returns a short key in a text, whatever stands between its characters, or an empty text.

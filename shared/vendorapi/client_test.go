@@ -595,7 +595,9 @@ func TestNoCredentials(t *testing.T) {
 	ended := errors.New("the sign-in has ended")
 	c := newClient(t, vendorapi.Config{
 		URL: parse(t, "https://api.example.com"), Transport: s, Sign: func(*http.Request,
-			[]byte) error { return ended },
+			[]byte) error {
+			return ended
+		},
 	})
 	_, err := c.License(t.Context(), "1")
 	var missing *vendorapi.CredentialsError

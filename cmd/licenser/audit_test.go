@@ -184,7 +184,7 @@ func TestCommandsTakeTerminal(t *testing.T) {
 			}
 		}
 	}
-	if found != 11 {
+	if found != 12 {
 		t.Errorf("found %d commands", found)
 	}
 }

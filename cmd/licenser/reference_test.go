@@ -312,6 +312,7 @@ func wantExamplesDone(t *testing.T, s *server) {
 	}
 	for file, want := range map[string]string{
 		"licenses.csv": "order-4711", "licenses.jsonl": `"reference":"ship-12"`, "chain.jsonl": `"action":"REVOKED"`,
+		"trusted.json": `"kid": `, "trusted.pem": "BEGIN PUBLIC KEY",
 		"device.lic": "ey", "affected.csv": "licenseid,",
 	} {
 		if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), want) {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -18,6 +20,7 @@ import (
 // tokenKeyCommand gives the key that signs authorization tokens a successor. KMS does not rotate such keys.
 type tokenKeyCommand struct {
 	Show    showTokenKeysCommand   `cmd:"" help:"Show the published token keys: their ids (the kid in a token), what they do, and since when."`
+	Export  exportTokenKeysCommand `cmd:"" help:"Write the published token keys, for products to build in: the one that signs, its successor and its predecessor."`
 	Prepare prepareTokenKeyCommand `cmd:"" help:"First step: make a successor and publish it. It signs nothing yet."`
 	Promote promoteTokenKeyCommand `cmd:"" help:"Second step, when products know the successor: let it sign."`
 	Retire  retireTokenKeyCommand  `cmd:"" help:"Third step, when the last token of the predecessor has expired: publish that no longer."`
@@ -114,6 +117,61 @@ func (showTokenKeysCommand) Help() string {
 // Run changes nothing.
 func (c showTokenKeysCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	return c.take(ctx, t, func(token.Succession) error { return nil })
+}
+
+type exportTokenKeysCommand struct {
+	PEM bool `help:"Write PEM instead of a JWK set." name:"pem"`
+	keyStoreFlags
+}
+
+func (exportTokenKeysCommand) Help() string {
+	return "A product that builds in the successor follows the replacement of the key without an update. " +
+		"Neither form holds anything secret.\n\n" +
+		examples(
+			`licenser token-key export --data .licenser >trusted.json`,
+			`licenser token-key export --data .licenser --pem >trusted.pem`,
+		)
+}
+
+// Run changes nothing. The key that signs comes first, so that a reader of one key takes that.
+func (c exportTokenKeysCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	s, err := c.succession(ctx, t.Now)
+	if err != nil {
+		return err
+	}
+	keys, err := s.Store.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	text, err := exportedTokenKeys(keys, c.PEM)
+	if err != nil {
+		return err
+	}
+	_, err = t.Out.Write(text)
+	return err
+}
+
+// exportedTokenKeys has each key once, although a step that was cut off leaves one in two states.
+func exportedTokenKeys(keys token.StoredKeys, asPEM bool) (text []byte, err error) {
+	var set token.KeySet
+	for _, shown := range shownTokenKeys(keys) {
+		public := keys[shown.State].Public
+		written := token.NewJSONWebKey(public)
+		if slices.Contains(set.Keys, written) {
+			continue
+		}
+		set.Keys = append(set.Keys, written)
+		block, err := token.PublicKeyPEM(public)
+		if err != nil {
+			return nil, err
+		}
+		text = append(text, block...)
+	}
+	if asPEM {
+		return text, nil
+	}
+	text, err = json.MarshalIndent(set, "", "  ")
+	return append(text, '\n'), err
 }
 
 type prepareTokenKeyCommand struct {

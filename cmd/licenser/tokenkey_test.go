@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net/http"
@@ -96,6 +99,7 @@ func TestTokenKey(t *testing.T) {
 			t.Errorf("as %s: got\n%swant\n%s", format, got, want)
 		}
 	}
+	wantExported(t, place, first, second)
 	wantRefused(t, promote.Run(t.Context(), screen), "products may not know the successor yet")
 	wantKids(first, second)
 	later = token.DefaultLead
@@ -139,6 +143,31 @@ func TestTokenKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantKids(second)
+}
+
+// wantExported wants products to get the keys, in both forms, and no private half.
+func wantExported(t *testing.T, place keyStoreFlags, kids ...string) {
+	t.Helper()
+	var set token.KeySet
+	text := written(t, exportTokenKeysCommand{keyStoreFlags: place}, terminal.Text)
+	if err := json.Unmarshal([]byte(text), &set); err != nil {
+		t.Fatal(err)
+	}
+	rest := []byte(written(t, exportTokenKeysCommand{PEM: true, keyStoreFlags: place}, terminal.Text))
+	if strings.Contains(text+string(rest), "PRIVATE") || strings.Contains(text, `"d"`) || len(set.Keys) != len(kids) {
+		t.Errorf("exported\n%s%s", text, rest)
+	}
+	for i, kid := range kids {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			t.Fatalf("there are %d keys in PEM", i)
+		}
+		parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+		public, isRSA := parsed.(*rsa.PublicKey)
+		if err != nil || !isRSA || token.KeyID(public) != kid || set.Keys[i].KeyID != kid {
+			t.Errorf("key %d is %s, and in PEM %v, %v; want %s", i, set.Keys[i].KeyID, parsed, err, kid)
+		}
+	}
 }
 
 // lease issues a license for machines without a network, of which a device has taken a seat.

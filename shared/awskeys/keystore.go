@@ -79,7 +79,7 @@ func (s KeyStore) Keys(ctx context.Context) (token.StoredKeys, error) {
 		if updated := aws.ToTime(alias.LastUpdatedDate); updated.After(since) {
 			since = updated
 		}
-		keys[state] = token.StoredKey{Name: name, KeyID: token.KeyID(public.key), Since: since}
+		keys[state] = token.StoredKey{Name: name, KeyID: token.KeyID(public.key), Since: since, Public: public.key}
 	}
 	if _, exists := keys[token.Current]; !exists {
 		return nil, fmt.Errorf("there is no %s", s.alias)

@@ -34,8 +34,9 @@ func (s KeyStore) Keys(context.Context) (token.StoredKeys, error) {
 	keys := token.StoredKeys{}
 	for state, name := range tokenKeyFiles {
 		if file := read.files[name]; file.value != nil {
-			kid := token.KeyID(&file.value.PublicKey)
-			keys[state] = token.StoredKey{Name: kid, KeyID: kid, Since: file.info.ModTime().UTC()}
+			public := &file.value.PublicKey
+			kid := token.KeyID(public)
+			keys[state] = token.StoredKey{Name: kid, KeyID: kid, Since: file.info.ModTime().UTC(), Public: public}
 		}
 	}
 	return keys, nil

@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,6 +24,8 @@ type StoredKey struct {
 	Name  string    // of the key in its store
 	KeyID string    // the kid of its tokens
 	Since time.Time // when it came into its state
+
+	Public *rsa.PublicKey
 }
 
 // StoredKeys holds the key in each state. A state without a key is absent.

@@ -39,7 +39,8 @@ run: ## build and start the service on http://127.0.0.1:3000; ARGS="--listen ...
 test: ## all tests that need no AWS
 	@if go build -race runtime/cgo 2>/dev/null; then race=-race; \
 	else echo 'make test: no C compiler for cgo on this machine, so without the race detector'; fi; \
-	echo go test $$race ./...; LICENSER_TEST_BROWSER=none go test $$race ./...
+	echo go test $$race ./...; LICENSER_TEST_BROWSER=none go test $$race ./... && \
+	echo go -C client test $$race ./... && go -C client test $$race ./...
 
 # All packages whose tests use shared/testing/awstest. A test that is skipped here for want of AWS is a failure.
 test-aws: awslocal sam-build-here ## the tests against DynamoDB Local, moto, and the binaries of sam build; needs Java, Maven and Python
@@ -102,12 +103,16 @@ build-RotateFunction:
 
 lint: lint-go lint-template ## gofmt, go vet, staticcheck, 120 columns, cfn-lint, sam validate, openapi-spec-validator, checkov, what gets deployed
 
+# The Go client is a module of its own.
 lint-go:
-	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...) | sort -u); \
+	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...; go -C client list -f '{{.Dir}}' ./...) | sort -u); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
+	go -C client vet ./...
 	$(STATICCHECK) ./...
+	cd client && $(STATICCHECK) ./...
 	@.ci/columns ./...
+	@cd client && ../.ci/columns ./...
 
 lint-template: $(VENV)/installed $(CHECKOV)/installed
 	$(VENV)/bin/cfn-lint --include-checks I --template template.yaml
@@ -170,7 +175,8 @@ module: ## rename the module, so that others can fetch it: MODULE=example.org/yo
 	find . -name '*.go' -not -path './.*' -exec sed -i.bak \
 	  "s#^\(import \)\{0,1\}\([[:space:]]*\)\([A-Za-z0-9_.]* \)\{0,1\}\"$$old/\([^\"]*\"\)\$$#\1\2\3\"$(MODULE)/\4#" {} + && \
 	find . -name '*.go.bak' -not -path './.*' -delete && \
-	go mod edit -module '$(MODULE)' && gofmt -w $$(go list -f '{{.Dir}}' ./...)
+	go mod edit -module '$(MODULE)' && go -C client mod edit -module '$(MODULE)/client' && \
+	gofmt -w $$(go list -f '{{.Dir}}' ./...; go -C client list -f '{{.Dir}}' ./...)
 
 ci: ## all that CI runs
 	.ci/run

@@ -78,7 +78,8 @@ func (s signer) SignDigest(_ context.Context, _ *rsa.PublicKey, digest [sha256.S
 	return rsa.SignPKCS1v15(nil, s.PrivateKey, crypto.SHA256, digest[:])
 }
 
-// TestTokenClaims: docs/api.md has the claims of a token. What is the vendor's alone is not among them.
+// TestTokenClaims: docs/api.md and openapi.yaml have the claims of a token. What is the vendor's alone is not among
+// them.
 func TestTokenClaims(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -89,7 +90,7 @@ func TestTokenClaims(t *testing.T) {
 		ExpirationDate: license.Never, UpdatesUntil: time.Now(), Email: "vendors@example.com",
 		Reference: "vendors order", Plan: "vendors plan",
 	}
-	lease := token.Lease{Device: "a device", Expires: time.Now().Add(time.Hour)}
+	lease := token.Lease{Device: device.ID("license", "computer"), Expires: time.Now().Add(time.Hour)}
 	text, _, err := authorizer.AuthorizeDevice(t.Context(), l, lease, time.Now(), token.Signature{})
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +106,15 @@ func TestTokenClaims(t *testing.T) {
 	want := slices.Sorted(maps.Keys(claims))
 	if difference := diff.Diff(want, firstColumn(t, "docs/api.md", "| claim | |")); difference != "" {
 		t.Errorf("(-token +docs/api.md):\n%s", difference)
+	}
+	_, document := readAPI(t)
+	const schema = "AuthorizationTokenClaims"
+	described, _ := document.At("components", "schemas", schema, "properties").(map[string]any)
+	if difference := diff.Diff(want, slices.Sorted(maps.Keys(described))); difference != "" {
+		t.Errorf("(-token +openapi.yaml):\n%s", difference)
+	}
+	if err := document.CheckComponent(schema, claims); err != nil {
+		t.Error(err)
 	}
 }
 

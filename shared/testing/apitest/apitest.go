@@ -329,6 +329,11 @@ func (d *Document) checkBody(a Response, response []string) error {
 	return nil
 }
 
+// CheckComponent holds a value to one of the document's schemas, by its name.
+func (d *Document) CheckComponent(name string, value any) error {
+	return d.validate(value, []string{"components", "schemas", name})
+}
+
 // validate holds a value to the schema at a path.
 func (d *Document) validate(value any, path []string) error {
 	found, pointer := d.at(path...)

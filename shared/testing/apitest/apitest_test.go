@@ -83,6 +83,7 @@ func TestClosed(t *testing.T) {
 		"License",                       // closed where it is answered, as IssuedLicense has one member more
 		"StoredService", "StoredAppURL", // whatever other tools wrote
 		"AttributeValue",
+		"AuthorizationTokenClaims", // tokens are read by products that are older
 	}
 	schemas, _ := d.at("components", "schemas")
 	for name, schema := range schemas.(map[string]any) {

@@ -430,6 +430,14 @@ func TestDir(t *testing.T) {
 		})
 	}
 	wait.Wait()
+	ago := time.Now().Add(-2 * time.Hour) // a process has crashed then
+	crashed := filepath.Join(folder, "license.1.tmp")
+	if err := errors.Join(os.WriteFile(crashed, nil, 0o600), os.Chtimes(crashed, ago, ago)); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Save("license", []byte("x")); err != nil {
+		t.Error(err)
+	}
 	entries, err := os.ReadDir(folder)
 	if err != nil || len(entries) != 1 {
 		t.Errorf("there are %v, %v", entries, err)

@@ -25,7 +25,8 @@ func (c Config) rules() (rules, *url.URL, error) {
 	}
 	r := rules{
 		fingerprint: c.Fingerprint, service: c.Service, released: c.Released, firstUse: c.TrustOnFirstUse,
-		refresh: cmp.Or(c.Refresh, defaultRefresh), offline: c.Offline, skew: cmp.Or(c.Skew, defaultSkew),
+		refresh: max(cmp.Or(c.Refresh, defaultRefresh), minRefresh), offline: c.Offline,
+		skew: cmp.Or(c.Skew, defaultSkew),
 	}
 	if len(c.Trusted) > 0 {
 		if r.trusted, err = readKeys(c.Trusted); err != nil {

@@ -196,7 +196,7 @@ func (r rules) state(k knowledge, now time.Time) State {
 		s.Status, s.Reason = Refused, ServiceNotLicensed
 	case !s.License.UpdatesUntil.IsZero() && r.released.After(s.License.UpdatesUntil):
 		s.Status, s.Reason = Refused, UpdatesEnded
-	case now.Before(k.mark.Add(-maxClockBack)), k.grant.issued.After(now.Add(r.skew)):
+	case now.Before(k.mark.Add(-maxClockBack)), k.grant.from.After(now.Add(r.skew)):
 		s.Status = ClockBack
 	case !now.Before(s.UsableUntil):
 		s.Status = OfflineTooLong

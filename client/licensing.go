@@ -50,8 +50,8 @@ type Config struct {
 	// Store keeps what was answered: Dir or Memory. Required.
 	Store Store
 
-	// Refresh is how long after an answer the service is asked again, give or take a tenth. It is 24 hours unless set.
-	// However long it is, the service is asked at half of a token's remaining life.
+	// Refresh is how long after an answer the service is asked again, give or take a tenth. It is 24 hours unless set,
+	// and a minute at least. However long it is, the service is asked at half of a token's remaining life.
 	Refresh time.Duration
 
 	// Offline is for how long a product runs without an answer. Unless set, it runs as long as its token is valid.

@@ -94,6 +94,16 @@ func (s *server) run(arguments ...string) []byte {
 	return out
 }
 
+// promote has the successor of the token key sign, which was prepared long enough ago.
+func (s *server) promote() {
+	s.t.Helper()
+	ago := time.Now().Add(-49 * time.Hour) // the key is published since its file was written
+	if err := os.Chtimes(filepath.Join(s.data, "token-key-next.pem"), ago, ago); err != nil {
+		s.t.Fatal(err)
+	}
+	s.run("token-key", "promote")
+}
+
 func (s *server) call(method, path, body string) (said struct{ LicenseID, LicenseKey, ShortKey string }) {
 	s.t.Helper()
 	request, err := http.NewRequest(method, s.url()+path, strings.NewReader(body))
@@ -162,8 +172,9 @@ func want(t *testing.T, s licensing.State, status licensing.Status, reason licen
 func TestLife(t *testing.T) {
 	s := newServer(t)
 	issued := s.call("POST", "/licenses", fmt.Sprintf(order, ""))
+	s.run("token-key", "prepare")
 	p := &product{t: t, config: licensing.Config{
-		URL: s.url(), Key: issued.ShortKey, Service: "reports", TrustOnFirstUse: true,
+		URL: s.url(), Key: issued.ShortKey, Service: "reports", Trusted: s.run("token-key", "export"),
 		Store: licensing.Dir(t.TempDir()),
 	}}
 	want(t, p.start(), licensing.Active, "")
@@ -191,12 +202,7 @@ func TestLife(t *testing.T) {
 	s.call("POST", path+"/reinstate", `{"reason":"a test"}`)
 	want(t, p.restart(), licensing.Active, "")
 
-	s.run("token-key", "prepare")
-	ago := time.Now().Add(-49 * time.Hour) // the key is published since its file was written
-	if err := os.Chtimes(filepath.Join(s.data, "token-key-next.pem"), ago, ago); err != nil {
-		t.Fatal(err)
-	}
-	s.run("token-key", "promote")
+	s.promote()
 	want(t, p.Refresh(t.Context()), licensing.Active, "")
 	s.stop()
 	want(t, p.restart(), licensing.Active, "")
@@ -254,8 +260,12 @@ func TestDevicesLife(t *testing.T) {
 	first.stop()
 	second.stop()
 
+	s.run("token-key", "prepare")
+	s.promote() // the keys are fetched anew
 	third := on("front desk")
-	want(t, third.start(), licensing.Active, "") // it has its seat again
+	third.config.Store = first.config.Store
+	want(t, third.start(), licensing.Active, "")
+	want(t, third.Refresh(t.Context()), licensing.Active, "")
 	file := filepath.Join(t.TempDir(), "license.lic")
 	if err := os.WriteFile(file, []byte("no token"), 0o600); err != nil {
 		t.Fatal(err)

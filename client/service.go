@@ -30,7 +30,10 @@ func newService(base *url.URL, given *http.Client) service {
 	if given != nil {
 		*s.http = *given
 	} else {
-		s.own = http.DefaultTransport.(*http.Transport).Clone() // has the proxy of the environment
+		s.own = &http.Transport{ // as http.DefaultTransport, which the product may have replaced
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+			TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second,
+		}
 		s.http.Transport = s.own
 	}
 	s.http.Timeout = cmp.Or(s.http.Timeout, requestTimeout)

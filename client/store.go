@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
+	"time"
 )
 
 // Store keeps a few small documents across restarts. A product may bring its own. Processes that share one each read
@@ -59,12 +61,34 @@ func (d dir) Save(name string, document []byte) error {
 		err = file.Sync() // else a crash could leave the new name on an empty file
 	}
 	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), d.file(name))
+		err = rename(file.Name(), d.file(name))
 	}
 	if err != nil {
 		os.Remove(file.Name())
 	}
+	d.sweep(name)
 	return err
+}
+
+// rename tries again, because Windows renames over no file that another process has open.
+func rename(from, to string) (err error) {
+	for range 10 {
+		if err = os.Rename(from, to); err == nil || runtime.GOOS != "windows" {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return err
+}
+
+// sweep removes what a crash has left of earlier writes.
+func (d dir) sweep(name string) {
+	left, _ := filepath.Glob(filepath.Join(string(d), name+".*.tmp"))
+	for _, file := range left {
+		if info, err := os.Stat(file); err == nil && time.Since(info.ModTime()) > time.Hour {
+			os.Remove(file)
+		}
+	}
 }
 
 // Memory keeps the documents as long as the process runs.

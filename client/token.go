@@ -17,16 +17,19 @@ var errUnknownKey = errors.New("the token is signed with a key that this product
 
 // grant is what a genuine token says. Its times are not yet compared with the clock.
 type grant struct {
-	license         License
-	kid             string
-	issued, expires time.Time
+	license License
+	kid     string
+	issued  time.Time // iat
+	from    time.Time // the later one of iat and nbf
+	expires time.Time // exp
 }
 
-// fits returns how the token goes with the clock: nil, or ErrClock. There is no leeway for exp, and skew for iat.
+// fits returns how the token goes with the clock: nil, or ErrClock. There is no leeway for exp, and skew for iat and
+// nbf.
 func (g grant) fits(now time.Time, skew time.Duration) error {
 	switch {
-	case g.issued.After(now.Add(skew)):
-		return fmt.Errorf("%w: the token is of %s", ErrClock, g.issued.Format(time.RFC3339))
+	case g.from.After(now.Add(skew)):
+		return fmt.Errorf("%w: the token is good from %s on", ErrClock, g.from.Format(time.RFC3339))
 	case !now.Before(g.expires):
 		return fmt.Errorf("%w, or the token is old: it has expired at %s", ErrClock, g.expires.Format(time.RFC3339))
 	}
@@ -84,14 +87,21 @@ func readClaims(claims jwt.MapClaims) (*grant, error) {
 	var g grant
 	var err error
 	for name, into := range map[string]*time.Time{
-		"exp": &g.expires, "iat": &g.issued, "expirationdate": &g.license.Expires,
+		"exp": &g.expires, "iat": &g.issued, "nbf": &g.from, "expirationdate": &g.license.Expires,
 	} {
-		number, isNumber := claims[name].(json.Number)
+		value, has := claims[name]
+		if !has && name == "nbf" {
+			continue
+		}
+		number, isNumber := value.(json.Number)
 		seconds, errNumber := number.Int64()
 		if !isNumber || errNumber != nil {
 			err = errors.Join(err, fmt.Errorf("the claim %s is no number of seconds", name))
 		}
 		*into = time.Unix(seconds, 0).UTC()
+	}
+	if g.issued.After(g.from) {
+		g.from = g.issued
 	}
 	for name, into := range map[string]*string{
 		"licenseid": &g.license.ID, "customername": &g.license.CustomerName, "device": &g.license.Device,

@@ -42,7 +42,7 @@ type service struct {
 func serve(t *testing.T) *service {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "licenser")
-	if out, err := exec.Command("go", "build", "-o", binary, "openlicenser/cmd/licenser").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	command := exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--checkpoint-interval",

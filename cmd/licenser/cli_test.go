@@ -95,7 +95,7 @@ func TestExitCodes(t *testing.T) {
 		{s.url, "license change one --add-url htps//bad", exitUsage, "appurls[0].URL (--add-url)"},
 		{s.url, "license release-device one AAAAAAAAAAAAAAAAAAAAAA --reason x", exitNotFound, "license devices"},
 		{s.url, "plan put a/b", exitUsage, "is no name of a plan"},
-		{s.url, "license show ey0123456789abc.def.ghi", exitUsage, "looks like a license key"},
+		{s.url, "license show eyJ0123456789abc.def.ghi", exitUsage, "looks like a license key"},
 		{s.url, "license list --status lost", exitUsage, "--status must be one of"},
 		{s.url, "license issue --customer-name A --expires tomorrow", exitUsage, "(--expires) must be an ISO"},
 		{s.url, "license issue --customer-name A --expires never --service x", exitUsage, "must be NAME=VALUE"},

@@ -35,11 +35,13 @@ run: ## build and start the service on http://127.0.0.1:3000; ARGS="--listen ...
 	@exec bin/licenser serve $(ARGS)
 
 # The race detector needs cgo, a C compiler and a platform that has it; whether runtime/cgo builds tells all three. Tests in
-# a browser have a target of their own, test-browser.
+# a browser have a target of their own, test-browser. Tests wait now and then, so one package more than there are processors
+# is tested at once.
 test: ## all tests that need no AWS
 	@if go build -race runtime/cgo 2>/dev/null; then race=-race; \
 	else echo 'make test: no C compiler for cgo on this machine, so without the race detector'; fi; \
-	echo go test $$race ./...; LICENSER_TEST_BROWSER=none go test $$race ./... && \
+	packages=$$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 1)); \
+	echo go test $$race ./...; LICENSER_TEST_BROWSER=none go test $$race -p $$packages ./... && \
 	echo go -C client test $$race ./... && go -C client test $$race ./...
 
 # All packages whose tests use shared/testing/awstest. A test that is skipped here for want of AWS is a failure.

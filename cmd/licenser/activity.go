@@ -49,12 +49,8 @@ func (c activityCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if err != nil {
 		return c.License.explain(err)
 	}
-	url, err := vendorapi.ParseURL(c.API)
-	if err != nil {
-		return err
-	}
 	// The environment may name a log group for another service than the local one.
-	isOwn := vendorapi.IsLocal(url) || c.APITokenFile != ""
+	isOwn := api.IsLocal() || c.APITokenFile != ""
 	isOfEnvironment := c.LogGroup == os.Getenv("LICENSER_LOG_GROUP")
 	var activity vendorapi.Activity
 	switch {

@@ -29,8 +29,7 @@ type consoleCommand struct {
 
 func (consoleCommand) Help() string {
 	return "It prints a link that one browser can open, once. What is done there is done with the credentials of " +
-		"this " +
-		"environment, and the audit trail names them. The local server shows the same pages under /console/.\n\n" +
+		"this environment, and the audit trail names them. The local server shows the same pages under /console/.\n\n" +
 		examples(`licenser console`, `licenser console --listen 127.0.0.1:8081`)
 }
 

@@ -7,9 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 
+	"openlicenser/cmd/licenser/console"
 	"openlicenser/shared/api"
 )
 
@@ -141,14 +141,10 @@ func (g *guard) isOfAnotherPage(r *http.Request) bool {
 	return g.crossOrigin.Check(&unsafe) != nil
 }
 
-// forwardingHeaders are what proxies add to a request (RFC 7239 section 5, RFC 9110 section 7.6.3).
-var forwardingHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host"}
-
 // isThroughProxy reports whether the request is for a name of the proxy's, or says that it was forwarded. With a proxy
 // that puts this server's own address into Host, everybody passes checkName.
 func (g *guard) isThroughProxy(r *http.Request) bool {
-	isSent := func(name string) bool { return r.Header[name] != nil }
-	return g.proxied[hostName(r.Host)] || slices.ContainsFunc(forwardingHeaders, isSent)
+	return g.proxied[hostName(r.Host)] || console.IsForwarded(r)
 }
 
 // The challenges of RFC 6750 section 3.

@@ -137,14 +137,10 @@ func (c importCommand) importer(ctx context.Context) (*importer, error) {
 	if err != nil {
 		return nil, err
 	}
-	url, err := vendorapi.ParseURL(c.API)
-	if err != nil {
-		return nil, err
-	}
 	limit := rate.Limit(c.Rate)
 	if c.Rate == 0 {
 		limit = importRate
-		if vendorapi.IsLocal(url) {
+		if api.IsLocal() {
 			limit = rate.Inf
 		}
 	}

@@ -230,8 +230,7 @@ func (c tokenCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	t.Say("The token is good until %s, %s.", terminal.Date(until), terminal.InWords(until, t.Now()))
 	if asked := t.Now().AddDate(0, 0, c.Days); c.Days > 0 && until.Sub(asked).Abs() > 24*time.Hour {
 		t.Say("That is not %d days: the license decides, by its end and its maxleaseminutes, and by maxdevices "+
-			"whether a "+
-			"product may ask at all.", c.Days)
+			"whether a product may ask at all.", c.Days)
 	}
 	_, err = fmt.Fprintln(t.Out, token)
 	return err

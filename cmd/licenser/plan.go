@@ -100,8 +100,7 @@ type planPutCommand struct {
 
 func (planPutCommand) Help() string {
 	return "The flags are the whole plan: what is not named it does not have. At a terminal it asks before it " +
-		"replaces " +
-		"another one; a script replaces. A changed plan changes no license.\n\n" +
+		"replaces another one; a script replaces. A changed plan changes no license.\n\n" +
 		examples(`licenser plan put pro --duration-days 365 --updates-days 365 --service Reports=reports`,
 			`licenser plan put trial --duration-days 14 --service Reports=reports --max-devices 1`)
 }

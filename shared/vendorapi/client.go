@@ -61,6 +61,9 @@ func ParseURL(text string) (*url.URL, error) {
 	return parsed, nil
 }
 
+// IsLocal reports whether the API is one of this machine.
+func (c *Client) IsLocal() bool { return IsLocal(c.config.URL) }
+
 // IsLocal reports whether a URL leads to this machine.
 func IsLocal(u *url.URL) bool {
 	return u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -73,17 +74,15 @@ var actions = map[string]action{
 	"revoke": {
 		title: "Revoke", button: "Revoke for good", danger: true, done: "The license is revoked.",
 		fields: withReason(true),
-		effect: "The customer's products stop at their next verification, and say that the license is revoked. It " +
-			"is meant " +
-			"for good: to have a break, suspend it.",
+		effect: "The customer's products stop at their next verification, and say that the license is revoked. It is " +
+			"meant for good: to have a break, suspend it.",
 		do: changing((*vendorapi.Client).Revoke),
 	},
 	"delete": {
 		title: "Delete", button: "Delete for good", danger: true, done: "The license is deleted.",
 		fields: withReason(true),
 		effect: "The license is gone, and its license key is refused for ever. Nobody can take that back. It is for " +
-			"licenses " +
-			"that were issued by mistake: for one that has ended, revoke it. The audit trail stays.",
+			"licenses that were issued by mistake: for one that has ended, revoke it. The audit trail stays.",
 		do: func(ctx context.Context, api *vendorapi.Client, id string, f *form) error {
 			return api.Delete(ctx, id, f.text("reason"), vendorapi.Options{IfMatch: f.text("etag")})
 		},
@@ -91,8 +90,7 @@ var actions = map[string]action{
 	"plan": {
 		title: "Another plan", button: "Take this plan", done: "The license has what the plan has.", fields: planFields,
 		effect: "The license gets what the plan has of services, application URLs, days of grace and devices. Its " +
-			"end and " +
-			"its notes stay. Products notice at their next verification.",
+			"end and its notes stay. Products notice at their next verification.",
 		do: func(ctx context.Context, api *vendorapi.Client, id string, f *form) error {
 			plan := f.text("plan")
 			_, err := api.Change(ctx, id, vendorapi.LicensePatch{Plan: &plan, Reason: f.text("reason")}, f.options())
@@ -102,8 +100,7 @@ var actions = map[string]action{
 	"pin": {
 		title: "Pin to a token key", button: "Pin", done: "The pin is set.", fields: pinFields,
 		effect: "For a product that has one public key built in: its tokens are signed with that key, also after " +
-			"the key was " +
-			"replaced for all others. The customer notices nothing, if it is the right key.",
+			"the key was replaced for all others. The customer notices nothing, if it is the right key.",
 		do: func(ctx context.Context, api *vendorapi.Client, id string, f *form) error {
 			kid := f.text("tokenkeyid")
 			_, err := api.Change(ctx, id, vendorapi.LicensePatch{TokenKeyID: &kid, Reason: f.text("reason")},
@@ -115,8 +112,7 @@ var actions = map[string]action{
 		title: "Give all devices' seats back", button: "Give all back", danger: true, done: "No device holds a seat.",
 		fields: withReason(true),
 		effect: "No device holds a seat any more, and others can take them at once. Those that run now go on until " +
-			"their " +
-			"token ends, and need a seat again then.",
+			"their token ends, and need a seat again then.",
 		do: func(ctx context.Context, api *vendorapi.Client, id string, f *form) error {
 			_, err := api.ResetDevices(ctx, id, f.text("reason"), f.options())
 			return err
@@ -125,8 +121,7 @@ var actions = map[string]action{
 	releaseDevice: {
 		title: "Give a device's seat back", button: "Give it back", danger: true, done: "The device holds no seat.",
 		effect: "The device holds no seat any more, and another one can take it at once. If it still runs, it goes " +
-			"on until " +
-			"its token ends, and needs a seat again then.",
+			"on until its token ends, and needs a seat again then.",
 		fields: func(_ *Console, _ context.Context, _ vendorapi.License) ([]field, error) {
 			return []field{reasonField(true)}, nil
 		},
@@ -203,7 +198,8 @@ func pinFields(c *Console, ctx context.Context, l vendorapi.License) ([]field, e
 func (c *Console) planOptions(ctx context.Context, none string) ([]option, error) {
 	options := []option{{"", none}}
 	for p, err := range c.API.Plans(ctx) {
-		if problem, isProblem := asProblem(err); isProblem && problem.Status == http.StatusForbidden {
+		problem, isProblem := errors.AsType[*vendorapi.Problem](err)
+		if isProblem && problem.Status == http.StatusForbidden {
 			break // without plans, everything can be said by hand
 		}
 		if err != nil {
@@ -289,7 +285,7 @@ func (c *Console) do(r *http.Request) (page, error) {
 
 // refused reports whether an error is about the fields of the form, which then says so. Another error it returns.
 func (f *form) refused(err error) (bool, error) {
-	problem, isProblem := asProblem(err)
+	problem, isProblem := errors.AsType[*vendorapi.Problem](err)
 	if isProblem && f.take(problem) {
 		return true, nil
 	}

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"errors"
 	"net/http"
 	"reflect"
 	"strings"
@@ -11,12 +10,6 @@ import (
 	"openlicenser/shared/license"
 	"openlicenser/shared/vendorapi"
 )
-
-func asProblem(err error) (*vendorapi.Problem, bool) {
-	var problem *vendorapi.Problem
-	isProblem := errors.As(err, &problem)
-	return problem, isProblem
-}
 
 // endInput writes the end of a license as a form takes it: the last day, where it is one.
 func endInput(at time.Time) string {

@@ -22,7 +22,6 @@ const onHome = 10
 const soon = 30 * 24 * time.Hour
 
 type homeData struct {
-	Base    string
 	Done    string // what was done a moment ago
 	Lists   []homeList
 	IsEmpty bool // there are no licenses at all
@@ -37,7 +36,7 @@ type homeList struct {
 
 // home shows a search, what needs repair, what has ended and still works, and what ends soon.
 func (c *Console) home(r *http.Request) (page, error) {
-	data := homeData{Base: c.Path, Done: done(r)}
+	data := homeData{Done: done(r)}
 	ascending := license.Ascending
 	found := 0
 	for _, list := range []struct {
@@ -47,8 +46,7 @@ func (c *Console) home(r *http.Request) (page, error) {
 		{homeList{
 			Title: "Needs repair", More: "All that need repair",
 			Text: "These records cannot be understood, so products get no answer for them. Another tool has written " +
-				"them. " +
-				"Change what is wrong, or ask whoever runs that tool.",
+				"them. Change what is wrong, or ask whoever runs that tool.",
 		}, vendorapi.ListQuery{Status: license.Unreadable}},
 		{homeList{
 			Title: "Has ended, and still works for some days", More: "All of these",
@@ -218,7 +216,7 @@ type licenseData struct {
 // isShown reports whether a part of a page can be shown. What the service does not give is left out, and hidden says
 // why.
 func isShown(err error, hidden *[]string) (bool, error) {
-	problem, isProblem := asProblem(err)
+	problem, isProblem := errors.AsType[*vendorapi.Problem](err)
 	if !isProblem {
 		return err == nil, err
 	}

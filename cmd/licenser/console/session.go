@@ -167,20 +167,20 @@ func (c *Console) refuse(w http.ResponseWriter, r *http.Request, text string) {
 // forwardingHeaders are what proxies add to a request (RFC 7239 section 5, RFC 9110 section 7.6.3).
 var forwardingHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host"}
 
+// IsForwarded reports whether a request says that it came through a proxy.
+func IsForwarded(r *http.Request) bool {
+	return slices.ContainsFunc(forwardingHeaders, func(name string) bool { return r.Header[name] != nil })
+}
+
 // isOfThisMachine reports whether a request comes from this machine, for a name that always means it, and was not
-// forwarded. A web
-// page can give its own name this machine's address, and reach it so (DNS rebinding): that name is in Host then.
+// forwarded. A web page can give its own name this machine's address, and reach it so (DNS rebinding): that name is in
+// Host then.
 func isOfThisMachine(r *http.Request) bool {
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		host = strings.TrimSuffix(strings.TrimPrefix(r.Host, "["), "]")
 	}
-	for _, name := range forwardingHeaders {
-		if r.Header[name] != nil {
-			return false
-		}
-	}
 	sender, _, _ := net.SplitHostPort(r.RemoteAddr)
 	isOwnName := strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
-	return isOwnName && net.ParseIP(sender).IsLoopback()
+	return isOwnName && net.ParseIP(sender).IsLoopback() && !IsForwarded(r)
 }

@@ -17,9 +17,10 @@ import (
 )
 
 type auditCommand struct {
-	Verify verifyCommand      `cmd:"" help:"Check that nobody has changed the audit trail: recompute its chains, and compare them with the licenses and with a signed checkpoint."`
-	Export auditExportCommand `cmd:"" help:"Write the audit trail of a license, one entry in a line, for licenser audit verify --file or another verifier."`
-	Replay replayCommand      `cmd:"" help:"Hand changes that were set aside to their function again."`
+	Verify      verifyCommand      `cmd:"" help:"Check that nobody has changed the audit trail: recompute its chains, and compare them with the licenses and with a signed checkpoint."`
+	Export      auditExportCommand `cmd:"" help:"Write the audit trail of a license, one entry in a line, for licenser audit verify --file or another verifier."`
+	Acknowledge acknowledgeCommand `cmd:"" help:"Say that a finding of the checkpoint function is settled: it is counted no longer."`
+	Replay      replayCommand      `cmd:"" help:"Hand changes that were set aside to their function again."`
 }
 
 type auditExportCommand struct {

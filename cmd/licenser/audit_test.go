@@ -184,7 +184,7 @@ func TestCommandsTakeTerminal(t *testing.T) {
 			}
 		}
 	}
-	if found != 12 {
+	if found != 13 {
 		t.Errorf("found %d commands", found)
 	}
 }

@@ -36,8 +36,8 @@ func openCheckpoints(
 		Maker: checkpoint.Maker{Trail: folder.AuditTrail, Archive: archive, Signer: key, Origin: checkpointOrigin},
 		Reconciler: checkpoint.Reconciler{
 			Records: checkpoint.StoredHashes{Records: folder.Licenses},
-			Chains:  checkpoint.ChainHashes{Trail: folder.AuditTrail},
-			Pause:   func(ctx context.Context) error { return catchUp(ctx, folder.Changes) },
+			Chains:  folder.AuditTrail,
+			Archive: archive,
 		},
 		Now: time.Now,
 		Log: log,
@@ -73,7 +73,7 @@ func (c checkpoints) run(ctx context.Context) {
 			return
 		case <-time.After(wait):
 		}
-		// A trail that does not catch up is signed as it is. The function then reports that it could not compare it.
+		// A trail that does not catch up is signed as it is. What it lacks is backlog.
 		if _ = catchUp(ctx, c.changes); ctx.Err() != nil {
 			return
 		}

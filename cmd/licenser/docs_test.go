@@ -66,7 +66,7 @@ func TestDocumentedCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	here := strings.NewReplacer("/var/lib/licenser", ".licenser", "/etc/licenser/", "")
+	here := strings.NewReplacer("/var/lib/licenser", ".licenser", "/etc/licenser/", "", "SEQUENCE", "1")
 	shown, named := 0, 0
 	model := testParser(t).Model.Node
 	for name, text := range documents {

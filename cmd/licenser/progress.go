@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -13,12 +14,14 @@ import (
 // progressLineEvery is how often progress is a line where it is no bar.
 const progressLineEvery = 10 * time.Second
 
-// progress shows how far a command has come: a bar on a terminal, and elsewhere a line now and then.
+// progress shows how far a command has come: a bar on a terminal, and elsewhere a line now and then. A nil one shows
+// nothing.
 type progress struct {
 	out   io.Writer
 	what  string // as records
-	total int64  // about as many as there are; 0: nobody knows
 	bar   *progressbar.ProgressBar
+	mu    sync.Mutex
+	total int64     // about as many as there are; 0: nobody knows
 	line  time.Time // when the last line was written
 }
 
@@ -37,8 +40,26 @@ func newProgress(out io.Writer, what string, total int64) *progress {
 	return p
 }
 
+// expect says about how many there are, as far as that is known by now.
+func (p *progress) expect(total int64) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.total = total
+	if p.bar != nil {
+		p.bar.ChangeMax64(total)
+	}
+}
+
 // show says how many there are so far.
 func (p *progress) show(so int) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
 	case p.bar != nil:
 		if n := int64(so); p.total > 0 && n > p.total { // the total was an older one
@@ -58,7 +79,7 @@ func (p *progress) show(so int) {
 
 // end takes the bar away.
 func (p *progress) end() {
-	if p.bar != nil {
+	if p != nil && p.bar != nil {
 		_ = p.bar.Finish()
 	}
 }

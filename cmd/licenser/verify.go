@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -15,7 +14,6 @@ import (
 
 	"openlicenser/cmd/licenser/terminal"
 	"openlicenser/shared/audit"
-	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/vendorapi"
 )
 
@@ -62,25 +60,62 @@ func (c verifyCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if err := v.findKey(ctx, t); err != nil {
 		return err
 	}
-	wrong := 0
+	var shown *progress
+	if c.All && !t.ForPeople { // on a terminal the lines themselves show it
+		shown = newProgress(t.Err, "chains", 0)
+	}
+	tasks, err := c.tasks(ctx, &v, shown)
+	if err != nil {
+		return err
+	}
+	wrong, checked := 0, 0
 	err = writeOutcomes(t, func(yield func(chainOutcome, error) bool) {
-		for licenseID, err := range c.licenseIDs(ctx, api) {
-			var outcome chainOutcome
-			if err == nil {
-				outcome, err = v.verify(ctx, licenseID)
-			}
+		err := inOrder(ctx, tasks, verifyWorkers, v.verify, func(outcome chainOutcome) error {
 			if outcome.Result == chainWrong {
 				wrong++
 			}
-			if !yield(outcome, err) || err != nil {
-				return
+			checked++
+			shown.show(checked)
+			if !yield(outcome, nil) {
+				return errStopped
 			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(chainOutcome{}, err)
 		}
 	})
+	shown.end()
 	if err == nil && wrong > 0 {
 		return fmt.Errorf("%w: licenses %d", errTrail, wrong)
 	}
 	return err
+}
+
+// verifyWorkers is how many chains are asked for at once.
+const verifyWorkers = 8
+
+// tasks returns the chains to check. With a checkpoint, all means all that it signs besides those of the licenses.
+func (c verifyCommand) tasks(
+	ctx context.Context, v *chainVerifier, shown *progress,
+) (iter.Seq2[chainTask, error], error) {
+	if c.All && c.Checkpoint {
+		var err error
+		if v.tree, err = openTree(ctx, v.api, v.key); err != nil {
+			return nil, err
+		}
+		if err := tooOld(v.tree.Checkpoint, c.MaxAge); err != nil {
+			return nil, fmt.Errorf("%w: checkpoint: %w", errTrail, err)
+		}
+		return v.tree.signedChains(ctx, shown.expect), nil
+	}
+	return func(yield func(chainTask, error) bool) {
+		for licenseID, err := range c.licenseIDs(ctx, v.api) {
+			if !yield(chainTask{licenseID: licenseID}, err) || err != nil {
+				return
+			}
+		}
+	}, nil
 }
 
 // licenseIDs returns the licenses whose chains to check.
@@ -140,6 +175,7 @@ type chainVerifier struct {
 	key        string
 	maxAge     time.Duration
 	delay      time.Duration
+	tree       *signedTree // of all chains; nil where each has a proof of its own
 }
 
 // findKey asks the server for the key of checkpoints where the caller has none.
@@ -172,18 +208,21 @@ const (
 )
 
 // verify returns the outcome for one chain. An error is not the chain's: the chain could not be read.
-func (v chainVerifier) verify(ctx context.Context, licenseID string) (chainOutcome, error) {
+func (v chainVerifier) verify(ctx context.Context, task chainTask) (chainOutcome, error) {
+	if task.damage != nil {
+		return chainOutcome{Result: chainWrong, Findings: []string{task.damage.Error()}}, nil
+	}
 	for look := 1; ; look++ {
-		chain := audit.NewVerifier(licenseID, audit.Head{})
-		found, err := v.look(ctx, licenseID, chain)
+		chain := audit.NewVerifier(task.licenseID, audit.Head{})
+		found, err := v.look(ctx, task, chain)
 		if errors.Is(err, errNoChain) {
-			return chainOutcome{LicenseID: licenseID, Result: chainNone, Findings: []string{}}, nil
+			return chainOutcome{LicenseID: task.licenseID, Result: chainNone, Findings: []string{}}, nil
 		}
 		if err != nil {
 			return chainOutcome{}, err
 		}
 		if !found.isPassing || look == looks {
-			return newOutcome(licenseID, chain, found), nil
+			return newOutcome(task.licenseID, chain, found), nil
 		}
 		select {
 		case <-ctx.Done():
@@ -200,8 +239,8 @@ type verdict struct {
 	isYounger bool // than the latest checkpoint, so that it is not signed yet
 }
 
-func (v chainVerifier) look(ctx context.Context, licenseID string, chain *audit.Verifier) (found verdict, err error) {
-	read, err := v.read(ctx, licenseID, chain)
+func (v chainVerifier) look(ctx context.Context, task chainTask, chain *audit.Verifier) (found verdict, err error) {
+	read, err := v.read(ctx, task.licenseID, chain)
 	if err != nil {
 		return found, err
 	}
@@ -210,7 +249,7 @@ func (v chainVerifier) look(ctx context.Context, licenseID string, chain *audit.
 	}
 	head, stored := chain.Head(), read.end
 	switch {
-	case head == (audit.Head{}) && stored.Sequence == 0 && read.last.Foreign:
+	case head == (audit.Head{}) && stored.Sequence == 0 && read.last.Foreign && task.signed == nil:
 		return found, errNoChain
 	case len(read.entries) == 0 && stored.Sequence == 0 && read.last.RecordHash == "" && !v.checkpoint:
 		// With a checkpoint, that tells whether there once were entries.
@@ -225,19 +264,17 @@ func (v chainVerifier) look(ctx context.Context, licenseID string, chain *audit.
 		found.wrong = append(found.wrong, text)
 	}
 	found.isPassing = len(found.wrong) > 0
-	if v.checkpoint {
-		err := v.checkProof(ctx, chain.LicenseID(), read.entries)
-		var problem *vendorapi.Problem
-		switch {
-		case ctx.Err() != nil:
-			return found, ctx.Err()
-		case errors.As(err, &problem) && problem.Status != http.StatusNotFound:
-			return found, err
-		case errors.Is(err, errNotSignedYet):
-			found.isYounger = true
-		case err != nil:
-			found.wrong = append(found.wrong, "checkpoint: "+err.Error())
-		}
+	if !v.checkpoint {
+		return found, nil
+	}
+	why, err := v.checkSigned(ctx, task, chain.LicenseID(), read.entries)
+	switch {
+	case err != nil:
+		return found, err
+	case errors.Is(why, errNotSignedYet):
+		found.isYounger = true
+	case why != nil:
+		found.wrong = append(found.wrong, "checkpoint: "+why.Error())
 	}
 	return found, nil
 }
@@ -274,40 +311,44 @@ func (v chainVerifier) read(ctx context.Context, licenseID string, chain *audit.
 	return c, nil
 }
 
-// errNotSignedYet says of a chain that it is younger than the latest checkpoint.
-var errNotSignedYet = errors.New("not signed yet")
+var (
+	// errNotSignedYet says of a chain that it is younger than the latest checkpoint.
+	errNotSignedYet = errors.New("not signed yet")
 
-// checkProof compares a chain with the latest checkpoint. It returns errNotSignedYet where that cannot have the chain.
-func (v chainVerifier) checkProof(ctx context.Context, licenseID string, entries []audit.Entry) error {
+	errNotSigned = errors.New("the latest one says nothing of this license, and its chain is not younger")
+)
+
+// checkSigned compares a chain with the latest checkpoint. It returns why the chain is not as it was signed, or
+// errNotSignedYet.
+func (v chainVerifier) checkSigned(
+	ctx context.Context, task chainTask, licenseID string, entries []audit.Entry,
+) (why, err error) {
+	switch {
+	case task.signed != nil:
+		return task.signed.Check(entries), nil
+	case v.tree != nil:
+		return v.tree.checkAbsent(ctx, licenseID, entries)
+	}
 	proof, err := v.api.Proof(ctx, licenseID)
-	var problem *vendorapi.Problem
-	if errors.As(err, &problem) && problem.Status == http.StatusNotFound && v.isYounger(ctx, entries) {
-		return errNotSignedYet
+	if isNotFound(err) {
+		tree, err := openTree(ctx, v.api, v.key)
+		if isNotFound(err) {
+			return err, nil // there is no checkpoint
+		}
+		if err != nil {
+			return nil, err
+		}
+		return tree.checkAbsent(ctx, licenseID, entries)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	signed, leaf, err := proof.Verify(v.key, licenseID)
-	if err != nil {
-		return err
+	signed, leaf, why := proof.Verify(v.key, licenseID)
+	if why == nil {
+		why = tooOld(signed, v.maxAge)
 	}
-	if age := time.Since(signed.Time); age > v.maxAge {
-		return fmt.Errorf("the latest one, number %d, is of %s: older than %s",
-			signed.Number, signed.Time.Format(time.RFC3339), v.maxAge)
+	if why == nil {
+		why = leaf.Check(entries)
 	}
-	return leaf.Check(entries)
+	return why, nil
 }
-
-// isYounger reports whether a chain says that it began after the latest checkpoint.
-func (v chainVerifier) isYounger(ctx context.Context, entries []audit.Entry) bool {
-	signed, err := v.api.Checkpoint(ctx)
-	if err != nil || len(entries) == 0 {
-		return false
-	}
-	latest, errLatest := checkpoint.Open(v.key, []byte(signed))
-	begun, errBegun := time.Parse(time.RFC3339, entries[0].Time)
-	return errors.Join(errLatest, errBegun) == nil && begun.Add(streamTime).After(latest.Time)
-}
-
-// streamTime is how long a change takes to come to the trail, at most as a rule.
-const streamTime = time.Minute

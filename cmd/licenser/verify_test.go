@@ -231,7 +231,7 @@ func TestVerifyFinds(t *testing.T) {
 			replace(audit, pages[audit], `{"entries":[],"head":{"sequence":0,"hash":""}}`), "its tail was cut",
 		},
 		"another leaf":       {replace(proof, leafHash, strings.Repeat("0", 64)), "checkpoint: "},
-		"another checkpoint": {replace(proof, `\n1\n`, `\n2\n`), "checkpoint: "},
+		"another checkpoint": {replace(proof, `\nnumber 1\n`, `\nnumber 2\n`), "checkpoint: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.tamper = test.tamper

@@ -42,14 +42,21 @@ func main() { bootstrap.Start("checkpoint", wire) }
 func wire(e environment, cfg aws.Config) (bootstrap.Handler[json.RawMessage, checkpointing.Summary], error) {
 	return checkpointing.Function{
 		Checkpointer: newCheckpointer(e, cfg),
-		Pause:        func(ctx context.Context, d time.Duration) error { return checkpoint.PauseFor(d)(ctx) },
+		Pause:        pause,
 	}.Invoke, nil
 }
 
-// streamDelay is the time in which the audit function has usually recorded a change.
-const streamDelay = 30 * time.Second
+// pause waits, or returns the error of a context that ended first.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
 
-// uploadTimeout bounds one request to S3: the list of a million heads has 120 MB.
+// uploadTimeout bounds one request to S3: the page of one bucket among ten million licenses has 1.2 MB.
 const uploadTimeout = time.Minute
 
 func newCheckpointer(e environment, cfg aws.Config) checkpointing.Checkpointer {
@@ -58,17 +65,18 @@ func newCheckpointer(e environment, cfg aws.Config) checkpointing.Checkpointer {
 	})
 	tables := dynamodb.NewFromConfig(cfg)
 	trail := dynamo.NewAuditTrail(tables, e.AuditTable)
+	archive := s3archive.New(bucket, e.CheckpointBucket)
 	return checkpointing.Checkpointer{
 		Maker: checkpoint.Maker{
 			Trail:   trail,
-			Archive: s3archive.New(bucket, e.CheckpointBucket),
+			Archive: archive,
 			Signer:  awskeys.NewCheckpointKey(kms.NewFromConfig(cfg), e.CheckpointKeyID),
 			Origin:  e.Origin,
 		},
 		Reconciler: checkpoint.Reconciler{
 			Records: checkpoint.StoredHashes{Records: dynamo.NewRecords(tables, e.LicenseTable)},
-			Chains:  checkpoint.ChainHashes{Trail: trail},
-			Pause:   checkpoint.PauseFor(streamDelay),
+			Chains:  trail,
+			Archive: archive,
 		},
 		Now: time.Now,
 		Log: slog.Default(),

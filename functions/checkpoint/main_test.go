@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,8 +25,8 @@ import (
 
 const origin = "openlicenser/test/audit"
 
-// TestBinary drives the built function through the Lambda Runtime API: it lists the heads by their index, signs
-// once, and keeps three objects.
+// TestBinary drives the built function through the Lambda Runtime API: it lists the heads of each bucket by
+// their index, twice, and signs once.
 func TestBinary(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -44,6 +46,10 @@ func TestBinary(t *testing.T) {
 		"Query": func(input map[string]any) (int, any) {
 			if input["TableName"] != "audit" || input["IndexName"] != "heads" {
 				return lambdatest.Fault(http.StatusBadRequest, "ResourceNotFoundException")(input)
+			}
+			values, _ := input["ExpressionAttributeValues"].(map[string]any)
+			if !reflect.DeepEqual(values[":bucket"], map[string]any{"N": strconv.Itoa(audit.BucketOf("an-id"))}) {
+				return http.StatusOK, map[string]any{"Items": []any{}}
 			}
 			return http.StatusOK, map[string]any{"Items": []any{map[string]any{
 				"licenseid": map[string]string{"S": "an-id"}, "headsequence": map[string]string{"N": "5"},
@@ -89,7 +95,7 @@ func TestBinary(t *testing.T) {
 	if err != nil || c.Number != 2 || bucket.Object("checkpoints/checkpoints/00000000000000000002") != latest {
 		t.Errorf("kept %q, %v", latest, err)
 	}
-	if aws.Calls("Query") != 4 || aws.Calls("Sign") != 2 || aws.Calls("GetPublicKey") != 1 {
+	if aws.Calls("Query") != 2*2*audit.Buckets || aws.Calls("Sign") != 2 || aws.Calls("GetPublicKey") != 1 {
 		t.Errorf("%d queries, %d signatures, %d public keys",
 			aws.Calls("Query"), aws.Calls("Sign"), aws.Calls("GetPublicKey"))
 	}

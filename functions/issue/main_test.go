@@ -1,23 +1,37 @@
 package main
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/json"
 	"net/http"
 	"os"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
+	"golang.org/x/mod/sumdb/note"
 
 	"openlicenser/shared/testing/lambdatest"
 )
 
 // TestBinary drives the built function through the Lambda Runtime API: one write for a license, and no signature.
 func TestBinary(t *testing.T) {
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var item map[string]any
 	var transaction []byte
 	aws := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
 		"GetSecretValue": func(map[string]any) (int, any) {
 			return http.StatusOK, map[string]string{"SecretString": `{"key":"a secret of more than thirty-two bytes"}`}
+		},
+		"GetPublicKey": func(map[string]any) (int, any) {
+			return http.StatusOK, map[string]any{"PublicKey": der, "KeyUsage": "SIGN_VERIFY"}
 		},
 		"PutItem": func(input map[string]any) (int, any) {
 			if input["TableName"] == "licenses" && input["ConditionExpression"] != nil {
@@ -89,10 +103,43 @@ func TestBinary(t *testing.T) {
 	if none := invoke("checkpoint"); none.StatusCode != http.StatusNotFound {
 		t.Errorf("before the first checkpoint: %d %s", none.StatusCode, none.Body)
 	}
-	const signed = "openlicenser/test/audit\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n" +
-		"— openlicenser/test/audit c2lnbmVk\n"
+	signed := signCheckpoint(t, private)
 	bucket.Put("checkpoints/latest", signed)
 	if latest := invoke("checkpoint"); latest.StatusCode != http.StatusOK || latest.Body != signed {
 		t.Errorf("checkpoint: %d %s", latest.StatusCode, latest.Body)
 	}
+	bucket.Put("checkpoints/latest", "junk")
+	if latest := invoke("checkpoint"); latest.StatusCode != http.StatusInternalServerError {
+		t.Errorf("a checkpoint that is none: %d %s", latest.StatusCode, latest.Body)
+	}
+}
+
+// signCheckpoint returns the first checkpoint of a trail without chains.
+func signCheckpoint(t *testing.T, key ed25519.PrivateKey) string {
+	t.Helper()
+	public := key.Public().(ed25519.PublicKey)
+	vkey, err := note.NewEd25519VerifierKey("openlicenser/test/audit", public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := note.Sign(&note.Note{Text: "openlicenser/test/audit\ntree buckets-1024\n" +
+		"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\nnumber 1\ntime 2026-11-23T22:00:00Z\nprevious -\n",
+	}, checkpointSigner{verifier, key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(signed)
+}
+
+type checkpointSigner struct {
+	note.Verifier
+	key ed25519.PrivateKey
+}
+
+func (s checkpointSigner) Sign(message []byte) ([]byte, error) {
+	return ed25519.Sign(s.key, message), nil
 }

@@ -37,6 +37,10 @@ var (
 	// Nothing can be recorded until it is repaired.
 	ErrHead = errors.New("the stored head is not that of the last entry of its chain")
 
+	// ErrPlanted reports an entry behind the end of a chain, which no head names: someone else has written it. Nothing
+	// can be recorded until it is removed.
+	ErrPlanted = errors.New("an entry stands behind the end of its chain")
+
 	// ErrNoSequence reports an entry whose sequence is less than 1, which is that of the first.
 	ErrNoSequence = errors.New("the sequence of an audit entry begins with 1")
 )
@@ -106,8 +110,25 @@ func (r Recorder) Record(ctx context.Context, v Event) error {
 		if err := r.Store.Append(ctx, head, e); !errors.Is(err, ErrConflict) {
 			return err
 		}
+		if err := r.checkBehind(ctx, v.LicenseID, head.Sequence); err != nil {
+			return err
+		}
 	}
 	return fmt.Errorf("%w %d times: license %s", ErrConflict, maxAttempts, v.LicenseID)
+}
+
+// checkBehind returns ErrPlanted where an entry stands behind the head. Entries come with their head, so that one that
+// is read first and is behind the head after that was put there by itself.
+func (r Recorder) checkBehind(ctx context.Context, licenseID string, sequence int64) error {
+	e, err := r.entry(ctx, licenseID, sequence+1)
+	if err != nil || e.Sequence <= sequence {
+		return err
+	}
+	head, err := r.Store.Head(ctx, licenseID)
+	if err != nil || head.Sequence > sequence {
+		return err
+	}
+	return fmt.Errorf("%w: license %s, entry %d", ErrPlanted, licenseID, e.Sequence)
 }
 
 // isRecorded reports whether the chain holds the event's entry. It looks at the end of the chain first, where the

@@ -3,7 +3,9 @@ package audit_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -196,5 +198,52 @@ func TestLargestRecords(t *testing.T) {
 	e := describe(t, nil, attribute.Map{"notes": string(make([]byte, 40_000))}) // 240,000 in JSON
 	if e.ChangesDigest != nil || len(e.Changes["notes"].New) < 240_000 {
 		t.Errorf("changes of less than 256 KiB are not whole: %.80s", e.Changes["notes"].New)
+	}
+}
+
+// TestPlantedEntry: what someone has put behind the end of a chain is named, and in the way until it is removed.
+func TestPlantedEntry(t *testing.T) {
+	store, events := audittest.NewMemory(t), audittest.History(t, 3)
+	recorder := audit.Recorder{Store: store}
+	for _, event := range events[:2] {
+		if err := recorder.Record(t.Context(), event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store.Plant(audit.Entry{LicenseID: events[0].LicenseID, Sequence: 3})
+	err := recorder.Record(t.Context(), events[2])
+	if !errors.Is(err, audit.ErrPlanted) || !strings.Contains(err.Error(), events[0].LicenseID+", entry 3") {
+		t.Errorf("got %v", err)
+	}
+	store.Plant(audit.Entry{LicenseID: events[0].LicenseID})
+	if err := recorder.Record(t.Context(), events[2]); err != nil {
+		t.Error(err)
+	}
+}
+
+// movedOn is a store in which another process appends after each look at the head.
+type movedOn struct {
+	*audittest.Memory
+	next func()
+}
+
+func (m movedOn) Head(ctx context.Context, licenseID string) (audit.Head, error) {
+	head, err := m.Memory.Head(ctx, licenseID)
+	m.next()
+	return head, err
+}
+
+// TestConflictIsNotPlanted: what another process has appended meanwhile stands there with its head.
+func TestConflictIsNotPlanted(t *testing.T) {
+	store, events := audittest.NewMemory(t), audittest.History(t, 9)
+	other := 0
+	recorder := audit.Recorder{Store: movedOn{store, func() {
+		if err := (audit.Recorder{Store: store}).Record(t.Context(), events[other]); err != nil {
+			t.Error(err)
+		}
+		other = min(other+1, len(events)-2)
+	}}}
+	if err := recorder.Record(t.Context(), events[8]); err != nil && !errors.Is(err, audit.ErrConflict) {
+		t.Errorf("got %v", err)
 	}
 }

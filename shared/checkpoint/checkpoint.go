@@ -17,36 +17,40 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Checkpoint is the statement that is signed. Its text is a C2SP tlog-checkpoint (https://c2sp.org/tlog-checkpoint)
-// with three extension lines:
+// Checkpoint is the statement that is signed. Its text is:
 //
 //	openlicenser/example/audit
-//	3
+//	tree buckets-1024
 //	cyTGBLcrgwVdC9Hlv7yXtXxn2xQYzGyBfmvVTSeRx8E=
 //	number 17
 //	time 2026-11-23T22:00:00Z
 //	previous 5dd2dbb1e2ba1a4c5f2f4d9d2a8a7d7e5d1f0c5b3a29181706f5e4d3c2b1a099
 //
-// Each line ends with a line feed.
+// Each line ends with a line feed. It is no C2SP tlog-checkpoint, which would tell everybody how many chains there are.
 type Checkpoint struct {
 	Origin   string    // the trail's name, and that of its key
-	Size     int64     // number of leaves
-	Root     tlog.Hash // of the tree of leaves
+	Root     tlog.Hash // over the roots of all buckets
 	Number   int64     // of this checkpoint, from 1, without gaps
 	Time     time.Time // RFC 3339, UTC, whole seconds
 	Previous string    // SHA-256 of the checkpoint before with its signature; "-" in the first
 }
 
-// noPrevious is Previous of the first checkpoint.
-const noPrevious = "-"
+const (
+	treeLine   = "tree buckets-1024"
+	noPrevious = "-" // of the first checkpoint
+)
 
 // String returns the text that is signed.
 func (c Checkpoint) String() string {
-	return fmt.Sprintf("%s\n%d\n%s\nnumber %d\ntime %s\nprevious %s\n",
-		c.Origin, c.Size, c.Root, c.Number, c.Time.Format(time.RFC3339), c.Previous)
+	return fmt.Sprintf("%s\n%s\n%s\nnumber %d\ntime %s\nprevious %s\n",
+		c.Origin, treeLine, c.Root, c.Number, c.Time.Format(time.RFC3339), c.Previous)
 }
 
 var errText = errors.New("not a checkpoint of audit chains")
+
+// errEarlierForm reports a checkpoint of one tree over all chains, whose second line is their number.
+var errEarlierForm = errors.New("a checkpoint of an earlier version, which this one cannot go on from: " +
+	"keep it and begin anew, see docs/audit-trail.md")
 
 // parse reads a checkpoint's text, without signatures. It refuses any other spelling than String's.
 func parse(text string) (Checkpoint, error) {
@@ -54,15 +58,17 @@ func parse(text string) (Checkpoint, error) {
 	if len(lines) != 7 {
 		return Checkpoint{}, errText
 	}
-	size, errSize := strconv.ParseInt(lines[1], 10, 64)
+	if _, err := strconv.ParseUint(lines[1], 10, 63); err == nil {
+		return Checkpoint{}, errEarlierForm
+	}
 	root, errRoot := tlog.ParseHash(lines[2])
 	number, errNumber := strconv.ParseInt(strings.TrimPrefix(lines[3], "number "), 10, 64)
 	at, errTime := time.Parse(time.RFC3339, strings.TrimPrefix(lines[4], "time "))
-	if errors.Join(errSize, errRoot, errNumber, errTime) != nil {
+	if errors.Join(errRoot, errNumber, errTime) != nil {
 		return Checkpoint{}, errText
 	}
 	c := Checkpoint{
-		Origin: lines[0], Size: size, Root: root, Number: number, Time: at.UTC(),
+		Origin: lines[0], Root: root, Number: number, Time: at.UTC(),
 		Previous: strings.TrimPrefix(lines[5], "previous "),
 	}
 	if !c.isValid() || c.String() != text {
@@ -74,7 +80,7 @@ func parse(text string) (Checkpoint, error) {
 func (c Checkpoint) isValid() bool {
 	first := c.Number == 1 && c.Previous == noPrevious
 	later := c.Number > 1 && isHash(c.Previous)
-	return c.Origin != "" && c.Size >= 0 && (first || later)
+	return c.Origin != "" && (first || later)
 }
 
 // Open reads a signed checkpoint and checks the key's signature. vkey is a note verifier key

@@ -1,7 +1,10 @@
 package checkpoint_test
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,10 +14,10 @@ import (
 )
 
 // sample is a checkpoint, to the byte.
-const sample = "openlicenser/test/audit\n3\ncyTGBLcrgwVdC9Hlv7yXtXxn2xQYzGyBfmvVTSeRx8E=\nnumber 17\n" +
+const sample = "openlicenser/test/audit\ntree buckets-1024\ncyTGBLcrgwVdC9Hlv7yXtXxn2xQYzGyBfmvVTSeRx8E=\nnumber 17\n" +
 	"time 2026-11-23T22:00:00Z\nprevious 5dd2dbb1e2ba1a4c5f2f4d9d2a8a7d7e5d1f0c5b3a29181706f5e4d3c2b1a099\n"
 
-const firstSample = "o\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n" +
+const firstSample = "o\ntree buckets-1024\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n" +
 	"number 1\ntime 2026-11-23T22:00:00Z\nprevious -\n"
 
 func TestParse(t *testing.T) {
@@ -30,9 +33,9 @@ func TestParse(t *testing.T) {
 		"NoLineFeed":         strings.TrimSuffix(sample, "\n"),
 		"AnotherLine":        sample + "more\n",
 		"NoOrigin":           replaced("openlicenser/test/audit", ""),
-		"SizeWithZero":       replaced("\n3\n", "\n03\n"),
-		"SizeWithSign":       replaced("\n3\n", "\n+3\n"),
-		"SizeNegative":       replaced("\n3\n", "\n-3\n"),
+		"Size":               replaced("tree buckets-1024", "3"),
+		"AnotherTree":        replaced("buckets-1024", "buckets-2048"),
+		"TreeWithoutName":    replaced("tree buckets-1024", "buckets-1024"),
 		"RootShort":          replaced("cyTG", ""),
 		"RootWithUnusedBits": replaced("x8E=", "x8F="),
 		"NumberZero":         replaced("number 17", "number 0"),
@@ -110,7 +113,7 @@ func TestOpen(t *testing.T) {
 	w := newWorld(t, 3)
 	signed := string(w.make().Signed)
 	vkey := verifierKey(t)
-	if c, err := checkpoint.Open(vkey, []byte(signed)); err != nil || c.Size != 3 {
+	if c, err := checkpoint.Open(vkey, []byte(signed)); err != nil || c.Number != 1 {
 		t.Fatalf("got %+v, %v", c, err)
 	}
 	for i := range signed { // every bit counts
@@ -142,11 +145,16 @@ func otherKey(t *testing.T, seed byte, origin string) string {
 	return vkey
 }
 
+// TestProof proves one license of many, which shares its bucket with three others.
 func TestProof(t *testing.T) {
 	w := newWorld(t, 9)
+	ids := inBucket(5, 4)
+	for _, id := range ids {
+		w.trail.extend(t, id, 2)
+	}
 	w.make()
-	id := license(4)
-	proof, err := checkpoint.Prove(t.Context(), w.archive, id)
+	id := ids[1]
+	proof, err := checkpoint.Prove(t.Context(), w.archive, verifierKey(t), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,16 +166,16 @@ func TestProof(t *testing.T) {
 	if err := json.Unmarshal(text, &read); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := read.Verify(verifierKey(t), id); err != nil {
+	if _, _, err := read.Verify(verifierKey(t), id); err != nil || len(read.BucketPath) != 10 || len(read.Path) != 2 {
 		t.Fatalf("%v: %s", err, text)
 	}
-	other, err := checkpoint.Prove(t.Context(), w.archive, license(5))
+	other, err := checkpoint.Prove(t.Context(), w.archive, verifierKey(t), ids[2])
 	if err != nil {
 		t.Fatal(err)
 	}
 	with := func(change func(p *checkpoint.Proof)) checkpoint.Proof {
 		p := proof
-		p.Hashes = append(tlog.RecordProof{}, p.Hashes...)
+		p.Path, p.BucketPath = slices.Clone(p.Path), slices.Clone(p.BucketPath)
 		change(&p)
 		return p
 	}
@@ -176,12 +184,13 @@ func TestProof(t *testing.T) {
 		"OfAnotherLicense": other,
 		"LeafForged":       with(func(p *checkpoint.Proof) { p.Leaf = forged }),
 		"LeafNotALine":     with(func(p *checkpoint.Proof) { p.Leaf = "" }),
-		"IndexOfAnother":   with(func(p *checkpoint.Proof) { p.Index++ }),
-		"IndexNegative":    with(func(p *checkpoint.Proof) { p.Index = -1 }),
-		"IndexBeyond":      with(func(p *checkpoint.Proof) { p.Index = 9 }),
-		"HashMissing":      with(func(p *checkpoint.Proof) { p.Hashes = p.Hashes[1:] }),
-		"HashMore":         with(func(p *checkpoint.Proof) { p.Hashes = append(p.Hashes, p.Hashes[0]) }),
-		"HashChanged":      with(func(p *checkpoint.Proof) { p.Hashes[0][5] ^= 1 }),
+		"StepOnOtherSide":  with(func(p *checkpoint.Proof) { p.Path[0].Left = !p.Path[0].Left }),
+		"StepMissing":      with(func(p *checkpoint.Proof) { p.Path = p.Path[1:] }),
+		"StepMore":         with(func(p *checkpoint.Proof) { p.Path = append(p.Path, p.Path[0]) }),
+		"StepChanged":      with(func(p *checkpoint.Proof) { p.Path[1].Hash[5] ^= 1 }),
+		"HashMissing":      with(func(p *checkpoint.Proof) { p.BucketPath = p.BucketPath[1:] }),
+		"HashMore":         with(func(p *checkpoint.Proof) { p.BucketPath = append(p.BucketPath, p.BucketPath[0]) }),
+		"HashChanged":      with(func(p *checkpoint.Proof) { p.BucketPath[9][5] ^= 1 }),
 		"CheckpointForged": with(func(p *checkpoint.Proof) {
 			p.Checkpoint = strings.Replace(p.Checkpoint, "number 1", "number 2", 1)
 		}),
@@ -190,5 +199,59 @@ func TestProof(t *testing.T) {
 		if _, leaf, err := p.Verify(verifierKey(t), id); err == nil {
 			t.Errorf("%s: verified as %+v", name, leaf)
 		}
+	}
+}
+
+// TestStep: a step has one spelling.
+func TestStep(t *testing.T) {
+	const hash = "cyTGBLcrgwVdC9Hlv7yXtXxn2xQYzGyBfmvVTSeRx8E="
+	for _, text := range []string{"left " + hash, "right " + hash} {
+		var s checkpoint.Step
+		if err := s.UnmarshalText([]byte(text)); err != nil || s.String() != text {
+			t.Errorf("%s: %v, %v", text, s, err)
+		}
+	}
+	for _, text := range []string{"", hash, " " + hash, "Left " + hash, "left  " + hash, "left " + hash + " ",
+		"left " + hash[1:], "left " + strings.Replace(hash, "x8E=", "x8F=", 1), "up " + hash} {
+		if err := new(checkpoint.Step).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is read", text)
+		}
+	}
+}
+
+// TestTree compares roots and paths with those of another implementation of RFC 6962, for all small sizes.
+func TestTree(t *testing.T) {
+	var stored []tlog.Hash
+	reader := tlog.HashReaderFunc(func(indexes []int64) (hashes []tlog.Hash, err error) {
+		for _, index := range indexes {
+			hashes = append(hashes, stored[index])
+		}
+		return hashes, nil
+	})
+	var leaves []tlog.Hash
+	for n := range int64(40) {
+		want, err := tlog.TreeHash(n, reader)
+		if n == 0 {
+			want, err = tlog.Hash(sha256.Sum256(nil)), nil
+		}
+		if got := checkpoint.TreeHash(leaves); err != nil || got != want {
+			t.Errorf("%d leaves: root %v, want %v, %v", n, got, want, err)
+		}
+		for index := range leaves {
+			proof, err := tlog.ProveRecord(n, int64(index), reader)
+			var got tlog.RecordProof
+			for _, step := range checkpoint.PathTo(leaves, index) {
+				got = append(got, step.Hash)
+			}
+			if err != nil || !slices.Equal(got, proof) {
+				t.Errorf("leaf %d of %d: %v, want %v, %v", index, n, got, proof, err)
+			}
+		}
+		record := fmt.Append(nil, "leaf ", n)
+		hashes, err := tlog.StoredHashes(n, record, reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, leaves = append(stored, hashes...), append(leaves, tlog.RecordHash(record))
 	}
 }

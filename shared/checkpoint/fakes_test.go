@@ -11,6 +11,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -46,12 +47,13 @@ type trail struct {
 	records map[string]attribute.Map // as the last event left them
 	events  int
 	lag     map[string]audit.Head // heads that the list shows in place of those that hold; zero for none
+	listed  map[int][]string      // license ids by bucket
 }
 
 func newTrail() *trail {
 	return &trail{
 		heads: map[string]audit.Head{}, chains: map[string][]audit.Entry{},
-		records: map[string]attribute.Map{}, lag: map[string]audit.Head{},
+		records: map[string]attribute.Map{}, lag: map[string]audit.Head{}, listed: map[int][]string{},
 	}
 }
 
@@ -73,9 +75,17 @@ func (tr *trail) extend(t testing.TB, id string, n int) {
 	}
 }
 
+// setHead replaces the head of a chain, in its bucket.
+func (tr *trail) setHead(id string, head audit.Head) {
+	tr.heads[id] = head
+	if bucket := audit.BucketOf(id); !slices.Contains(tr.listed[bucket], id) {
+		tr.listed[bucket] = append(tr.listed[bucket], id)
+	}
+}
+
 func (tr *trail) Append(_ context.Context, _ audit.Head, e audit.Entry) error {
 	tr.chains[e.LicenseID] = append(tr.chains[e.LicenseID], e)
-	tr.heads[e.LicenseID] = audit.Head{}.After(e)
+	tr.setHead(e.LicenseID, audit.Head{}.After(e))
 	return nil
 }
 
@@ -91,9 +101,10 @@ func (tr *trail) remove(id string) {
 	delete(tr.records, id)
 }
 
-func (tr *trail) Heads(context.Context) iter.Seq2[audit.ChainHead, error] {
+func (tr *trail) Heads(_ context.Context, bucket int) iter.Seq2[audit.ChainHead, error] {
 	return func(yield func(audit.ChainHead, error) bool) {
-		for id, head := range tr.heads {
+		for _, id := range tr.listed[bucket] {
+			head := tr.heads[id]
 			if shown, lags := tr.lag[id]; lags {
 				head = shown
 			}
@@ -116,31 +127,27 @@ func (tr *trail) Entries(_ context.Context, id string, after int64, limit int) (
 	return page, nil
 }
 
-// archive is a checkpoint.Archive in memory. It fails the test when a checkpoint or a list is replaced by another one,
-// and faults on demand before or after a write.
+// archive is a checkpoint.Archive in memory. It fails the test when an object is replaced that is there for ever, or a
+// checkpoint comes before its tree, and faults on demand before or after a write.
 type archive struct {
-	t           testing.TB
-	mu          sync.Mutex
-	latest      []byte
-	checkpoints map[int64][]byte
-	lists       map[tlog.Hash][]byte
+	t       testing.TB
+	mu      sync.Mutex
+	objects map[string][]byte
 
 	writes   int  // so far
 	failAt   int  // the number, from 1, of the write that fails; 0 for none
 	persists bool // whether the write that fails takes effect
 }
 
-func newArchive(t testing.TB) *archive {
-	return &archive{t: t, checkpoints: map[int64][]byte{}, lists: map[tlog.Hash][]byte{}}
-}
+func newArchive(t testing.TB) *archive { return &archive{t: t, objects: map[string][]byte{}} }
 
 var errFault = errors.New("a fault of the archive")
 
-func (a *archive) write(do func()) error {
+func (a *archive) write(name string, content []byte) error {
 	a.writes++
 	fails := a.writes == a.failAt
 	if !fails || a.persists {
-		do()
+		a.objects[name] = content
 	}
 	if fails {
 		return errFault
@@ -148,76 +155,105 @@ func (a *archive) write(do func()) error {
 	return nil
 }
 
-func (a *archive) Latest(context.Context) ([]byte, error) {
+func (a *archive) Get(_ context.Context, name string) ([]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.latest == nil {
-		return nil, checkpoint.ErrNone
-	}
-	return a.latest, nil
-}
-
-func (a *archive) Leaves(_ context.Context, root tlog.Hash) ([]byte, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if list, kept := a.lists[root]; kept {
-		return list, nil
+	if content, kept := a.objects[name]; kept {
+		return content, nil
 	}
 	return nil, checkpoint.ErrNone
 }
 
-func (a *archive) Checkpoint(_ context.Context, number int64) ([]byte, error) {
+func (a *archive) Create(_ context.Context, name string, content []byte) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if signed, kept := a.checkpoints[number]; kept {
-		return signed, nil
-	}
-	return nil, checkpoint.ErrNone
-}
-
-func (a *archive) Create(_ context.Context, number int64, signed []byte) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if _, kept := a.checkpoints[number]; kept {
+	if _, kept := a.objects[name]; kept {
 		return checkpoint.ErrExists
 	}
-	if c, err := checkpoint.Open(verifierKey(a.t), signed); err != nil || c.Number != number {
-		a.t.Errorf("checkpoint %d: %v, %v", number, c, err)
-	} else if _, kept := a.lists[c.Root]; !kept {
-		a.t.Errorf("checkpoint %d stands without its leaves", number)
+	if strings.HasPrefix(name, "checkpoints/") {
+		a.checkTree(name, content)
 	}
-	return a.write(func() { a.checkpoints[number] = signed })
+	return a.write(name, content)
 }
 
-func (a *archive) SetLatest(_ context.Context, signed []byte) error {
+func (a *archive) Put(_ context.Context, name string, content []byte) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.write(func() { a.latest = signed })
-}
-
-func (a *archive) PutLeaves(_ context.Context, root tlog.Hash, list []byte) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if kept, is := a.lists[root]; is && !bytes.Equal(kept, list) {
-		a.t.Errorf("the list of %v is replaced", root)
+	if name != "latest" && name != "backlog" {
+		a.t.Errorf("object %s is put, so that it could be replaced", name)
 	}
-	return a.write(func() { a.lists[root] = list })
+	return a.write(name, content)
 }
 
-// check wants the archive's checkpoints to be one sequence, each following the one before, with their leaves.
+// checkTree wants the roots and the pages of a checkpoint to be there.
+func (a *archive) checkTree(name string, signed []byte) {
+	c, err := checkpoint.Open(verifierKey(a.t), signed)
+	if err != nil {
+		a.t.Errorf("%s: %v", name, err)
+		return
+	}
+	roots, err := checkpoint.OpenRoots(a.objects[rootsName(c.Root)], c.Root)
+	if err != nil {
+		a.t.Errorf("%s stands without its roots: %v", name, err)
+		return
+	}
+	for bucket, root := range roots {
+		if checkpoint.IsEmpty(root) || a.maySkip(pageName(root)) {
+			continue
+		}
+		if _, err := checkpoint.OpenPage(a.objects[pageName(root)], bucket, root); err != nil {
+			a.t.Errorf("%s stands without a page: %v", name, err)
+		}
+	}
+}
+
+// maySkip reports whether the test itself has damaged an object.
+func (a *archive) maySkip(name string) bool { return a.objects["damaged/"+name] != nil }
+
+// damage replaces an object, or removes it where there is no content.
+func (a *archive) damage(name string, content []byte) (undo func()) {
+	before := a.objects[name]
+	a.objects["damaged/"+name] = []byte{}
+	a.objects[name] = content
+	if content == nil {
+		delete(a.objects, name)
+	}
+	return func() { a.objects[name] = before }
+}
+
+func rootsName(root tlog.Hash) string { return "roots/" + hex.EncodeToString(root[:]) }
+
+func pageName(root tlog.Hash) string { return "pages/" + hex.EncodeToString(root[:]) }
+
+func checkpointName(number int) string { return fmt.Sprintf("checkpoints/%020d", number) }
+
+// names returns those of all objects in a folder, in order.
+func (a *archive) names(folder string) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(a.objects)) {
+		if strings.HasPrefix(name, folder+"/") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// check wants the archive's checkpoints to be one sequence, each following the one before.
 func (a *archive) check() {
 	a.t.Helper()
 	var previous checkpoint.Checkpoint
 	var signed []byte
-	for i, number := range slices.Sorted(maps.Keys(a.checkpoints)) {
-		c, err := checkpoint.Open(verifierKey(a.t), a.checkpoints[number])
+	for i, name := range a.names("checkpoints") {
+		if a.maySkip(name) {
+			return
+		}
+		c, err := checkpoint.Open(verifierKey(a.t), a.objects[name])
 		if err == nil && i > 0 {
 			err = c.Follows(previous, signed)
 		}
 		if err != nil || c.Number != int64(i+1) {
-			a.t.Fatalf("checkpoint %d: %+v, %v", number, c, err)
+			a.t.Fatalf("%s: %+v, %v", name, c, err)
 		}
-		previous, signed = c, a.checkpoints[number]
+		previous, signed = c, a.objects[name]
 	}
 }
 
@@ -269,7 +305,7 @@ func (w world) make() checkpoint.Result {
 // verify checks a license's chain, as whoever has the trail shows it, against the latest checkpoint.
 func (w world) verify(id string) error {
 	w.t.Helper()
-	proof, err := checkpoint.Prove(w.t.Context(), w.archive, id)
+	proof, err := checkpoint.Prove(w.t.Context(), w.archive, verifierKey(w.t), id)
 	if err != nil {
 		return err
 	}

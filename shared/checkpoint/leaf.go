@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"openlicenser/shared/audit"
 )
 
@@ -70,21 +72,31 @@ func (l Leaf) Check(chain []audit.Entry) error {
 	return nil
 }
 
-// leaves holds one leaf for each license, ordered by license id, byte by byte.
-type leaves []Leaf
+// Leaves are those of one bucket, one for each license, strictly ascending by license id, byte by byte.
+type Leaves []Leaf
 
-func sorted(unsorted []Leaf) leaves {
+func sorted(unsorted []Leaf) Leaves {
 	slices.SortFunc(unsorted, func(a, b Leaf) int { return cmp.Compare(a.LicenseID, b.LicenseID) })
 	return unsorted
 }
 
-// find returns the index of the license's leaf, and whether there is one.
-func (ls leaves) find(licenseID string) (int, bool) {
+// Find returns the index of the license's leaf, and whether there is one.
+func (ls Leaves) Find(licenseID string) (int, bool) {
 	return slices.BinarySearchFunc(ls, licenseID, func(l Leaf, id string) int { return cmp.Compare(l.LicenseID, id) })
 }
 
-// text returns the list as it is archived: the lines, one after another.
-func (ls leaves) text() []byte {
+func (ls Leaves) hashes() []tlog.Hash {
+	hashes := make([]tlog.Hash, len(ls))
+	for i, l := range ls {
+		hashes[i] = tlog.RecordHash([]byte(l.String()))
+	}
+	return hashes
+}
+
+func (ls Leaves) root() tlog.Hash { return treeHash(ls.hashes()) }
+
+// page returns the leaves as they are archived: the lines, one after another.
+func (ls Leaves) page() []byte {
 	var text bytes.Buffer
 	for _, l := range ls {
 		text.WriteString(l.String())
@@ -92,16 +104,19 @@ func (ls leaves) text() []byte {
 	return text.Bytes()
 }
 
-// parseLeaves reads what text returns, and refuses another order.
-func parseLeaves(text []byte) (leaves, error) {
-	var ls leaves
-	for line := range strings.Lines(string(text)) {
+// parsePage reads what page returns. It refuses another order, and a leaf of another bucket.
+func parsePage(page []byte, bucket int) (Leaves, error) {
+	var ls Leaves
+	for line := range strings.Lines(string(page)) {
 		l, err := parseLeaf(line)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", len(ls)+1, err)
 		}
 		if len(ls) > 0 && ls[len(ls)-1].LicenseID >= l.LicenseID {
 			return nil, fmt.Errorf("line %d: out of order", len(ls)+1)
+		}
+		if audit.BucketOf(l.LicenseID) != bucket {
+			return nil, fmt.Errorf("line %d: of another bucket", len(ls)+1)
 		}
 		ls = append(ls, l)
 	}

@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,14 +27,16 @@ type Maker struct {
 // Finding is a chain that is not a continuation of what was signed last.
 type Finding struct {
 	Leaf Leaf  // as it was signed; only its license id where the chain was never signed
-	Why  error // ErrTailCut, ErrRewritten, or that the head cannot be read
+	Why  error // ErrTailCut, ErrRewritten, that the head cannot be read, or is in a wrong bucket
 }
 
 // Result is what Make has made.
 type Result struct {
 	Checkpoint Checkpoint
 	Signed     []byte
-	Findings   []Finding
+	Chains     int             // that are signed, those behind missing pages left out
+	Findings   []Finding       // in the order of license ids
+	Damages    []*ArchiveError // what is missing in the archive or was replaced
 }
 
 // maxAttempts bounds how often Make begins again because another process made a checkpoint of the same number.
@@ -45,7 +46,7 @@ const maxAttempts = 3
 //
 // A chain's leaf is replaced only by that of a verified continuation of the chain. A chain that was cut, replaced or
 // removed keeps the leaf that was signed last. It is a Finding now and in every later run, and contradicts every later
-// checkpoint. Other chains are not held up by it.
+// checkpoint. Other chains are not held up by it. A bucket whose page is missing keeps the root that was signed last.
 //
 // Make can be repeated after any error, and two may run at the same time.
 func (m Maker) Make(ctx context.Context, now time.Time) (Result, error) {
@@ -63,28 +64,30 @@ func (m Maker) Make(ctx context.Context, now time.Time) (Result, error) {
 }
 
 func (m Maker) attempt(ctx context.Context, vkey string, now time.Time) (Result, error) {
-	newest, err := m.newest(ctx, vkey)
+	history := history{archive: m.Archive, vkey: vkey}
+	newest, err := history.newest(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	survey := survey{trail: m.Trail, signed: newest.leaves}
-	ls, findings, err := survey.run(ctx)
-	if err != nil {
+	if err := history.recheck(ctx, newest.Number); err != nil {
 		return Result{}, err
 	}
-	t, err := newTree(ls)
-	if err != nil {
+	signedRoots := noRoots()
+	if newest.signed != nil {
+		if signedRoots, err = readRoots(ctx, m.Archive, newest.Root); err != nil {
+			return Result{}, err
+		}
+	}
+	survey := survey{trail: m.Trail, archive: m.Archive, signed: signedRoots}
+	if err := survey.run(ctx); err != nil {
 		return Result{}, err
 	}
 	c := Checkpoint{
 		Origin:   m.Origin,
-		Size:     t.size,
+		Root:     survey.next.root(),
 		Number:   newest.Number + 1,
 		Time:     now.UTC().Truncate(time.Second),
 		Previous: noPrevious,
-	}
-	if c.Root, err = t.root(); err != nil {
-		return Result{}, err
 	}
 	if newest.signed != nil {
 		c.Previous = hashOf(newest.signed)
@@ -93,88 +96,34 @@ func (m Maker) attempt(ctx context.Context, vkey string, now time.Time) (Result,
 	if err != nil {
 		return Result{}, err
 	}
-	if err := m.keep(ctx, c, signed, ls, newest.Root == c.Root && newest.signed != nil); err != nil {
+	isNew := newest.signed == nil || newest.Root != c.Root
+	if err := m.keep(ctx, c, signed, survey.next, isNew); err != nil {
 		return Result{}, err
 	}
-	return Result{Checkpoint: c, Signed: signed, Findings: findings}, nil
+	return Result{
+		Checkpoint: c, Signed: signed, Chains: survey.chains, Findings: survey.findings,
+		Damages: append(history.damages, survey.damages...),
+	}, nil
 }
 
-// keep writes a checkpoint to the archive, the leaves first: no checkpoint is ever there without them.
-func (m Maker) keep(ctx context.Context, c Checkpoint, signed []byte, ls leaves, hasLeaves bool) error {
-	if !hasLeaves {
-		if err := m.Archive.PutLeaves(ctx, c.Root, ls.text()); err != nil {
-			return fmt.Errorf("keep the leaves of checkpoint %d: %w", c.Number, err)
+// keep writes a checkpoint to the archive after its roots, whose pages are there: no checkpoint is ever there without
+// them.
+func (m Maker) keep(ctx context.Context, c Checkpoint, signed []byte, roots *BucketRoots, isNew bool) error {
+	if isNew {
+		if err := createTreePart(ctx, m.Archive, rootsName(c.Root), roots.text()); err != nil {
+			return fmt.Errorf("keep the roots of checkpoint %d: %w", c.Number, err)
 		}
 	}
-	// A crash here leaves a list that no checkpoint names. It does no harm, and nobody removes it.
+	// A crash before here leaves pages and roots that no checkpoint names. They do no harm, and nobody removes them.
 
-	err := m.Archive.Create(ctx, c.Number, signed)
-	if errors.Is(err, ErrExists) && m.isOwn(ctx, c.Number, signed) {
-		err = nil // an earlier request of ours created it, and its response was lost
-	}
-	if err != nil {
+	if err := create(ctx, m.Archive, checkpointName(c.Number), signed); err != nil {
 		return fmt.Errorf("keep checkpoint %d: %w", c.Number, err)
 	}
-	// From here on the checkpoint counts: the next one follows it. A crash here leaves Latest at the one before,
-	// which is still true. The next Make finds this one by its number, and sets Latest to its own.
+	// From here on the checkpoint counts: the next one follows it. A crash here leaves the latest at the one before,
+	// which is still true. The next Make finds this one by its number, and puts its own as the latest.
 
-	if err := m.Archive.SetLatest(ctx, signed); err != nil {
-		return fmt.Errorf("set checkpoint %d as the latest: %w", c.Number, err)
+	if err := m.Archive.Put(ctx, latestName, signed); err != nil {
+		return fmt.Errorf("put checkpoint %d as the latest: %w", c.Number, err)
 	}
 	return nil
-}
-
-func (m Maker) isOwn(ctx context.Context, number int64, signed []byte) bool {
-	kept, err := m.Archive.Checkpoint(ctx, number)
-	return err == nil && bytes.Equal(kept, signed)
-}
-
-// archived is a verified checkpoint of the archive with its leaves. The zero value stands for an empty archive.
-type archived struct {
-	Checkpoint
-	signed []byte
-	leaves leaves
-}
-
-// newest returns the checkpoint with the highest number. Latest may be behind it, after a crash before SetLatest or
-// after two runs whose SetLatest crossed. A checkpoint that our key has not signed, or that does not follow the one
-// before it, is an error that only a person can resolve: the archive, or the key, is not ours.
-func (m Maker) newest(ctx context.Context, vkey string) (archived, error) {
-	var newest archived
-	signed, err := m.Archive.Latest(ctx)
-	switch {
-	case err == nil:
-		if newest.Checkpoint, err = Open(vkey, signed); err != nil {
-			return archived{}, fmt.Errorf("the latest checkpoint: %w", err)
-		}
-		newest.signed = signed
-	case !errors.Is(err, ErrNone):
-		return archived{}, fmt.Errorf("the latest checkpoint: %w", err)
-	}
-	for {
-		number := newest.Number + 1
-		signed, err := m.Archive.Checkpoint(ctx, number)
-		if errors.Is(err, ErrNone) {
-			break
-		}
-		if err != nil {
-			return archived{}, fmt.Errorf("checkpoint %d: %w", number, err)
-		}
-		next, err := Open(vkey, signed)
-		if err == nil && newest.signed != nil {
-			err = next.Follows(newest.Checkpoint, newest.signed)
-		}
-		if err == nil && next.Number != number {
-			err = fmt.Errorf("it says that it is checkpoint %d", next.Number)
-		}
-		if err != nil {
-			return archived{}, fmt.Errorf("checkpoint %d: %w", number, err)
-		}
-		newest = archived{Checkpoint: next, signed: signed}
-	}
-	if newest.signed != nil {
-		newest.leaves, _, err = readLeaves(ctx, m.Archive, newest.Checkpoint)
-		return newest, err
-	}
-	return newest, nil
 }

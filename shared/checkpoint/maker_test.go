@@ -1,9 +1,12 @@
 package checkpoint_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -21,9 +24,8 @@ func TestMake(t *testing.T) {
 		t.Run(fmt.Sprint(chains, " chains"), func(t *testing.T) {
 			w := newWorld(t, chains)
 			first, second := w.make(), w.make()
-			if first.Checkpoint.Number != 1 || first.Checkpoint.Previous != "-" ||
-				first.Checkpoint.Size != int64(chains) {
-				t.Errorf("first: %+v", first.Checkpoint)
+			if first.Checkpoint.Number != 1 || first.Checkpoint.Previous != "-" || first.Chains != chains {
+				t.Errorf("first: %+v", first)
 			}
 			if second.Checkpoint.Number != 2 || second.Checkpoint.Previous != hashOf(string(first.Signed)) {
 				t.Errorf("second: %+v", second.Checkpoint)
@@ -31,8 +33,8 @@ func TestMake(t *testing.T) {
 			if len(first.Findings)+len(second.Findings) != 0 || second.Checkpoint.Root != first.Checkpoint.Root {
 				t.Errorf("findings without a change: %v %v", first.Findings, second.Findings)
 			}
-			if w.archive.writes != 5 {
-				t.Errorf("%d writes; the list of leaves that did not change was written again", w.archive.writes)
+			if pages := len(w.archive.names("pages")); w.archive.writes != pages+5 {
+				t.Errorf("%d writes with %d pages; what did not change was written again", w.archive.writes, pages)
 			}
 			for i := range chains {
 				if err := w.verify(license(i)); err != nil {
@@ -43,17 +45,68 @@ func TestMake(t *testing.T) {
 	}
 }
 
-// TestMakeSignsTheTree compares the root with one that is computed by the definition of RFC 6962.
+// inBucket returns ids of licenses whose chains are in a bucket.
+func inBucket(bucket, n int) (ids []string) {
+	for i := 0; len(ids) < n; i++ {
+		if id := license(i); audit.BucketOf(id) == bucket {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// TestMakeSignsTheTree compares the root with one that is computed by the definition: of RFC 6962 with five leaves in
+// bucket 5 and one in bucket 1023, and of two levels.
 func TestMakeSignsTheTree(t *testing.T) {
-	w := newWorld(t, 5)
+	w := newWorld(t, 0)
+	leafHash := func(id string) tlog.Hash {
+		head := w.trail.heads[id]
+		return tlog.RecordHash(fmt.Appendf(nil, "%s %d %s\n", id, head.Sequence, head.Hash))
+	}
+	ids := append(inBucket(5, 5), inBucket(1023, 1)...)
 	var hashes []tlog.Hash
-	for i := range 5 {
-		head := w.trail.heads[license(i)]
-		hashes = append(hashes, tlog.RecordHash(fmt.Appendf(nil, "%s %d %s\n", license(i), head.Sequence, head.Hash)))
+	for i, id := range ids {
+		w.trail.extend(t, id, i+1)
+		hashes = append(hashes, leafHash(id))
 	}
 	left := tlog.NodeHash(tlog.NodeHash(hashes[0], hashes[1]), tlog.NodeHash(hashes[2], hashes[3]))
-	if got := w.make().Checkpoint.Root; got != tlog.NodeHash(left, hashes[4]) {
+	level := make([]tlog.Hash, 1024)
+	for i := range level {
+		root := tlog.Hash(sha256.Sum256(nil))
+		switch i {
+		case 5:
+			root = tlog.NodeHash(left, hashes[4])
+		case 1023:
+			root = hashes[5]
+		}
+		level[i] = tlog.RecordHash(root[:])
+	}
+	for ; len(level) > 1; level = level[:len(level)/2] {
+		for i := range len(level) / 2 {
+			level[i] = tlog.NodeHash(level[2*i], level[2*i+1])
+		}
+	}
+	if got := w.make().Checkpoint.Root; got != level[0] {
 		t.Errorf("got the root %v", got)
+	}
+	for _, id := range ids {
+		if err := w.verify(id); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+}
+
+// TestChangedBucketsAlone: a checkpoint writes the pages of the buckets that have changed, the roots, itself, and the
+// latest.
+func TestChangedBucketsAlone(t *testing.T) {
+	w := newWorld(t, 300)
+	w.make()
+	before := w.archive.writes
+	for _, i := range []int{7, 70, 270} {
+		w.trail.extend(t, license(i), 1)
+	}
+	if result := w.make(); w.archive.writes-before != 3+3 || result.Chains != 300 {
+		t.Errorf("%d objects, %d chains", w.archive.writes-before, result.Chains)
 	}
 }
 
@@ -69,7 +122,7 @@ func TestChainsGoOn(t *testing.T) {
 	if err := w.verify(license(9)); !errors.Is(err, checkpoint.ErrNoLeaf) {
 		t.Errorf("a chain begun after the checkpoint: %v", err)
 	}
-	if result := w.make(); len(result.Findings) != 0 || result.Checkpoint.Size != 7 {
+	if result := w.make(); len(result.Findings) != 0 || result.Chains != 7 {
 		t.Errorf("got %+v", result)
 	}
 	for _, i := range []int{0, 1, 2, 9} {
@@ -84,7 +137,7 @@ func TestChainsGoOn(t *testing.T) {
 
 func (w world) leaf(id string) (checkpoint.Checkpoint, checkpoint.Leaf) {
 	w.t.Helper()
-	proof, err := checkpoint.Prove(w.t.Context(), w.archive, id)
+	proof, err := checkpoint.Prove(w.t.Context(), w.archive, verifierKey(w.t), id)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -183,10 +236,24 @@ func rehash(t *testing.T, tr *trail, id string, index int) {
 
 func TestHeadThatWasNeverSignedAndCannotBeRead(t *testing.T) {
 	w := newWorld(t, 2)
-	w.trail.heads["planted"] = audit.Head{Sequence: 1, Hash: "no hash"}
+	w.trail.setHead("planted", audit.Head{Sequence: 1, Hash: "no hash"})
 	result := w.make()
-	if len(result.Findings) != 1 || result.Findings[0].Leaf.LicenseID != "planted" || result.Checkpoint.Size != 2 {
+	if len(result.Findings) != 1 || result.Findings[0].Leaf.LicenseID != "planted" || result.Chains != 2 {
 		t.Errorf("got %+v", result)
+	}
+}
+
+// TestHeadInWrongBucket: a head that is listed where it does not belong is found, and not signed there.
+func TestHeadInWrongBucket(t *testing.T) {
+	w := newWorld(t, 2)
+	wrong := audit.BucketOf(license(0)) ^ 1
+	w.trail.listed[wrong] = append(w.trail.listed[wrong], license(0))
+	result := w.make()
+	if len(result.Findings) != 1 || result.Findings[0].Leaf.LicenseID != license(0) || result.Chains != 2 {
+		t.Errorf("got %+v", result)
+	}
+	if err := w.verify(license(0)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -197,7 +264,7 @@ func TestListLagsBehind(t *testing.T) {
 	w.trail.lag[license(3)] = audit.Head{}.After(w.trail.chains[license(3)][1])
 	w.trail.lag[license(7)] = audit.Head{}
 	result := w.make()
-	if len(result.Findings) != 0 || result.Checkpoint.Size != 8 {
+	if len(result.Findings) != 0 || result.Chains != 8 {
 		t.Errorf("got %+v", result)
 	}
 }
@@ -205,7 +272,7 @@ func TestListLagsBehind(t *testing.T) {
 // TestCrashAtEveryWrite: whatever write fails, with or without effect, and however often Make is repeated, the archive
 // is one sequence of checkpoints, and the next one goes on from the newest.
 func TestCrashAtEveryWrite(t *testing.T) {
-	for failAt := 1; failAt <= 6; failAt++ { // three writes of each of two checkpoints
+	for failAt := 1; failAt <= 12; failAt++ { // five pages, then one; of each roots, checkpoint and latest
 		for _, persists := range []bool{false, true} {
 			t.Run(fmt.Sprintf("Write%d/Persists=%v", failAt, persists), func(t *testing.T) {
 				w := newWorld(t, 5)
@@ -224,9 +291,9 @@ func TestCrashAtEveryWrite(t *testing.T) {
 				if failed != 1 || len(result.Findings) != 0 {
 					t.Errorf("%d failed, then %v", failed, result.Findings)
 				}
-				if result.Checkpoint.Number != int64(len(w.archive.checkpoints)) ||
-					string(w.archive.latest) != string(result.Signed) {
-					t.Errorf("checkpoint %d of %d", result.Checkpoint.Number, len(w.archive.checkpoints))
+				if result.Checkpoint.Number != int64(w.checkpoints()) ||
+					string(w.archive.objects["latest"]) != string(result.Signed) || len(result.Damages) != 0 {
+					t.Errorf("checkpoint %d of %d, %v", result.Checkpoint.Number, w.checkpoints(), result.Damages)
 				}
 				if err := w.verify(license(0)); err != nil {
 					t.Error(err)
@@ -236,14 +303,14 @@ func TestCrashAtEveryWrite(t *testing.T) {
 	}
 }
 
-// lostReply is an archive whose first Create takes effect twice, as when the SDK repeats a write whose reply was lost.
+// lostReply is an archive whose Create takes effect twice, as when the SDK repeats a write whose reply was lost.
 type lostReply struct{ *archive }
 
-func (a lostReply) Create(ctx context.Context, number int64, signed []byte) error {
-	if err := a.archive.Create(ctx, number, signed); err != nil {
+func (a lostReply) Create(ctx context.Context, name string, content []byte) error {
+	if err := a.archive.Create(ctx, name, content); err != nil {
 		return err
 	}
-	return a.archive.Create(ctx, number, signed)
+	return a.archive.Create(ctx, name, content)
 }
 
 func TestLostReply(t *testing.T) {
@@ -271,59 +338,25 @@ func TestConcurrentMakers(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if made := len(w.archive.checkpoints); made < 10 || made > 20 {
+	if made := w.checkpoints(); made < 10 || made > 20 {
 		t.Errorf("%d checkpoints", made)
 	}
-	if result := w.make(); result.Checkpoint.Number != int64(len(w.archive.checkpoints)) {
-		t.Errorf("checkpoint %d of %d", result.Checkpoint.Number, len(w.archive.checkpoints))
+	if result := w.make(); result.Checkpoint.Number != int64(w.checkpoints()) {
+		t.Errorf("checkpoint %d of %d", result.Checkpoint.Number, w.checkpoints())
 	}
 }
 
-// TestArchiveThatIsNotOurs: Make goes on from nothing that it has not signed.
-func TestArchiveThatIsNotOurs(t *testing.T) {
-	other := func(w world, seed byte, origin string) []byte {
-		maker := checkpoint.Maker{Trail: w.trail, Archive: newArchive(quiet{w.t}), Signer: newKey(seed), Origin: origin}
-		result, err := maker.Make(w.t.Context(), now.Add(time.Hour))
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		return result.Signed
+func (w world) checkpoints() int { return len(w.archive.names("checkpoints")) }
+
+// ofOther returns a checkpoint that another key or origin has made.
+func (w world) ofOther(seed byte, origin string) []byte {
+	w.t.Helper()
+	maker := checkpoint.Maker{Trail: w.trail, Archive: newArchive(quiet{w.t}), Signer: newKey(seed), Origin: origin}
+	result, err := maker.Make(w.t.Context(), now.Add(time.Hour))
+	if err != nil {
+		w.t.Fatal(err)
 	}
-	tests := map[string]func(w world){
-		"LatestOfAnotherKey":    func(w world) { w.archive.latest = other(w, 2, origin) },
-		"LatestOfAnotherOrigin": func(w world) { w.archive.latest = other(w, 1, "openlicenser/other/audit") },
-		"LatestChanged": func(w world) {
-			w.archive.latest = []byte(strings.Replace(string(w.archive.latest), "\n3\n", "\n4\n", 1))
-		},
-		"NextDoesNotFollow":   func(w world) { w.archive.checkpoints[3] = other(w, 1, origin) },
-		"LeavesMissing":       func(w world) { clear(w.archive.lists) },
-		"LeavesOfAnotherTree": func(w world) { w.setLists(w.swapped()) },
-		"LeavesShorter":       func(w world) { w.setLists(w.list()[:1]) },
-		"LeavesNotLines":      func(w world) { w.setLists([]string{"not a leaf\n"}) },
-		"LeavesOutOfOrder":    func(w world) { list := w.list(); slices.Reverse(list); w.setLists(list) },
-		"LeavesWithoutLineBreak": func(w world) {
-			list := w.list()
-			list[2] = strings.TrimSpace(list[2])
-			w.setLists(list)
-		},
-	}
-	for name, tamper := range tests {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, 3)
-			w.make()
-			w.make()
-			tamper(w)
-			if result, err := w.maker().Make(t.Context(), now); err == nil {
-				t.Errorf("made %+v", result.Checkpoint)
-			}
-			if strings.HasPrefix(name, "Leaves") {
-				if err := w.verify(license(1)); err == nil || errors.Is(err, checkpoint.ErrNone) {
-					t.Errorf("proved with a wrong list: %v", err)
-				}
-			}
-			delete(w.archive.checkpoints, 3)
-		})
-	}
+	return result.Signed
 }
 
 // quiet is a test that another archive's contract may be broken in: it holds checkpoints of other keys.
@@ -331,36 +364,217 @@ type quiet struct{ testing.TB }
 
 func (quiet) Errorf(string, ...any) {}
 
-func (w world) list() (lines []string) {
-	for _, list := range w.archive.lists {
-		lines = slices.Collect(strings.Lines(string(list)))
+// TestArchiveThatIsNotOurs: Make goes on from nothing that it has not signed, and from no roots but the signed ones.
+func TestArchiveThatIsNotOurs(t *testing.T) {
+	const otherOrigin = "openlicenser/other/audit"
+	tests := map[string]struct {
+		name   string // of the object that the error names
+		damage func(w world)
+	}{
+		"AllOfAnotherKey": {checkpointName(1), func(w world) {
+			w.archive.damage("latest", w.ofOther(2, origin))
+			w.archive.damage(checkpointName(1), w.ofOther(2, origin))
+		}},
+		"AllOfAnotherOrigin": {checkpointName(1), func(w world) {
+			w.archive.damage("latest", w.ofOther(1, otherOrigin))
+			w.archive.damage(checkpointName(1), w.ofOther(1, otherOrigin))
+		}},
+		"LatestAlone": {"latest", func(w world) {
+			w.archive.damage("latest", w.ofOther(2, origin))
+			w.archive.damage(checkpointName(1), nil)
+			w.archive.damage(checkpointName(2), nil)
+		}},
+		"NextDoesNotFollow": {checkpointName(3), func(w world) {
+			w.archive.damage(checkpointName(3), w.ofOther(1, origin))
+		}},
+		"NextIsJunk": {checkpointName(3), func(w world) { w.archive.damage(checkpointName(3), []byte("junk")) }},
+		"RootsMissing": {"roots/", func(w world) {
+			w.archive.damage(w.archive.names("roots")[0], nil)
+		}},
+		"RootsOfAnotherTree": {"roots/", func(w world) {
+			name := w.archive.names("roots")[0]
+			lines := strings.SplitAfter(string(w.archive.objects[name]), "\n")
+			lines[0], lines[1023] = lines[1023], lines[0]
+			i := audit.BucketOf(license(0))
+			lines[i], lines[i^1] = lines[i^1], lines[i]
+			w.archive.damage(name, []byte(strings.Join(lines, "")))
+		}},
+		"RootsWithoutTheLast": {"roots/", func(w world) {
+			name := w.archive.names("roots")[0]
+			w.archive.damage(name, w.archive.objects[name][:1023*65])
+		}},
+		"RootsInUpperCase": {"roots/", func(w world) {
+			name := w.archive.names("roots")[0]
+			w.archive.damage(name, bytes.ToUpper(w.archive.objects[name]))
+		}},
 	}
-	return lines
-}
-
-// swapped exchanges the hashes of two licenses.
-func (w world) swapped() []string {
-	a, b := w.trail.heads[license(0)], w.trail.heads[license(1)]
-	list := w.list()
-	list[0] = checkpoint.Leaf{LicenseID: license(0), Sequence: a.Sequence, Hash: b.Hash}.String()
-	list[1] = checkpoint.Leaf{LicenseID: license(1), Sequence: b.Sequence, Hash: a.Hash}.String()
-	return list
-}
-
-func (w world) setLists(lines []string) {
-	for root := range w.archive.lists {
-		w.archive.lists[root] = []byte(strings.Join(lines, ""))
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 3)
+			w.make()
+			w.make()
+			test.damage(w)
+			result, err := w.maker().Make(t.Context(), now)
+			var damage *checkpoint.ArchiveError
+			if !errors.As(err, &damage) || !strings.HasPrefix(damage.Name, test.name) {
+				t.Errorf("made %+v, %v", result.Checkpoint, err)
+			}
+			if strings.HasPrefix(name, "Roots") {
+				if err := w.verify(license(1)); !errors.As(err, &damage) {
+					t.Errorf("proved with wrong roots: %v", err)
+				}
+			}
+		})
 	}
 }
 
-// TestLatestRolledBack: an old checkpoint put in the place of the latest leads on to the newest.
-func TestLatestRolledBack(t *testing.T) {
-	w := newWorld(t, 3)
-	old := w.make().Signed
+// TestDamagedLatest: one that is old, missing or junk is named, where no crash can explain it, and the next checkpoint
+// mends it.
+func TestDamagedLatest(t *testing.T) {
+	tests := map[string]struct {
+		latest  func(w world) []byte
+		damages int
+	}{
+		"OneBehind": {func(w world) []byte { return w.archive.objects[checkpointName(2)] }, 0}, // after a crash
+		"TwoBehind": {func(w world) []byte { return w.archive.objects[checkpointName(1)] }, 1},
+		"Missing":   {func(world) []byte { return nil }, 1},
+		"Junk":      {func(world) []byte { return []byte("junk") }, 1},
+		"Changed": {func(w world) []byte {
+			return bytes.Replace(w.archive.objects["latest"], []byte("number 3"), []byte("number 4"), 1)
+		}, 1},
+		"OfAnotherKey": {func(w world) []byte { return w.ofOther(2, origin) }, 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 3)
+			for range 3 {
+				w.make()
+			}
+			w.archive.damage("latest", test.latest(w))
+			result := w.make()
+			if result.Checkpoint.Number != 4 || len(result.Damages) != test.damages {
+				t.Errorf("made checkpoint %d, %v", result.Checkpoint.Number, result.Damages)
+			}
+			for _, damage := range result.Damages {
+				if damage.Name != "latest" {
+					t.Errorf("named %v", damage)
+				}
+			}
+			if result := w.make(); result.Checkpoint.Number != 5 || len(result.Damages) != 0 {
+				t.Errorf("then made %d, %v", result.Checkpoint.Number, result.Damages)
+			}
+		})
+	}
+}
+
+// TestDamagedCheckpoints: of 25 checkpoints one is missing or another; it is named within so many runs as it takes to
+// read all of them again. The newest is named at once.
+func TestDamagedCheckpoints(t *testing.T) {
+	tests := map[string]struct {
+		number int
+		damage func(w world, name string)
+		within int
+	}{
+		"First":  {1, func(w world, name string) { w.archive.damage(name, nil) }, 4},
+		"Middle": {13, func(w world, name string) { w.archive.damage(name, nil) }, 4},
+		"Replaced": {7, func(w world, name string) {
+			w.archive.damage(name, w.archive.objects[checkpointName(8)])
+		}, 4},
+		"Forged": {19, func(w world, name string) { w.archive.damage(name, w.ofOther(2, origin)) }, 4},
+		"Newest": {25, func(w world, name string) { w.archive.damage(name, nil) }, 1},
+		"NewestReplaced": {25, func(w world, name string) {
+			w.archive.damage(name, w.archive.objects[checkpointName(24)])
+		}, 1},
+	}
+	t.Cleanup(checkpoint.SetRecheckedAtOnce(10))
+	signed := newWorld(t, 1)
+	for range 25 {
+		signed.make()
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := world{t, signed.trail, newArchive(t)}
+			w.archive.objects = maps.Clone(signed.archive.objects)
+			damaged := checkpointName(test.number)
+			test.damage(w, damaged)
+			named := map[string]bool{}
+			for range test.within {
+				for _, damage := range w.make().Damages {
+					named[damage.Name] = true
+				}
+			}
+			delete(named, checkpointName(test.number+1)) // it does not follow a forged one
+			if !named[damaged] || len(named) != 1 {
+				t.Errorf("named %v, want %s", named, damaged)
+			}
+		})
+	}
+}
+
+// TestDamagedPage: a bucket whose page is missing or another keeps the root that was signed, until the page is back.
+// Other buckets go on.
+func TestDamagedPage(t *testing.T) {
+	ids := inBucket(5, 3)
+	tests := map[string]func(page []byte) []byte{
+		"Missing":         func([]byte) []byte { return nil },
+		"Empty":           func([]byte) []byte { return []byte{} },
+		"Shorter":         func(page []byte) []byte { return page[:bytes.IndexByte(page, '\n')+1] },
+		"NotLines":        func([]byte) []byte { return []byte("not a leaf\n") },
+		"OutOfOrder":      func(page []byte) []byte { return slices.Concat(page[len(page)/3:], page[:len(page)/3]) },
+		"WithoutLastLine": func(page []byte) []byte { return page[:len(page)-1] },
+		"Changed":         func(page []byte) []byte { return bytes.Replace(page, []byte(" 1 "), []byte(" 2 "), 1) },
+		"LeafTwice":       func(page []byte) []byte { return slices.Concat(page[:len(page)/3], page) },
+		"LeafOfOtherBucket": func(page []byte) []byte {
+			other := checkpoint.Leaf{LicenseID: "z", Sequence: 1, Hash: hashOf("z")}
+			return append(bytes.Clone(page), other.String()...)
+		},
+	}
+	for name, damage := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 0)
+			for _, id := range ids {
+				w.trail.extend(t, id, 1)
+			}
+			w.make()
+			page := w.archive.names("pages")[0]
+			undo := w.archive.damage(page, damage(w.archive.objects[page]))
+			w.trail.extend(t, ids[1], 1)
+			other := inBucket(6, 1)[0]
+			w.trail.extend(t, other, 1)
+			for range 2 {
+				result := w.make()
+				if len(result.Damages) != 1 || result.Damages[0].Name != page || len(result.Findings) != 0 {
+					t.Fatalf("named %v, %v", result.Damages, result.Findings)
+				}
+			}
+			var missing *checkpoint.ArchiveError
+			if err := w.verify(ids[0]); !errors.As(err, &missing) || missing.Name != page {
+				t.Errorf("proved without its page: %v", err)
+			}
+			if err := w.verify(other); err != nil {
+				t.Errorf("another bucket is held up: %v", err)
+			}
+			undo()
+			if err := w.verify(ids[0]); err != nil {
+				t.Errorf("with its page: %v", err)
+			}
+			result := w.make()
+			if _, leaf := w.leaf(ids[1]); leaf.Sequence != 2 || len(result.Damages) != 0 || result.Chains != 4 {
+				t.Errorf("the bucket does not go on: %v, %+v", leaf, result)
+			}
+		})
+	}
+}
+
+// TestPageThatWasPlanted: what stands under the name of a page to come is not taken for it.
+func TestPageThatWasPlanted(t *testing.T) {
+	w := newWorld(t, 1)
 	w.make()
-	w.archive.latest = old
-	if result := w.make(); result.Checkpoint.Number != 3 {
-		t.Errorf("made checkpoint %d", result.Checkpoint.Number)
+	planted := w.archive.names("pages")[0]
+	fresh := world{t, w.trail, newArchive(t)}
+	fresh.archive.damage(planted, []byte("junk"))
+	if result := fresh.make(); len(result.Damages) != 1 || result.Damages[0].Name != planted || result.Chains != 0 {
+		t.Errorf("got %+v", result)
 	}
 }
 
@@ -383,8 +597,8 @@ func TestSignatures(t *testing.T) {
 			w := newWorld(t, 2)
 			maker := w.maker()
 			maker.Signer = wrongSigner{newKey(1), sign}
-			if _, err := maker.Make(t.Context(), now); err == nil || len(w.archive.checkpoints) != 0 {
-				t.Errorf("kept %d checkpoints, %v", len(w.archive.checkpoints), err)
+			if _, err := maker.Make(t.Context(), now); err == nil || w.checkpoints() != 0 {
+				t.Errorf("kept %d checkpoints, %v", w.checkpoints(), err)
 			}
 		})
 	}
@@ -424,7 +638,7 @@ func TestFaultsOfTheTrail(t *testing.T) {
 		}
 		maker := w.maker()
 		maker.Trail = faultyTrail{w.trail, entries}
-		if result, err := maker.Make(t.Context(), now); !errors.Is(err, errFault) || len(w.archive.checkpoints) != 1 {
+		if result, err := maker.Make(t.Context(), now); !errors.Is(err, errFault) || w.checkpoints() != 1 {
 			t.Errorf("got %+v, %v", result, err)
 		}
 	}
@@ -434,7 +648,7 @@ func TestFaultsOfTheTrail(t *testing.T) {
 func manyChains(b *testing.B) checkpoint.Maker {
 	tr := newTrail()
 	for i := range 100_000 {
-		tr.heads[license(i)] = audit.Head{Sequence: 3, Hash: hashOf(license(i))}
+		tr.setHead(license(i), audit.Head{Sequence: 3, Hash: hashOf(license(i))})
 	}
 	return checkpoint.Maker{Trail: tr, Archive: newArchive(b), Signer: newKey(1), Origin: origin}
 }
@@ -456,7 +670,7 @@ func BenchmarkProve(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, err := checkpoint.Prove(b.Context(), maker.Archive, license(77_777)); err != nil {
+		if _, err := checkpoint.Prove(b.Context(), maker.Archive, verifierKey(b), license(77_777)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -6,70 +6,83 @@ import (
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"openlicenser/shared/audit"
 )
 
 // Proof proves that the tree of a checkpoint holds a license's leaf.
 type Proof struct {
-	Checkpoint string           `json:"checkpoint"` // signed
-	Index      int64            `json:"index"`      // of the leaf, from 0
-	Leaf       string           `json:"leaf"`       // its line; see Leaf
-	Hashes     tlog.RecordProof `json:"hashes"`     // base64, from the leaf's sibling up (RFC 6962 section 2.1.1)
+	Checkpoint string      `json:"checkpoint"` // signed
+	Leaf       string      `json:"leaf"`       // its line; see Leaf
+	Path       []Step      `json:"path"`       // from the leaf up to the root of its bucket
+	BucketPath []tlog.Hash `json:"bucketpath"` // from there up to the signed root; the bucket's bits tell the sides
 }
 
 // ErrNoLeaf reports that the latest checkpoint has no leaf of the license: its chain is younger, or there is none.
 var ErrNoLeaf = errors.New("the latest checkpoint says nothing of this license")
 
-// Prove returns the proof for a license in the latest checkpoint. It returns ErrNone where there is no checkpoint, and
-// ErrNoLeaf where the license is not in it. It leaves the signature to Proof.Verify.
-func Prove(ctx context.Context, archive Reader, licenseID string) (Proof, error) {
-	signed, err := archive.Latest(ctx)
+// Prove returns the proof for a license in the latest checkpoint, which the key has signed. It reads three objects,
+// whatever the number of licenses. It returns ErrNone where there is no checkpoint, ErrNoLeaf where the license is not
+// in it, and an ArchiveError where an object is missing or another.
+func Prove(ctx context.Context, archive Reader, vkey, licenseID string) (Proof, error) {
+	signed, c, err := Latest(ctx, archive, vkey)
 	if err != nil {
 		return Proof{}, err
 	}
-	c, err := parseUnverified(signed)
+	roots, err := readRoots(ctx, archive, c.Root)
 	if err != nil {
 		return Proof{}, err
 	}
-	ls, t, err := readLeaves(ctx, archive, c)
+	bucket := audit.BucketOf(licenseID)
+	ls, err := readPage(ctx, archive, bucket, roots[bucket])
 	if err != nil {
 		return Proof{}, err
 	}
-	index, found := ls.find(licenseID)
+	index, found := ls.Find(licenseID)
 	if !found {
 		return Proof{}, ErrNoLeaf
 	}
-	hashes, err := tlog.ProveRecord(t.size, int64(index), t)
-	if err != nil {
-		return Proof{}, err
+	proof := Proof{Checkpoint: string(signed), Leaf: ls[index].String(), Path: pathTo(ls.hashes(), index)}
+	for _, step := range pathTo(roots.leafHashes(), bucket) {
+		proof.BucketPath = append(proof.BucketPath, step.Hash)
 	}
-	return Proof{
-		Checkpoint: string(signed),
-		Index:      int64(index),
-		Leaf:       ls[index].String(),
-		Hashes:     append(tlog.RecordProof{}, hashes...), // [] in JSON where there is none
-	}, nil
+	return proof, nil
 }
 
+// maxPath bounds a path: a bucket has fewer than 2^64 leaves.
+const maxPath = 64
+
 // Verify checks that the key has signed the checkpoint, that its tree holds the leaf, and that the leaf is the
-// license's. Leaf.Check then checks the chain. The proof cannot show that the checkpoint is the latest one: its
-// Time tells its age.
+// license's. Leaf.Check then checks the chain. The proof cannot show that the checkpoint is the latest one: its Time
+// tells its age.
 func (p Proof) Verify(vkey, licenseID string) (Checkpoint, Leaf, error) {
 	c, err := Open(vkey, []byte(p.Checkpoint))
 	if err != nil {
 		return Checkpoint{}, Leaf{}, err
 	}
 	l, err := parseLeaf(p.Leaf)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Checkpoint{}, Leaf{}, fmt.Errorf("leaf: %w", err)
-	}
-	if l.LicenseID != licenseID {
+	case l.LicenseID != licenseID:
 		return Checkpoint{}, Leaf{}, fmt.Errorf("the leaf is of license %s", l.LicenseID)
-	}
-	if p.Index < 0 || p.Index >= c.Size {
-		return Checkpoint{}, Leaf{}, fmt.Errorf("leaf %d: the checkpoint has %d leaves", p.Index, c.Size)
-	}
-	if err := tlog.CheckRecord(p.Hashes, c.Size, c.Root, p.Index, tlog.RecordHash([]byte(p.Leaf))); err != nil {
-		return Checkpoint{}, Leaf{}, fmt.Errorf("the leaf is not in the checkpoint's tree: %w", err)
+	case len(p.Path) > maxPath || len(p.BucketPath) != bucketBits:
+		return Checkpoint{}, Leaf{}, fmt.Errorf("a path of %d and %d hashes", len(p.Path), len(p.BucketPath))
+	case p.root(audit.BucketOf(licenseID)) != c.Root:
+		return Checkpoint{}, Leaf{}, errors.New("the leaf is not in the checkpoint's tree")
 	}
 	return c, l, nil
+}
+
+// root returns the root that the paths lead to.
+func (p Proof) root(bucket int) tlog.Hash {
+	node := tlog.RecordHash([]byte(p.Leaf))
+	for _, step := range p.Path {
+		node = step.above(node)
+	}
+	node = tlog.RecordHash(node[:])
+	for height, hash := range p.BucketPath {
+		node = Step{Left: bucket>>height&1 == 1, Hash: hash}.above(node)
+	}
+	return node
 }

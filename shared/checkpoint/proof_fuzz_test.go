@@ -15,9 +15,13 @@ import (
 // change because the fuzzer minimizes texts, which takes longer than all else.
 func FuzzProof(f *testing.F) {
 	w := newWorld(f, 9)
+	ids := inBucket(5, 4)
+	for _, id := range ids {
+		w.trail.extend(f, id, 2)
+	}
 	w.make()
-	id, vkey := license(4), verifierKey(f)
-	proof, err := checkpoint.Prove(f.Context(), w.archive, id)
+	id, vkey := ids[1], verifierKey(f)
+	proof, err := checkpoint.Prove(f.Context(), w.archive, vkey, id)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,23 +1,26 @@
 package checkpoint
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/license"
 )
 
-// RecordHash is the hash of a license's record: as it is stored, or as the last entry of its chain has left it.
+// RecordHash is the hash of a license's record as it is stored.
 type RecordHash struct {
 	LicenseID string
-	Hash      string // "" where there is no record, or no longer one
+	Hash      string // "" where there is no record
 
 	// Foreign tells that only other tools have written the record (see license.RecordVersion). It may be older than the
 	// trail.
@@ -30,28 +33,34 @@ func HashOf(licenseID string, record attribute.Map) (RecordHash, error) {
 	return RecordHash{LicenseID: licenseID, Hash: hash, Foreign: license.RecordVersion(record) < 1}, err
 }
 
-// RecordHashes is one of the two sides that a Reconciler compares.
+// RecordHashes are the hashes of all records.
 type RecordHashes interface {
-	// All returns the hash of every license on this side, and ends with the first error. It may lag behind.
+	// All returns the hash of every record, and ends with the first error. It may lag behind.
 	All(ctx context.Context) iter.Seq2[RecordHash, error]
 
-	// Of returns the hash of one license, an empty one where this side has none. It is strongly consistent.
+	// Of returns the hash of a license's record, an empty one where there is none. It is strongly consistent.
 	Of(ctx context.Context, licenseID string) (RecordHash, error)
 }
 
-// Reconciler finds licenses whose record is not as the last entry of their chain has left it: the trail missed a
-// change.
+// Chains are the chains of a trail, as far as a Reconciler reads them.
+type Chains interface {
+	audit.HeadLister
+	Head(ctx context.Context, licenseID string) (audit.Head, error)
+}
+
+// Reconciler finds licenses whose record is not as the last entry of their chain has left it: the trail is behind, or
+// has missed a change.
 type Reconciler struct {
 	Records RecordHashes // as they are stored
-	Chains  RecordHashes // as the chains have left them
-
-	// Pause waits until the trail has caught up with the records.
-	Pause func(ctx context.Context) error
+	Chains  Chains       // as the trail has left them
+	Archive Archive      // remembers since when they differ
 }
 
 // Discrepancy is a license whose record is not as its chain has left it.
 type Discrepancy struct {
 	LicenseID string
+	Sequence  int64     // of the chain's last entry, 0 where there is none
+	Since     time.Time // when it was first seen
 	Why       error
 }
 
@@ -62,97 +71,194 @@ var (
 	ErrRemovalNotRecorded = errors.New("its record is gone, and the trail does not say so")
 )
 
-// Reconcile returns the discrepancies, in the order of license ids. The trail is a moment behind the records, so
-// whatever differs is compared again after the pause. It counts only if the record has not changed meanwhile: a
-// license that is being changed just now is left to the next run.
-func (r Reconciler) Reconcile(ctx context.Context) ([]Discrepancy, error) {
-	suspects, err := r.suspects(ctx)
-	if err != nil || len(suspects) == 0 {
-		return nil, err
-	}
-	if err := r.Pause(ctx); err != nil {
-		return nil, err
-	}
-	var discrepancies []Discrepancy
-	for _, suspect := range suspects {
-		ofRecord, errRecord := r.Records.Of(ctx, suspect.LicenseID)
-		ofChain, errChain := r.Chains.Of(ctx, suspect.LicenseID)
-		record, chain := ofRecord.Hash, ofChain.Hash
-		switch {
-		case errors.Join(errRecord, errChain) != nil:
-			return nil, fmt.Errorf("license %s: %w", suspect.LicenseID, errors.Join(errRecord, errChain))
-		case record != suspect.Hash || record == chain:
-			continue
-		case record == "":
-			discrepancies = append(discrepancies, Discrepancy{suspect.LicenseID, ErrRemovalNotRecorded})
-		case chain == "":
-			discrepancies = append(discrepancies, Discrepancy{suspect.LicenseID, ErrNoChain})
-		default:
-			discrepancies = append(discrepancies, Discrepancy{suspect.LicenseID, ErrNotRecorded})
-		}
-	}
-	return discrepancies, nil
+// Comparison is what a Reconciler has found, in the order of license ids.
+type Comparison struct {
+	Backlog []Discrepancy   // that may be recorded yet
+	Missed  []Discrepancy   // that cannot be recorded any more
+	Damages []*ArchiveError // of the archive
 }
 
-// suspects returns the licenses whose two hashes differ before the pause, with the hash of the record.
-func (r Reconciler) suspects(ctx context.Context) ([]RecordHash, error) {
-	chains := map[string]string{}
-	for chain, err := range r.Chains.All(ctx) {
-		if err != nil {
-			return nil, fmt.Errorf("chains: %w", err)
-		}
-		chains[chain.LicenseID] = chain.Hash
+// backlogTime is how long a change may wait to be recorded. A stream remembers it for 24 hours
+// (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html).
+const backlogTime = 25 * time.Hour
+
+// Reconcile compares all records with their chains. A difference is backlog at first: the trail is a moment behind, or
+// hours where its consumer stood still. One at the same end of its chain is missed backlogTime later. What was seen is
+// remembered in the archive, and nothing is remembered where Reconcile returns an error.
+func (r Reconciler) Reconcile(ctx context.Context, now time.Time) (Comparison, error) {
+	var found Comparison
+	seen, err := readBacklog(ctx, r.Archive)
+	var damage *ArchiveError
+	switch {
+	case errors.As(err, &damage): // what was seen is seen anew
+		found.Damages = append(found.Damages, damage)
+	case err != nil:
+		return Comparison{}, err
 	}
-	var suspects []RecordHash
+	suspects, err := r.suspects(ctx)
+	if err != nil {
+		return Comparison{}, err
+	}
+	differences, err := r.confirm(ctx, suspects)
+	if err != nil {
+		return Comparison{}, err
+	}
+	now = now.UTC().Truncate(time.Second)
+	var list backlog
+	for _, d := range differences {
+		d.Since = seen.since(d, now)
+		list = append(list, d)
+		if now.Sub(d.Since) >= backlogTime {
+			found.Missed = append(found.Missed, d)
+		} else {
+			found.Backlog = append(found.Backlog, d)
+		}
+	}
+	if text := list.text(); !bytes.Equal(text, seen.text()) || damage != nil {
+		if err := r.Archive.Put(ctx, backlogName, text); err != nil {
+			return Comparison{}, fmt.Errorf("keep the backlog: %w", err)
+		}
+	}
+	return found, nil
+}
+
+// confirm returns the suspects that differ indeed, by strongly consistent reads: the lists lag behind.
+func (r Reconciler) confirm(ctx context.Context, suspects []string) ([]Discrepancy, error) {
+	confirmed := make([]Discrepancy, len(suspects))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(concurrency)
+	for i, id := range suspects {
+		group.Go(func() error {
+			head, err := r.Chains.Head(ctx, id)
+			if err != nil {
+				return fmt.Errorf("license %s: %w", id, err)
+			}
+			record, err := r.Records.Of(ctx, id)
+			if err != nil {
+				return fmt.Errorf("license %s: %w", id, err)
+			}
+			confirmed[i] = Discrepancy{LicenseID: id, Sequence: head.Sequence, Why: difference(record, head)}
+			return nil
+		})
+	}
+	err := group.Wait()
+	return slices.DeleteFunc(confirmed, func(d Discrepancy) bool { return d.Why == nil }), err
+}
+
+// difference returns in what a record differs from the end of its chain, or nil.
+func difference(record RecordHash, head audit.Head) error {
+	switch mayBeOlder := record.Foreign && head == (audit.Head{}); {
+	case record.Hash == head.RecordHash, mayBeOlder:
+		return nil
+	case record.Hash == "":
+		return ErrRemovalNotRecorded
+	case head.RecordHash == "":
+		return ErrNoChain
+	}
+	return ErrNotRecorded
+}
+
+// shortHash is the beginning of SHA-256. All chains are in memory at once, so each takes few bytes.
+type shortHash [16]byte
+
+// shorten returns zero for no text.
+func shorten(text string) (short shortHash) {
+	if text != "" {
+		sum := sha256.Sum256([]byte(text))
+		copy(short[:], sum[:])
+	}
+	return short
+}
+
+// listedChain is a chain in one bucket's list.
+type listedChain struct {
+	id, recordHash shortHash
+	hasRecord      bool // one that was listed
+}
+
+type listedChains [audit.Buckets][]listedChain
+
+// suspects returns the licenses whose record and chain differ as they are listed, in order.
+func (r Reconciler) suspects(ctx context.Context) ([]string, error) {
+	chains, err := r.listChains(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("chains: %w", err)
+	}
+	var suspects []string
 	for record, err := range r.Records.All(ctx) {
 		if err != nil {
 			return nil, fmt.Errorf("records: %w", err)
 		}
-		chain, hasChain := chains[record.LicenseID]
-		if mayBeOlder := record.Foreign && !hasChain; chain != record.Hash && !mayBeOlder {
-			suspects = append(suspects, record)
+		chain := chains.find(record.LicenseID)
+		switch {
+		case chain == nil:
+			if !record.Foreign {
+				suspects = append(suspects, record.LicenseID)
+			}
+		case chain.recordHash != shorten(record.Hash):
+			suspects = append(suspects, record.LicenseID)
 		}
-		delete(chains, record.LicenseID)
-	}
-	for id, hash := range chains {
-		if hash != "" {
-			suspects = append(suspects, RecordHash{LicenseID: id})
+		if chain != nil {
+			chain.hasRecord = true
 		}
 	}
-	slices.SortFunc(suspects, func(a, b RecordHash) int { return strings.Compare(a.LicenseID, b.LicenseID) })
-	return suspects, nil
+	gone, err := r.withoutRecord(ctx, chains)
+	if err != nil {
+		return nil, fmt.Errorf("chains: %w", err)
+	}
+	suspects = append(suspects, gone...)
+	slices.Sort(suspects)
+	return slices.Compact(suspects), nil
 }
 
-// ChainHashes are the hashes of the records as the chains of a trail have left them.
-type ChainHashes struct{ Trail Trail }
+// listChains lists all chains, each bucket in the order of ids.
+func (r Reconciler) listChains(ctx context.Context) (*listedChains, error) {
+	chains := new(listedChains)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(concurrency)
+	for bucket := range chains {
+		group.Go(func() error {
+			for head, err := range r.Chains.Heads(ctx, bucket) {
+				if err != nil {
+					return err
+				}
+				chain := listedChain{id: shorten(head.LicenseID), recordHash: shorten(head.RecordHash)}
+				chains[bucket] = append(chains[bucket], chain)
+			}
+			slices.SortFunc(chains[bucket], listedChain.compare)
+			return nil
+		})
+	}
+	return chains, group.Wait()
+}
 
-var _ RecordHashes = ChainHashes{}
+func (c listedChain) compare(d listedChain) int { return bytes.Compare(c.id[:], d.id[:]) }
 
-// All implements RecordHashes.
-func (c ChainHashes) All(ctx context.Context) iter.Seq2[RecordHash, error] {
-	return func(yield func(RecordHash, error) bool) {
-		for head, err := range c.Trail.Heads(ctx) {
-			if !yield(RecordHash{LicenseID: head.LicenseID, Hash: head.Head.RecordHash}, err) {
-				return
+func (c *listedChains) find(licenseID string) *listedChain {
+	bucket := c[audit.BucketOf(licenseID)]
+	i, found := slices.BinarySearchFunc(bucket, listedChain{id: shorten(licenseID)}, listedChain.compare)
+	if !found {
+		return nil
+	}
+	return &bucket[i]
+}
+
+// withoutRecord returns the licenses whose chain says that there is a record, where none was listed. It lists their
+// buckets again, for the ids.
+func (r Reconciler) withoutRecord(ctx context.Context, chains *listedChains) (ids []string, err error) {
+	isGone := func(c listedChain) bool { return !c.hasRecord && c.recordHash != shortHash{} }
+	for bucket, listed := range chains {
+		if !slices.ContainsFunc(listed, isGone) {
+			continue
+		}
+		for head, err := range r.Chains.Heads(ctx, bucket) {
+			if err != nil {
+				return nil, err
+			}
+			if chain := chains.find(head.LicenseID); chain != nil && isGone(*chain) {
+				ids = append(ids, head.LicenseID)
 			}
 		}
 	}
-}
-
-// Of implements RecordHashes.
-func (c ChainHashes) Of(ctx context.Context, licenseID string) (RecordHash, error) {
-	head, err := c.Trail.Head(ctx, licenseID)
-	return RecordHash{LicenseID: licenseID, Hash: head.RecordHash}, err
-}
-
-// PauseFor returns a Pause of a fixed time for a Reconciler.
-func PauseFor(d time.Duration) func(context.Context) error {
-	return func(ctx context.Context) error {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(d):
-			return nil
-		}
-	}
+	return ids, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,12 +15,12 @@ import (
 	"openlicenser/shared/checkpoint"
 )
 
-// hashes is a checkpoint.RecordHashes in memory.
-type hashes map[string]string
+// records is a checkpoint.RecordHashes in memory.
+type records map[string]string
 
-func (h hashes) All(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
+func (r records) All(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
 	return func(yield func(checkpoint.RecordHash, error) bool) {
-		for id, hash := range h {
+		for id, hash := range r {
 			if hash == "fault" {
 				yield(checkpoint.RecordHash{}, errFault)
 				return
@@ -31,134 +32,277 @@ func (h hashes) All(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
 	}
 }
 
-func (h hashes) Of(_ context.Context, id string) (checkpoint.RecordHash, error) {
-	if h[id] == "fault in Of" {
+func (r records) Of(_ context.Context, id string) (checkpoint.RecordHash, error) {
+	if r[id] == "fault in Of" {
 		return checkpoint.RecordHash{}, errFault
 	}
-	return checkpoint.RecordHash{LicenseID: id, Hash: h[id]}, nil
+	return checkpoint.RecordHash{LicenseID: id, Hash: r[id], Foreign: id == "foreign"}, nil
+}
+
+// chained returns a trail whose chains, of three entries each, have left the records with the hashes.
+func chained(hashes map[string]string) *trail {
+	tr := newTrail()
+	for id, hash := range hashes {
+		tr.setHead(id, audit.Head{Sequence: 3, Hash: hashOf(id), RecordHash: hash})
+	}
+	return tr
+}
+
+func reconcile(t *testing.T, r checkpoint.Reconciler, at time.Time) checkpoint.Comparison {
+	t.Helper()
+	found, err := r.Reconcile(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 func TestReconcile(t *testing.T) {
 	tests := map[string]struct {
-		records, chains hashes
-		during          func(records, chains hashes) // the pause
-		want            map[string]error
+		records records
+		chains  map[string]string
+		want    map[string]error
 	}{
-		"Agree":   {records: hashes{"a": "1", "b": "2"}, chains: hashes{"a": "1", "b": "2"}},
-		"Removed": {records: hashes{}, chains: hashes{"a": ""}},
+		"Agree":   {records: records{"a": "1", "b": "2"}, chains: map[string]string{"a": "1", "b": "2"}},
+		"Removed": {records: records{}, chains: map[string]string{"a": ""}},
 		"NotRecorded": {
-			records: hashes{"a": "2", "b": "2"},
-			chains:  hashes{"a": "1", "b": "2"},
+			records: records{"a": "2", "b": "2"},
+			chains:  map[string]string{"a": "1", "b": "2"},
 			want:    map[string]error{"a": checkpoint.ErrNotRecorded},
 		},
 		"NoChain": {
-			records: hashes{"a": "1"},
-			chains:  hashes{},
+			records: records{"a": "1"},
 			want:    map[string]error{"a": checkpoint.ErrNoChain},
 		},
-		"OlderThanTrail": {records: hashes{"foreign": "1"}, chains: hashes{}},
+		"OlderThanTrail": {records: records{"foreign": "1"}},
 		"ForeignChange": {
-			records: hashes{"foreign": "2"},
-			chains:  hashes{"foreign": "1"},
+			records: records{"foreign": "2"},
+			chains:  map[string]string{"foreign": "1"},
 			want:    map[string]error{"foreign": checkpoint.ErrNotRecorded},
 		},
 		"ForeignIsBack": {
-			records: hashes{"foreign": "1"},
-			chains:  hashes{"foreign": ""},
+			records: records{"foreign": "1"},
+			chains:  map[string]string{"foreign": ""},
 			want:    map[string]error{"foreign": checkpoint.ErrNoChain},
 		},
 		"RecordIsGone": {
-			records: hashes{},
-			chains:  hashes{"a": "1"},
+			records: records{"b": "2"},
+			chains:  map[string]string{"a": "1", "b": "2"},
 			want:    map[string]error{"a": checkpoint.ErrRemovalNotRecorded},
 		},
 		"BackAfterEnd": {
-			records: hashes{"a": "1"},
-			chains:  hashes{"a": ""},
+			records: records{"a": "1"},
+			chains:  map[string]string{"a": ""},
 			want:    map[string]error{"a": checkpoint.ErrNoChain},
-		},
-		"TrailCatchesUp": {
-			records: hashes{"a": "2"},
-			chains:  hashes{"a": "1"},
-			during:  func(_, chains hashes) { chains["a"] = "2" },
-		},
-		"RecordMovesOn": {
-			records: hashes{"a": "2"},
-			chains:  hashes{"a": "1"},
-			during:  func(records, _ hashes) { records["a"] = "3" },
-		},
-		"RemovedMeanwhile": {
-			records: hashes{"a": "2"},
-			chains:  hashes{"a": "1"},
-			during:  func(records, chains hashes) { delete(records, "a"); chains["a"] = "" },
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			paused := 0
-			r := checkpoint.Reconciler{Records: test.records, Chains: test.chains, Pause: func(context.Context) error {
-				paused++
-				if test.during != nil {
-					test.during(test.records, test.chains)
+			r := checkpoint.Reconciler{Records: test.records, Chains: chained(test.chains), Archive: newArchive(t)}
+			wanted := func(since time.Time) (list []string) {
+				for id, why := range test.want {
+					sequence := 3
+					if _, hasChain := test.chains[id]; !hasChain {
+						sequence = 0
+					}
+					list = append(list, fmt.Sprint(id, sequence, since, why))
 				}
-				return nil
-			}}
-			discrepancies, err := r.Reconcile(t.Context())
-			if err != nil {
-				t.Fatal(err)
+				return list
 			}
-			got, want := map[string]string{}, map[string]string{}
-			for _, d := range discrepancies {
-				got[d.LicenseID] = d.Why.Error()
+			found := reconcile(t, r, now)
+			if diff := cmp.Diff(wanted(now), shown(found.Backlog)); diff != "" || len(found.Missed) != 0 {
+				t.Errorf("at first: missed %v, backlog (-want +got):\n%s", found.Missed, diff)
 			}
-			for id, why := range test.want {
-				want[id] = why.Error()
+			found = reconcile(t, r, now.Add(25*time.Hour-time.Second))
+			if diff := cmp.Diff(wanted(now), shown(found.Backlog)); diff != "" || len(found.Missed) != 0 {
+				t.Errorf("a second before 25 hours: missed %v, backlog (-want +got):\n%s", found.Missed, diff)
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-			if differ := len(test.want) > 0 || test.during != nil; (paused == 1) != differ || paused > 1 {
-				t.Errorf("paused %d times", paused)
+			for range 2 { // and it stays
+				found = reconcile(t, r, now.Add(25*time.Hour))
+				if diff := cmp.Diff(wanted(now), shown(found.Missed)); diff != "" || len(found.Backlog) != 0 {
+					t.Errorf("after 25 hours: backlog %v, missed (-want +got):\n%s", found.Backlog, diff)
+				}
 			}
 		})
 	}
 }
 
-func TestReconcileFaults(t *testing.T) {
-	pause := func(context.Context) error { return nil }
-	for i, r := range []checkpoint.Reconciler{
-		{Records: hashes{"a": "fault"}, Chains: hashes{}, Pause: pause},
-		{Records: hashes{}, Chains: hashes{"a": "fault"}, Pause: pause},
-		{Records: hashes{"a": "fault in Of"}, Chains: hashes{}, Pause: pause},
-		{Records: hashes{"a": "1"}, Chains: hashes{}, Pause: func(context.Context) error { return errFault }},
+func shown(list []checkpoint.Discrepancy) (texts []string) {
+	for _, d := range list {
+		texts = append(texts, fmt.Sprint(d.LicenseID, d.Sequence, d.Since, d.Why))
+	}
+	return texts
+}
+
+// TestConsumerIsBehind: for two days each change is recorded two hours late, and nothing is missed but the one change
+// that is never recorded. Each hour changes three licenses; every license changes every ten hours.
+func TestConsumerIsBehind(t *testing.T) {
+	const hours, behind = 48, 2
+	stored, tr := records{}, newTrail()
+	r := checkpoint.Reconciler{Records: stored, Chains: tr, Archive: newArchive(t)}
+	change := func(hour int) (changed map[string]string) {
+		changed = map[string]string{}
+		for i := range 3 {
+			changed[license(hour%10*3+i)] = fmt.Sprint("record of hour ", hour)
+		}
+		return changed
+	}
+	missedAt := -1
+	for hour := range hours {
+		for id, hash := range change(hour) {
+			stored[id] = hash
+		}
+		if hour == 5 {
+			stored["lost"] = "the change that is never recorded"
+		}
+		if hour >= behind {
+			for id, hash := range change(hour - behind) {
+				tr.setHead(id, audit.Head{Sequence: tr.heads[id].Sequence + 1, Hash: hashOf(id), RecordHash: hash})
+			}
+		}
+		found := reconcile(t, r, now.Add(time.Duration(hour)*time.Hour))
+		want := min(hour+1, behind) * 3
+		if hour >= 5 && hour < 30 {
+			want++
+		}
+		if len(found.Backlog) != want {
+			t.Errorf("hour %d: backlog %d, want %d", hour, len(found.Backlog), want)
+		}
+		if len(found.Missed) > 0 && missedAt < 0 {
+			missedAt = hour
+		}
+		if len(found.Missed) > 1 || len(found.Missed) == 1 && found.Missed[0].LicenseID != "lost" {
+			t.Fatalf("hour %d: missed %v", hour, found.Missed)
+		}
+	}
+	if missedAt != 30 {
+		t.Errorf("the lost change was reported in hour %d, want 30", missedAt)
+	}
+}
+
+// TestBacklogIsRemembered: it is written when it changes, and one that cannot be read is named and begun anew.
+func TestBacklogIsRemembered(t *testing.T) {
+	stored, tr := records{"a b": "2", "c": "2"}, chained(map[string]string{"a b": "1", "c": "1"})
+	a := newArchive(t)
+	r := checkpoint.Reconciler{Records: stored, Chains: tr, Archive: a}
+	reconcile(t, r, now)
+	const want = "a%20b 3 2026-11-23T22:00:00Z\nc 3 2026-11-23T22:00:00Z\n"
+	if got := string(a.objects["backlog"]); got != want {
+		t.Errorf("kept %q", got)
+	}
+	reconcile(t, r, now.Add(time.Hour))
+	if a.writes != 1 {
+		t.Errorf("%d writes", a.writes)
+	}
+	tr.setHead("c", audit.Head{Sequence: 4, Hash: hashOf("c"), RecordHash: "2"})
+	reconcile(t, r, now.Add(2*time.Hour))
+	if got := string(a.objects["backlog"]); got != "a%20b 3 2026-11-23T22:00:00Z\n" {
+		t.Errorf("kept %q", got)
+	}
+	for _, junk := range []string{
+		"junk", "c 3 2026-11-23T22:00:00Z\na 3 2026-11-23T22:00:00Z\n", "c x 2026-11-23T22:00:00Z\n",
 	} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			if got, err := r.Reconcile(t.Context()); !errors.Is(err, errFault) {
+		a.objects["backlog"] = []byte(junk)
+		found := reconcile(t, r, now.Add(30*time.Hour))
+		if len(found.Damages) != 1 || found.Damages[0].Name != "backlog" || len(found.Backlog) != 1 {
+			t.Errorf("%q: got %+v", junk, found)
+		}
+		if found := reconcile(t, r, now.Add(31*time.Hour)); len(found.Damages) != 0 || len(found.Backlog) != 1 {
+			t.Errorf("then got %+v", found)
+		}
+	}
+}
+
+func TestReconcileFaults(t *testing.T) {
+	for name, r := range map[string]checkpoint.Reconciler{
+		"Records":  {Records: records{"a": "fault"}, Chains: newTrail(), Archive: newArchive(t)},
+		"RecordOf": {Records: records{"a": "fault in Of"}, Chains: newTrail(), Archive: newArchive(t)},
+		"Heads":    {Records: records{}, Chains: faultyHeads{newTrail()}, Archive: newArchive(t)},
+		"Head":     {Records: records{"a": "1"}, Chains: faultyTrail{newTrail(), false}, Archive: newArchive(t)},
+		"Archive":  {Records: records{"a": "1"}, Chains: newTrail(), Archive: faultyArchive{newArchive(t)}},
+		"Put":      {Records: records{"a": "1"}, Chains: newTrail(), Archive: failing(t)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := r.Reconcile(t.Context(), now); !errors.Is(err, errFault) {
 				t.Errorf("got %v, %v", got, err)
 			}
 		})
 	}
 }
 
-func TestChainHashes(t *testing.T) {
+func failing(t *testing.T) *archive {
+	a := newArchive(t)
+	a.failAt = 1
+	return a
+}
+
+// faultyHeads lists nothing.
+type faultyHeads struct{ *trail }
+
+func (faultyHeads) Heads(context.Context, int) iter.Seq2[audit.ChainHead, error] {
+	return func(yield func(audit.ChainHead, error) bool) { yield(audit.ChainHead{}, errFault) }
+}
+
+// faultyArchive cannot be read.
+type faultyArchive struct{ *archive }
+
+func (faultyArchive) Get(context.Context, string) ([]byte, error) { return nil, errFault }
+
+// TestListOfChainsLagsBehind: what the lists show is asked for again.
+func TestListOfChainsLagsBehind(t *testing.T) {
 	w := newWorld(t, 3)
-	chains := checkpoint.ChainHashes{Trail: w.trail}
-	records := hashes{}
+	stored := records{}
 	for i := range 3 {
-		if head := w.trail.heads[license(i)]; i > 0 {
-			records[license(i)] = head.RecordHash
+		stored[license(i)] = w.trail.heads[license(i)].RecordHash
+	}
+	w.trail.lag[license(1)] = audit.Head{}
+	w.trail.lag[license(2)] = audit.Head{Sequence: 1, RecordHash: "of an earlier entry"}
+	delete(stored, license(0))
+	found := reconcile(t, checkpoint.Reconciler{Records: stored, Chains: w.trail, Archive: w.archive}, now)
+	got := slices.Collect(func(yield func(string) bool) {
+		for _, d := range found.Backlog {
+			yield(d.LicenseID)
+		}
+	})
+	if !slices.Equal(got, []string{license(0)}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestAcknowledge(t *testing.T) {
+	a := newArchive(t)
+	made := checkpoint.Acknowledgement{LicenseID: license(1), Sequence: 3, Reason: "restored", Actor: "me", Time: now}
+	if _, err := checkpoint.Acknowledged(t.Context(), a, license(1), 3); !errors.Is(err, checkpoint.ErrNone) {
+		t.Errorf("before: %v", err)
+	}
+	if err := checkpoint.Acknowledge(t.Context(), a, made); !errors.Is(err, checkpoint.ErrNone) {
+		t.Errorf("where there are no checkpoints: %v", err)
+	}
+	a.objects["latest"] = []byte("signed")
+	if err := checkpoint.Acknowledge(t.Context(), a, made); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkpoint.Acknowledge(t.Context(), a, made); !errors.Is(err, checkpoint.ErrExists) {
+		t.Errorf("again: %v", err)
+	}
+	if got, err := checkpoint.Acknowledged(t.Context(), a, license(1), 3); err != nil || got != made {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for id, sequence := range map[string]int64{license(1): 4, license(2): 3} {
+		if _, err := checkpoint.Acknowledged(t.Context(), a, id, sequence); !errors.Is(err, checkpoint.ErrNone) {
+			t.Errorf("another finding: %v", err)
 		}
 	}
-	w.trail.lag[license(1)] = audit.Head{} // a list that lags behind is asked again
-	r := checkpoint.Reconciler{Records: records, Chains: chains, Pause: checkpoint.PauseFor(time.Millisecond)}
-	got, err := r.Reconcile(t.Context())
-	want := checkpoint.Discrepancy{LicenseID: license(0), Why: checkpoint.ErrRemovalNotRecorded}
-	if err != nil || len(got) != 1 || got[0] != want {
-		t.Errorf("got %v, %v", got, err)
+	name := "acknowledged/" + license(1) + "/3"
+	a.objects["acknowledged/"+license(2)+"/3"] = a.objects[name]
+	a.objects[name] = []byte("junk")
+	for _, id := range []string{license(1), license(2)} {
+		var damage *checkpoint.ArchiveError
+		if _, err := checkpoint.Acknowledged(t.Context(), a, id, 3); !errors.As(err, &damage) {
+			t.Errorf("%s: %v", id, err)
+		}
 	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := checkpoint.PauseFor(time.Hour)(ended); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+	if err := checkpoint.Acknowledge(t.Context(), a, checkpoint.Acknowledgement{LicenseID: ".."}); err == nil {
+		t.Error("a name that leaves the folder is taken")
 	}
 }

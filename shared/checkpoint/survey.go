@@ -8,87 +8,129 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/sync/errgroup"
+
 	"openlicenser/shared/audit"
 )
 
-// survey compares the heads of all chains with the leaves that were signed last.
+// survey compares the heads of all chains with the leaves that were signed last, bucket by bucket, and keeps the pages
+// of those that have changed.
 type survey struct {
-	trail  Trail
-	signed leaves
+	trail   Trail
+	archive Archive
+	signed  *BucketRoots
+
+	next     *BucketRoots // to sign
+	chains   int
+	findings []Finding
+	damages  []*ArchiveError
 }
 
-var errHead = errors.New("its head is not the end of a chain")
+var (
+	errHead   = errors.New("its head is not the end of a chain")
+	errBucket = errors.New("its head is listed in a bucket that is not its own")
+)
 
-// run returns the leaves to sign, and the chains that do not continue what was signed.
-func (s survey) run(ctx context.Context) (leaves, []Finding, error) {
+// concurrency is how many buckets are held in memory at once, and how many requests are under way.
+const concurrency = 16
+
+func (s *survey) run(ctx context.Context) error {
+	s.next = new(BucketRoots)
+	*s.next = *s.signed
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(concurrency)
+	for number := range audit.Buckets {
+		group.Go(func() error {
+			b := bucket{survey: s, number: number}
+			err := b.run(ctx)
+			var damage *ArchiveError
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case errors.As(err, &damage): // the signed root stays until the page is back
+				s.damages = append(s.damages, damage)
+				return nil
+			case err != nil:
+				return err
+			}
+			s.next[number] = b.root
+			s.chains += b.chains
+			s.findings = append(s.findings, b.findings...)
+			return nil
+		})
+	}
+	err := group.Wait()
+	slices.SortFunc(s.findings, func(a, b Finding) int { return cmp.Compare(a.Leaf.LicenseID, b.Leaf.LicenseID) })
+	slices.SortFunc(s.damages, func(a, b *ArchiveError) int { return cmp.Compare(a.Name, b.Name) })
+	return err
+}
+
+// bucket is the part of a survey that concerns one bucket.
+type bucket struct {
+	*survey
+	number int
+
+	root     tlog.Hash // to sign
+	chains   int
+	findings []Finding
+}
+
+func (b *bucket) run(ctx context.Context) error {
+	signed, err := readPage(ctx, b.archive, b.number, b.signed[b.number])
+	if err != nil {
+		return err
+	}
+	next, err := b.leaves(ctx, signed)
+	if err != nil {
+		return err
+	}
+	b.root, b.chains = b.signed[b.number], len(next)
+	if slices.Equal(next, signed) {
+		return nil
+	}
+	b.root = next.root()
+	return createTreePart(ctx, b.archive, pageName(b.root), next.page())
+}
+
+// leaves returns the leaves to sign, and notes the chains that do not continue what was signed.
+func (b *bucket) leaves(ctx context.Context, signed Leaves) (Leaves, error) {
 	listed := map[string]Leaf{}
-	for head, err := range s.trail.Heads(ctx) {
+	for head, err := range b.trail.Heads(ctx, b.number) {
 		if err != nil {
-			return nil, nil, fmt.Errorf("heads: %w", err)
+			return nil, fmt.Errorf("heads: %w", err)
 		}
 		listed[head.LicenseID] = Leaf{head.LicenseID, head.Sequence, head.Hash}
 	}
-	var next, changed leaves // leaves to sign; signed leaves whose chains have another head now
-	var findings []Finding
-	for _, signed := range s.signed {
-		if listed[signed.LicenseID] == signed {
-			next = append(next, signed)
-		} else {
-			changed = append(changed, signed)
-		}
-		delete(listed, signed.LicenseID)
-	}
-	for id, l := range listed { // what remains was never signed
-		if !l.isValid() {
-			findings = append(findings, Finding{Leaf{LicenseID: id}, errHead})
+	var next Leaves
+	for _, l := range signed {
+		if listed[l.LicenseID] != l {
+			continued, why, err := b.continueChain(ctx, l)
+			if err != nil {
+				return nil, err
+			}
+			if why != nil {
+				b.findings = append(b.findings, Finding{l, why})
+			}
+			delete(listed, l.LicenseID)
+			next = append(next, continued)
 			continue
 		}
 		next = append(next, l)
+		delete(listed, l.LicenseID)
 	}
-	continued, found, err := s.continueAll(ctx, changed)
-	if err != nil {
-		return nil, nil, err
-	}
-	findings = append(findings, found...)
-	slices.SortFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Leaf.LicenseID, b.Leaf.LicenseID) })
-	return sorted(append(next, continued...)), findings, nil
-}
-
-// concurrency is how many chains are read at a time. In the worst case every license has changed.
-const concurrency = 16
-
-// continueAll returns the next leaf for each of the signed ones, as continueChain does.
-func (s survey) continueAll(ctx context.Context, signed leaves) (leaves, []Finding, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	continued, whys := make(leaves, len(signed)), make([]error, len(signed))
-	indexes := make(chan int)
-	var group sync.WaitGroup
-	for range min(concurrency, len(signed)) {
-		group.Go(func() {
-			for i := range indexes {
-				var err error
-				if continued[i], whys[i], err = s.continueChain(ctx, signed[i]); err != nil {
-					cancel(err) // only the first one counts
-				}
-			}
-		})
-	}
-	for i := range signed {
-		indexes <- i
-	}
-	close(indexes)
-	group.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return nil, nil, err
-	}
-	var findings []Finding
-	for i, why := range whys {
-		if why != nil {
-			findings = append(findings, Finding{signed[i], why})
+	for id, l := range listed { // what remains was never signed
+		switch {
+		case audit.BucketOf(id) != b.number:
+			b.findings = append(b.findings, Finding{Leaf{LicenseID: id}, errBucket})
+		case !l.isValid():
+			b.findings = append(b.findings, Finding{Leaf{LicenseID: id}, errHead})
+		default:
+			next = append(next, l)
 		}
 	}
-	return continued, findings, nil
+	return sorted(next), nil
 }
 
 // pageSize is how many entries are read at a time.
@@ -97,7 +139,7 @@ const pageSize = 1000
 // continueChain reads a chain from its signed entry on, and returns the leaf of its last entry. If the chain is not a
 // continuation, it returns the signed leaf, and why. The list of heads may be older than the signed leaf, so it makes
 // strongly consistent reads.
-func (s survey) continueChain(ctx context.Context, signed Leaf) (next Leaf, why, err error) {
+func (s *survey) continueChain(ctx context.Context, signed Leaf) (next Leaf, why, err error) {
 	head, err := s.trail.Head(ctx, signed.LicenseID)
 	if err != nil {
 		return Leaf{}, nil, fmt.Errorf("head of %s: %w", signed.LicenseID, err)

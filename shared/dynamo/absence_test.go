@@ -58,7 +58,7 @@ func TestAbsenceHasToBeSaid(t *testing.T) {
 			return err
 		},
 		"audit heads": func(ctx context.Context, client *dynamodb.Client) (err error) {
-			for _, err = range dynamo.NewAuditTrail(client, "licenses").Heads(ctx) {
+			for _, err = range dynamo.NewAuditTrail(client, "licenses").Heads(ctx, 7) {
 			}
 			return err
 		},
@@ -150,7 +150,7 @@ func TestNothingIsSaid(t *testing.T) {
 	none(err, len(entries), 0)
 	page, err := dynamo.NewLicenses(client, "t", "r").List(t.Context(), license.Query{Limit: 1})
 	none(err, len(page.Licenses), 0)
-	for head, err := range trail.Heads(t.Context()) {
+	for head, err := range trail.Heads(t.Context(), 7) {
 		t.Errorf("got %v, %v", head, err)
 	}
 	for hash, err := range hashes.All(t.Context()) {

@@ -12,29 +12,25 @@ import (
 	"openlicenser/shared/audit"
 )
 
-// headsIndex is the index of the audit table that holds the heads. Its partition key is collection (S), which entries
-// do not have. Its sort key is licenseid (S), and its projection ALL. All heads are in one partition, which takes some
-// 1,000 writes a second. The trail is no faster than the vendor's changes.
-const headsIndex = "heads"
-
-// headsIndex's partition key, and its only value.
+// headsIndex is the index of the audit table that holds the heads. Its partition key is bucket (N), which entries do
+// not have: audit.BucketOf the license. Its sort key is licenseid (S), and its projection ALL.
 const (
-	attrCollection = "collection"
-	heads          = "heads"
+	headsIndex = "heads"
+	attrBucket = "bucket"
 )
 
 var _ audit.HeadLister = (*AuditTrail)(nil)
 
 // Heads implements audit.HeadLister. It reads an index, which lags behind the table by moments. A head that cannot be
 // read comes as a head of nothing and is not left out, so that whoever lists finds it.
-func (s *AuditTrail) Heads(ctx context.Context) iter.Seq2[audit.ChainHead, error] {
+func (s *AuditTrail) Heads(ctx context.Context, bucket int) iter.Seq2[audit.ChainHead, error] {
 	return func(yield func(audit.ChainHead, error) bool) {
 		pages := dynamodb.NewQueryPaginator(s.client, &dynamodb.QueryInput{
 			TableName:                 &s.table,
 			IndexName:                 aws.String(headsIndex),
-			KeyConditionExpression:    aws.String("#collection = :collection"),
-			ExpressionAttributeNames:  map[string]string{"#collection": attrCollection},
-			ExpressionAttributeValues: item{":collection": text(heads)},
+			KeyConditionExpression:    aws.String("#bucket = :bucket"),
+			ExpressionAttributeNames:  map[string]string{"#bucket": attrBucket},
+			ExpressionAttributeValues: item{":bucket": whole(int64(bucket))},
 		})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)

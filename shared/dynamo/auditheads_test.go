@@ -15,7 +15,7 @@ func TestHeads(t *testing.T) {
 			ok(`{"Items":[`+sampleHeadItem(t)+`],"LastEvaluatedKey":{"licenseid":{"S":"an-id"}}}`),
 			ok(`{"Items":[]}`))
 		var got []audit.ChainHead
-		for head, err := range dynamo.NewAuditTrail(client, "audit-table").Heads(t.Context()) {
+		for head, err := range dynamo.NewAuditTrail(client, "audit-table").Heads(t.Context(), 7) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -25,9 +25,9 @@ func TestHeads(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		query := `"TableName":"audit-table","IndexName":"heads","KeyConditionExpression":"#collection = :collection",
-			"ExpressionAttributeNames":{"#collection":"collection"},
-			"ExpressionAttributeValues":{":collection":{"S":"heads"}}`
+		query := `"TableName":"audit-table","IndexName":"heads","KeyConditionExpression":"#bucket = :bucket",
+			"ExpressionAttributeNames":{"#bucket":"bucket"},
+			"ExpressionAttributeValues":{":bucket":{"N":"7"}}`
 		w.wantRequest(t, 0, "Query", `{`+query+`}`)
 		w.wantRequest(t, 1, "Query", `{`+query+`,"ExclusiveStartKey":{"licenseid":{"S":"an-id"}}}`)
 	})
@@ -36,7 +36,7 @@ func TestHeads(t *testing.T) {
 			t, ok(`{"Items":[{"licenseid":{"S":"an-id"},"headsequence":{"S":"many"}},`+sampleHeadItem(t)+`]}`),
 		)
 		var got []audit.ChainHead
-		for head, err := range dynamo.NewAuditTrail(client, "t").Heads(t.Context()) {
+		for head, err := range dynamo.NewAuditTrail(client, "t").Heads(t.Context(), 7) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +50,7 @@ func TestHeads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, client := serve(t, answers...)
 			failed := 0
-			for _, err := range dynamo.NewAuditTrail(client, "t").Heads(t.Context()) {
+			for _, err := range dynamo.NewAuditTrail(client, "t").Heads(t.Context(), 7) {
 				wantFault(t, err, "audit heads", "said by the server of nothing")
 				failed++
 			}

@@ -143,7 +143,7 @@ func (s *AuditTrail) putHead(from audit.Head, e audit.Entry) (*types.Put, error)
 	if err != nil {
 		return nil, err
 	}
-	values[attrCollection] = text(heads) // see headsIndex
+	values[attrBucket] = whole(int64(audit.BucketOf(e.LicenseID))) // see headsIndex
 	put := &types.Put{TableName: &s.table, Item: values}
 	if from == (audit.Head{}) {
 		put.ConditionExpression = aws.String("attribute_not_exists(#licenseid)")

@@ -38,8 +38,8 @@ func sampleEntryItem(t *testing.T) string {
 
 func sampleHeadItem(t *testing.T) string {
 	return dynamoJSON(t, attribute.Map{
-		"collection": "heads",
-		"licenseid":  "an-id", "sequence": attribute.Number("0"), "headsequence": attribute.Number("5"), "hash": "5555",
+		"bucket":    attribute.Number("78"),
+		"licenseid": "an-id", "sequence": attribute.Number("0"), "headsequence": attribute.Number("5"), "hash": "5555",
 		"sequencenumber": "1234567890123456789012345678901234567890", "recordhash": "rrrr",
 	})
 }

@@ -1,7 +1,9 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"iter"
 
 	"go.etcd.io/bbolt"
@@ -13,14 +15,22 @@ var _ audit.HeadLister = (*AuditTrail)(nil)
 
 // headsPage is how many heads are read in one transaction. A transaction that stays open would keep the file from
 // reusing space.
-const headsPage = 1000
+var headsPage = 1000
+
+// headKey returns the key of a chain's head. Those of a bucket (audit.BucketOf) stand together.
+func headKey(licenseID string) []byte {
+	return append(headPrefix(audit.BucketOf(licenseID)), licenseID...)
+}
+
+func headPrefix(bucket int) []byte { return binary.BigEndian.AppendUint16(nil, uint16(bucket)) }
 
 // Heads implements audit.HeadLister.
-func (s *AuditTrail) Heads(ctx context.Context) iter.Seq2[audit.ChainHead, error] {
+func (s *AuditTrail) Heads(ctx context.Context, bucket int) iter.Seq2[audit.ChainHead, error] {
 	return func(yield func(audit.ChainHead, error) bool) {
-		after := []byte(nil)
+		prefix := headPrefix(bucket)
+		from := prefix
 		for {
-			page, err := s.headsAfter(ctx, after)
+			page, err := s.headsFrom(ctx, prefix, from)
 			if err != nil {
 				yield(audit.ChainHead{}, err)
 				return
@@ -33,23 +43,20 @@ func (s *AuditTrail) Heads(ctx context.Context) iter.Seq2[audit.ChainHead, error
 			if len(page) < headsPage {
 				return
 			}
-			after = []byte(page[len(page)-1].LicenseID)
+			from = append(bytes.Clone(prefix), page[len(page)-1].LicenseID+"\x00"...) // the least key that is greater
 		}
 	}
 }
 
-func (s *AuditTrail) headsAfter(ctx context.Context, after []byte) (page []audit.ChainHead, err error) {
+func (s *AuditTrail) headsFrom(ctx context.Context, prefix, from []byte) (page []audit.ChainHead, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		cursor := tx.Bucket(auditHeadsBucket).Cursor()
-		key, value := cursor.First()
-		if after != nil {
-			key, value = cursor.Seek(append(after, 0)) // the least key that is greater
-		}
-		for ; key != nil && len(page) < headsPage; key, value = cursor.Next() {
-			head := audit.ChainHead{LicenseID: string(key)}
+		cursor := tx.Bucket(chainHeadsBucket).Cursor()
+		key, value := cursor.Seek(from)
+		for ; bytes.HasPrefix(key, prefix) && len(page) < headsPage; key, value = cursor.Next() {
+			head := audit.ChainHead{LicenseID: string(key[len(prefix):])}
 			if err := unmarshalSealed(key, value, &head.Head); err != nil {
 				return err
 			}
@@ -58,4 +65,27 @@ func (s *AuditTrail) headsAfter(ctx context.Context, after []byte) (page []audit
 		return nil
 	})
 	return page, err
+}
+
+// earlierHeadsBucket holds the heads by license id alone, in files that were made before heads were in buckets.
+var earlierHeadsBucket = []byte("auditheads")
+
+// moveHeads moves the heads of an earlier version's file to where they are read now.
+func moveHeads(tx *bbolt.Tx) error {
+	earlier := tx.Bucket(earlierHeadsBucket)
+	if earlier == nil {
+		return nil
+	}
+	err := earlier.ForEach(func(id, sealed []byte) error {
+		head, err := unseal(id, sealed)
+		if err != nil {
+			return err
+		}
+		key := headKey(string(id))
+		return tx.Bucket(chainHeadsBucket).Put(key, seal(key, head))
+	})
+	if err != nil {
+		return err
+	}
+	return tx.DeleteBucket(earlierHeadsBucket)
 }

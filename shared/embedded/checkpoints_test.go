@@ -55,7 +55,7 @@ func TestMakeCheckpoints(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		proof, err := checkpoint.Prove(t.Context(), archive, id)
+		proof, err := checkpoint.Prove(t.Context(), archive, vkey, id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +80,8 @@ func TestCheckpointKeyIsNotMadeAnew(t *testing.T) {
 	if err != nil || fmt.Sprint(first) != fmt.Sprint(again) {
 		t.Errorf("another key, %v", err)
 	}
-	if err := openCheckpoints(t, path).Create(t.Context(), 1, []byte("signed")); err != nil {
+	const name = "checkpoints/00000000000000000001"
+	if err := openCheckpoints(t, path).Create(t.Context(), name, []byte("signed")); err != nil {
 		t.Fatal(err)
 	}
 	key := filepath.Join(path, "checkpoint-key.pem")
@@ -101,30 +102,61 @@ func TestCheckpointKeyIsNotMadeAnew(t *testing.T) {
 	}
 }
 
-// TestHeadsOfManyChains: more than a page.
+// TestHeadsOfManyChains: more in a bucket than are read at once.
 func TestHeadsOfManyChains(t *testing.T) {
+	const chains = 5
+	t.Cleanup(embedded.SetHeadsPage(2))
 	trail := open(t, t.TempDir()).AuditTrail
-	const chains = 1001
-	errs := make(chan error)
-	for i := range chains {
-		go func() {
-			e := audit.Entry{LicenseID: fmt.Sprint("license ", i), Sequence: 1, Hash: "h"}
-			errs <- trail.Append(t.Context(), audit.Head{}, e)
-		}()
-	}
-	for range chains {
-		if err := <-errs; err != nil {
+	want := map[string]bool{}
+	for i := 0; len(want) < chains; i++ {
+		e := audit.Entry{LicenseID: fmt.Sprint("license ", i), Sequence: 1, Hash: "h"}
+		if audit.BucketOf(e.LicenseID) != 7 {
+			continue
+		}
+		want[e.LicenseID] = true
+		if err := trail.Append(t.Context(), audit.Head{}, e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	seen := map[string]bool{}
-	for head, err := range trail.Heads(t.Context()) {
-		if err != nil {
+	for head, err := range trail.Heads(t.Context(), 7) {
+		if err != nil || !want[head.LicenseID] {
+			t.Fatalf("got %+v, %v", head, err)
+		}
+		delete(want, head.LicenseID)
+	}
+	if len(want) != 0 {
+		t.Errorf("%d of %d heads are missing", len(want), chains)
+	}
+}
+
+// TestHeadsOfEarlierVersion: a file whose heads are by license id alone is taken over.
+func TestHeadsOfEarlierVersion(t *testing.T) {
+	path := t.TempDir()
+	folder := open(t, path)
+	events := audittest.History(t, 3)
+	for _, event := range events {
+		if err := (audit.Recorder{Store: folder.AuditTrail}).Record(t.Context(), event); err != nil {
 			t.Fatal(err)
 		}
-		seen[head.LicenseID] = true
 	}
-	if len(seen) != chains {
-		t.Errorf("%d of %d heads", len(seen), chains)
+	id := events[0].LicenseID
+	want, err := folder.AuditTrail.Head(t.Context(), id)
+	if err != nil || want.Sequence != 3 {
+		t.Fatalf("got %+v, %v", want, err)
+	}
+	if err := embedded.HeadsAsInEarlierVersion(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := folder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing to take over
+		folder = open(t, path)
+		if got, err := folder.AuditTrail.Head(t.Context(), id); err != nil || got != want {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+		if err := folder.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

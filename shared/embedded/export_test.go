@@ -22,3 +22,31 @@ func (s *Licenses) Fill(records []attribute.Map) error {
 		return nil
 	})
 }
+
+// SetHeadsPage sets how many heads are read in one transaction, until undo is called.
+func SetHeadsPage(n int) (undo func()) {
+	before := headsPage
+	headsPage = n
+	return func() { headsPage = before }
+}
+
+// HeadsAsInEarlierVersion stores the heads as they were before they were in buckets.
+func HeadsAsInEarlierVersion(f *Folder) error {
+	return f.db.Update(func(tx *bbolt.Tx) error {
+		earlier, err := tx.CreateBucket(earlierHeadsBucket)
+		if err != nil {
+			return err
+		}
+		err = tx.Bucket(chainHeadsBucket).ForEach(func(key, sealed []byte) error {
+			head, err := unseal(key, sealed)
+			if err != nil {
+				return err
+			}
+			return earlier.Put(key[2:], seal(key[2:], head))
+		})
+		if err != nil {
+			return err
+		}
+		return tx.DeleteBucket(chainHeadsBucket)
+	})
+}

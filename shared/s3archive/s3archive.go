@@ -5,7 +5,6 @@ package s3archive
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"openlicenser/shared/checkpoint"
 )
@@ -26,14 +24,9 @@ type API interface {
 	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
 }
 
-// Archive is a bucket with these objects:
-//
-//	latest                            the latest checkpoint
-//	checkpoints/00000000000000000017  a checkpoint, by its number in 20 digits
-//	heads/d4f5…                       a list of leaves, by the root of its tree in hexadecimal
-//
-// Reads of S3 are strongly consistent. A reader needs s3:ListBucket besides s3:GetObject: without it, S3 reports an
-// object that is missing as one to which access is denied.
+// Archive keeps each object of the archive under its name. Reads of S3 are strongly consistent. A reader needs
+// s3:ListBucket besides s3:GetObject: without it, S3 reports an object that is missing as one to which access is
+// denied.
 type Archive struct {
 	client API
 	bucket string
@@ -44,67 +37,44 @@ var _ checkpoint.Archive = (*Archive)(nil)
 // New returns the archive in a bucket.
 func New(client API, bucket string) *Archive { return &Archive{client, bucket} }
 
-const latestKey = "latest"
-
-func checkpointKey(number int64) string { return fmt.Sprintf("checkpoints/%020d", number) }
-
-func headsKey(root tlog.Hash) string { return "heads/" + hex.EncodeToString(root[:]) }
-
-// Latest implements checkpoint.Reader.
-func (a *Archive) Latest(ctx context.Context) ([]byte, error) { return a.get(ctx, latestKey) }
-
-// Leaves implements checkpoint.Reader.
-func (a *Archive) Leaves(ctx context.Context, root tlog.Hash) ([]byte, error) {
-	return a.get(ctx, headsKey(root))
-}
-
-// Checkpoint implements checkpoint.Archive.
-func (a *Archive) Checkpoint(ctx context.Context, number int64) ([]byte, error) {
-	return a.get(ctx, checkpointKey(number))
-}
-
 // Create implements checkpoint.Archive.
-func (a *Archive) Create(ctx context.Context, number int64, signed []byte) error {
-	err := a.put(ctx, checkpointKey(number), signed, func(in *s3.PutObjectInput) { in.IfNoneMatch = aws.String("*") })
+func (a *Archive) Create(ctx context.Context, name string, content []byte) error {
+	err := a.put(ctx, name, content, func(in *s3.PutObjectInput) { in.IfNoneMatch = aws.String("*") })
 	if status(err) == http.StatusPreconditionFailed {
 		return checkpoint.ErrExists
 	}
 	return err
 }
 
-// SetLatest implements checkpoint.Archive. What it replaces stays as a version.
-func (a *Archive) SetLatest(ctx context.Context, signed []byte) error {
-	return a.put(ctx, latestKey, signed)
+// Put implements checkpoint.Archive. What it replaces stays as a version.
+func (a *Archive) Put(ctx context.Context, name string, content []byte) error {
+	return a.put(ctx, name, content)
 }
 
-// PutLeaves implements checkpoint.Archive. To put the same list again only adds a version of the object.
-func (a *Archive) PutLeaves(ctx context.Context, root tlog.Hash, list []byte) error {
-	return a.put(ctx, headsKey(root), list)
-}
-
-func (a *Archive) get(ctx context.Context, key string) ([]byte, error) {
-	out, err := a.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &a.bucket, Key: &key})
+// Get implements checkpoint.Reader.
+func (a *Archive) Get(ctx context.Context, name string) ([]byte, error) {
+	out, err := a.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &a.bucket, Key: &name})
 	var missing *types.NoSuchKey
 	switch {
 	case errors.As(err, &missing):
 		return nil, checkpoint.ErrNone
 	case err != nil:
-		return nil, fmt.Errorf("get %s: %w", key, err)
+		return nil, fmt.Errorf("get %s: %w", name, err)
 	}
 	defer out.Body.Close()
 	content, err := io.ReadAll(out.Body)
 	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", key, err)
+		return nil, fmt.Errorf("get %s: %w", name, err)
 	}
 	return content, nil
 }
 
 // put writes an object. A bucket with Object Lock demands a checksum
 // (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html).
-func (a *Archive) put(ctx context.Context, key string, content []byte, options ...func(*s3.PutObjectInput)) error {
+func (a *Archive) put(ctx context.Context, name string, content []byte, options ...func(*s3.PutObjectInput)) error {
 	in := &s3.PutObjectInput{
 		Bucket:            &a.bucket,
-		Key:               &key,
+		Key:               &name,
 		Body:              bytes.NewReader(content),
 		ContentType:       aws.String("text/plain; charset=utf-8"),
 		ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
@@ -113,7 +83,7 @@ func (a *Archive) put(ctx context.Context, key string, content []byte, options .
 		option(in)
 	}
 	if _, err := a.client.PutObject(ctx, in); err != nil {
-		return fmt.Errorf("put %s: %w", key, err)
+		return fmt.Errorf("put %s: %w", name, err)
 	}
 	return nil
 }

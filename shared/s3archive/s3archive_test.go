@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/s3archive"
@@ -38,16 +37,14 @@ func TestContract(t *testing.T) {
 
 func TestKeys(t *testing.T) {
 	bucket, archive := newArchive(t)
-	root := tlog.Hash{0xab}
-	err := errors.Join(archive.Create(t.Context(), 17, []byte("c")), archive.SetLatest(t.Context(), []byte("l")),
-		archive.PutLeaves(t.Context(), root, []byte("h")))
+	err := errors.Join(archive.Create(t.Context(), "checkpoints/00000000000000000017", []byte("c")),
+		archive.Put(t.Context(), "latest", []byte("l")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
 		"the-bucket/checkpoints/00000000000000000017": "c",
 		"the-bucket/latest":                           "l",
-		"the-bucket/heads/ab00000000000000000000000000000000000000000000000000000000000000": "h",
 	} {
 		if got := bucket.Object(path); got != want {
 			t.Errorf("%s is %q", path, got)
@@ -61,9 +58,9 @@ func TestFaults(t *testing.T) {
 		t.Run(code, func(t *testing.T) {
 			bucket, archive := newArchive(t)
 			for name, do := range map[string]func() error{
-				"Latest":    func() error { _, err := archive.Latest(t.Context()); return err },
-				"Create":    func() error { return archive.Create(t.Context(), 1, nil) },
-				"SetLatest": func() error { return archive.SetLatest(t.Context(), nil) },
+				"Get":    func() error { _, err := archive.Get(t.Context(), "latest"); return err },
+				"Create": func() error { return archive.Create(t.Context(), "checkpoints/1", nil) },
+				"Put":    func() error { return archive.Put(t.Context(), "latest", nil) },
 			} {
 				bucket.Fail(code, code)
 				err := do()
@@ -80,7 +77,7 @@ func TestFaults(t *testing.T) {
 func drain(t *testing.T, bucket *lambdatest.Bucket, archive *s3archive.Archive) {
 	t.Helper()
 	for range 2 {
-		if _, err := archive.Latest(t.Context()); errors.Is(err, checkpoint.ErrNone) {
+		if _, err := archive.Get(t.Context(), "another"); errors.Is(err, checkpoint.ErrNone) {
 			return
 		}
 	}
@@ -91,7 +88,7 @@ func drain(t *testing.T, bucket *lambdatest.Bucket, archive *s3archive.Archive) 
 func TestRepeatedAfterFault(t *testing.T) {
 	bucket, archive := newArchive(t)
 	bucket.Fail("SlowDown")
-	if err := archive.Create(t.Context(), 1, []byte("c")); err != nil {
+	if err := archive.Create(t.Context(), "checkpoints/1", []byte("c")); err != nil {
 		t.Error(err)
 	}
 }

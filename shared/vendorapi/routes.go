@@ -2,11 +2,14 @@ package vendorapi
 
 import (
 	"context"
+	"encoding/hex"
 	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
@@ -198,6 +201,18 @@ func (c *Client) Proof(ctx context.Context, licenseID string) (proof checkpoint.
 func (c *Client) Checkpoint(ctx context.Context) (signed string, err error) {
 	err = c.get(ctx, "/audit/checkpoint", nil, &signed)
 	return signed, err
+}
+
+// TreeRoots returns the roots of all buckets, by the root over them, in the form of checkpoint.Roots.
+func (c *Client) TreeRoots(ctx context.Context, root tlog.Hash) (text string, err error) {
+	err = c.get(ctx, "/audit/roots/"+hex.EncodeToString(root[:]), nil, &text)
+	return text, err
+}
+
+// TreePage returns the leaves of a bucket, by their root, in the form of checkpoint.Page.
+func (c *Client) TreePage(ctx context.Context, root tlog.Hash) (text string, err error) {
+	err = c.get(ctx, "/audit/pages/"+hex.EncodeToString(root[:]), nil, &text)
+	return text, err
 }
 
 // CheckpointKey returns the key that checkpoints are verified with.

@@ -35,7 +35,7 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 	return stream.Processor{
 		Do: func(ctx context.Context, change stream.Change) error {
 			err := a.Recorder.Record(ctx, eventOf(change))
-			if errors.Is(err, audit.ErrHead) {
+			if errors.Is(err, audit.ErrHead) || errors.Is(err, audit.ErrPlanted) {
 				gaps.Add(1)
 			}
 			return err

@@ -328,6 +328,15 @@ func TestGapIsReported(t *testing.T) {
 		}
 		wantMetric(t, batch)
 	})
+	t.Run("Planted", func(t *testing.T) {
+		store := audittest.NewMemory(t)
+		store.Plant(audit.Entry{LicenseID: license1, Sequence: 1})
+		first, batch, failures := run(t, store, readEvent(t, "insert"))
+		if first.Level != "ERROR" || first.Msg != "record" || first.LicenseID != license1 || failures != 1 {
+			t.Errorf("got %+v, %d failures", first, failures)
+		}
+		wantMetric(t, batch)
+	})
 }
 
 // slowStore takes the time of DynamoDB for each call, and counts how many are at once.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -21,6 +22,8 @@ const (
 	CheckpointsKey     = "AuditCheckpoints"
 	ChainsRewrittenKey = "AuditChainsRewritten"
 	ChangesMissedKey   = "AuditChangesMissed"
+	BacklogKey         = "AuditBacklog"
+	ArchiveDamagesKey  = "AuditArchiveDamages"
 )
 
 // Checkpointer makes a checkpoint, and compares the records with the trail.
@@ -34,9 +37,11 @@ type Checkpointer struct {
 // Summary tells what a run made and found. It is for whoever invokes the function by hand; the schedule ignores it.
 type Summary struct {
 	Number    int64 `json:"number"`    // of the checkpoint that was made
-	Chains    int64 `json:"chains"`    // in the checkpoint
+	Chains    int   `json:"chains"`    // in the checkpoint
 	Rewritten int   `json:"rewritten"` // chains that are not a continuation of what was signed
 	Missed    int   `json:"missed"`    // licenses with a change that the trail missed
+	Backlog   int   `json:"backlog"`   // licenses with a change that the trail may record yet
+	Damaged   int   `json:"damaged"`   // objects of the archive that are missing or were replaced
 }
 
 // Handle makes one checkpoint. After an error Lambda tries twice again, and then there is the next hour's run. Findings
@@ -45,10 +50,11 @@ func (c Checkpointer) Handle(ctx context.Context, _ events.EventBridgeEvent) (Su
 	ctx, record := telemetry.Begin(ctx)
 	begun := time.Now()
 	counts := map[string]int{}
-	summary, err := c.checkpoint(ctx, counts)
+	var summary Summary
+	err := c.checkpoint(ctx, &summary, counts)
 	// Without a checkpoint, what the trail missed is still looked for.
-	missed, errReconcile := c.reconcile(ctx, counts)
-	summary.Missed, err = missed, errors.Join(err, errReconcile)
+	err = errors.Join(err, c.reconcile(ctx, &summary, counts))
+	counts[ArchiveDamagesKey] = summary.Damaged
 	level, attrs := slog.LevelInfo, telemetry.Counts(begun, "checkpoint", counts)
 	if err != nil {
 		level, attrs = slog.LevelError, append(attrs, slog.String("error", err.Error()))
@@ -58,39 +64,87 @@ func (c Checkpointer) Handle(ctx context.Context, _ events.EventBridgeEvent) (Su
 	return summary, err
 }
 
-func (c Checkpointer) checkpoint(ctx context.Context, counts map[string]int) (Summary, error) {
+func (c Checkpointer) checkpoint(ctx context.Context, summary *Summary, counts map[string]int) error {
 	result, err := c.Maker.Make(ctx, c.Now())
+	var damage *checkpoint.ArchiveError
+	if errors.As(err, &damage) { // without which no checkpoint can be made
+		c.logDamages(ctx, summary, damage)
+	}
 	if err != nil {
-		return Summary{}, err
+		return err
 	}
 	for _, finding := range result.Findings {
-		c.Log.LogAttrs(ctx, slog.LevelError, "an audit chain was rewritten",
+		isSettled := c.isAcknowledged(ctx, finding.Leaf.LicenseID, finding.Leaf.Sequence)
+		if !isSettled {
+			summary.Rewritten++
+		}
+		c.Log.LogAttrs(ctx, levelOf(isSettled), "an audit chain was rewritten",
 			slog.String("licenseid", finding.Leaf.LicenseID),
 			slog.Int64("signedsequence", finding.Leaf.Sequence),
 			slog.String("signedhash", finding.Leaf.Hash),
+			slog.Bool("acknowledged", isSettled),
 			slog.String("error", finding.Why.Error()))
 	}
+	c.logDamages(ctx, summary, result.Damages...)
 	telemetry.Note(ctx,
 		slog.Int64("number", result.Checkpoint.Number),
-		slog.Int64("chains", result.Checkpoint.Size),
+		slog.Int("chains", result.Chains),
 		slog.String("root", result.Checkpoint.Root.String()))
-	counts[CheckpointsKey], counts[ChainsRewrittenKey] = 1, len(result.Findings)
-	return Summary{
-		Number:    result.Checkpoint.Number,
-		Chains:    result.Checkpoint.Size,
-		Rewritten: len(result.Findings),
-	}, nil
+	counts[CheckpointsKey], counts[ChainsRewrittenKey] = 1, summary.Rewritten
+	summary.Number, summary.Chains = result.Checkpoint.Number, result.Chains
+	return nil
 }
 
-func (c Checkpointer) reconcile(ctx context.Context, counts map[string]int) (missed int, err error) {
-	discrepancies, err := c.Reconciler.Reconcile(ctx)
+func (c Checkpointer) reconcile(ctx context.Context, summary *Summary, counts map[string]int) error {
+	found, err := c.Reconciler.Reconcile(ctx, c.Now())
 	if err != nil {
-		return 0, err
+		return err
 	}
-	for _, d := range discrepancies {
-		c.Log.LogAttrs(ctx, slog.LevelError, "the audit trail missed a change",
-			slog.String("licenseid", d.LicenseID), slog.String("error", d.Why.Error()))
+	for _, d := range found.Missed {
+		isSettled := c.isAcknowledged(ctx, d.LicenseID, d.Sequence)
+		if !isSettled {
+			summary.Missed++
+		}
+		c.Log.LogAttrs(ctx, levelOf(isSettled), "the audit trail missed a change",
+			slog.String("licenseid", d.LicenseID),
+			slog.Int64("sequence", d.Sequence),
+			slog.Time("since", d.Since),
+			slog.Bool("acknowledged", isSettled),
+			slog.String("error", d.Why.Error()))
 	}
-	counts[ChangesMissedKey] = len(discrepancies)
-	return len(discrepancies), nil
+	if len(found.Backlog) > 0 {
+		oldest := slices.MinFunc(found.Backlog, func(a, b checkpoint.Discrepancy) int {
+			return a.Since.Compare(b.Since)
+		})
+		telemetry.Note(ctx, slog.String("oldestlicenseid", oldest.LicenseID), slog.Time("oldestsince", oldest.Since))
+	}
+	c.logDamages(ctx, summary, found.Damages...)
+	summary.Backlog = len(found.Backlog)
+	counts[ChangesMissedKey], counts[BacklogKey] = summary.Missed, summary.Backlog
+	return nil
+}
+
+func (c Checkpointer) logDamages(ctx context.Context, summary *Summary, damages ...*checkpoint.ArchiveError) {
+	for _, damage := range damages {
+		summary.Damaged++
+		c.Log.LogAttrs(ctx, slog.LevelError, "the archive of checkpoints is damaged",
+			slog.String("object", damage.Name), slog.String("error", damage.Why.Error()))
+	}
+}
+
+// isAcknowledged reports whether someone has settled a finding. In doubt nobody has.
+func (c Checkpointer) isAcknowledged(ctx context.Context, licenseID string, sequence int64) bool {
+	_, err := checkpoint.Acknowledged(ctx, c.Maker.Archive, licenseID, sequence)
+	if err != nil && !errors.Is(err, checkpoint.ErrNone) {
+		c.Log.LogAttrs(ctx, slog.LevelError, "an acknowledgement cannot be read",
+			slog.String("licenseid", licenseID), slog.String("error", err.Error()))
+	}
+	return err == nil
+}
+
+func levelOf(isSettled bool) slog.Level {
+	if isSettled {
+		return slog.LevelInfo
+	}
+	return slog.LevelError
 }

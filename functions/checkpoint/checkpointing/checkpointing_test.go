@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"os"
+	"path"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,8 +29,11 @@ var now = time.Date(2026, 11, 23, 22, 0, 0, 0, time.UTC)
 
 // fixture is a checkpointer over a data folder, with all that it logs.
 type fixture struct {
+	folder string
 	checkpointing.Checkpointer
 	trail *embedded.AuditTrail
+	id    string // of the one license
+	head  audit.Head
 	log   *bytes.Buffer
 }
 
@@ -44,22 +50,30 @@ func newFixture(t *testing.T) fixture {
 	if err := errors.Join(errArchive, errKey); err != nil {
 		t.Fatal(err)
 	}
-	for _, event := range audittest.History(t, 3) {
+	history := audittest.History(t, 3)
+	for _, event := range history {
 		if err := (audit.Recorder{Store: folder.AuditTrail}).Record(t.Context(), event); err != nil {
 			t.Fatal(err)
 		}
 	}
+	id := history[0].LicenseID
+	head, err := folder.AuditTrail.Head(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
 	log := &bytes.Buffer{}
-	return fixture{checkpointing.Checkpointer{
+	return fixture{path, checkpointing.Checkpointer{
 		Maker: checkpoint.Maker{
 			Trail: folder.AuditTrail, Archive: archive, Signer: key, Origin: "openlicenser/test/audit",
 		},
 
-		Reconciler: checkpoint.Reconciler{Records: oneRecord{"1"}, Chains: oneRecord{"1"}},
+		Reconciler: checkpoint.Reconciler{
+			Records: oneRecord{id, head.RecordHash}, Chains: folder.AuditTrail, Archive: archive,
+		},
 
 		Now: func() time.Time { return now },
 		Log: slog.New(slog.NewJSONHandler(log, nil)),
-	}, folder.AuditTrail, log}
+	}, folder.AuditTrail, id, head, log}
 }
 
 // records returns the last log record of each message.
@@ -109,7 +123,7 @@ type cutTrail struct{ checkpoint.Trail }
 
 func (cutTrail) Head(context.Context, string) (audit.Head, error) { return audit.Head{}, nil }
 
-func (cutTrail) Heads(context.Context) iter.Seq2[audit.ChainHead, error] {
+func (cutTrail) Heads(context.Context, int) iter.Seq2[audit.ChainHead, error] {
 	return func(func(audit.ChainHead, error) bool) {}
 }
 
@@ -139,7 +153,7 @@ var errFault = errors.New("a fault")
 // brokenTrail cannot be read.
 type brokenTrail struct{ checkpoint.Trail }
 
-func (brokenTrail) Heads(context.Context) iter.Seq2[audit.ChainHead, error] {
+func (brokenTrail) Heads(context.Context, int) iter.Seq2[audit.ChainHead, error] {
 	return func(yield func(audit.ChainHead, error) bool) { yield(audit.ChainHead{}, errFault) }
 }
 
@@ -154,12 +168,12 @@ func TestFault(t *testing.T) {
 	}
 }
 
-// oneRecord is a side of a reconciliation with one license.
-type oneRecord struct{ hash string }
+// oneRecord is the license table with one license.
+type oneRecord struct{ id, hash string }
 
 func (r oneRecord) All(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
 	return func(yield func(checkpoint.RecordHash, error) bool) {
-		yield(checkpoint.RecordHash{LicenseID: "an-id", Hash: r.hash}, nil)
+		yield(checkpoint.RecordHash{LicenseID: r.id, Hash: r.hash}, nil)
 	}
 }
 
@@ -167,28 +181,126 @@ func (r oneRecord) Of(_ context.Context, id string) (checkpoint.RecordHash, erro
 	return checkpoint.RecordHash{LicenseID: id, Hash: r.hash}, nil
 }
 
+// at sets the time of the next run.
+func (f *fixture) at(d time.Duration) { f.Now = func() time.Time { return now.Add(d) } }
+
+func (f *fixture) handle(t *testing.T) checkpointing.Summary {
+	t.Helper()
+	summary, err := f.Handle(t.Context(), events.EventBridgeEvent{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return summary
+}
+
+func (f *fixture) acknowledge(t *testing.T, sequence int64) {
+	t.Helper()
+	err := checkpoint.Acknowledge(t.Context(), f.Maker.Archive, checkpoint.Acknowledgement{
+		LicenseID: f.id, Sequence: sequence, Reason: "restored from a backup", Actor: "me", Time: now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReconciliation: a change that is not recorded is backlog, missed after 25 hours, and settled when someone says
+// so.
 func TestReconciliation(t *testing.T) {
 	f := newFixture(t)
-	f.Reconciler = checkpoint.Reconciler{
-		Records: oneRecord{"2"}, Chains: oneRecord{"1"}, Pause: func(context.Context) error { return nil },
+	f.Reconciler.Records = oneRecord{f.id, "another"}
+	if got := f.handle(t); got.Missed != 0 || got.Backlog != 1 {
+		t.Errorf("got %+v", got)
 	}
-	answer, err := f.Handle(t.Context(), events.EventBridgeEvent{})
-	if err != nil || answer.Missed != 1 {
-		t.Errorf("got %+v, %v", answer, err)
+	if record := f.records(t)["checkpoint"]; record["AuditBacklog"] != 1.0 || record["AuditChangesMissed"] != 0.0 ||
+		record["level"] != "INFO" || record["oldestlicenseid"] != f.id ||
+		record["oldestsince"] != now.Format(time.RFC3339) {
+		t.Errorf("logged %v", record)
 	}
-	records := f.records(t)
-	if records["checkpoint"]["AuditChangesMissed"] != 1.0 ||
-		records["the audit trail missed a change"]["licenseid"] != "an-id" {
-		t.Errorf("logged %v", records)
+	f.at(25 * time.Hour)
+	if got := f.handle(t); got.Missed != 1 || got.Backlog != 0 {
+		t.Errorf("got %+v", got)
 	}
-	f.Maker.Origin = "another" // a checkpoint cannot be made, and what the trail missed is reported all the same
-	if answer, err := f.Handle(t.Context(), events.EventBridgeEvent{}); err == nil || answer.Missed != 1 {
-		t.Errorf("without a checkpoint: %+v, %v", answer, err)
+	finding := f.records(t)["the audit trail missed a change"]
+	if f.records(t)["checkpoint"]["AuditChangesMissed"] != 1.0 || finding["level"] != "ERROR" ||
+		finding["licenseid"] != f.id || finding["sequence"] != 3.0 {
+		t.Errorf("logged %v", finding)
+	}
+	f.acknowledge(t, 3)
+	f.at(26 * time.Hour)
+	if got := f.handle(t); got.Missed != 0 {
+		t.Errorf("acknowledged: got %+v", got)
+	}
+	if finding := f.records(t)["the audit trail missed a change"]; finding["level"] != "INFO" ||
+		finding["acknowledged"] != true {
+		t.Errorf("logged %v", finding)
+	}
+}
+
+// TestEachGoesOnWithoutTheOther: without a checkpoint what the trail missed is reported, and the other way round.
+func TestEachGoesOnWithoutTheOther(t *testing.T) {
+	f := newFixture(t)
+	f.handle(t)
+	f.Reconciler.Records = oneRecord{f.id, "another"}
+	f.Maker.Origin = "another"
+	if got, err := f.Handle(t.Context(), events.EventBridgeEvent{}); err == nil || got.Backlog != 1 || got.Number != 0 {
+		t.Errorf("without a checkpoint: %+v, %v", got, err)
 	}
 	f.Maker.Origin = "openlicenser/test/audit"
-	f.Reconciler.Pause = func(context.Context) error { return errFault }
-	answer, err = f.Handle(t.Context(), events.EventBridgeEvent{})
-	if !errors.Is(err, errFault) || answer.Number != 2 {
-		t.Errorf("got %+v, %v", answer, err)
+	f.Reconciler.Chains = brokenTrail{f.trail}
+	if got, err := f.Handle(t.Context(), events.EventBridgeEvent{}); !errors.Is(err, errFault) || got.Number != 2 {
+		t.Errorf("without a comparison: %+v, %v", got, err)
+	}
+}
+
+// TestRewrittenChainAcknowledged: the finding stays in the log, and is counted no longer.
+func TestRewrittenChainAcknowledged(t *testing.T) {
+	f := newFixture(t)
+	f.handle(t)
+	f.Maker.Trail = cutTrail{f.trail}
+	f.acknowledge(t, 2) // another finding
+	if got := f.handle(t); got.Rewritten != 1 {
+		t.Errorf("got %+v", got)
+	}
+	f.acknowledge(t, 3)
+	if got := f.handle(t); got.Rewritten != 0 {
+		t.Errorf("got %+v", got)
+	}
+	if finding := f.records(t)["an audit chain was rewritten"]; finding["level"] != "INFO" {
+		t.Errorf("logged %v", finding)
+	}
+}
+
+// TestDamagedArchive: what is missing is named and counted, whether a checkpoint can be made without it or not.
+func TestDamagedArchive(t *testing.T) {
+	for name, test := range map[string]struct {
+		object string // matches one
+		number int64  // of the checkpoint that is made
+	}{
+		"Latest": {"latest", 2},
+		"Page":   {"pages/*", 2},
+		"Roots":  {"roots/*", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.handle(t)
+			damaged, err := filepath.Glob(filepath.Join(f.folder, "checkpoints", test.object))
+			if err != nil || len(damaged) != 1 {
+				t.Fatalf("%v, %v", damaged, err)
+			}
+			if err := os.WriteFile(damaged[0], []byte("junk"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, err := f.Handle(t.Context(), events.EventBridgeEvent{})
+			if got.Number != test.number || got.Damaged != 1 || (err == nil) != (test.number > 0) {
+				t.Errorf("got %+v, %v", got, err)
+			}
+			records := f.records(t)
+			finding := records["the archive of checkpoints is damaged"]
+			isOf, _ := path.Match(test.object, fmt.Sprint(finding["object"]))
+			if !isOf || finding["level"] != "ERROR" ||
+				records["checkpoint"]["AuditArchiveDamages"] != 1.0 {
+				t.Errorf("logged %v", records)
+			}
+		})
 	}
 }

@@ -86,12 +86,12 @@ type deniedTrail struct {
 	times *int
 }
 
-func (d deniedTrail) Heads(ctx context.Context) iter.Seq2[audit.ChainHead, error] {
-	if *d.times > 0 {
+func (d deniedTrail) Heads(ctx context.Context, bucket int) iter.Seq2[audit.ChainHead, error] {
+	if bucket == 0 && *d.times > 0 { // buckets are read concurrently, and each once
 		*d.times--
 		return func(yield func(audit.ChainHead, error) bool) { yield(audit.ChainHead{}, errFault) }
 	}
-	return d.Trail.Heads(ctx)
+	return d.Trail.Heads(ctx, bucket)
 }
 
 func TestStack(t *testing.T) {
@@ -153,7 +153,8 @@ func TestStackOfAnotherKey(t *testing.T) {
 	if _, err := f.invoke(t, c.request("Create")); err != nil {
 		t.Fatal(err)
 	}
-	if got := c.answers[0]; got.Status != cfn.StatusFailed || !strings.Contains(got.Reason, "the latest checkpoint") {
+	const named = "object checkpoints/00000000000000000001 of the archive"
+	if got := c.answers[0]; got.Status != cfn.StatusFailed || !strings.Contains(got.Reason, named) {
 		t.Errorf("answered %+v", got)
 	}
 }
@@ -173,13 +174,21 @@ func TestStackOutOfTime(t *testing.T) {
 	}
 }
 
+// brokenRecords cannot be read.
+type brokenRecords struct{ err error }
+
+func (r brokenRecords) All(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
+	return func(yield func(checkpoint.RecordHash, error) bool) { yield(checkpoint.RecordHash{}, r.err) }
+}
+
+func (r brokenRecords) Of(context.Context, string) (checkpoint.RecordHash, error) {
+	return checkpoint.RecordHash{}, r.err
+}
+
 // TestStackLongReason: CloudFormation takes 4,096 bytes.
 func TestStackLongReason(t *testing.T) {
 	f, c := newFixture(t), newCloudFormation(t)
-	f.Reconciler = checkpoint.Reconciler{
-		Records: oneRecord{"2"}, Chains: oneRecord{"1"},
-		Pause: func(context.Context) error { return errors.New(strings.Repeat("<é", 5000)) },
-	}
+	f.Reconciler.Records = brokenRecords{errors.New(strings.Repeat("<é", 5000))}
 	_, err := f.invoke(t, c.request("Create"))
 	if err != nil || len(c.answers) != 1 || c.answers[0].Status != cfn.StatusFailed {
 		t.Errorf("%v, answered %d", err, len(c.answers))

@@ -13,7 +13,10 @@ import (
 	"openlicenser/shared/license"
 )
 
-var errNoRoute = errors.New("no such route")
+var (
+	errNoRoute = errors.New("no such route")
+	errNoTree  = errors.New("no such part of a checkpoint's tree")
+)
 
 // failures says what an error means to the vendor. An error that is not here is a fault of ours.
 var failures = []struct {
@@ -60,6 +63,8 @@ var failures = []struct {
 	{license.ErrBusy, http.StatusServiceUnavailable, "BUSY",
 		"Too many licenses are being changed at once; send this change again in some seconds."},
 	{checkpoint.ErrNone, http.StatusNotFound, "NO_CHECKPOINT", "No checkpoint of the audit trail was made yet."},
+	{errNoTree, http.StatusNotFound, "TREE_NOT_FOUND",
+		"The archive of checkpoints has nothing with this root, which is 64 hexadecimal digits."},
 	{checkpoint.ErrNoLeaf, http.StatusNotFound, "NOT_IN_CHECKPOINT",
 		"The latest checkpoint does not hold this license: its first change is younger, or there is no such license."},
 	{license.ErrUnreadable, http.StatusInternalServerError, "UNREADABLE_LICENSE",

@@ -2,11 +2,14 @@ package issuance
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"openlicenser/shared/api"
 	"openlicenser/shared/audit"
@@ -36,6 +39,8 @@ func (t Trail) routes() api.Routes {
 		"GET /licenses/{licenseid}/audit":       t.chain,
 		"GET /licenses/{licenseid}/audit/proof": t.proof,
 		"GET /audit/checkpoint":                 t.checkpoint,
+		"GET /audit/roots/{root}":               t.roots,
+		"GET /audit/pages/{root}":               t.page,
 		"GET /audit/checkpoint-key":             t.checkpointKey,
 	}
 }
@@ -152,8 +157,12 @@ func (t Trail) proof(ctx context.Context, r api.Request) (api.Response, error) {
 
 // prove returns the proof, or checkpoint.ErrNoLeaf where the checkpoint has no leaf of the license.
 func (t Trail) prove(ctx context.Context, asked string) (proof checkpoint.Proof, err error) {
+	vkey, err := t.verifierKey(ctx)
+	if err != nil {
+		return proof, err
+	}
 	for _, id := range spellings(asked) {
-		proof, err = checkpoint.Prove(ctx, t.Checkpoints, id)
+		proof, err = checkpoint.Prove(ctx, t.Checkpoints, vkey, id)
 		if !errors.Is(err, checkpoint.ErrNoLeaf) {
 			break
 		}
@@ -161,24 +170,62 @@ func (t Trail) prove(ctx context.Context, asked string) (proof checkpoint.Proof,
 	return proof, err
 }
 
-// How long checkpoints and their key may stay in caches. The key is for good.
+func (t Trail) verifierKey(ctx context.Context) (string, error) {
+	return checkpoint.VerifierKey(ctx, t.CheckpointKey, t.Origin)
+}
+
+// How long checkpoints, their trees and their key may stay in caches. The key is for good, and a tree is named by its
+// content. It tells license ids, so no shared cache may have it.
 const (
+	treeCaching          = "private, max-age=86400, immutable"
 	checkpointCaching    = "public, max-age=60"
 	checkpointKeyCaching = "public, max-age=3600"
 )
 
 // checkpoint shows the latest checkpoint. Whoever keeps copies can tell when one is taken back.
 func (t Trail) checkpoint(ctx context.Context, _ api.Request) (api.Response, error) {
-	signed, err := t.Checkpoints.Latest(ctx)
+	vkey, err := t.verifierKey(ctx)
+	if err != nil {
+		return api.Response{}, err
+	}
+	signed, _, err := checkpoint.Latest(ctx, t.Checkpoints, vkey)
 	if err != nil {
 		return api.Response{}, fmt.Errorf("checkpoint: %w", err)
 	}
 	return plainText(string(signed), checkpointCaching), nil
 }
 
+// roots shows the roots of all buckets of a checkpoint.
+func (t Trail) roots(ctx context.Context, r api.Request) (api.Response, error) {
+	return t.treeObject(ctx, r, checkpoint.Roots)
+}
+
+// page shows the leaves of a bucket of a checkpoint.
+func (t Trail) page(ctx context.Context, r api.Request) (api.Response, error) {
+	return t.treeObject(ctx, r, checkpoint.Page)
+}
+
+func (t Trail) treeObject(
+	ctx context.Context, r api.Request,
+	read func(context.Context, checkpoint.Reader, tlog.Hash) ([]byte, error),
+) (api.Response, error) {
+	root, err := hex.DecodeString(r.PathParameter("root"))
+	if err != nil || len(root) != tlog.HashSize {
+		return api.Response{}, errNoTree
+	}
+	text, err := read(ctx, t.Checkpoints, tlog.Hash(root))
+	switch {
+	case errors.Is(err, checkpoint.ErrNone):
+		return api.Response{}, errNoTree
+	case err != nil:
+		return api.Response{}, fmt.Errorf("tree: %w", err)
+	}
+	return plainText(string(text), treeCaching), nil
+}
+
 // checkpointKey shows the key that checkpoints are verified with.
 func (t Trail) checkpointKey(ctx context.Context, _ api.Request) (api.Response, error) {
-	vkey, err := checkpoint.VerifierKey(ctx, t.CheckpointKey, t.Origin)
+	vkey, err := t.verifierKey(ctx)
 	if err != nil {
 		return api.Response{}, err
 	}

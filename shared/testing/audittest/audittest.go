@@ -271,11 +271,13 @@ func listHeads(t *testing.T, store audit.Store) {
 	got := map[string]audit.Head{}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) { // a list may lag behind
 		clear(got)
-		for head, err := range lister.Heads(t.Context()) {
-			if _, twice := got[head.LicenseID]; twice || err != nil {
-				t.Fatalf("head %+v twice: %v, %v", head, twice, err)
+		for bucket := range audit.Buckets {
+			for head, err := range lister.Heads(t.Context(), bucket) {
+				if _, twice := got[head.LicenseID]; twice || err != nil || audit.BucketOf(head.LicenseID) != bucket {
+					t.Fatalf("head %+v in bucket %d, twice: %v, %v", head, bucket, twice, err)
+				}
+				got[head.LicenseID] = head.Head
 			}
-			got[head.LicenseID] = head.Head
 		}
 		if cmp.Equal(want, got) {
 			break
@@ -284,8 +286,10 @@ func listHeads(t *testing.T, store audit.Store) {
 			t.Fatalf("(-want +got):\n%s", cmp.Diff(want, got))
 		}
 	}
-	for range lister.Heads(t.Context()) { // a caller may stop early
-		break
+	for id := range want {
+		for range lister.Heads(t.Context(), audit.BucketOf(id)) { // a caller may stop early
+			break
+		}
 	}
 }
 

@@ -21,13 +21,16 @@ type Memory struct {
 	mu      sync.Mutex
 	heads   map[string]audit.Head
 	entries map[string][]audit.Entry
+	planted map[string]audit.Entry // behind the end of a chain
 }
 
 var _ audit.Store = (*Memory)(nil)
 
 // NewMemory returns an empty store.
 func NewMemory(t TB) *Memory {
-	return &Memory{t: t, heads: map[string]audit.Head{}, entries: map[string][]audit.Entry{}}
+	return &Memory{
+		t: t, heads: map[string]audit.Head{}, entries: map[string][]audit.Entry{}, planted: map[string]audit.Entry{},
+	}
 }
 
 // Chain returns all entries of a license.
@@ -44,6 +47,13 @@ func (m *Memory) SetHead(licenseID string, head audit.Head) {
 	m.heads[licenseID] = head
 }
 
+// Plant puts an entry behind the end of a chain, as an attacker would. Sequence 0 takes it away again.
+func (m *Memory) Plant(e audit.Entry) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.planted[e.LicenseID] = e
+}
+
 // Head implements audit.Store.
 func (m *Memory) Head(_ context.Context, licenseID string) (audit.Head, error) {
 	m.mu.Lock()
@@ -58,7 +68,7 @@ func (m *Memory) Append(_ context.Context, from audit.Head, e audit.Entry) error
 	if e.Sequence < 1 {
 		return audit.ErrNoSequence
 	}
-	if m.heads[e.LicenseID] != from {
+	if m.heads[e.LicenseID] != from || m.planted[e.LicenseID].Sequence == e.Sequence {
 		return audit.ErrConflict
 	}
 	if e.Sequence != int64(len(m.entries[e.LicenseID]))+1 {
@@ -74,6 +84,9 @@ func (m *Memory) Entries(_ context.Context, licenseID string, after int64, limit
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	entries := m.entries[licenseID]
+	if planted := m.planted[licenseID]; planted.Sequence == int64(len(entries))+1 {
+		entries = append(slices.Clone(entries), planted)
+	}
 	entries = entries[min(max(int(after), 0), len(entries)):]
 	return slices.Clone(entries[:min(limit, len(entries))]), nil
 }

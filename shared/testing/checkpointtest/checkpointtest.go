@@ -2,14 +2,12 @@
 package checkpointtest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"golang.org/x/mod/sumdb/tlog"
 
 	"openlicenser/shared/checkpoint"
 )
@@ -17,58 +15,55 @@ import (
 // TestArchive tests an archive against the contract of checkpoint.Archive. Each subtest opens an empty archive.
 func TestArchive(t *testing.T, open func(t *testing.T) checkpoint.Archive) {
 	tests := map[string]func(*testing.T, checkpoint.Archive){
-		"Empty":                   empty,
-		"Create/ThenRead":         createThenRead,
-		"Create/ErrExists":        createAgain,
-		"Create/OneOfManyWins":    createConcurrently,
-		"SetLatest/Replaces":      setLatest,
-		"PutLeaves/AgainIsNoFail": putLeavesAgain,
+		"Empty":                empty,
+		"Create/ThenRead":      createThenRead,
+		"Create/ErrExists":     createAgain,
+		"Create/OneOfManyWins": createConcurrently,
+		"Put/Replaces":         put,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
 }
 
-var root = tlog.RecordHash([]byte("root"))
+var names = []string{
+	"latest", "checkpoints/00000000000000000017", "acknowledged/019ab000-0000-7000-8000-000000000000/3",
+}
 
 func empty(t *testing.T, a checkpoint.Archive) {
-	_, errLatest := a.Latest(t.Context())
-	_, errLeaves := a.Leaves(t.Context(), root)
-	_, errCheckpoint := a.Checkpoint(t.Context(), 1)
-	for name, err := range map[string]error{"Latest": errLatest, "Leaves": errLeaves, "Checkpoint": errCheckpoint} {
-		if !errors.Is(err, checkpoint.ErrNone) {
+	for _, name := range names {
+		if _, err := a.Get(t.Context(), name); !errors.Is(err, checkpoint.ErrNone) {
 			t.Errorf("%s: got %v, want ErrNone", name, err)
 		}
 	}
 }
 
 func createThenRead(t *testing.T, a checkpoint.Archive) {
-	for _, number := range []int64{1, 2, 1 << 40} {
-		if err := a.Create(t.Context(), number, fmt.Append(nil, "checkpoint ", number)); err != nil {
+	for _, name := range names {
+		if err := a.Create(t.Context(), name, []byte("content of "+name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, number := range []int64{1, 2, 1 << 40} {
-		got, err := a.Checkpoint(t.Context(), number)
-		if err != nil || string(got) != fmt.Sprint("checkpoint ", number) {
-			t.Errorf("checkpoint %d: %q, %v", number, got, err)
+	for _, name := range names {
+		if got, err := a.Get(t.Context(), name); err != nil || string(got) != "content of "+name {
+			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	if _, err := a.Latest(t.Context()); !errors.Is(err, checkpoint.ErrNone) {
-		t.Errorf("Create has set the latest: %v", err)
+	if _, err := a.Get(t.Context(), names[1]+"0"); !errors.Is(err, checkpoint.ErrNone) {
+		t.Errorf("another name: %v", err)
 	}
 }
 
 func createAgain(t *testing.T, a checkpoint.Archive) {
-	if err := a.Create(t.Context(), 7, []byte("first")); err != nil {
+	if err := a.Create(t.Context(), "checkpoints/7", []byte("first")); err != nil {
 		t.Fatal(err)
 	}
 	for _, again := range []string{"second", "first"} {
-		if err := a.Create(t.Context(), 7, []byte(again)); !errors.Is(err, checkpoint.ErrExists) {
+		if err := a.Create(t.Context(), "checkpoints/7", []byte(again)); !errors.Is(err, checkpoint.ErrExists) {
 			t.Errorf("%s: got %v, want ErrExists", again, err)
 		}
 	}
-	if got, err := a.Checkpoint(t.Context(), 7); err != nil || string(got) != "first" {
+	if got, err := a.Get(t.Context(), "checkpoints/7"); err != nil || string(got) != "first" {
 		t.Errorf("kept %q, %v", got, err)
 	}
 }
@@ -78,7 +73,7 @@ func createConcurrently(t *testing.T, a checkpoint.Archive) {
 	var won atomic.Int64
 	for i := range 8 {
 		group.Go(func() {
-			switch err := a.Create(t.Context(), 1, fmt.Append(nil, i)); {
+			switch err := a.Create(t.Context(), "checkpoints/1", fmt.Append(nil, i)); {
 			case err == nil:
 				won.Add(1)
 			case !errors.Is(err, checkpoint.ErrExists):
@@ -88,32 +83,19 @@ func createConcurrently(t *testing.T, a checkpoint.Archive) {
 	}
 	group.Wait()
 	if won.Load() != 1 {
-		t.Errorf("%d have created the same number", won.Load())
+		t.Errorf("%d have created the same object", won.Load())
 	}
 }
 
-func setLatest(t *testing.T, a checkpoint.Archive) {
-	for _, text := range []string{"a longer one", "short"} {
-		if err := a.SetLatest(t.Context(), []byte(text)); err != nil {
-			t.Fatal(err)
+func put(t *testing.T, a checkpoint.Archive) {
+	for _, text := range []string{strings.Repeat("a longer one\n", 10_000), "short"} {
+		for range 2 {
+			if err := a.Put(t.Context(), "latest", []byte(text)); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if got, err := a.Latest(t.Context()); err != nil || string(got) != text {
-			t.Errorf("got %q, %v, want %q", got, err, text)
+		if got, err := a.Get(t.Context(), "latest"); err != nil || string(got) != text {
+			t.Errorf("got %d bytes, %v, want %d", len(got), err, len(text))
 		}
-	}
-}
-
-func putLeavesAgain(t *testing.T, a checkpoint.Archive) {
-	list := bytes.Repeat([]byte("a line\n"), 1000)
-	for range 2 {
-		if err := a.PutLeaves(t.Context(), root, list); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := a.Leaves(t.Context(), root); err != nil || !bytes.Equal(got, list) {
-		t.Errorf("got %d bytes, %v", len(got), err)
-	}
-	if _, err := a.Leaves(t.Context(), tlog.RecordHash([]byte("another"))); !errors.Is(err, checkpoint.ErrNone) {
-		t.Errorf("got %v, want ErrNone", err)
 	}
 }

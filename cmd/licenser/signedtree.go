@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"time"
+
+	"openlicenser/shared/audit"
+	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/vendorapi"
+)
+
+// signedTree is the tree of the latest checkpoint, whose signature was checked. Its pages are asked for one by one, and
+// held to the signed root.
+type signedTree struct {
+	api *vendorapi.Client
+	checkpoint.Checkpoint
+	roots *checkpoint.BucketRoots
+}
+
+// openTree asks for the latest checkpoint and the roots of its tree.
+func openTree(ctx context.Context, api *vendorapi.Client, key string) (*signedTree, error) {
+	signed, err := api.Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := checkpoint.Open(key, []byte(signed))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errTrail, err)
+	}
+	text, err := api.TreeRoots(ctx, c.Root)
+	if isNotFound(err) {
+		return nil, fmt.Errorf("%w: the roots of checkpoint %d are missing", errTrail, c.Number)
+	}
+	if err != nil {
+		return nil, err
+	}
+	roots, err := checkpoint.OpenRoots([]byte(text), c.Root)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errTrail, err)
+	}
+	return &signedTree{api, c, roots}, nil
+}
+
+// page returns the leaves of a bucket. An ArchiveError is a finding: the page is missing, or is not what was signed.
+func (t *signedTree) page(ctx context.Context, bucket int) (checkpoint.Leaves, error) {
+	root := t.roots[bucket]
+	if checkpoint.IsEmpty(root) {
+		return nil, nil
+	}
+	page, err := t.api.TreePage(ctx, root)
+	switch {
+	case isNotFound(err):
+		return nil, checkpoint.MissingPage(root)
+	case err != nil:
+		return nil, err
+	}
+	return checkpoint.OpenPage([]byte(page), bucket, root)
+}
+
+// checkAbsent checks a chain of which nobody has shown that it was signed: it has to be younger than the checkpoint,
+// and its page has to be without it. It returns errNotSignedYet for such a chain, and why for another.
+func (t *signedTree) checkAbsent(ctx context.Context, licenseID string, entries []audit.Entry) (why, err error) {
+	ls, err := t.page(ctx, audit.BucketOf(licenseID))
+	var damage *checkpoint.ArchiveError
+	if errors.As(err, &damage) {
+		return damage, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	index, isSigned := ls.Find(licenseID)
+	switch {
+	case isSigned:
+		return ls[index].Check(entries), nil
+	case !t.isBefore(entries):
+		return errNotSigned, nil
+	}
+	return errNotSignedYet, nil
+}
+
+// isBefore reports whether a chain says that it began after the checkpoint.
+func (t *signedTree) isBefore(entries []audit.Entry) bool {
+	if len(entries) == 0 {
+		return false
+	}
+	begun, err := time.Parse(time.RFC3339, entries[0].Time)
+	return err == nil && begun.Add(streamTime).After(t.Time)
+}
+
+// streamTime is how long a change takes to come to the trail, at most as a rule.
+const streamTime = time.Minute
+
+// tooOld returns an error where a checkpoint is so old that it is no proof that it is the latest.
+func tooOld(c checkpoint.Checkpoint, maxAge time.Duration) error {
+	if time.Since(c.Time) <= maxAge {
+		return nil
+	}
+	return fmt.Errorf("the latest one, number %d, is of %s: older than %s",
+		c.Number, c.Time.Format(time.RFC3339), maxAge)
+}
+
+func isNotFound(err error) bool {
+	var problem *vendorapi.Problem
+	return errors.As(err, &problem) && problem.Status == http.StatusNotFound
+}
+
+// chainTask is a chain to check.
+type chainTask struct {
+	licenseID string
+	signed    *checkpoint.Leaf // as the tree says; nil where it says nothing
+	damage    error            // of a page, in place of a chain
+}
+
+// signedChains returns the chains of all leaves, bucket by bucket, and then those of the licenses that have none. After
+// each bucket expect learns about how many there are.
+func (t *signedTree) signedChains(ctx context.Context, expect func(chains int64)) iter.Seq2[chainTask, error] {
+	return func(yield func(chainTask, error) bool) {
+		seen := map[[16]byte]bool{} // the beginnings of SHA-256 of license ids, which would take more memory
+		for bucket := range audit.Buckets {
+			ls, err := t.page(ctx, bucket)
+			var damage *checkpoint.ArchiveError
+			if errors.As(err, &damage) {
+				task := chainTask{damage: fmt.Errorf("checkpoint %d, bucket %d: %w", t.Number, bucket, damage)}
+				if !yield(task, nil) {
+					return
+				}
+				continue
+			}
+			if err != nil {
+				yield(chainTask{}, err)
+				return
+			}
+			for _, leaf := range ls {
+				seen[short(leaf.LicenseID)] = true
+				if !yield(chainTask{licenseID: leaf.LicenseID, signed: &leaf}, nil) {
+					return
+				}
+			}
+			expect(int64(len(seen)) * audit.Buckets / int64(bucket+1))
+		}
+		for l, err := range t.api.Licenses(ctx, vendorapi.ListQuery{}) {
+			if err == nil && seen[short(l.LicenseID)] {
+				continue
+			}
+			if !yield(chainTask{licenseID: l.LicenseID}, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func short(licenseID string) [16]byte {
+	sum := sha256.Sum256([]byte(licenseID))
+	return [16]byte(sum[:])
+}

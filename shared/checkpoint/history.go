@@ -1,0 +1,135 @@
+package checkpoint
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+)
+
+// history reads the checkpoints that an archive keeps, and notes what is missing or was replaced.
+type history struct {
+	archive Reader
+	vkey    string
+	damages []*ArchiveError
+}
+
+// kept is a verified checkpoint of the archive. The zero value stands for an empty archive.
+type kept struct {
+	Checkpoint
+	signed []byte
+}
+
+func (h *history) note(name string, why error) {
+	h.damages = append(h.damages, &ArchiveError{name, why})
+}
+
+// newest returns the checkpoint with the highest number. The latest may be one behind it, after a crash before it was
+// put or after two runs that crossed. One that is further behind, or junk, is a damage, which the next checkpoint
+// mends. A checkpoint that our key has not signed, or that does not follow the one before it, is an error that only a
+// person can resolve: the archive, or the key, is not ours.
+func (h *history) newest(ctx context.Context) (kept, error) {
+	signed, latest, err := Latest(ctx, h.archive, h.vkey)
+	var isJunk *ArchiveError
+	switch {
+	case errors.As(err, &isJunk):
+		h.damages = append(h.damages, isJunk)
+	case err != nil && !errors.Is(err, ErrNone):
+		return kept{}, fmt.Errorf("the latest checkpoint: %w", err)
+	}
+	newest := kept{latest, signed}
+	if signed != nil {
+		if err := h.isAsKept(ctx, newest); err != nil {
+			return kept{}, err
+		}
+	}
+	for {
+		next, err := h.open(ctx, newest.Number+1)
+		if errors.Is(err, errMissing) {
+			break
+		}
+		if err == nil {
+			err = next.follows(newest)
+		}
+		if err != nil {
+			return kept{}, err
+		}
+		newest = next
+	}
+	switch behind := newest.Number - latest.Number; {
+	case isJunk != nil && newest.signed == nil:
+		return kept{}, isJunk // there is nothing that tells that the archive is ours
+	case isJunk == nil && behind > 1:
+		h.note(latestName, fmt.Errorf("it is checkpoint %d, and %d is there", latest.Number, newest.Number))
+	}
+	return newest, nil
+}
+
+// open returns the checkpoint of a number. It returns an ArchiveError where that is missing, or is another one.
+func (h *history) open(ctx context.Context, number int64) (kept, error) {
+	name := checkpointName(number)
+	signed, err := get(ctx, h.archive, name)
+	if err != nil {
+		return kept{}, err
+	}
+	c, err := Open(h.vkey, signed)
+	if err == nil && c.Number != number {
+		err = fmt.Errorf("it says that it is checkpoint %d", c.Number)
+	}
+	if err != nil {
+		return kept{}, &ArchiveError{name, err}
+	}
+	return kept{c, signed}, nil
+}
+
+// follows returns an ArchiveError unless the checkpoint is the one right after another. Before the first there is none.
+func (k kept) follows(before kept) error {
+	if before.signed == nil {
+		return nil
+	}
+	if err := k.Follows(before.Checkpoint, before.signed); err != nil {
+		return &ArchiveError{checkpointName(k.Number), err}
+	}
+	return nil
+}
+
+// isAsKept notes where the latest checkpoint is not there under its number.
+func (h *history) isAsKept(ctx context.Context, latest kept) error {
+	name := checkpointName(latest.Number)
+	signed, err := h.archive.Get(ctx, name)
+	switch {
+	case errors.Is(err, ErrNone):
+		h.note(name, errMissing)
+	case err != nil:
+		return err
+	case !bytes.Equal(signed, latest.signed):
+		h.note(name, errReplaced)
+	}
+	return nil
+}
+
+// recheckedAtOnce is how many earlier checkpoints each run reads again. A year of hourly ones takes four days.
+var recheckedAtOnce int64 = 100
+
+// recheck reads some of the earlier checkpoints again, in turn, and notes those that are missing or do not follow the
+// one before.
+func (h *history) recheck(ctx context.Context, newest int64) error {
+	parts := newest/recheckedAtOnce + 1
+	first := newest%parts*recheckedAtOnce + 1
+	var before kept
+	for number := first; number <= min(first+recheckedAtOnce, newest-1); number++ {
+		c, err := h.open(ctx, number)
+		if err == nil {
+			err = c.follows(before)
+		}
+		var damage *ArchiveError
+		switch {
+		case errors.As(err, &damage):
+			h.damages = append(h.damages, damage)
+		case err != nil:
+			return err
+		}
+		before = c
+	}
+	return nil
+}

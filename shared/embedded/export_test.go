@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"context"
+
 	"go.etcd.io/bbolt"
 
 	"openlicenser/shared/attribute"
@@ -22,3 +24,12 @@ func (s *Licenses) Fill(records []attribute.Map) error {
 		return nil
 	})
 }
+
+// CheckedAtOpen is the size of the largest data file that is checked whole when it is opened.
+const CheckedAtOpen = checkedAtOpen
+
+// Seal returns the value behind its checksum.
+func Seal(key, value []byte) []byte { return seal(key, value) }
+
+// CheckAgain checks the data file whole, also where it was checked before.
+func (f *Folder) CheckAgain(ctx context.Context) error { return checkWhole(ctx, f.db) }

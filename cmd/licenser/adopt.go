@@ -97,7 +97,7 @@ func (c adoptCommand) readFlags() error {
 }
 
 func (c adoptCommand) adoptFolder(ctx context.Context) (err error) {
-	folder, err := embedded.OpenExisting(c.Data)
+	folder, err := embedded.OpenExisting(ctx, c.Data)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ var errDoFirst error = exitError{"something must be done first, see above", exit
 
 // checkFolder does not even bring an older folder up to date.
 func (c adoptCommand) checkFolder(ctx context.Context) (err error) {
-	records, closeFile, err := embedded.ReadRecords(c.Data)
+	records, closeFile, err := embedded.ReadRecords(ctx, c.Data)
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func (replayCommand) Help() string {
 func (c replayCommand) Run(ctx context.Context, t *terminal.Terminal) (err error) {
 	handle := invoke(c.Function)
 	if c.Data != "" {
-		folder, errOpen := embedded.OpenExisting(c.Data)
+		folder, errOpen := embedded.OpenExisting(ctx, c.Data)
 		if errOpen != nil {
 			return errOpen
 		}

@@ -103,7 +103,9 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	stream := c.stream(folder, log)
 	streaming.Go(func() { stream.run(streamContext) })
 	streaming.Go(func() { checkpoints.run(streamContext) })
-	err = serveHTTP(ctx, listener, c.guard.checkName(handler))
+	err = whileSound(ctx, folder, log, func(ctx context.Context) error {
+		return serveHTTP(ctx, listener, c.guard.checkName(handler))
+	})
 	gateway.inFlight.Wait()
 	stopStream()
 	streaming.Wait()
@@ -146,7 +148,7 @@ func (c serveCommand) gateway(
 	folder *embedded.Folder, checkpoints checkpoints, principal string, log *slog.Logger,
 ) (gateway, error) {
 	verifier := verification.Verifier{
-		Licenses: folder.Licenses,
+		Licenses: folder.Reader(),
 		Devices:  folder.Devices,
 		Secrets:  folder.Secrets,
 		Authorizer: token.Authorizer{

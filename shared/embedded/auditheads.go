@@ -17,17 +17,17 @@ var _ audit.HeadLister = (*AuditTrail)(nil)
 // reusing space.
 var headsPage = 1000
 
-// headKey returns the key of a chain's head. Those of a bucket (audit.BucketOf) stand together.
-func headKey(licenseID string) []byte {
-	return append(headPrefix(audit.BucketOf(licenseID)), licenseID...)
+// chainHeadKey returns the key of a chain's head. Those of a bucket (audit.BucketOf) stand together.
+func chainHeadKey(licenseID string) []byte {
+	return append(chainHeadPrefix(audit.BucketOf(licenseID)), licenseID...)
 }
 
-func headPrefix(bucket int) []byte { return binary.BigEndian.AppendUint16(nil, uint16(bucket)) }
+func chainHeadPrefix(bucket int) []byte { return binary.BigEndian.AppendUint16(nil, uint16(bucket)) }
 
 // Heads implements audit.HeadLister.
 func (s *AuditTrail) Heads(ctx context.Context, bucket int) iter.Seq2[audit.ChainHead, error] {
 	return func(yield func(audit.ChainHead, error) bool) {
-		prefix := headPrefix(bucket)
+		prefix := chainHeadPrefix(bucket)
 		from := prefix
 		for {
 			page, err := s.headsFrom(ctx, prefix, from)
@@ -81,7 +81,7 @@ func moveHeads(tx *bbolt.Tx) error {
 		if err != nil {
 			return err
 		}
-		key := headKey(string(id))
+		key := chainHeadKey(string(id))
 		return tx.Bucket(chainHeadsBucket).Put(key, seal(key, head))
 	})
 	if err != nil {

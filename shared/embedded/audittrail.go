@@ -43,7 +43,7 @@ func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry)
 		if err := putJSON(tx.Bucket(auditBucket), key, e); err != nil {
 			return nil, err
 		}
-		return nil, putJSON(tx.Bucket(chainHeadsBucket), headKey(e.LicenseID), from.After(e))
+		return nil, putJSON(tx.Bucket(chainHeadsBucket), chainHeadKey(e.LicenseID), from.After(e))
 	})
 }
 
@@ -71,7 +71,7 @@ func (s *AuditTrail) Entries(
 }
 
 func readHead(tx *bbolt.Tx, licenseID string) (head audit.Head, err error) {
-	_, err = getJSON(tx.Bucket(chainHeadsBucket), headKey(licenseID), &head)
+	_, err = getJSON(tx.Bucket(chainHeadsBucket), chainHeadKey(licenseID), &head)
 	return head, err
 }
 

@@ -1,8 +1,15 @@
 package embedded_test
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -103,17 +110,92 @@ func BenchmarkList(b *testing.B) {
 					took[i] = append(took[i], time.Since(begun))
 				}
 			}
-			for i := range took {
-				slices.Sort(took[i])
-			}
-			median := func(i int) float64 { return float64(took[i][len(took[i])/2]) }
+			of := func(i int) float64 { return float64(median(took[i])) }
 			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(median(0)/1000, "µs")
-			b.ReportMetric(median(1)/median(0), "x100k")
-			b.ReportMetric(median(2)/median(0), "x1M")
+			b.ReportMetric(of(0)/1000, "µs")
+			b.ReportMetric(of(1)/of(0), "x100k")
+			b.ReportMetric(of(2)/of(0), "x1M")
 		})
 	}
 }
+
+// BenchmarkStart starts the local server on 1,000, 100,000 and 1,000,000 licenses, each with an entry in the audit
+// trail, and stops it. A start ends with the line that says where it listens. It reports medians.
+func BenchmarkStart(b *testing.B) {
+	binary := filepath.Join(b.TempDir(), "licenser")
+	if out, err := exec.Command("go", "build", "-o", binary, "openlicenser/cmd/licenser").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	for _, licenses := range []int{1_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprint(licenses), func(b *testing.B) {
+			data := b.TempDir()
+			folder := open(b, data)
+			fill(b, folder, licenses)
+			fillTrail(b, folder)
+			if err := folder.Close(); err != nil {
+				b.Fatal(err)
+			}
+			var starts, stops []time.Duration
+			for b.Loop() {
+				start, stop := startAndStop(b, binary, data)
+				starts, stops = append(starts, start), append(stops, stop)
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(float64(median(starts).Microseconds())/1000, "ms/start")
+			b.ReportMetric(float64(median(stops).Microseconds())/1000, "ms/stop")
+		})
+	}
+}
+
+// fillTrail records an entry for each license.
+func fillTrail(b *testing.B, folder *embedded.Folder) {
+	b.Helper()
+	ids := make(chan string)
+	var writers sync.WaitGroup
+	for range 1000 { // which share transactions
+		writers.Go(func() {
+			for id := range ids {
+				entry := audit.Entry{LicenseID: id, Sequence: 1, Action: audit.Issued}
+				if err := folder.AuditTrail.Append(b.Context(), audit.Head{}, entry); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	for record, err := range folder.Licenses.Segment(b.Context(), 0, 1) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		ids <- record[license.AttrID].(string)
+	}
+	close(ids)
+	writers.Wait()
+}
+
+func startAndStop(b *testing.B, binary, data string) (start, stop time.Duration) {
+	b.Helper()
+	begun := time.Now()
+	command := exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--data", data)
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		b.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() && !strings.Contains(lines.Text(), "listens on") {
+	}
+	start = time.Since(begun)
+	time.Sleep(time.Second) // into the check of the data file
+	begun = time.Now()
+	if err := errors.Join(command.Process.Signal(os.Interrupt), command.Wait()); err != nil {
+		b.Fatal(err)
+	}
+	return start, time.Since(begun)
+}
+
+func median(of []time.Duration) time.Duration { return slices.Sorted(slices.Values(of))[len(of)/2] }
 
 // fill puts licenses whose ends are spread over the four years around now: a hundred for each customer, of whom each
 // has one address, and a tenth each revoked, suspended and unreadable. It returns the first.

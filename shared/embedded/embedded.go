@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -53,7 +54,8 @@ type Folder struct {
 
 	Idempotency *Idempotency
 
-	db *bbolt.DB
+	db        *bbolt.DB
+	unchecked atomic.Bool // see Check
 }
 
 // batchDelay is how long a write waits for others to share its transaction with.
@@ -63,7 +65,7 @@ const batchDelay = time.Millisecond
 const lockTimeout = time.Second
 
 // Open opens the folder. Where there is none it makes one with all that it holds. An error names the file and what is
-// wrong with it.
+// wrong with it. Open does not read all of a large data file: whoever opens the folder calls Check afterwards.
 //
 // Keys are made for a new folder only, because other keys would refuse every license key that was issued. So a key that
 // is missing beside licenses is an error, and so is a data file that is missing beside keys.
@@ -81,14 +83,17 @@ func Open(folder string) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	isNew := isWithoutLicenses(db)
+	isNew, err := isWithoutLicenses(db)
+	if err != nil {
+		return nil, errors.Join(damaged(path, err), db.Close())
+	}
 	secrets, errSecret := openSecrets(secretPath, isNew)
 	key, errKey := openSigningKey(folder, isNew)
 	if err := cmp.Or(errSecret, errKey); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	changes := newChanges(db)
-	return &Folder{
+	f := &Folder{
 		Licenses:   &Licenses{db: db, changes: changes},
 		Devices:    &Devices{db: db},
 		Plans:      &Plans{db: db},
@@ -100,15 +105,24 @@ func Open(folder string) (*Folder, error) {
 		Idempotency: &Idempotency{db: db},
 
 		db: db,
-	}, nil
+	}
+	f.unchecked.Store(isLarge(path))
+	return f, nil
 }
 
-// OpenExisting opens a folder that holds data already. Any other folder is an error.
-func OpenExisting(folder string) (*Folder, error) {
+// OpenExisting opens a folder that holds data already, and checks it whole. Any other folder is an error.
+func OpenExisting(ctx context.Context, folder string) (*Folder, error) {
 	if isEmpty(filepath.Join(folder, databaseFile)) {
 		return nil, errNoData(folder)
 	}
-	return Open(folder)
+	f, err := Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Check(ctx); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func isEmpty(path string) bool {
@@ -116,17 +130,17 @@ func isEmpty(path string) bool {
 	return err != nil || info.Size() == 0
 }
 
-func isWithoutLicenses(db *bbolt.DB) (without bool) {
-	// View returns what its function returns, which is nil.
-	_ = db.View(func(tx *bbolt.Tx) error {
+func isWithoutLicenses(db *bbolt.DB) (without bool, err error) {
+	err = viewSuspect(db, func(tx *bbolt.Tx) error {
 		key, _ := tx.Bucket(licensesBucket).Cursor().First()
 		without = key == nil
 		return nil
 	})
-	return without
+	return without, err
 }
 
-// Close writes the digest of the data file, and lets another process open the folder. All writers must have ended.
+// Close writes the digest of the data file, and lets another process open the folder. All writers must have ended, and
+// Check too.
 func (f *Folder) Close() error {
 	if f.db.Path() == "" {
 		return nil // closed already
@@ -161,7 +175,8 @@ func openDatabase(path string) (db *bbolt.DB, err error) {
 	})
 }
 
-// openChecked opens a data file that is as it was left, and whole.
+// openChecked opens a data file that is as it was left, and whole. Of a large one it checks what takes no longer the
+// larger the file is: the meta pages, the list of free pages and the size.
 func openChecked(path string, options *bbolt.Options) (db *bbolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer closeDamaged(path, &db, &err)
@@ -178,8 +193,14 @@ func openChecked(path string, options *bbolt.Options) (db *bbolt.DB, err error) 
 	case err != nil:
 		return nil, fmt.Errorf("data file %s: %w", path, err)
 	}
-	if err := check(db, path); err != nil {
+	if err := checkSize(db, path); err != nil {
 		return nil, errors.Join(damaged(path, err), db.Close())
+	}
+	if isLarge(path) {
+		return db, nil
+	}
+	if err := checkWhole(context.Background(), db); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }

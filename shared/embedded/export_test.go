@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"context"
+
 	"go.etcd.io/bbolt"
 
 	"openlicenser/shared/attribute"
@@ -50,3 +52,12 @@ func HeadsAsInEarlierVersion(f *Folder) error {
 		return tx.DeleteBucket(chainHeadsBucket)
 	})
 }
+
+// CheckedAtOpen is the size of the largest data file that is checked whole when it is opened.
+const CheckedAtOpen = checkedAtOpen
+
+// Seal returns the value behind its checksum.
+func Seal(key, value []byte) []byte { return seal(key, value) }
+
+// CheckAgain checks the data file whole, also where it was checked before.
+func (f *Folder) CheckAgain(ctx context.Context) error { return checkWhole(ctx, f.db) }

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"fmt"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -102,31 +101,4 @@ func licenseIDs(tx *bbolt.Tx) (ids []string, err error) {
 		return nil
 	})
 	return ids, err
-}
-
-// checkIndexes returns an error unless the indexes name all licenses and nothing else.
-func checkIndexes(tx *bbolt.Tx) error {
-	ids, err := licenseIDs(tx)
-	if err != nil {
-		return err
-	}
-	want := map[string]int{}
-	for _, id := range ids {
-		record, err := readRecord(tx, id)
-		if err != nil {
-			return err
-		}
-		for name, key := range indexKeys(id, record) {
-			if index := tx.Bucket([]byte(name)); index != nil && index.Get(key) == nil {
-				return fmt.Errorf("a license is missing in the index %s", name)
-			}
-			want[name]++
-		}
-	}
-	for _, index := range license.Indexes {
-		if bucket := tx.Bucket([]byte(index.Name)); bucket != nil && bucket.Inspect().KeyN != want[index.Name] {
-			return fmt.Errorf("the index %s names a license that is not there", index.Name)
-		}
-	}
-	return nil
 }

@@ -84,7 +84,7 @@ function problemsOf(config: Config): string[] {
     [key !== undefined && typeof key !== "string", "key is no text"],
     [typeof store?.load !== "function" || typeof store.save !== "function", "there is no store"],
     [![refresh, offline, skew].every(isTime), "refresh, offline and skew must be milliseconds, and not negative"],
-    [fingerprint !== "" && !/^[ -~]{8,256}$/.test(fingerprint), "fingerprint is no 8 to 256 printable ASCII characters"],
+    [!/^(|[ -~]{8,256})$/.test(fingerprint), "fingerprint is not 8 to 256 printable ASCII characters"],
     [bytesOf(deviceName).length > 32, "deviceName has more than 32 bytes"],
     [released !== undefined && Number.isNaN(released.getTime()), "released is no date"],
   ];

@@ -71,35 +71,36 @@ function configFolder(): string {
 }
 
 /**
- * Returns the random id of this user's installation, which it makes if there is none. It links the file into place, so
- * that of two processes that make it at once both read the same one.
+ * Returns the random id of this user's installation, which it makes if there is none. It is empty where none can be
+ * kept.
  */
 export function installationIDIn(folder: string, appID: string): string {
-  const name = `${createHash("sha256").update(appID).digest("hex").slice(0, 32)}.id`;
-  const file = join(folder, name);
-  const known = folder && firstID(file);
-  if (folder === "" || known !== "") {
-    return known;
+  if (folder === "") {
+    return "";
   }
-  const made = `${file}.${randomBytes(8).toString("hex")}`;
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    writeFileSync(made, `${randomBytes(20).toString("hex")}\n`, { mode: 0o600, flag: "wx" });
-    putInPlace(made, file);
-  } catch {
-    return firstID(file);
-  } finally {
-    rmSync(made, { force: true });
+  const file = join(folder, `${createHash("sha256").update(appID).digest("hex").slice(0, 32)}.id`);
+  if (firstID(file) === "") {
+    try {
+      makeID(folder, file);
+    } catch {
+      return "";
+    }
   }
   return firstID(file);
 }
 
-function putInPlace(made: string, file: string): void {
+/** Links the file into place, so that of two processes that make it at once both read the same one. */
+function makeID(folder: string, file: string): void {
+  const made = `${file}.${randomBytes(8).toString("hex")}`;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  writeFileSync(made, `${randomBytes(20).toString("hex")}\n`, { mode: 0o600, flag: "wx" });
   try {
     linkSync(made, file);
   } catch {
     if (firstID(file) === "") {
       renameSync(made, file); // a file system without links
     }
+  } finally {
+    rmSync(made, { force: true });
   }
 }

@@ -52,6 +52,7 @@ export class Service {
     const { controller, forget } = linked(signals);
     const timer = setTimeout(() => controller.abort(new Error("there was no answer in 15 seconds")), requestTimeout);
     try {
+      controller.signal.throwIfAborted();
       const response = await this.#fetch(this.#at(path), {
         ...init,
         headers: { ...init.headers, Accept: "application/json", ...userAgent() },

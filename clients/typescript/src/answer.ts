@@ -50,7 +50,7 @@ function isRefusal(code: string): boolean {
   return code === "INVALID_LICENSE" || code === "DEVICE_LIMIT_REACHED" || code.startsWith("LICENSE_");
 }
 
-function codeOf(body: string): string {
+export function codeOf(body: string): string {
   return textIn(parseObject(body)?.["error"]);
 }
 

@@ -1,7 +1,7 @@
 import type { State } from "./licensing.js";
 
 /** Holds the latest state that nobody has read yet. */
-export class Changes implements AsyncIterableIterator<State, undefined> {
+export class Changes implements AsyncIterableIterator<State> {
   #latest: State | undefined;
   #ended = false;
   readonly #waiting: ((result: IteratorResult<State, undefined>) => void)[] = [];

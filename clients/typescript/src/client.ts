@@ -55,7 +55,7 @@ export class Client {
    * Returns the new states from now on, for `for await`. The loop ends with `close`. It has the latest state only:
    * whoever reads slowly misses what is past, and holds up nobody.
    */
-  changes(): AsyncIterableIterator<State, undefined> {
+  changes(): AsyncIterableIterator<State> {
     return this.#keeper.changes();
   }
 

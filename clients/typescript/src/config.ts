@@ -25,7 +25,7 @@ export async function rulesOf(config: Config): Promise<{ rules: Rules; base: URL
     licenseID: "",
     fingerprint: config.fingerprint ?? "",
     service: config.service ?? "",
-    released: config.released?.getTime() ?? 0,
+    released: Number(config.released ?? 0),
     trusted,
     firstUse: config.trustOnFirstUse === true,
     refresh: Math.max(config.refresh || defaultRefresh, minRefresh),
@@ -86,7 +86,7 @@ function problemsOf(config: Config): string[] {
     [![refresh, offline, skew].every(isTime), "refresh, offline and skew must be milliseconds, and not negative"],
     [!/^(|[ -~]{8,256})$/.test(fingerprint), "fingerprint is not 8 to 256 printable ASCII characters"],
     [bytesOf(deviceName).length > 32, "deviceName has more than 32 bytes"],
-    [released !== undefined && Number.isNaN(released.getTime()), "released is no date"],
+    [Number.isNaN(Number(released ?? 0)), "released is no date"],
   ];
   return found.filter(([isWrong]) => isWrong).map(([, problem]) => problem);
 }

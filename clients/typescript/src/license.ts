@@ -40,10 +40,10 @@ export class License {
    * Reports whether one of the license's application URLs allows a host, as `https://app.example.com` allows
    * `app.example.com`. The host may have a port, which does not count: `location.host` and the header `Host` will do.
    * Write it as browsers do: an international name in its `xn--` form, an IPv6 address in its shortest. A license
-   * without application URLs allows no host.
+   * without application URLs allows no host, and no host is allowed by none.
    */
-  allowsHost(host: string): boolean {
-    return hostAllowed(this.appURLs, host);
+  allowsHost(host: string | undefined): boolean {
+    return host !== undefined && hostAllowed(this.appURLs, host);
   }
 }
 

@@ -1,8 +1,8 @@
-import { errorOf } from "./answer.js";
+import { codeOf } from "./answer.js";
 import { textOf } from "./encoding.js";
-import { errorFrom } from "./errors.js";
+import { errorFrom, ServerError } from "./errors.js";
 import { version, type Config } from "./licensing.js";
-import { linked } from "./signals.js";
+import { linked, unlessAborted } from "./signals.js";
 import { second } from "./times.js";
 
 /** A response that has been read to its end. */
@@ -42,36 +42,40 @@ export class Service {
   async keySet(signals: AbortSignal[]): Promise<string> {
     const received = await this.#send("/.well-known/jwks.json", { method: "GET" }, signals);
     if (received.status !== 200) {
-      throw errorOf(received);
+      throw new ServerError(received.status, codeOf(received.body));
     }
     return received.body;
   }
 
-  /** Follows no redirects. A captive portal sends them, and what they lead to must not get the license key. */
   async #send(path: string, init: RequestInit, signals: AbortSignal[]): Promise<Received> {
     const { controller, forget } = linked(signals);
     const timer = setTimeout(() => controller.abort(new Error("there was no answer in 15 seconds")), requestTimeout);
     try {
       controller.signal.throwIfAborted();
-      const response = await this.#fetch(this.#at(path), {
-        ...init,
-        headers: { ...init.headers, Accept: "application/json", ...userAgent() },
-        redirect: "manual",
-        credentials: "omit",
-        cache: "no-store",
-        referrerPolicy: "no-referrer",
-        signal: controller.signal,
-      });
-      if (response.type === "opaqueredirect") {
-        throw new Error("it redirects, which is not followed"); // all that a page gets to know
-      }
-      return { status: response.status, headers: response.headers, body: await readBody(response) };
+      const receiving = this.#receive(path, { ...init, signal: controller.signal });
+      return await unlessAborted(receiving, [controller.signal]); // also where a fetch of the product's own goes on
     } catch (thrown) {
       throw unreached(controller.signal.aborted ? controller.signal.reason : thrown);
     } finally {
       clearTimeout(timer);
       forget();
     }
+  }
+
+  /** Follows no redirects. A captive portal sends them, and what they lead to must not get the license key. */
+  async #receive(path: string, init: RequestInit): Promise<Received> {
+    const response = await this.#fetch(this.#at(path), {
+      ...init,
+      headers: { ...init.headers, Accept: "application/json", ...userAgent() },
+      redirect: "manual",
+      credentials: "omit",
+      cache: "no-store",
+      referrerPolicy: "no-referrer",
+    });
+    if (response.type === "opaqueredirect") {
+      throw new Error("it redirects, which is not followed"); // all that a page gets to know
+    }
+    return { status: response.status, headers: response.headers, body: await readBody(response) };
   }
 
   #at(path: string): string {

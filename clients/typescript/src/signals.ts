@@ -7,13 +7,13 @@ export function linked(signals: readonly AbortSignal[]): { controller: AbortCont
 }
 
 /** Waits for the work, and rejects with the reason of the first signal that is aborted meanwhile. */
-export async function unlessAborted(work: Promise<void>, signals: readonly AbortSignal[]): Promise<void> {
+export async function unlessAborted<T>(work: Promise<T>, signals: readonly AbortSignal[]): Promise<T> {
   let forget = () => {};
   const aborted = new Promise<never>((_, reject) => {
     forget = whenAborted(signals, reject);
   });
   try {
-    await Promise.race([aborted, work]);
+    return await Promise.race([aborted, work]);
   } finally {
     forget();
   }

@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { inspect } from "node:util";
 import { openIn, type Client } from "../dist/client.js";
 import { lookAround } from "../dist/keeper.js";
 import { memory, OfflineError, open, Refusal, UnlicensedError, type Config, type State } from "open-licenser";
 import { dir } from "open-licenser/node";
 import { brokenStore, day, FakeService, hour, isUnreachable, keySet, licenseKey, minute } from "./fakes.js";
-import { refuses, SimulatedTime, wantStatus, type Says } from "./fakes.js";
+import { refuses, signedToken, SimulatedTime, wantStatus, type Says } from "./fakes.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "open-licenser-"));
 after(() => rmSync(scratch, { recursive: true }));
@@ -67,7 +68,8 @@ test("pauses grow and are never below two seconds", async () => {
 
 test("a 429 is asked again when it says", async () => {
   const service = new FakeService();
-  service.says = () => Response.json({ error: "TOO_MANY_REQUESTS" }, { status: 429, headers: { "Retry-After": "600" } });
+  const init = { status: 429, headers: { "Retry-After": "600" } };
+  service.says = () => Response.json({ error: "TOO_MANY_REQUESTS" }, init);
   const client = await opened(service);
   await service.time.pass(599 * 1000);
   assert.equal(service.asked.length, 1);
@@ -94,7 +96,8 @@ describe("open", () => {
     const service = new FakeService();
     service.says = isUnreachable;
     const client = await opened(service);
-    assert.throws(() => client.check(), (error) => error instanceof UnlicensedError && /no network/.test(error.message));
+    assert.throws(() => client.check(), UnlicensedError);
+    assert.throws(() => client.check(), /no network/);
     await client.close();
   });
 
@@ -122,7 +125,8 @@ describe("open", () => {
     const config = { url: "https://x.example", store: memory() };
     await assert.rejects(open({ ...config, trusted: "no key" }), /trusted/);
     await assert.rejects(open({ ...config, trusted: { keys: [] } }), /trusted/);
-    await assert.rejects(open({ ...config, url: "https://a:secret@x.example", trusted: keySet }), ({ message }: Error) => {
+    const withUser = { ...config, url: "https://a:secret@x.example", trusted: keySet };
+    await assert.rejects(open(withUser), ({ message }: Error) => {
       assert.match(message, /user name/);
       assert.doesNotMatch(message, /secret/);
       return true;
@@ -136,7 +140,7 @@ describe("open", () => {
     const client = await opened(service, { store: brokenStore, log });
     wantStatus(client.state(), "Active");
     await client.close();
-    for (const what of ["the stored clock", "the stored license", "the license cannot be stored", "mark cannot be saved"]) {
+    for (const what of ["stored clock", "stored license", "license cannot be stored", "mark cannot be saved"]) {
       assert.ok(logged.some((message) => message.includes(what)), `nobody hears of ${what}: ${logged}`);
     }
   });
@@ -172,7 +176,10 @@ test("an answer for a license key that has been replaced meanwhile counts for no
   const service = new FakeService();
   const client = await opened(service);
   let refuse = () => {};
-  service.says = () => new Promise((resolve) => (refuse = () => resolve(refuses("LICENSE_REVOKED")({} as never) as Response)));
+  service.says = (asked) =>
+    new Promise((resolve) => {
+      refuse = () => resolve(refuses("LICENSE_REVOKED")(asked));
+    });
   const refreshing = client.refresh();
   await new Promise((resolve) => setTimeout(resolve, 20));
   const changing = client.setKey("");
@@ -247,8 +254,11 @@ test("what another process has stored meanwhile is not taken back by an older an
   const store = memory();
   const slow = await opened(service, { store });
   const quick = await opened(service, { store });
-  let answer = (_: Response) => {};
-  service.says = () => new Promise((resolve) => (answer = resolve));
+  let answer = () => {};
+  service.says = async (asked) => {
+    await new Promise<void>((resolve) => (answer = resolve));
+    return service.grants(asked);
+  };
   await service.time.pass(1000);
   const asking = slow.refresh();
   await new Promise((resolve) => setTimeout(resolve, 20));
@@ -256,7 +266,7 @@ test("what another process has stored meanwhile is not taken back by an older an
   await service.time.pass(1000);
   service.says = refuses("LICENSE_REVOKED");
   await quick.refresh();
-  late(await (service.grants as () => Promise<Response>)());
+  late();
   wantStatus(await asking, "Refused", "LICENSE_REVOKED");
   await Promise.all([slow.close(), quick.close()]);
 });
@@ -274,8 +284,8 @@ test("a clock that was set back stops the product, also across a restart", async
   await client.close();
   client = await opened(service, { store });
   wantStatus(client.state(), "ClockBack");
-  service.says = async () => {
-    const response = await (service.grants as () => Promise<Response>)();
+  service.says = async (asked) => {
+    const response = await service.grants(asked);
     response.headers.set("Date", new Date(time.now()).toUTCString());
     return response;
   };
@@ -286,9 +296,9 @@ test("a clock that was set back stops the product, also across a restart", async
 /** Each is an answer that says nothing of the license. */
 const nothings: [string, Says][] = [
   ["captive portal", () => new Response("<html>Log in</html>", { headers: { "Content-Type": "text/html" } })],
-  ["redirect", () => new Response(null, { status: 307, headers: { Location: "https://portal.example/verify-license" } })],
+  ["redirect", () => new Response(null, { status: 307, headers: { Location: "https://portal.example/" } })],
   ["redirect in a page", () => Object.defineProperty(Response.error(), "type", { value: "opaqueredirect" })],
-  ["more than a megabyte", () => Response.json({ error: "LICENSE_REVOKED", pad: "x".repeat(1 << 20) }, { status: 400 })],
+  ["over a megabyte", () => Response.json({ error: "LICENSE_REVOKED", pad: "x".repeat(1 << 20) }, { status: 400 })],
   ["a body that breaks off", () => new Response(brokenStream(), { status: 400 })],
 ];
 
@@ -317,13 +327,13 @@ for (const [name, says] of nothings) {
 test("neither log nor errors have the license key or the token", async () => {
   const service = new FakeService();
   const said: string[] = [];
-  const note = (...what: unknown[]) => void said.push(...what.map((one) => (one instanceof Error ? `${one.stack}` : `${one}`)));
+  const note = (...what: unknown[]) => void said.push(...what.map((one) => inspect(one, { depth: 10 })));
   const key = await licenseKey();
   const secrets = [key];
   const client = await opened(service, { log: { warn: note, error: note } });
   const answers: Says[] = [
     async () => {
-      const token = (await (await (service.grants as () => Promise<Response>)()).json() as { message: string }).message;
+      const token = await signedToken(service.time.now(), day);
       secrets.push(token);
       return new Response(`{"message":"${token}"`); // broken JSON
     },
@@ -394,7 +404,7 @@ test("close ends a request that is under way", { timeout: 5000 }, async () => {
 test("a request that nobody answers ends after 15 seconds", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const service = new FakeService(new SimulatedTime());
-  service.says = ({ init }) => new Promise((_, reject) => init.signal?.addEventListener("abort", () => reject(init.signal?.reason)));
+  service.says = () => new Promise(() => {}); // and the fetch does not know signals
   const opening = opened(service);
   while (service.asked.length === 0) {
     await new Promise((resolve) => setImmediate(resolve));
@@ -402,6 +412,7 @@ test("a request that nobody answers ends after 15 seconds", async (t) => {
   t.mock.timers.tick(14_999);
   assert.equal(service.asked[0]?.init.signal?.aborted, false);
   t.mock.timers.tick(1);
+  assert.equal(service.asked[0]?.init.signal?.aborted, true);
   const client = await opening;
   assert.match(String(client.state().error?.message), /15 seconds/);
   await client.close();

@@ -59,11 +59,13 @@ export class SimulatedTime implements Environment {
   /** Has time pass, and does what is to be done meanwhile. */
   async pass(milliseconds: number): Promise<void> {
     const end = this.#now + milliseconds;
-    for (;;) {
+    for (let atOnce = 0; ; ) {
       const [next] = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at);
       if (next === undefined) {
         break;
       }
+      atOnce = next.at === this.#now ? atOnce + 1 : 0;
+      assert.ok(atOnce < 100, "the timer is set again and again, and no time passes");
       this.#timers.delete(next);
       this.#now = next.at;
       await next.then();

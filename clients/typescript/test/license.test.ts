@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createPublicKey, type JsonWebKey } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -10,7 +10,7 @@ import { openIn } from "../dist/client.js";
 import { deviceID, cleanKey, licenseIDOf } from "../dist/licensekey.js";
 import { readKeys } from "../dist/publickeys.js";
 import { parseHTTPDate, parseTime } from "../dist/times.js";
-import { License, memory, Refusal, ServerError } from "open-licenser";
+import { License, memory, open, Refusal, ServerError, usable, version, type Status } from "open-licenser";
 import { importFile } from "open-licenser/node";
 import { day, FakeService, hour, isUnreachable, keySet, licenseID, refuses, signedToken, wantStatus } from "./fakes.js";
 
@@ -21,7 +21,8 @@ test("devices are listed and given back", async () => {
   const service = new FakeService();
   const fingerprint = "this computer";
   const client = await openIn({ ...(await service.config(memory())), fingerprint, deviceName: "desk" }, service.time);
-  assert.deepEqual([service.asked[0]?.body["fingerprint"], service.asked[0]?.body["devicename"]], [fingerprint, "desk"]);
+  const sent = service.asked[0]?.body;
+  assert.deepEqual([sent?.["fingerprint"], sent?.["devicename"]], [fingerprint, "desk"]);
   const own = await deviceID(licenseID, fingerprint);
   const times = { since: "2027-01-01T00:00:00.000Z", until: "2027-02-01T00:00:00.000Z" };
   service.says = ({ path, body }) => {
@@ -42,7 +43,7 @@ test("devices are listed and given back", async () => {
     [own, "", true],
   ]);
   assert.equal(devices[0]?.until.toISOString(), times.until);
-  await assert.rejects(client.release("other"), (error) => error instanceof Refusal && error.code === "RELEASE_LIMIT_REACHED");
+  await assert.rejects(client.release("other"), { name: "Refusal", code: "RELEASE_LIMIT_REACHED" });
   await assert.rejects(client.release("third"), ServerError);
   wantStatus(client.state(), "Active");
   await client.release();
@@ -57,7 +58,8 @@ test("devices are listed and given back", async () => {
 test("a list of devices that is none", async () => {
   const service = new FakeService();
   const client = await openIn(await service.config(memory()), service.time);
-  for (const said of [{}, { devices: [{}] }, { limit: "2", devices: [] }, { devices: [{ id: "x", since: "", until: "" }] }]) {
+  const timeless = { id: "x", since: "", until: "" };
+  for (const said of [{}, { devices: [{}] }, { limit: "2", devices: [] }, { devices: [timeless] }]) {
     service.says = () => Response.json(said);
     await assert.rejects(client.devices(), ServerError);
   }
@@ -133,7 +135,8 @@ async function otherKeys(): Promise<object> {
 
 describe("public keys", () => {
   const [jwk] = keySet.keys;
-  const pem = createPublicKey({ key: jwk as JsonWebKey, format: "jwk" }).export({ type: "spki", format: "pem" }).toString();
+  const publicKey = createPublicKey({ key: jwk as JsonWebKey, format: "jwk" });
+  const pem = String(publicKey.export({ type: "spki", format: "pem" }));
 
   test("PEM is the key of the set, with the service's kid", async () => {
     const [fromPEM] = await readKeys(`a comment\n${pem}`);
@@ -165,7 +168,8 @@ describe("public keys", () => {
 
 test("a pattern that engines read differently allows nothing", () => {
   const allows = (pattern: string, host: string) => new License({ appURLs: [`re:${pattern}`] }).allowsHost(host);
-  for (const pattern of ["^a\\.example\\z", "^a\\.example(?=)", "^(?i)a\\.example$", "^[[:alpha:]]+", "^\\x61\\.example$"]) {
+  const others = ["^a\\.example\\z", "^a\\.example(?=)", "^(?i)a\\.example$", "^[[:alpha:]]+", "^\\x61\\.example$"];
+  for (const pattern of others) {
     assert.equal(allows(pattern, "a.example") || allows(pattern, "a.examplez"), false, pattern);
   }
   for (const pattern of ["^(?:a|b)\\.example$", "^\\w\\.example$", "^a\\.exam\\-?ple\\b", "^([ab]?)?\\.example$"]) {
@@ -192,4 +196,33 @@ test("only RFC 3339 and RFC 9110 dates are dates", () => {
   for (const text of ["-1", "1", "2027-01-01T12:00:00Z", "", null]) {
     assert.equal(parseHTTPDate(text), 0, String(text));
   }
+});
+
+test("the version is that of the package", () => {
+  const manifest = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  assert.equal((JSON.parse(manifest) as { version: string }).version, version);
+});
+
+test("states in which a product may run", () => {
+  const all: Status[] = ["Unknown", "Active", "Grace", "Offline", "Refused", "ClockBack", "OfflineTooLong"];
+  assert.deepEqual(all.filter(usable), ["Active", "Grace", "Offline"]);
+});
+
+test("a request says who asks, and where", async () => {
+  const service = new FakeService();
+  const config = { ...(await service.config(memory())), url: "https://licenses.example.com/base/?x=y" };
+  const urls: string[] = [];
+  const client = await open({
+    ...config,
+    fetch: (url, init) => {
+      urls.push(url);
+      return service.fetch(url, init);
+    },
+  });
+  assert.deepEqual(urls, ["https://licenses.example.com/base/verify-license?x=y"]);
+  const headers = new Headers(service.asked[0]?.init.headers);
+  assert.equal(headers.get("User-Agent"), `open-licenser-typescript/${version}`);
+  assert.equal(headers.get("Content-Type"), "application/json");
+  assert.deepEqual(Object.keys(service.asked[0]?.body ?? {}), ["licensekey"]);
+  await client.close();
 });

@@ -198,11 +198,17 @@ test("the example runs", { timeout: 30_000 }, async () => {
   await server.stop();
   const again = await guard("--url", server.url);
   assert.match(again.stdout, /The report for Example Ltd/);
-  await assert.rejects(guard("--url", server.url, "--key", "no key"), ({ code, stdout }: { code: number; stdout: string }) => {
-    assert.equal(code, 1);
-    assert.match(stdout, /This part is free[^]*connect/i);
-    return true;
-  });
+  const program = join(scratch, "guard.exe");
+  const build = ["build", "-C", "../../client", "-o", program, "./examples/guard"];
+  await promisify(execFile)("go", build, { cwd: packageFolder });
+  const inGo = await promisify(execFile)(program, ["--url", server.url], { env }); // with what Node has stored
+  assert.match(inGo.stdout, /The report for Example Ltd/);
+  const failed = { code: 1, stdout: /This part is free[^]*connect/i };
+  await assert.rejects(guard("--url", server.url, "--key", "no key"), failed);
+  await server.start();
+  await promisify(execFile)(program, ["--url", server.url, "--key", licensekey], { env });
+  await server.stop();
+  assert.match((await guard("--url", server.url)).stdout, /The report for Example Ltd/); // with what Go has stored
   await server.start();
 });
 

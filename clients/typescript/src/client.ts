@@ -28,8 +28,8 @@ export class Client {
   }
 
   /**
-   * Returns while the product may run. Otherwise it throws a {@link Refusal}, {@link UnlicensedError},
-   * {@link OfflineError} or {@link ClockError}. Like `state` it neither reads nor writes anything.
+   * Returns while the product may run. Otherwise it throws a `Refusal`, `UnlicensedError`,
+   * `OfflineError` or `ClockError`. Like `state` it neither reads nor writes anything.
    */
   check(): void {
     const problem = problemOf(this.state());
@@ -60,8 +60,8 @@ export class Client {
   }
 
   /**
-   * Asks who holds the seats of the license, also where it cannot be used. It rejects with a {@link Refusal}, a
-   * {@link ServerError}, or why the service was not reached.
+   * Asks who holds the seats of the license, also where it cannot be used. It rejects with a `Refusal`, a
+   * `ServerError`, or why the service was not reached.
    */
   async devices({ signal }: Waiting = {}): Promise<Devices> {
     const { key, licenseID, fingerprint } = this.#keeper.rules;
@@ -77,7 +77,7 @@ export class Client {
   /**
    * Gives the seat of a device back. Without an id it is that of this computer, and then its token is deleted: the
    * status is Unknown, and the service is asked again by `refresh`, `setKey` or the next start only. It rejects as
-   * `devices` does, a {@link Refusal} with RELEASE_LIMIT_REACHED among it.
+   * `devices` does, a `Refusal` with RELEASE_LIMIT_REACHED among it.
    */
   release(device = "", { signal }: Waiting = {}): Promise<void> {
     const keeper = this.#keeper;
@@ -99,7 +99,7 @@ export class Client {
   /**
    * Takes the text of a license file: the token of a computer without a network, in one line. It rejects for one that
    * is not good for this license, this device and this moment, and then nothing changes. So it does, with a
-   * {@link Refusal}, for one that was signed before the service said a definite no.
+   * `Refusal`, for one that was signed before the service said a definite no.
    */
   async importToken(text: string): Promise<State> {
     if (text.length > maxLicenseFile) {

@@ -3,7 +3,9 @@ import { hostAllowed } from "./hosts.js";
 
 /** A product, module or feature that the vendor sells. */
 export interface Service {
+  /** For people. */
   readonly name: string;
+  /** What products compare. */
   readonly value: string;
 }
 

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { openIn, type Client } from "../dist/client.js";
 import type { Environment } from "../dist/keeper.js";
-import type { Config, State, Status, Store } from "open-licenser";
+import { memory, type Config, type State, type Status, type Store } from "open-licenser";
 
 export const minute = 60_000;
 export const hour = 60 * minute;
@@ -118,6 +119,11 @@ export class FakeService {
       fetch: this.fetch,
     };
   }
+}
+
+/** Returns a client of the service, in its time. */
+export async function opened(service: FakeService, more: Partial<Config> = {}): Promise<Client> {
+  return openIn({ ...(await service.config(memory())), ...more }, service.time);
 }
 
 export const isUnreachable: Says = () => {

@@ -1,0 +1,119 @@
+// Several at once: processes with one store, calls of one client, and its end.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { lookAround } from "../dist/keeper.js";
+import { memory } from "open-licenser";
+import { dir } from "open-licenser/node";
+import { day, FakeService, isUnreachable, licenseKey, opened, refuses, wantStatus } from "./fakes.js";
+
+const scratch = mkdtempSync(join(tmpdir(), "open-licenser-"));
+after(() => rmSync(scratch, { recursive: true }));
+
+test("an answer for a license key that has been replaced meanwhile counts for nothing", async () => {
+  const service = new FakeService();
+  const client = await opened(service);
+  let refuse = () => {};
+  service.says = (asked) =>
+    new Promise((resolve) => {
+      refuse = () => resolve(refuses("LICENSE_REVOKED")(asked));
+    });
+  const refreshing = client.refresh();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const changing = client.setKey("");
+  await changing;
+  refuse();
+  wantStatus(await refreshing, "Unknown");
+  service.says = isUnreachable;
+  wantStatus(await client.setKey(await licenseKey()), "Offline"); // as it was stored
+  await client.close();
+});
+
+test("two processes with one store ask once a day together, and one hears of what the other was told", async () => {
+  const service = new FakeService();
+  const store = dir(join(scratch, "shared"));
+  const [a, b] = [await opened(service, { store }), await opened(service, { store })];
+  await service.time.pass(20 * day);
+  assert.ok(service.asked.length <= 30, `asked ${service.asked.length} times in 20 days`);
+  service.says = refuses("LICENSE_REVOKED");
+  await a.refresh();
+  service.says = isUnreachable;
+  await service.time.pass(lookAround + 1000);
+  wantStatus(a.state(), "Refused", "LICENSE_REVOKED");
+  wantStatus(b.state(), "Refused", "LICENSE_REVOKED");
+  await Promise.all([a.close(), b.close()]);
+  const restarted = await opened(service, { store });
+  wantStatus(restarted.state(), "Refused", "LICENSE_REVOKED");
+  await restarted.close();
+});
+
+test("what another process has stored meanwhile is not taken back by an older answer", async () => {
+  const service = new FakeService();
+  const store = memory();
+  const slow = await opened(service, { store });
+  const quick = await opened(service, { store });
+  let answer = () => {};
+  service.says = async (asked) => {
+    await new Promise<void>((resolve) => (answer = resolve));
+    return service.grants(asked);
+  };
+  await service.time.pass(1000);
+  const asking = slow.refresh();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const late = answer;
+  await service.time.pass(1000);
+  service.says = refuses("LICENSE_REVOKED");
+  await quick.refresh();
+  late();
+  wantStatus(await asking, "Refused", "LICENSE_REVOKED");
+  await Promise.all([slow.close(), quick.close()]);
+});
+
+test("nothing runs after close, whatever ran before", async () => {
+  const service = new FakeService();
+  const client = await opened(service);
+  const key = await licenseKey();
+  const work = Array.from({ length: 8 }, async () => {
+    for (let i = 0; i < 20; i++) {
+      await client.refresh();
+      client.state();
+      await client.setKey(key);
+    }
+  });
+  const reading = (async () => {
+    for await (const _ of client.changes());
+  })();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await Promise.all([client.close(), client.close(), client.close(), ...work, reading]);
+  const { length } = service.asked;
+  await client.refresh();
+  await assert.rejects(client.release(), /closed/);
+  await assert.rejects(client.devices(), /closed/);
+  await assert.rejects(client.importToken("none"), /closed/);
+  await service.time.pass(10 * day);
+  assert.equal(service.asked.length, length, "the service was asked after close");
+  assert.equal(service.time.timers, 0);
+  wantStatus(client.state(), "Active");
+});
+
+test("close ends a request that is under way", { timeout: 5000 }, async () => {
+  const service = new FakeService();
+  const client = await opened(service);
+  const ended: unknown[] = [];
+  service.says = ({ init }) =>
+    new Promise((_, reject) =>
+      init.signal?.addEventListener("abort", () => {
+        ended.push(init.signal?.reason);
+        reject(init.signal?.reason);
+      }),
+    );
+  const pending = [client.refresh(), client.devices().catch(() => undefined)];
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await client.close();
+  await Promise.all(pending);
+  assert.equal(ended.length, 2);
+  wantStatus(client.state(), "Active"); // that the client was closed says nothing of the network
+});

@@ -28,8 +28,8 @@ export class Client {
   }
 
   /**
-   * Returns while the product may run. Otherwise it throws a `Refusal`, `UnlicensedError`,
-   * `OfflineError` or `ClockError`. Like `state` it neither reads nor writes anything.
+   * Returns while the product may run. Otherwise it throws a `Refusal`, `UnlicensedError`, `OfflineError` or
+   * `ClockError`. Like `state` it neither reads nor writes anything.
    */
   check(): void {
     const problem = problemOf(this.state());

@@ -112,8 +112,9 @@ describe("open", () => {
   const odd = ["{}", "1", "null", '{"version":1}', '{"version":1,"key":1}', '{"version":1,"key":"KEY","token":1}'];
   const oddTimes = ['{"version":1,"key":"KEY","asked":"soon"}', '{"version":1,"key":"KEY","checked":1,"token":"x"}'];
   const oddKeys = ['{"version":1,"key":"KEY","keys":{}}', '{"version":1,"key":"KEY","keys":[null,{"kty":"RSA"}]}'];
-  for (const body of ["damaged", ...odd, ...oddTimes, ...oddKeys]) {
-    test(`a store that holds ${body} has the service asked`, async () => {
+  const large = `{"version":1,"key":"KEY","refused":"LICENSE_REVOKED","more":"${"x".repeat(1 << 20)}"}`;
+  for (const body of ["damaged", ...odd, ...oddTimes, ...oddKeys, large]) {
+    test(`a store that holds ${body.slice(0, 60)} has the service asked`, async () => {
       const service = new FakeService();
       const stored = body.replace("KEY", await keyHash(await licenseKey()));
       const sum = createHash("sha256").update(stored).digest("hex");

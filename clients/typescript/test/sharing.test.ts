@@ -8,7 +8,7 @@ import { after, test } from "node:test";
 import { lookAround } from "../dist/keeper.js";
 import { memory } from "open-licenser";
 import { dir } from "open-licenser/node";
-import { day, FakeService, isUnreachable, licenseKey, opened, refuses, wantStatus } from "./fakes.js";
+import { day, eventually, FakeService, isUnreachable, licenseKey, opened, refuses, wantStatus } from "./fakes.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "open-licenser-"));
 after(() => rmSync(scratch, { recursive: true }));
@@ -70,6 +70,27 @@ test("what another process has stored meanwhile is not taken back by an older an
   late();
   wantStatus(await asking, "Refused", "LICENSE_REVOKED");
   await Promise.all([slow.close(), quick.close()]);
+});
+
+test("of several license keys at once the one that was set last counts", async () => {
+  const service = new FakeService();
+  const { load, save } = memory();
+  const waits: (() => void)[] = [];
+  let isSlow = false;
+  const slowLoad = async (name: string) => {
+    await (isSlow ? new Promise<void>((resolve) => waits.push(resolve)) : undefined);
+    return load(name);
+  };
+  const client = await opened(service, { store: { load: slowLoad, save } });
+  service.says = isUnreachable;
+  isSlow = true;
+  const first = client.setKey(await licenseKey("another"));
+  await eventually("the store is read", () => waits.length === 1);
+  isSlow = false;
+  wantStatus(await client.setKey(await licenseKey()), "Offline");
+  waits.forEach((go) => go());
+  wantStatus(await first, "Offline");
+  await client.close();
 });
 
 test("nothing runs after close, whatever ran before", async () => {

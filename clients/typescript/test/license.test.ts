@@ -12,7 +12,8 @@ import { readKeys } from "../dist/publickeys.js";
 import { parseHTTPDate, parseTime } from "../dist/times.js";
 import { License, memory, open, Refusal, ServerError, usable, version, type Status } from "open-licenser";
 import { importFile } from "open-licenser/node";
-import { day, FakeService, hour, isUnreachable, keySet, licenseID, refuses, signedToken, wantStatus } from "./fakes.js";
+import { day, FakeService, hour, isUnreachable, keySet, licenseID, licenseKey } from "./fakes.js";
+import { refuses, signedToken, wantStatus } from "./fakes.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "open-licenser-"));
 after(() => rmSync(scratch, { recursive: true }));
@@ -108,6 +109,8 @@ test("keys are fetched on first use, and kept for a start without network", asyn
   let client = await openIn(config, service.time);
   wantStatus(client.state(), "Active");
   assert.deepEqual(service.asked.map(({ path }) => path), ["/verify-license", "/.well-known/jwks.json"]);
+  await client.setKey(await licenseKey("another"));
+  assert.equal(service.asked.length, 3, "the keys are the service's: another license key needs no others");
   await client.close();
   service.says = isUnreachable;
   client = await openIn(config, service.time);

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { lookAround } from "../dist/keeper.js";
+import { Turn } from "../dist/turn.js";
 import { memory } from "open-licenser";
 import { dir } from "open-licenser/node";
 import { day, eventually, FakeService, isUnreachable, licenseKey, opened, refuses, wantStatus } from "./fakes.js";
@@ -91,6 +92,24 @@ test("of several license keys at once the one that was set last counts", async (
   waits.forEach((go) => go());
   wantStatus(await first, "Offline");
   await client.close();
+});
+
+test("whoever waits no longer for the turn lets nobody in before it is given back", async () => {
+  const turn = new Turn();
+  const give = await turn.take();
+  const controller = new AbortController();
+  const leaves = turn.take(controller.signal);
+  let isIn = false;
+  const waits = turn.take().then((giveBack) => {
+    isIn = true;
+    giveBack();
+  });
+  controller.abort(new Error("enough"));
+  await assert.rejects(leaves, /enough/);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(isIn, false);
+  give();
+  await waits;
 });
 
 test("nothing runs after close, whatever ran before", async () => {

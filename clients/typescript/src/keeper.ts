@@ -120,13 +120,13 @@ export class Keeper {
     return this.state();
   }
 
-  /** Goes by another license key. Of several calls at once the last one counts. */
+  /** Goes by another license key. Of several calls at once the last one counts. The same key is asked for again. */
   async setKey(pasted: string, signal?: AbortSignal): Promise<State> {
     const change = ++this.#keyChanges;
     const rules = await withKey(this.#rules, pasted);
     const stored = await this.#documents.loadRecord();
     const read = await core.readRecord(rules, stored);
-    if (change === this.#keyChanges) {
+    if (change === this.#keyChanges && rules.key !== this.#rules.key) {
       const before = this.#known;
       this.#rules = rules;
       const known = core.started(rules, stored, read, before.mark, this.now(), this.#environment.random());

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { lookAround } from "../dist/keeper.js";
 import { Turn } from "../dist/turn.js";
-import { memory } from "open-licenser";
+import { memory, type Store } from "open-licenser";
 import { dir } from "open-licenser/node";
 import { day, eventually, FakeService, isUnreachable, licenseKey, opened, refuses, wantStatus } from "./fakes.js";
 
@@ -23,7 +23,7 @@ test("an answer for a license key that has been replaced meanwhile counts for no
       refuse = () => resolve(refuses("LICENSE_REVOKED")(asked));
     });
   const refreshing = client.refresh();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await eventually("the service is asked", () => service.asked.length === 2);
   const changing = client.setKey("");
   await changing;
   refuse();
@@ -63,7 +63,7 @@ test("what another process has stored meanwhile is not taken back by an older an
   };
   await service.time.pass(1000);
   const asking = slow.refresh();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await eventually("the service is asked", () => service.asked.length === 2);
   const late = answer;
   await service.time.pass(1000);
   service.says = refuses("LICENSE_REVOKED");
@@ -75,24 +75,64 @@ test("what another process has stored meanwhile is not taken back by an older an
 
 test("of several license keys at once the one that was set last counts", async () => {
   const service = new FakeService();
-  const { load, save } = memory();
-  const waits: (() => void)[] = [];
-  let isSlow = false;
-  const slowLoad = async (name: string) => {
-    await (isSlow ? new Promise<void>((resolve) => waits.push(resolve)) : undefined);
-    return load(name);
-  };
-  const client = await opened(service, { store: { load: slowLoad, save } });
+  const store = new SlowStore();
+  const client = await opened(service, { store });
   service.says = isUnreachable;
-  isSlow = true;
+  const go = store.hold();
   const first = client.setKey(await licenseKey("another"));
-  await eventually("the store is read", () => waits.length === 1);
-  isSlow = false;
+  await eventually("the store is read", () => store.waiting === 1);
+  store.holds = false;
   wantStatus(await client.setKey(await licenseKey()), "Offline");
-  waits.forEach((go) => go());
+  go();
   wantStatus(await first, "Offline");
   await client.close();
 });
+
+test("a refusal that comes while the same license key is set anew is not taken back", async () => {
+  const service = new FakeService();
+  const store = new SlowStore();
+  const client = await opened(service, { store });
+  const go = store.hold();
+  const setting = client.setKey(await licenseKey());
+  await eventually("the store is read", () => store.waiting === 1);
+  store.holds = false;
+  service.says = refuses("LICENSE_REVOKED");
+  await service.time.pass(1000);
+  await client.refresh();
+  service.says = isUnreachable;
+  go();
+  wantStatus(await setting, "Refused", "LICENSE_REVOKED");
+  await client.close();
+});
+
+/** Has whoever reads it wait, with what it held before. */
+class SlowStore implements Store {
+  readonly #documents = memory();
+  holds = false;
+  waiting = 0;
+  #held = Promise.resolve();
+
+  /** Returns how to let them go on. */
+  hold(): () => void {
+    let go = () => {};
+    this.#held = new Promise((resolve) => (go = resolve));
+    this.holds = true;
+    return go;
+  }
+
+  async load(name: string): Promise<string | undefined> {
+    const document = await this.#documents.load(name);
+    if (this.holds) {
+      this.waiting++;
+      await this.#held;
+    }
+    return document;
+  }
+
+  async save(name: string, document: string): Promise<void> {
+    await this.#documents.save(name, document);
+  }
+}
 
 test("whoever waits no longer for the turn lets nobody in before it is given back", async () => {
   const turn = new Turn();
@@ -151,7 +191,7 @@ test("close ends a request that is under way", { timeout: 5000 }, async () => {
       }),
     );
   const pending = [client.refresh(), client.devices().catch(() => undefined)];
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await eventually("the service is asked", () => service.asked.length === 3);
   await client.close();
   await Promise.all(pending);
   assert.equal(ended.length, 2);

@@ -45,7 +45,7 @@ public class LicenseManager {
      * Sets which service is asked, which keys are trusted, and all else but the license key. Call it before
      * {@link #setLicenseKey}. Called again, it ends what was set before.
      *
-     * @param c the configuration; its license key does not count
+     * @param c the configuration, whose license key does not count; null for that of the resource
      */
     public static void configure(Config c) {
         getInstance().end(NOT_INITIALIZED);

@@ -30,8 +30,8 @@ public final class Application {
         ArrayList<String> services = license.getServices();
         ArrayList<String> urls = license.getAppUrls();
         Date end = license.getLicenseExpirationDate();
-        return "report for " + license.getCustomerName() + " with " + services + " at " + urls + " until " + end.getTime()
-                + (result.getMessage().isEmpty() ? "" : ", " + result.getMessage());
+        return "report for " + license.getCustomerName() + " with " + services + " at " + urls + " until "
+                + end.getTime() + (result.getMessage().isEmpty() ? "" : ", " + result.getMessage());
     }
 
     /** Returns what a page of the application gets, or null. */

@@ -33,8 +33,8 @@ final class Answer {
     }
 
     /**
-     * Tells the answers of POST /verify-license apart. A captive portal answers too: what is not the one object that the
-     * service sends says nothing about the license.
+     * Tells the answers of POST /verify-license apart. A captive portal answers too: what is not the one object that
+     * the service sends says nothing about the license.
      */
     static Answer read(int status, HttpHeaders headers, byte[] body, Instant now) {
         Instant date = Times.readHttp(headers.firstValue("Date").orElse(""));

@@ -58,10 +58,13 @@ final class DirStore implements Store {
             return;
         }
         boolean isPosix = folder.getFileSystem().supportedFileAttributeViews().contains("posix");
-        FileAttribute<?>[] forUserAlone = isPosix
-                ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"))}
-                : new FileAttribute<?>[0];
-        Files.createDirectories(folder, forUserAlone);
+        if (isPosix) {
+            FileAttribute<?> forUserAlone =
+                    PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
+            Files.createDirectories(folder, forUserAlone);
+        } else {
+            Files.createDirectories(folder);
+        }
     }
 
     /** Tries again, because Windows renames over no file that another process has open. */

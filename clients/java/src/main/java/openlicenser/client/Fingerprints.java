@@ -29,8 +29,8 @@ public final class Fingerprints {
     /**
      * Returns a text that tells this computer from others: the same as FingerprintOf of the Go client. It is a hash of
      * the operating system's machine id and of the product's name, so that products cannot compare theirs. Where the
-     * system has no such id, as in many containers, a random one is kept in the user's configuration folder. Copies of a
-     * virtual machine have the same machine id, and so the same fingerprint.
+     * system has no such id, as in many containers, a random one is kept in the user's configuration folder. Copies of
+     * a virtual machine have the same machine id, and so the same fingerprint.
      *
      * @param appId the product, as com.example.reports
      * @return 64 characters; or none where there is no id and none can be kept: licenses with devices are refused then
@@ -58,8 +58,9 @@ public final class Fingerprints {
             return outputField(PLATFORM_UUID, "/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice");
         }
         if (system().startsWith("windows")) {
-            return outputField(MACHINE_GUID, Path.of(System.getenv().getOrDefault("SystemRoot", ""), "System32", "reg.exe")
-                    .toString(), "query", "HKLM\\SOFTWARE\\Microsoft\\Cryptography", "/v", "MachineGuid", "/reg:64");
+            Path program = Path.of(System.getenv().getOrDefault("SystemRoot", ""), "System32", "reg.exe");
+            return outputField(MACHINE_GUID, program.toString(), "query",
+                    "HKLM\\SOFTWARE\\Microsoft\\Cryptography", "/v", "MachineGuid", "/reg:64");
         }
         return firstId(Path.of("/etc/machine-id"), Path.of("/var/lib/dbus/machine-id"), Path.of("/etc/hostid"));
     }
@@ -112,8 +113,8 @@ public final class Fingerprints {
     }
 
     /**
-     * Returns the random id of this user's installation, which it makes if there is none. The file is linked into place,
-     * so that of two processes that make it at once both read the same one.
+     * Returns the random id of this user's installation, which it makes if there is none. The file is linked into
+     * place, so that of two processes that make it at once both read the same one.
      */
     static Optional<String> installationId(Path folder, String appId) {
         byte[] hash = Arrays.copyOf(Hashes.sha256(Hashes.utf8(appId)), 16);

@@ -32,8 +32,8 @@ final class Hosts {
     }
 
     /**
-     * Searches the host. A pattern that cannot be read, or takes too long, allows nothing. With UNIX_LINES the only line
-     * break is one that no host has; else $ would match before a U+2028 at the end.
+     * Searches the host. A pattern that cannot be read, or takes too long, allows nothing. With UNIX_LINES the only
+     * line break is one that no host has; else $ would match before a U+2028 at the end.
      */
     private static boolean finds(String pattern, String host) {
         if (host.length() > MAX_PATTERN_HOST) {

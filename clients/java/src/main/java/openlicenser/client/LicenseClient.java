@@ -16,9 +16,9 @@ import java.util.function.Consumer;
 import java.util.function.DoubleSupplier;
 
 /**
- * LicenseClient has one license key, and keeps its state up to date until it is closed. Its methods may be called at once
- * by several threads. Those that ask the service wait for up to 15 seconds, and twice that where keys are fetched; an
- * interrupt ends the wait, and the thread stays interrupted.
+ * LicenseClient has one license key, and keeps its state up to date until it is closed. Its methods may be called at
+ * once by several threads. Those that ask the service wait for up to 15 seconds, and twice that where keys are fetched.
+ * An interrupt ends the wait, and the thread stays interrupted.
  */
 public final class LicenseClient implements AutoCloseable {
     /** The version of this package. */
@@ -97,8 +97,8 @@ public final class LicenseClient implements AutoCloseable {
     }
 
     /**
-     * Returns the token while the product may run, for a part of the product that checks it itself, as one in a browser.
-     * It is as good as the license until it expires: show it to nobody else.
+     * Returns the token while the product may run, for a part of the product that checks it itself, as one in a
+     * browser. It is as good as the license until it expires: show it to nobody else.
      *
      * @return the token, or nothing
      */

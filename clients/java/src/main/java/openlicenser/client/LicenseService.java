@@ -128,7 +128,8 @@ final class LicenseService {
 
     private HttpRequest.Builder request(String path) {
         return HttpRequest.newBuilder(at(base, base.getRawPath() + path)).timeout(timeout)
-                .header("Accept", "application/json").header("User-Agent", "open-licenser-java/" + LicenseClient.VERSION);
+                .header("Accept", "application/json")
+                .header("User-Agent", "open-licenser-java/" + LicenseClient.VERSION);
     }
 
     /** The timeout of a request ends with its headers, so the whole exchange is timed here. */

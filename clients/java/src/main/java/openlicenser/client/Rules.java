@@ -6,8 +6,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Rules are what the client goes by while it has one license key. They know no clock, disk or network: they make of what
- * is known, and of what has happened at a moment, what is known then.
+ * Rules are what the client goes by while it has one license key. They know no clock, disk or network: they make of
+ * what is known, and of what has happened at a moment, what is known then.
  */
 final class Rules {
     static final Duration DEFAULT_REFRESH = Duration.ofHours(24);
@@ -104,7 +104,7 @@ final class Rules {
         return seen(k, now);
     }
 
-    /** Moves the mark to a later time. Where the next attempt lies further ahead than any can, the clock was set back. */
+    /** Moves the mark to a later time. Where the next attempt lies further ahead than any can, a clock was set back. */
     Knowledge seen(Knowledge before, Instant now) {
         Knowledge k = before.copy();
         if (now.isAfter(k.mark)) {

@@ -85,6 +85,7 @@ public final class State {
     /** {@return status, reason and error, for logs: neither the license key nor the token} */
     @Override
     public String toString() {
-        return status.label() + (reason.isEmpty() ? "" : " " + reason) + (error == null ? "" : ", " + error.getMessage());
+        String why = error == null ? "" : ", " + error.getMessage();
+        return status.label() + (reason.isEmpty() ? "" : " " + reason) + why;
     }
 }

@@ -111,7 +111,8 @@ class FilesAndDevicesTest {
     void otherProcessesHearThatTheSeatWasGivenBack() throws IOException {
         Store store = Store.memory();
         Config config = Config.builder().url("https://licenses.example.com").trusted(TestTokens.keySet())
-                .key(TestTokens.licenseKey(TestTokens.LICENSE)).fingerprint(FINGERPRINT).store(store).http(service).build();
+                .key(TestTokens.licenseKey(TestTokens.LICENSE)).fingerprint(FINGERPRINT).store(store).http(service)
+                .build();
         LicenseClient a = LicenseClient.openWithoutThread(config, clock);
         LicenseClient b = LicenseClient.openWithoutThread(config, clock);
         clock.move(Duration.ofSeconds(1));

@@ -6,7 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyPairGenerator;
 import java.time.Duration;
@@ -29,8 +32,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 class FormsTest {
     @ParameterizedTest
     @ValueSource(strings = {"", " ", "{", "{}x", "{} {}", "{'a':1}", "{a:1}", "{\"a\":1,}", "[1,]", "[,1]", "{\"a\"}",
-        "01", "+1", "1.", ".5", "1e", "-", "NaN", "nul", "truex", "\"a", "\"\t\"", "\"\\x\"", "\"\\u12\"", "\"\\u00g0\"",
-        "/* */1", "[1 2]", "{\"a\":1 \"b\":2}", "\u00a01"})
+        "01", "+1", "1.", ".5", "1e", "-", "NaN", "nul", "truex", "\"a", "\"\t\"", "\"\\x\"", "\"\\u12\"",
+        "\"\\u00g0\"", "/* */1", "[1 2]", "{\"a\":1 \"b\":2}", "\u00a01"})
     void noJson(String text) {
         assertThrows(Json.MalformedException.class, () -> Json.read(text));
         assertThrows(Json.MalformedException.class, () -> Json.read("[".repeat(100_000)));
@@ -38,8 +41,8 @@ class FormsTest {
 
     @Test
     void json() throws Json.MalformedException {
-        Map<String, Object> object = Json.object(Json.read(
-                " {\"a\":[1,-0,1.0,1e3,9223372036854775808],\"b\":\"\\u00e9\\\"\\n\uD83D\uDE00\",\"c\":null,\"a2\":true} "));
+        Map<String, Object> object = Json.object(Json.read(" {\"a\":[1,-0,1.0,1e3,9223372036854775808],"
+                + "\"b\":\"\\u00e9\\\"\\n\uD83D\uDE00\",\"c\":null,\"a2\":true} "));
         assertEquals(Arrays.asList(1L, 0L, 1.0, 1000.0, 9223372036854775808.0), object.get("a"));
         assertEquals("é\"\n\uD83D\uDE00", object.get("b"));
         assertTrue(object.containsKey("c"));
@@ -70,7 +73,8 @@ class FormsTest {
     }
 
     private static String pem(byte[] der) {
-        return "-----BEGIN PUBLIC KEY-----\n" + Base64.getMimeEncoder().encodeToString(der) + "\n-----END PUBLIC KEY-----\n";
+        String base64 = Base64.getMimeEncoder().encodeToString(der);
+        return "-----BEGIN PUBLIC KEY-----\n" + base64 + "\n-----END PUBLIC KEY-----\n";
     }
 
     @Test
@@ -125,10 +129,18 @@ class FormsTest {
 
     @Test
     void aFingerprintIsTheOneOfTheGoClient() {
-        assertEquals("62a3caa9f00cd75d0f171a80ca69a9157e238952c56ff678bf9f8ab63e2cd243", Fingerprints.from("machine", "app"));
+        assertEquals("62a3caa9f00cd75d0f171a80ca69a9157e238952c56ff678bf9f8ab63e2cd243",
+                Fingerprints.from("machine", "app"));
         assertNotEquals(Fingerprints.from("machine", "app"), Fingerprints.from("machine", "other"));
         assertEquals("", Fingerprints.from("", "app"));
         assertEquals(Fingerprints.of("app"), Fingerprints.of("app"));
+    }
+
+    @Test
+    void theVersionIsTheOneOfThePackage() throws IOException {
+        String pom = Files.readString(Path.of("pom.xml"));
+        String own = pom.substring(pom.indexOf("<artifactId>open-licenser-client"), pom.indexOf("<dependencies>"));
+        assertTrue(own.contains("<version>" + LicenseClient.VERSION + "</version>"), own);
     }
 
     @Test
@@ -144,8 +156,9 @@ class FormsTest {
 
     @Test
     void theConfigurationFolderIsTheOneOfGo() {
-        org.junit.jupiter.api.Assumptions.assumeTrue(System.getProperty("os.name").equals("Linux"));
-        assertEquals(Optional.of(Path.of("/x")), Fingerprints.configFolder(Map.of("XDG_CONFIG_HOME", "/x", "HOME", "/h")));
+        assumeTrue(System.getProperty("os.name").equals("Linux"));
+        Map<String, String> both = Map.of("XDG_CONFIG_HOME", "/x", "HOME", "/h");
+        assertEquals(Optional.of(Path.of("/x")), Fingerprints.configFolder(both));
         assertEquals(Optional.of(Path.of("/h/.config")), Fingerprints.configFolder(Map.of("HOME", "/h")));
         assertEquals(Optional.empty(), Fingerprints.configFolder(Map.of("XDG_CONFIG_HOME", "x", "HOME", "/h")));
         assertEquals(Optional.empty(), Fingerprints.configFolder(Map.of()));

@@ -174,8 +174,8 @@ class HttpTest {
             assertTimeoutPreemptively(Duration.ofSeconds(8), () -> {
                 try (LicenseClient client = open(TIMEOUT)) {
                     Throwable error = client.state().error().orElseThrow();
-                    assertTrue(error instanceof HttpTimeoutException || error.getCause() instanceof HttpTimeoutException,
-                            error::toString);
+                    boolean isSaid = error instanceof HttpTimeoutException;
+                    assertTrue(isSaid || error.getCause() instanceof HttpTimeoutException, error::toString);
                 }
             });
         }
@@ -253,6 +253,7 @@ class HttpTest {
     }
 
     private static long networkThreads() {
-        return Thread.getAllStackTraces().keySet().stream().filter(t -> t.getName().endsWith("SelectorManager")).count();
+        return Thread.getAllStackTraces().keySet().stream().filter(t -> t.getName().endsWith("SelectorManager"))
+                .count();
     }
 }

@@ -187,14 +187,14 @@ class LifeTest {
         Path trusted = Files.writeString(temp.resolve("trusted.json"), server.licenser("token-key", "export"));
         Path guard = LocalServer.build(Path.of("..", "..", "client"), "./examples/guard", programs.resolve("guard"));
         Map<String, String> home = Map.of("XDG_CONFIG_HOME", temp.toAbsolutePath().toString());
-        String[] command = {guard.toString(), "--url", server.url(), "--trusted", trusted.toAbsolutePath().toString(),
-            "--key", (String) issued.get("shortkey")};
+        String[] command = {guard.toString(), "--url", server.url(), "--key", (String) issued.get("shortkey"),
+            "--trusted", trusted.toAbsolutePath().toString()};
         String said = LocalServer.run(temp, home, command);
         assertTrue(said.contains("The report for Example Ltd"), said);
 
         String fingerprint = Fingerprints.of("com.example.guard");
-        Product java = new Product(config(issued, "shortkey").trusted(Files.readString(trusted)).fingerprint(fingerprint)
-                .store(Store.dir(temp.resolve("com.example.guard").resolve("license"))));
+        Product java = new Product(config(issued, "shortkey").trusted(Files.readString(trusted))
+                .fingerprint(fingerprint).store(Store.dir(temp.resolve("com.example.guard").resolve("license"))));
         server.stop();
         assertState(Status.ACTIVE, java.start()); // by what Go has stored
         server.start();

@@ -38,8 +38,8 @@ public class CAPELicenseVerifier {
     }
 
     /**
-     * Reports whether a license is for the configured service and for the host of an application, and has not ended. One
-     * in its days of grace has not.
+     * Reports whether a license is for the configured service and for the host of an application, and has not ended.
+     * One in its days of grace has not.
      *
      * @param appURL the URL of the application
      * @param license the license
@@ -77,6 +77,7 @@ public class CAPELicenseVerifier {
     }
 
     private static boolean isLocal(String host) {
-        return host.equals("localhost") || host.equals("127.0.0.1") || host.startsWith("192.") || host.startsWith("10.");
+        return host.equals("localhost") || host.equals("127.0.0.1") || host.startsWith("192.")
+                || host.startsWith("10.");
     }
 }

@@ -47,7 +47,8 @@ final class Settings {
     }
 
     private static Path path(String folder) {
-        return folder.startsWith("~/") ? Path.of(System.getProperty("user.home"), folder.substring(2)) : Path.of(folder);
+        boolean isOfUser = folder.startsWith("~/");
+        return isOfUser ? Path.of(System.getProperty("user.home"), folder.substring(2)) : Path.of(folder);
     }
 
     private byte[] trusted(String name) throws IOException {

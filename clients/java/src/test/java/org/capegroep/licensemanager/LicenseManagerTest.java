@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import leaver.Application;
 import openlicenser.client.Config;
 import openlicenser.client.FakeService;
@@ -61,7 +62,7 @@ class LicenseManagerTest {
     void anApplicationThatIsLicensed() throws MalformedURLException {
         assertEquals(no("NOT_INITIALIZED"), app.report());
         app.start(URL, KEY);
-        assertTrue(app.report().startsWith("report for Example Ltd with [reports] at [https://app.example.com, http://"),
+        assertTrue(app.report().startsWith("report for Example Ltd with [reports] at [https://app.example.com,"),
                 app::report);
         assertTrue(app.check(URL, app.token()).getResult());
         app.start("http://localhost:8080/", KEY);
@@ -95,7 +96,7 @@ class LicenseManagerTest {
 
     @Test
     void refusalsAndMistakesHaveTheCodeOfTheService() throws MalformedURLException {
-        for (String code : new String[] {"LICENSE_REVOKED", "LICENSE_EXPIRED", "INVALID_LICENSE", "FINGERPRINT_REQUIRED"}) {
+        for (String code : List.of("LICENSE_REVOKED", "LICENSE_EXPIRED", "INVALID_LICENSE", "FINGERPRINT_REQUIRED")) {
             LicenseManager.configure(config().store(Store.memory()).build());
             service.says(FakeService.refuses(code));
             app.start(URL, KEY);

@@ -164,17 +164,18 @@ final class LicenseService {
         }
     }
 
-    /** Ends what is under way. Java's own HTTP threads are daemons, and end when the client is collected. */
+    /** Ends what is under way, and the client's own threads, which are daemons. */
     void close() {
         HttpClient client = http;
         http = null;
         running.forEach(exchange -> exchange.cancel(true));
-        if (isOwn && (Object) client instanceof AutoCloseable) { // from Java 21 on
-            try {
-                ((AutoCloseable) (Object) client).close();
-            } catch (Exception e) {
-                // there is nothing to keep
-            }
+        if (!isOwn || client == null) {
+            return;
+        }
+        try {
+            HttpClient.class.getMethod("shutdownNow").invoke(client);
+        } catch (ReflectiveOperationException e) {
+            // before Java 21 the client ends when it is collected
         }
     }
 }

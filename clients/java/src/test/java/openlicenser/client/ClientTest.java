@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.net.http.HttpClient;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -19,6 +20,8 @@ import org.junit.jupiter.api.io.TempDir;
 /** What a product sees over days and years, with a clock that the test moves. */
 class ClientTest {
     private static final Duration DAY = Duration.ofDays(1);
+    private static final String OTHER_KEYS =
+            new String(Members.read("tokens.json").json("keys"), StandardCharsets.UTF_8);
     private static final String KEY = TestTokens.licenseKey(TestTokens.LICENSE);
 
     private final TestClock clock = new TestClock();
@@ -273,6 +276,19 @@ class ClientTest {
         service.header("Date", "Sun, 03 Jan 2027 11:00:00 GMT");
         service.says(service.grants());
         assertStatus(Status.ACTIVE, client.refresh());
+        client.close();
+    }
+
+    @Test
+    void keysThatWereFetchedCountOnFirstUseOnly() {
+        service.says((path, question) -> path.endsWith("jwks.json") ? new FakeService.Said(200, TestTokens.keySet())
+                : service.grants().to(path, question));
+        Store store = Store.memory();
+        LicenseClient client = open(config(store).trusted("").trustOnFirstUse(true));
+        assertStatus(Status.ACTIVE, client.state());
+        client.close();
+        client = open(config(store).trusted(OTHER_KEYS)); // whoever can write the store can add a key
+        assertStatus(Status.UNKNOWN, client.state());
         client.close();
     }
 

@@ -46,7 +46,7 @@ final class Hosts {
         }
     }
 
-    /** Counted is a text that can be read so many times: a pattern as (a+)+$ reads it exponentially often. */
+    /** Counted is a text that can be read so many times: a pattern as a*a*a*a*b$ does so for years. */
     private static final class Counted implements CharSequence {
         private final String text;
         private int left = MAX_PATTERN_STEPS;

@@ -127,11 +127,7 @@ class ThreadsTest {
         try (LicenseClient client = LicenseClient.open(config())) {
             service.says((path, question) -> {
                 asked.countDown();
-                try {
-                    answers.await();
-                } catch (InterruptedException e) {
-                    Thread.currentThread().interrupt();
-                }
+                await(answers);
                 return null;
             });
             Thread holder = new Thread(client::refresh);
@@ -151,6 +147,42 @@ class ThreadsTest {
             assertEquals(Status.ACTIVE, got.get().status());
             answers.countDown();
             holder.join();
+        }
+    }
+
+    @Test
+    void anAnswerAboutTheKeyBeforeSettlesNothing() throws Exception {
+        CountDownLatch asked = new CountDownLatch(1);
+        CountDownLatch answers = new CountDownLatch(1);
+        try (LicenseClient client = LicenseClient.open(config())) {
+            service.says((path, question) -> {
+                if (!question.get("licensekey").equals(KEY)) {
+                    return null;
+                }
+                asked.countDown();
+                await(answers);
+                return new FakeService.Said(400, "{\"error\":\"LICENSE_REVOKED\"}");
+            });
+            Thread asker = new Thread(client::refresh);
+            asker.start();
+            assertTrue(asked.await(10, TimeUnit.SECONDS));
+            Thread setter = new Thread(() -> client.setKey(TestTokens.licenseKey("another")));
+            setter.start();
+            while (client.state().status() != Status.UNKNOWN) {
+                Thread.sleep(1);
+            }
+            answers.countDown();
+            asker.join();
+            setter.join();
+            assertEquals(Status.UNKNOWN, client.state().status(), client.state()::toString);
+        }
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            latch.await();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 

@@ -121,6 +121,16 @@ class StoreTest {
     }
 
     @Test
+    void aDocumentOfMoreThanAMegabyteIsNone() throws Exception {
+        Stored nothing = Stored.nothing("k", Times.ZERO, List.of());
+        String token = "t".repeat(Stored.MAX_BYTES);
+        byte[] document = Stored.granted(nothing, Times.ZERO, Times.ZERO, token).write();
+        assertThrows(Stored.DamagedException.class, () -> Stored.read(document));
+        byte[] shorter = Stored.granted(nothing, Times.ZERO, Times.ZERO, token.substring(1000)).write();
+        assertEquals(token.length() - 1000, Stored.read(shorter).token.length());
+    }
+
+    @Test
     void whateverAStoreHoldsAStartMakesSomethingOfIt() {
         Random random = new Random(1);
         Rules rules = CheckedConfig.of(Config.builder().url("https://x.example").key("x")

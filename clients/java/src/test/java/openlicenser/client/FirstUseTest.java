@@ -38,7 +38,8 @@ class FirstUseTest {
         LicenseClient client = open(config(store));
         assertStatus(Status.ACTIVE, client.state());
         client.close();
-        client = open(config(store).trustOnFirstUse(false).trusted(OTHER_KEYS)); // whoever can write the store can add a key
+        // Whoever can write the store can add a key to it.
+        client = open(config(store).trustOnFirstUse(false).trusted(OTHER_KEYS));
         assertStatus(Status.UNKNOWN, client.state());
         client.close();
     }

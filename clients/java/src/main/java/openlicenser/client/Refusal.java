@@ -1,0 +1,19 @@
+package openlicenser.client;
+
+/** Refusal is a definite no: the license may not be used. */
+public final class Refusal extends LicenseException {
+    private static final long serialVersionUID = 1;
+
+    /** Why the license may not be used. */
+    private final String code;
+
+    Refusal(String code) {
+        super("the license may not be used: " + code);
+        this.code = code;
+    }
+
+    /** {@return why the license may not be used: one of {@link Code}, or what a later service says} */
+    public String code() {
+        return code;
+    }
+}

@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test build build-licenser release module bench lint lint-go lint-template ci clean
-.PHONY: test-aws test-clients test-browser sam-local sam-local-test sam-build-here awslocal
+.PHONY: test-aws test-clients test-client-go test-client-typescript test-client-java test-clients-generated test-browser sam-local sam-local-test sam-build-here awslocal
 .PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction build-IndexFunction build-CheckpointFunction build-RotateFunction
 
 # The processor of the Lambda functions: arm64, or amd64. sam build sets it from the template's Architecture.
@@ -23,6 +23,7 @@ AWSLOCAL := .tools/awslocal
 SAM_LOCAL = SAM='$(CURDIR)/$(VENV)/bin/sam' ARCHITECTURE=$(HERE_ARCHITECTURE) BUILD='$(HERE)' $(AWSLOCAL) sam-local
 DYNAMODB := .tools/dynamodb-local
 CLIENTS := .tools/clients
+TYPESCRIPT := .tools/typescript
 AXE := .tools/axe
 # A test that is skipped for want of a browser or of axe-core is what `make test` does; here the browser must be there.
 BROWSER = $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
@@ -46,11 +47,23 @@ test: ## all tests that need no AWS
 
 # All packages whose tests use shared/testing/awstest. A test that is skipped here for want of AWS is a failure.
 test-aws: awslocal sam-build-here ## the tests against DynamoDB Local, moto, and the binaries of sam build; needs Java, Maven and Python
+	LICENSER_TEST_PYTHON='$(CURDIR)/$(VENV)/bin/python' go test -count=1 -run '^TestEvidenceInPython$$' ./cmd/licenser
 	LICENSER_TEST_BUILD='$(CURDIR)/$(HERE)' $(AWSLOCAL) run \
 	  go test -count=1 $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | sed -n '/shared\/testing\/awstest[] ]/s/ .*//p')
 
+test-clients: test-client-go test-client-typescript test-client-java test-clients-generated ## the clients of products, and some generated from openapi.yaml, on the local server; needs Node, a JDK, Maven and Python
+test-client-go:
+	go -C client test -count=1 ./...
+test-client-typescript: $(TYPESCRIPT)/installed
+	cd clients/typescript && LICENSER_TEST_BROWSER='$(BROWSER)' npm test
+test-client-java:
+	@javac -version >/dev/null 2>&1 || \
+	{ echo 'The Java client needs a JDK, 17 or later (on Debian and Ubuntu the package default-jdk-headless).'; exit 1; }
+	@mvn --version >/dev/null 2>&1 || \
+	{ echo 'To build the Java client takes Maven (on Debian and Ubuntu the package maven).'; exit 1; }
+	mvn --quiet --batch-mode --file clients/java/pom.xml -Dmaven.test.redirectTestOutputToFile=true verify
 # A test that is skipped for want of the generators is what `make test` does; here nothing may be missing.
-test-clients: $(VENV)/installed $(CLIENTS)/installed ## clients generated from openapi.yaml, on the local server; needs a JDK, Maven and Python
+test-clients-generated: $(VENV)/installed $(CLIENTS)/installed
 	LICENSER_TEST_CLIENTS='$(CURDIR)/.tools' go test -count=1 -v -run '^TestGeneratedClients$$' ./cmd/licenser
 
 # All packages whose tests use shared/testing/browsertest.
@@ -159,6 +172,15 @@ $(CLIENTS)/installed: .ci/clients/pom.xml
 	mvn --quiet --batch-mode --file .ci/clients/pom.xml dependency:copy-dependencies -DoutputDirectory='$(CURDIR)/$(CLIENTS)'
 	@touch $@
 
+# node_modules is a link to where they are installed, unless someone has run npm there.
+$(TYPESCRIPT)/installed: clients/typescript/package-lock.json
+	@npm --version >/dev/null 2>&1 || \
+	{ echo 'The TypeScript client needs Node 20 or later with npm (on Debian and Ubuntu the packages nodejs and npm).'; exit 1; }
+	@rm -rf $(TYPESCRIPT) && mkdir -p $(TYPESCRIPT) && cp clients/typescript/package*.json clients/typescript/.npmrc $(TYPESCRIPT)
+	npm ci --prefix $(TYPESCRIPT) --ignore-scripts --no-audit --no-fund
+	@cd clients/typescript && { [ -d node_modules ] && [ ! -L node_modules ] || ln -sfn '../../$(TYPESCRIPT)/node_modules' node_modules; }
+	@touch $@
+
 $(AXE)/installed: .ci/axe/package-lock.json
 	@rm -rf $(AXE) && mkdir -p $(AXE) && cp .ci/axe/package*.json $(AXE)
 	npm ci --prefix $(AXE) --ignore-scripts --no-audit --no-fund
@@ -184,4 +206,5 @@ ci: ## all that CI runs
 	.ci/run
 
 clean: ## remove what was built and installed here; data in .licenser/ stays
-	rm -rf bin dist .aws-sam .tools
+	rm -rf bin dist .aws-sam .tools clients/java/target clients/typescript/dist clients/typescript/dist-test
+	rm -f clients/typescript/node_modules

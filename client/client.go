@@ -132,8 +132,11 @@ func (c *Client) Refresh(ctx context.Context) State {
 }
 
 // SetKey goes by another license key from now on, asks for it, and returns the state after that. An empty key asks
-// nobody. What is stored stays until there is an answer.
+// nobody. What is stored stays until there is an answer. With the key that it has, SetKey is Refresh.
 func (c *Client) SetKey(ctx context.Context, key string) State {
+	if isSame := cleanKey(key) == c.currentRules().key; isSame {
+		return c.Refresh(ctx)
+	}
 	stored := c.load()
 	now := c.now()
 	c.mu.Lock()

@@ -297,6 +297,35 @@ func TestSetKey(t *testing.T) {
 	})
 }
 
+// fullStore keeps what it had when the disk became full.
+type fullStore struct {
+	Store
+	isFull bool
+}
+
+func (s *fullStore) Save(name string, document []byte) error {
+	if s.isFull {
+		return errors.New("the disk is full")
+	}
+	return s.Store.Save(name, document)
+}
+
+// TestSetSameKey: what was said of the key stays known, also where it could not be stored.
+func TestSetSameKey(t *testing.T) {
+	testKey()
+	synctest.Test(t, func(t *testing.T) {
+		f, store := newFake(), &fullStore{Store: Memory()}
+		config := configOf(f, store)
+		c := opened(t, config)
+		store.isFull = true
+		f.says(refuses(LicenseRevoked))
+		wantStatus(t, c.Refresh(t.Context()), Refused)
+		f.says(isUnreachable)
+		wantStatus(t, c.SetKey(t.Context(), config.Key), Refused)
+		_ = c.Close() // cannot save the clock mark
+	})
+}
+
 // TestChanges: the channel has the latest state, holds up nobody, and ends.
 func TestChanges(t *testing.T) {
 	testKey()

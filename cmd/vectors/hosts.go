@@ -50,7 +50,8 @@ func hosts() (f struct {
 
 	add("a pattern for a domain", `re:^(.+\.)?example\.com$`,
 		[]string{"example.com", "app.example.com", "a.b.example.com:8443", "APP.EXAMPLE.COM"},
-		[]string{"notexample.com", "example.com.evil.org", ".example.com.", "app.example.com\n", "example.org"})
+		[]string{"notexample.com", "example.com.evil.org", ".example.com.", "app.example.com\n",
+			"app.example.com\u0085", "app.example.com\u2028", "app.example.com\u2029", "example.org"})
 	add("a pattern for one label", `re:^[a-z0-9-]+\.example\.com$`, []string{"app.example.com", "x-1.example.com"},
 		[]string{"example.com", "a.b.example.com", "a_b.example.com"})
 	add("alternatives and counts", `re:^(app|www)[0-9]{1,2}\.example\.com$`,
@@ -61,6 +62,7 @@ func hosts() (f struct {
 
 	add("a pattern of an earlier tool searches", `re:example`, []string{"example.com", "my-example.org"},
 		[]string{"sample.com"})
+	add("the end of the text as RE2 writes it", `re:^app\.example\.com\z`, nil, []string{"app.example.comz"})
 	add("a pattern that is none", `re:(`, nil, []string{"app.example.com", "("})
 	add("a star is no wildcard", "https://*.example.com", nil,
 		[]string{"app.example.com", "*.example.com", "example.com"})

@@ -36,17 +36,22 @@ type storedState struct {
 	Checked time.Time `json:"checked"`
 	Token   string    `json:"token,omitempty"`
 	Refused string    `json:"refused,omitempty"`
+
+	Keys []token.JSONWebKey `json:"keys,omitempty"`
 }
 
 func summed(value any) string {
-	body := must(json.Marshal(value))
-	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:]) + "\n" + string(body) + "\n"
+	body := string(must(json.Marshal(value)))
+	return sumOf(body) + "\n" + body + "\n"
+}
+
+func sumOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 func storedKey(licenseKey string) string {
-	sum := sha256.Sum256([]byte("Open Licenser stored state " + licenseKey))
-	return hex.EncodeToString(sum[:])
+	return sumOf("Open Licenser stored state " + licenseKey)
 }
 
 // states returns states.json.
@@ -91,6 +96,9 @@ func (m maker) states() statesFile {
 	asks("the token is signed by a stranger", state(func(s *storedState) {
 		s.Token = m.token(m.stranger, theLicense(), checked)
 	}))
+	asks("the token and the keys are of a stranger", state(func(s *storedState) {
+		s.Token, s.Keys = m.token(m.stranger, theLicense(), checked), keySet(m.stranger).Keys
+	}))
 	asks("the token is of another device", state(func(s *storedState) {
 		s.Token = m.deviceToken(otherComputer, checked)
 	}))
@@ -107,8 +115,10 @@ func (m maker) states() statesFile {
 	asks("the refusal of another license key", state(func(s *storedState) {
 		s.Key, s.Token, s.Refused = storedKey("another"), "", "LICENSE_REVOKED"
 	}))
-	asks("two megabytes", good)
-	f.Cases[len(f.Cases)-1].PadBytes = 2 << 20
+	const pad = 2 << 20
+	_, body, _ := strings.Cut(strings.TrimSuffix(good, "\n"), "\n")
+	asks("two megabytes, with the right sum", sumOf(body+strings.Repeat(" ", pad))+"\n"+body)
+	f.Cases[len(f.Cases)-1].PadBytes = pad
 
 	add("no clock mark", good, "", "Active", false)
 	add("a damaged clock mark is none", good, clock(start.AddDate(1, 0, 0))[1:], "Active", false)

@@ -19,17 +19,20 @@ import (
 type auditCommand struct {
 	Verify      verifyCommand      `cmd:"" help:"Check that nobody has changed the audit trail: recompute its chains, and compare them with the licenses and with a signed checkpoint."`
 	Export      auditExportCommand `cmd:"" help:"Write the audit trail of a license, one entry in a line, for licenser audit verify --file or another verifier."`
+	Explain     explainCommand     `cmd:"" help:"Say whether a license could be used at a moment, since when, by whom and why, and what proves it."`
 	Acknowledge acknowledgeCommand `cmd:"" help:"Say that a finding of the checkpoint function is settled: it is counted no longer."`
 	Replay      replayCommand      `cmd:"" help:"Hand changes that were set aside to their function again."`
 }
 
 type auditExportCommand struct {
-	License licenseName `arg:"" name:"license" help:"The license: its id, its license key in either form, or its reference. By its id it may be gone."`
+	License  licenseName `arg:"" name:"license" help:"The license: its id, its license key in either form, or its reference. By its id it may be gone."`
+	Evidence bool        `help:"Write all that proves the chain to someone without access to a server: the chain, the proof and the signed checkpoint."`
 	vendorAPI
 }
 
 func (auditExportCommand) Help() string {
-	return examples(`licenser audit export order-4711 >chain.jsonl`)
+	return examples(`licenser audit export order-4711 >chain.jsonl`,
+		`licenser audit export order-4711 --evidence >evidence.jsonl`)
 }
 
 // Run writes the chain in the form that audit.ReadChain reads, which is JSON of its own.
@@ -44,6 +47,9 @@ func (c auditExportCommand) Run(ctx context.Context, t *terminal.Terminal) error
 	id, err := c.License.resolve(ctx, api)
 	if err != nil {
 		return err
+	}
+	if c.Evidence {
+		return exportEvidence(ctx, t, api, id)
 	}
 	isEmpty := true
 	for e, err := range api.AuditEntries(ctx, id) {

@@ -184,7 +184,7 @@ func TestCommandsTakeTerminal(t *testing.T) {
 			}
 		}
 	}
-	if found != 13 {
+	if found != 14 {
 		t.Errorf("found %d commands", found)
 	}
 }

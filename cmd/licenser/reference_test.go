@@ -152,7 +152,7 @@ func TestExamples(t *testing.T) {
 	if err != nil || runtime.GOOS == "windows" {
 		t.Skip("there is no sh")
 	}
-	s := start(t, filepath.Join(t.TempDir(), "served"))
+	s := start(t, filepath.Join(t.TempDir(), "served"), "--checkpoint-interval", "100ms")
 	t.Chdir(t.TempDir())
 	prepareExamples(t, s)
 	run := func(line string) (output string, err error) {
@@ -216,6 +216,11 @@ func prepareExamples(t *testing.T, s *server) {
 		}
 	}
 	s.trail("ref:order-4711", 1)
+	signed := 0
+	for deadline := time.Now().Add(10 * time.Second); signed != 200 && time.Now().Before(deadline); {
+		signed, _ = s.call("GET", "/licenses/ref:order-4711/audit/proof", "")
+		time.Sleep(50 * time.Millisecond)
+	}
 	chain := s.done("audit", "export", "order-4711")
 	if err := os.WriteFile("chain.jsonl", []byte(chain), 0o600); err != nil {
 		t.Fatal(err)

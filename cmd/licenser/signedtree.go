@@ -109,6 +109,11 @@ func isNotFound(err error) bool {
 	return errors.As(err, &problem) && problem.Status == http.StatusNotFound
 }
 
+func isCode(err error, code string) bool {
+	var problem *vendorapi.Problem
+	return errors.As(err, &problem) && problem.Code == code
+}
+
 // chainTask is a chain to check.
 type chainTask struct {
 	licenseID string

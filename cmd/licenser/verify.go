@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 	"strings"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 type verifyCommand struct {
 	Licenses      []licenseName `arg:"" optional:"" name:"license" help:"The licenses whose chains to check: their ids, license keys or references. By their ids they may be gone."`
 	All           bool          `help:"Check the chains of all licenses that the vendor's API lists: not of those that are gone, nor of those that came before this service and were not adopted yet. The checkpoint function looks at all of them."`
-	File          string        `help:"Check a file that licenser audit export wrote, and ask nobody." type:"existingfile"`
+	File          string        `help:"Check a file that licenser audit export wrote, with or without --evidence, and ask nobody." type:"existingfile"`
 	Checkpoint    bool          `help:"Check that the chains are those that were signed, too."`
 	MaxAge        time.Duration `help:"How old the latest checkpoint may be: an older one is no proof that it is the latest." default:"3h"`
 	CheckpointKey string        `help:"The key of checkpoints, as you have kept it from /audit/checkpoint-key. Without it the key that the server shows now is used, which proves nothing against whoever runs the server." placeholder:"KEY"`
@@ -43,8 +42,8 @@ func (c verifyCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	case c.File != "" && (c.All || c.Checkpoint || len(c.Licenses) > 0):
 		return usageError("--file checks the file alone: leave out licenses, --all and --checkpoint, " +
 			"or leave out --file to check them with the server")
-	case c.CheckpointKey != "" && !c.Checkpoint:
-		return usageError("--checkpoint-key goes with --checkpoint")
+	case c.CheckpointKey != "" && !c.Checkpoint && c.File == "":
+		return usageError("--checkpoint-key goes with --checkpoint, or with --file")
 	case c.File != "":
 		return c.verifyFile(t)
 	case len(c.Licenses) == 0 == !c.All:
@@ -138,11 +137,18 @@ func (c verifyCommand) licenseIDs(ctx context.Context, api *vendorapi.Client) it
 }
 
 func (c verifyCommand) verifyFile(t *terminal.Terminal) error {
-	file, err := os.Open(c.File)
+	file, isEvidence, err := openFile(c.File)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
+	if isEvidence {
+		return c.verifyEvidence(t, file)
+	}
+	if c.CheckpointKey != "" {
+		return usageError("--checkpoint-key goes with evidence: %s is a chain alone, which no checkpoint proves",
+			c.File)
+	}
 	var v *audit.Verifier
 	for e, err := range audit.ReadChain(file) {
 		if v == nil && err == nil {

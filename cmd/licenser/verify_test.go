@@ -477,9 +477,6 @@ func TestVerifyNothing(t *testing.T) {
 		"key alone": {
 			verifyCommand{Licenses: names(id), CheckpointKey: "key"}, "", "goes with --checkpoint",
 		},
-		"file and key alone": {
-			verifyCommand{File: "chain.jsonl", CheckpointKey: "key"}, "", "goes with --checkpoint",
-		},
 		"a key that is none": {
 			verifyCommand{Licenses: names(id), Checkpoint: true, CheckpointKey: "key"},
 			"", "--checkpoint-key is no key",

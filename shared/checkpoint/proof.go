@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -60,18 +61,34 @@ func (p Proof) Verify(vkey, licenseID string) (Checkpoint, Leaf, error) {
 	if err != nil {
 		return Checkpoint{}, Leaf{}, err
 	}
+	l, err := p.verifyPaths(c, licenseID)
+	return c, l, err
+}
+
+// verifyUnsigned does the same but for the signature, for a reader who has no key.
+func (p Proof) verifyUnsigned(licenseID string) (Checkpoint, Leaf, error) {
+	text, _, _ := strings.Cut(p.Checkpoint, "\n\n")
+	c, err := parse(text + "\n")
+	if err != nil {
+		return Checkpoint{}, Leaf{}, err
+	}
+	l, err := p.verifyPaths(c, licenseID)
+	return c, l, err
+}
+
+func (p Proof) verifyPaths(c Checkpoint, licenseID string) (Leaf, error) {
 	l, err := parseLeaf(p.Leaf)
 	switch {
 	case err != nil:
-		return Checkpoint{}, Leaf{}, fmt.Errorf("leaf: %w", err)
+		return Leaf{}, fmt.Errorf("leaf: %w", err)
 	case l.LicenseID != licenseID:
-		return Checkpoint{}, Leaf{}, fmt.Errorf("the leaf is of license %s", l.LicenseID)
+		return Leaf{}, fmt.Errorf("the leaf is of license %s", l.LicenseID)
 	case len(p.Path) > maxPath || len(p.BucketPath) != bucketBits:
-		return Checkpoint{}, Leaf{}, fmt.Errorf("a path of %d and %d hashes", len(p.Path), len(p.BucketPath))
+		return Leaf{}, fmt.Errorf("a path of %d and %d hashes", len(p.Path), len(p.BucketPath))
 	case p.root(audit.BucketOf(licenseID)) != c.Root:
-		return Checkpoint{}, Leaf{}, errors.New("the leaf is not in the checkpoint's tree")
+		return Leaf{}, errors.New("the leaf is not in the checkpoint's tree")
 	}
-	return c, l, nil
+	return l, nil
 }
 
 // root returns the root that the paths lead to.

@@ -56,7 +56,7 @@ var stamps = []string{attrVersion, attrChangedBy, attrChangeReason, AttrRequestI
 // kept are the attributes that only we know, and that survive the writes of others. The mark of a removal is not among
 // them: the removal was not acknowledged, and whoever asks for it again is named in a new mark.
 var kept = []string{
-	attrCreated, attrSuspended, AttrGraceDays, AttrTokenKeyID, attrReference, attrEmail, AttrMaxDevices, attrLease,
+	attrCreated, AttrSuspended, AttrGraceDays, AttrTokenKeyID, attrReference, attrEmail, AttrMaxDevices, attrLease,
 	attrMaxLease, attrSeatsEpoch, AttrPlan, attrUpdatesUntil,
 }
 
@@ -248,7 +248,7 @@ func Mend(ctx context.Context, records Records, id string, e Event) (mended Mend
 // TakesRevocationBack reports whether another tool has made a license usable that was revoked. It may only have written
 // what it knew from before.
 func (e Event) TakesRevocationBack() bool {
-	return e.Old[attrRevoked] == true && e.New != nil && e.New[attrRevoked] != true &&
+	return e.Old[AttrRevoked] == true && e.New != nil && e.New[AttrRevoked] != true &&
 		RecordVersion(e.New) <= RecordVersion(e.Old)
 }
 

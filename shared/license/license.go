@@ -108,10 +108,10 @@ func (l License) EndsAt() time.Time { return l.ExpirationDate.AddDate(0, 0, l.Gr
 func (l License) EndIsKnown() bool { return !l.HasProblem(AttrExpirationDate, AttrGraceDays) }
 
 // RevocationIsKnown reports whether Revoked follows from the record.
-func (l License) RevocationIsKnown() bool { return !l.HasProblem(attrRevoked) }
+func (l License) RevocationIsKnown() bool { return !l.HasProblem(AttrRevoked) }
 
 // SuspensionIsKnown reports whether Suspended follows from the record.
-func (l License) SuspensionIsKnown() bool { return !l.HasProblem(attrSuspended) }
+func (l License) SuspensionIsKnown() bool { return !l.HasProblem(AttrSuspended) }
 
 // DevicesAreKnown reports whether MaxDevices and SeatsEpoch follow from the record.
 func (l License) DevicesAreKnown() bool { return !l.HasProblem(AttrMaxDevices, attrSeatsEpoch) }
@@ -120,7 +120,7 @@ func (l License) DevicesAreKnown() bool { return !l.HasProblem(AttrMaxDevices, a
 // understood.
 func (l License) IsReadable() bool {
 	return l.EndIsKnown() && l.DevicesAreKnown() && !l.HasProblem(
-		attrRevoked, attrSuspended, AttrCustomerName, attrServices, attrAppURLs, attrLease, attrMaxLease,
+		AttrRevoked, AttrSuspended, AttrCustomerName, attrServices, attrAppURLs, attrLease, attrMaxLease,
 		attrUpdatesUntil)
 }
 

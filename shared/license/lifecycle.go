@@ -37,7 +37,7 @@ func (l License) Revoke(c Change) (License, error) {
 		return l, nil
 	}
 	l.Revoked = true
-	return l.mended(attrRevoked).stamped(c), nil
+	return l.mended(AttrRevoked).stamped(c), nil
 }
 
 // Suspend stops the license until it is reinstated. The error is a *TransitionError.
@@ -49,7 +49,7 @@ func (l License) Suspend(c Change) (License, error) {
 		return l, nil
 	}
 	l.Suspended = true
-	return l.mended(attrSuspended).stamped(c), nil
+	return l.mended(AttrSuspended).stamped(c), nil
 }
 
 // Reinstate takes a suspension back or, with a reason, a revocation. A stored flag that cannot be understood may have
@@ -60,11 +60,11 @@ func (l License) Reinstate(c Change) (License, error) {
 		return l, &TransitionError{"The license is being deleted; issue another one."}
 	case (l.Revoked || !l.RevocationIsKnown()) && unicodetext.IsBlank(c.Reason):
 		return l, &TransitionError{"A revocation is final unless it is taken back with a reason; send one."}
-	case !l.Revoked && !l.Suspended && !l.HasProblem(attrRevoked, attrSuspended):
+	case !l.Revoked && !l.Suspended && !l.HasProblem(AttrRevoked, AttrSuspended):
 		return l, nil
 	}
 	l.Revoked, l.Suspended = false, false
-	return l.mended(attrRevoked, attrSuspended).stamped(c), nil
+	return l.mended(AttrRevoked, AttrSuspended).stamped(c), nil
 }
 
 // Renew moves the end to a later date, as ParseEnd reads it. The error is a *TransitionError, or an *InvalidError
@@ -104,7 +104,7 @@ func (l License) ResetDevices(c Change) (License, error) {
 // record is removed, so that the audit trail finds it in what was removed.
 func (l License) Delete(c Change) License {
 	l.Revoked, l.Deleted = true, true
-	return l.mended(attrRevoked, attrDeleted).stamped(c)
+	return l.mended(AttrRevoked, attrDeleted).stamped(c)
 }
 
 func (l License) stamped(c Change) License {

@@ -21,12 +21,12 @@ const (
 	AttrCustomerID     = "customerid"       // S, UUID
 	AttrCustomerName   = "customername"     // S
 	AttrExpirationDate = "expirationdate"   // S, ISO 8601
-	attrRevoked        = "isrevoked"        // BOOL
+	AttrRevoked        = "isrevoked"        // BOOL
 	attrNotes          = "notes"            // S
 
 	attrVersion      = "version"          // N
 	attrCreated      = "createdtimestamp" // N, Unix milliseconds
-	attrSuspended    = "issuspended"      // BOOL
+	AttrSuspended    = "issuspended"      // BOOL
 	attrDeleted      = "isdeleted"        // BOOL
 	AttrGraceDays    = "gracedays"        // N
 	AttrTokenKeyID   = "tokenkeyid"       // S
@@ -68,7 +68,7 @@ func (l License) record() attribute.Map {
 		AttrCustomerID:     l.CustomerID,
 		AttrCustomerName:   l.CustomerName,
 		AttrExpirationDate: FormatDate(l.ExpirationDate),
-		attrRevoked:        l.Revoked,
+		AttrRevoked:        l.Revoked,
 		attrNotes:          l.Notes,
 		attrVersion:        versionNumber(l.Version),
 	}
@@ -76,7 +76,7 @@ func (l License) record() attribute.Map {
 		record[attrCreated] = millis(l.Created)
 	}
 	if l.Suspended {
-		record[attrSuspended] = true
+		record[AttrSuspended] = true
 	}
 	if l.Deleted {
 		record[attrDeleted] = true
@@ -209,8 +209,8 @@ func FromRecord(record attribute.Map) (License, error) {
 		MaxDevices:      r.count(AttrMaxDevices, maxStoredDevices),
 		LeaseMinutes:    r.count(attrLease, maxStoredLease),
 		MaxLeaseMinutes: r.count(attrMaxLease, maxStoredLease),
-		Revoked:         r.flag(attrRevoked),
-		Suspended:       r.flag(attrSuspended),
+		Revoked:         r.flag(AttrRevoked),
+		Suspended:       r.flag(AttrSuspended),
 		Deleted:         r.flag(attrDeleted),
 
 		CustomerID:   r.optionalText(AttrCustomerID),
@@ -241,7 +241,7 @@ func FromRecord(record attribute.Map) (License, error) {
 func Damaged(id string) License {
 	l := License{ID: id}
 	for _, name := range []string{
-		AttrCustomerName, attrServices, attrAppURLs, AttrExpirationDate, AttrGraceDays, attrRevoked, attrSuspended,
+		AttrCustomerName, attrServices, attrAppURLs, AttrExpirationDate, AttrGraceDays, AttrRevoked, AttrSuspended,
 	} {
 		l.Problems = append(l.Problems, FieldError{name, "cannot be read, as the whole record; the log says why"})
 	}

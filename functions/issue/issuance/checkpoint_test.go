@@ -2,11 +2,15 @@ package issuance_test
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
@@ -17,9 +21,9 @@ import (
 // TestCheckpoint: what the API serves is enough to check a chain, and none of it has to be believed.
 func TestCheckpoint(t *testing.T) {
 	v := newVendor(t)
-	events := audittest.History(t, 3)
-	id := events[0].LicenseID
-	for _, event := range events {
+	history := audittest.History(t, 3)
+	id := history[0].LicenseID
+	for _, event := range history {
 		if err := (audit.Recorder{Store: v.folder.AuditTrail}).Record(t.Context(), event); err != nil {
 			t.Fatal(err)
 		}
@@ -65,11 +69,44 @@ func TestCheckpoint(t *testing.T) {
 		t.Errorf("a chain whose tail was cut: %v", err)
 	}
 
+	v.wantTree(t, made.Checkpoint.Root, id)
 	if a := proofOf(licensetest.Issue(t).ID); a.status != http.StatusNotFound || a.Code != "NOT_IN_CHECKPOINT" {
 		t.Errorf("a license that was never signed: %d %s", a.status, a.text)
 	}
 	if a := proofOf("no-uuid"); a.status != http.StatusNotFound || a.Code != "LICENSE_NOT_FOUND" {
 		t.Errorf("no license id: %d %s", a.status, a.text)
+	}
+}
+
+// wantTree wants the roots of the tree and the page of the license, and nothing under names that are others.
+func (v vendor) wantTree(t *testing.T, root tlog.Hash, id string) {
+	t.Helper()
+	part := func(kind, root string) answer {
+		event := events.APIGatewayProxyRequest{
+			HTTPMethod: "GET", Resource: "/audit/" + kind + "/{root}", PathParameters: map[string]string{"root": root},
+		}
+		event.RequestContext.Identity.UserArn = principal
+		return v.handle(event)
+	}
+	text := part("roots", hex.EncodeToString(root[:]))
+	roots, err := checkpoint.OpenRoots([]byte(text.text), root)
+	if err != nil || text.status != http.StatusOK || !strings.HasPrefix(text.header["Cache-Control"], "private, ") {
+		t.Fatalf("the roots: %d, %v, %v", text.status, text.header, err)
+	}
+	bucket := audit.BucketOf(id)
+	page := part("pages", hex.EncodeToString(roots[bucket][:]))
+	leaves, err := checkpoint.OpenPage([]byte(page.text), bucket, roots[bucket])
+	if _, has := leaves.Find(id); err != nil || page.status != http.StatusOK || !has {
+		t.Errorf("the page: %d %s, %v", page.status, page.text, err)
+	}
+	for _, other := range []string{
+		"", "x", strings.Repeat("0", 64), strings.Repeat("0", 63), "..", strings.Repeat("zz", 32),
+	} {
+		for _, kind := range []string{"roots", "pages"} {
+			if a := part(kind, other); a.status != http.StatusNotFound || a.Code != "TREE_NOT_FOUND" {
+				t.Errorf("%s of %q: %d %s", kind, other, a.status, a.text)
+			}
+		}
 	}
 }
 

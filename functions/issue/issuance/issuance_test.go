@@ -1292,6 +1292,8 @@ func TestEvents(t *testing.T) {
 		"patch-stale": {http.StatusPreconditionFailed, `"code":"STALE"`},
 
 		"audit-proof":    {http.StatusNotFound, `"code":"NO_CHECKPOINT"`},
+		"tree-roots":     {http.StatusNotFound, `"code":"TREE_NOT_FOUND"`},
+		"tree-pages":     {http.StatusNotFound, `"code":"TREE_NOT_FOUND"`},
 		"checkpoint":     {http.StatusNotFound, `"code":"NO_CHECKPOINT"`},
 		"checkpoint-key": {http.StatusOK, `openlicenser/test/audit+`},
 

@@ -232,3 +232,83 @@ func TestAcknowledge(t *testing.T) {
 		}
 	}
 }
+
+// TestKeptCheckpoint: whoever has kept a checkpoint sees that the trail was rolled back, or went on in another way.
+func TestKeptCheckpoint(t *testing.T) {
+	s := newAuditedServer(t)
+	key := s.key(t)
+	more := func(n int) (latest string) {
+		t.Helper()
+		for range n {
+			if _, err := s.checkpoints.handle(t.Context(), events.EventBridgeEvent{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text, err := os.ReadFile(filepath.Join(s.serve.Data, "checkpoints", "latest"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	second := more(1)
+	more(3)
+	kept := filepath.Join(t.TempDir(), "checkpoint")
+	check := func(text string) (string, error) {
+		t.Helper()
+		if err := os.WriteFile(kept, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return s.verify(t, func(c *verifyCommand) {
+			c.Licenses, c.CheckpointFile, c.CheckpointKey = nil, kept, key
+		})
+	}
+	if out, err := check(second); err != nil || !strings.Contains(out, "Checkpoint 2 of ") ||
+		!strings.Contains(out, "the latest, number 5 of ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := check(strings.Replace(second, "number 2", "number 3", 1)); !errors.Is(err, errTrail) {
+		t.Errorf("a checkpoint that nobody has signed: %v\n%s", err, out)
+	}
+	archive := filepath.Join(s.serve.Data, "checkpoints")
+	rolledBack := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(rolledBack, os.DirFS(archive)); err != nil {
+		t.Fatal(err)
+	}
+	last := more(2)
+	back := func() {
+		t.Helper()
+		if err := errors.Join(os.RemoveAll(archive), os.CopyFS(archive, os.DirFS(rolledBack))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	back()
+	if out, err := check(last); !errors.Is(err, errTrail) || !strings.Contains(err.Error(), "rolled back") {
+		t.Errorf("rolled back: %v\n%s", err, out)
+	}
+	time.Sleep(1100 * time.Millisecond) // a checkpoint of another second is another one
+	more(3)
+	if out, err := check(last); !errors.Is(err, errTrail) || !strings.Contains(err.Error(), "went on in another way") {
+		t.Errorf("rolled back, and gone on: %v\n%s", err, out)
+	}
+	back()
+	if err := os.Remove(filepath.Join(archive, "checkpoints", "00000000000000000004")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := check(second); !errors.Is(err, errTrail) || !strings.Contains(err.Error(), "is missing") {
+		t.Errorf("one between is missing: %v\n%s", err, out)
+	}
+}
+
+// TestVerifyTableBehind: a table that came back from a backup is told from a trail that lacks a change.
+func TestVerifyTableBehind(t *testing.T) {
+	s := newAuditedServer(t)
+	before := s.license.Record()
+	if err := s.folder.Licenses.PutRecord(t.Context(), before); err != nil { // as before it was revoked
+		t.Fatal(err)
+	}
+	out, err := s.verify(t, nil)
+	if !errors.Is(err, errTrail) || !strings.Contains(out, "as entry 1 left it") ||
+		!strings.Contains(out, "its table is behind the trail") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,12 +18,13 @@ import (
 )
 
 type verifyCommand struct {
-	Licenses      []licenseName `arg:"" optional:"" name:"license" help:"The licenses whose chains to check: their ids, license keys or references. By their ids they may be gone."`
-	All           bool          `help:"Check the chains of all licenses that the vendor's API lists: not of those that are gone, nor of those that came before this service and were not adopted yet. The checkpoint function looks at all of them."`
-	File          string        `help:"Check a file that licenser audit export wrote, with or without --evidence, and ask nobody." type:"existingfile"`
-	Checkpoint    bool          `help:"Check that the chains are those that were signed, too."`
-	MaxAge        time.Duration `help:"How old the latest checkpoint may be: an older one is no proof that it is the latest." default:"3h"`
-	CheckpointKey string        `help:"The key of checkpoints, as you have kept it from /audit/checkpoint-key. Without it the key that the server shows now is used, which proves nothing against whoever runs the server." placeholder:"KEY"`
+	Licenses       []licenseName `arg:"" optional:"" name:"license" help:"The licenses whose chains to check: their ids, license keys or references. By their ids they may be gone."`
+	All            bool          `help:"Check the chains of all licenses that the vendor's API lists: not of those that are gone, nor of those that came before this service and were not adopted yet. The checkpoint function looks at all of them."`
+	File           string        `help:"Check a file that licenser audit export wrote, with or without --evidence, and ask nobody." type:"existingfile"`
+	Checkpoint     bool          `help:"Check that the chains are those that were signed, too."`
+	MaxAge         time.Duration `help:"How old the latest checkpoint may be: an older one is no proof that it is the latest." default:"3h"`
+	CheckpointFile string        `help:"Check that a checkpoint that you have kept, from /audit/checkpoint, is in the history of the latest: else the trail was rolled back." type:"existingfile" placeholder:"FILE"`
+	CheckpointKey  string        `help:"The key of checkpoints, as you have kept it from /audit/checkpoint-key. Without it the key that the server shows now is used, which proves nothing against whoever runs the server." placeholder:"KEY"`
 	vendorAPI
 
 	delay time.Duration // before another look at a chain that a change may be on its way to; 0: lookDelay
@@ -39,14 +41,14 @@ var errTrail = errors.New("the audit trail is not as it should be")
 // Run writes the outcome for each chain.
 func (c verifyCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	switch {
-	case c.File != "" && (c.All || c.Checkpoint || len(c.Licenses) > 0):
-		return usageError("--file checks the file alone: leave out licenses, --all and --checkpoint, " +
-			"or leave out --file to check them with the server")
-	case c.CheckpointKey != "" && !c.Checkpoint && c.File == "":
-		return usageError("--checkpoint-key goes with --checkpoint, or with --file")
+	case c.File != "" && (c.All || c.Checkpoint || c.CheckpointFile != "" || len(c.Licenses) > 0):
+		return usageError("--file checks the file alone: leave out licenses, --all, --checkpoint and " +
+			"--checkpoint-file, or leave out --file to check them with the server")
+	case c.CheckpointKey != "" && !c.Checkpoint && c.CheckpointFile == "" && c.File == "":
+		return usageError("--checkpoint-key goes with --checkpoint, --checkpoint-file, or --file")
 	case c.File != "":
 		return c.verifyFile(t)
-	case len(c.Licenses) == 0 == !c.All:
+	case len(c.Licenses) == 0 == !c.All && (c.CheckpointFile == "" || c.All || c.Checkpoint):
 		return usageError("name licenses, or --all, or --file")
 	}
 	api, err := c.client(ctx)
@@ -56,8 +58,13 @@ func (c verifyCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	v := chainVerifier{
 		api: api, key: c.CheckpointKey, checkpoint: c.Checkpoint, maxAge: c.MaxAge, delay: cmp.Or(c.delay, lookDelay),
 	}
-	if err := v.findKey(ctx, t); err != nil {
+	if err := v.findKey(ctx, t, c.Checkpoint || c.CheckpointFile != ""); err != nil {
 		return err
+	}
+	if c.CheckpointFile != "" {
+		if err := v.checkKept(ctx, t, c.CheckpointFile); err != nil {
+			return err
+		}
 	}
 	var shown *progress
 	if c.All && !t.ForPeople { // on a terminal the lines themselves show it
@@ -185,8 +192,8 @@ type chainVerifier struct {
 }
 
 // findKey asks the server for the key of checkpoints where the caller has none.
-func (v *chainVerifier) findKey(ctx context.Context, t *terminal.Terminal) error {
-	if !v.checkpoint {
+func (v *chainVerifier) findKey(ctx context.Context, t *terminal.Terminal, isNeeded bool) error {
+	if !isNeeded {
 		return nil
 	}
 	if v.key != "" {
@@ -266,8 +273,7 @@ func (v chainVerifier) look(ctx context.Context, task chainTask, chain *audit.Ve
 			head.Sequence, stored.Sequence))
 	}
 	if read.last.RecordHash != head.RecordHash {
-		const text = "the license is not as its last entry left it: a change is missing in the trail"
-		found.wrong = append(found.wrong, text)
+		found.wrong = append(found.wrong, read.difference())
 	}
 	found.isPassing = len(found.wrong) > 0
 	if !v.checkpoint {
@@ -291,6 +297,21 @@ type shownChain struct {
 	broken  error               // of the first entry that does not follow the one before
 	last    vendorapi.AuditPage // tells the end of the chain
 	end     vendorapi.ChainHead // of the last page; zero where it has none
+}
+
+// difference says how the license's record differs from the end of its chain.
+func (c shownChain) difference() string {
+	if c.last.RecordHash == "" {
+		return "the license is gone, and the trail does not say so: " +
+			"its removal is missing in the trail, or its table is behind the trail, as after a restore from a backup"
+	}
+	for _, e := range slices.Backward(c.entries) {
+		if e.RecordHash == c.last.RecordHash {
+			return fmt.Sprintf("the license is as entry %d left it, and not the last one: "+
+				"its table is behind the trail, as after a restore from a backup", e.Sequence)
+		}
+	}
+	return "the license is not as its last entry left it: a change is missing in the trail"
 }
 
 // read hands a chain to a verifier. The server finds a license in either case of its id, so the verifier takes over the

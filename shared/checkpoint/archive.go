@@ -175,6 +175,24 @@ func OpenPage(page []byte, bucket int, root tlog.Hash) (Leaves, error) {
 	return ls, nil
 }
 
+// Numbered returns the signed checkpoint of a number. It returns ErrNone where there is none, and an ArchiveError where
+// what is there is another, or not of the key.
+func Numbered(ctx context.Context, archive Reader, vkey string, number int64) ([]byte, error) {
+	name := checkpointName(number)
+	signed, err := archive.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	c, err := Open(vkey, signed)
+	if err == nil && c.Number != number {
+		err = fmt.Errorf("it says that it is checkpoint %d", c.Number)
+	}
+	if err != nil {
+		return nil, &ArchiveError{name, err}
+	}
+	return signed, nil
+}
+
 // Latest returns the latest checkpoint, as it is signed and as it reads. It returns ErrNone where there is none yet,
 // and an ArchiveError where what is there is not of the key.
 func Latest(ctx context.Context, archive Reader, vkey string) ([]byte, Checkpoint, error) {

@@ -203,6 +203,12 @@ func (c *Client) Checkpoint(ctx context.Context) (signed string, err error) {
 	return signed, err
 }
 
+// NumberedCheckpoint returns the checkpoint of a number, a signed note.
+func (c *Client) NumberedCheckpoint(ctx context.Context, number int64) (signed string, err error) {
+	err = c.get(ctx, "/audit/checkpoints/"+strconv.FormatInt(number, 10), nil, &signed)
+	return signed, err
+}
+
 // TreeRoots returns the roots of all buckets, by the root over them, in the form of checkpoint.Roots.
 func (c *Client) TreeRoots(ctx context.Context, root tlog.Hash) (text string, err error) {
 	err = c.get(ctx, "/audit/roots/"+hex.EncodeToString(root[:]), nil, &text)

@@ -16,6 +16,8 @@ import (
 var (
 	errNoRoute = errors.New("no such route")
 	errNoTree  = errors.New("no such part of a checkpoint's tree")
+
+	errNoNumber = errors.New("no checkpoint of this number")
 )
 
 // failures says what an error means to the vendor. An error that is not here is a fault of ours.
@@ -63,6 +65,7 @@ var failures = []struct {
 	{license.ErrBusy, http.StatusServiceUnavailable, "BUSY",
 		"Too many licenses are being changed at once; send this change again in some seconds."},
 	{checkpoint.ErrNone, http.StatusNotFound, "NO_CHECKPOINT", "No checkpoint of the audit trail was made yet."},
+	{errNoNumber, http.StatusNotFound, "NO_CHECKPOINT", "There is no checkpoint of this number."},
 	{errNoTree, http.StatusNotFound, "TREE_NOT_FOUND",
 		"The archive of checkpoints has nothing with this root, which is 64 hexadecimal digits."},
 	{checkpoint.ErrNoLeaf, http.StatusNotFound, "NOT_IN_CHECKPOINT",

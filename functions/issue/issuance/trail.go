@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -39,6 +40,7 @@ func (t Trail) routes() api.Routes {
 		"GET /licenses/{licenseid}/audit":       t.chain,
 		"GET /licenses/{licenseid}/audit/proof": t.proof,
 		"GET /audit/checkpoint":                 t.checkpoint,
+		"GET /audit/checkpoints/{number}":       t.numbered,
 		"GET /audit/roots/{root}":               t.roots,
 		"GET /audit/pages/{root}":               t.page,
 		"GET /audit/checkpoint-key":             t.checkpointKey,
@@ -193,6 +195,26 @@ func (t Trail) checkpoint(ctx context.Context, _ api.Request) (api.Response, err
 		return api.Response{}, fmt.Errorf("checkpoint: %w", err)
 	}
 	return plainText(string(signed), checkpointCaching), nil
+}
+
+// numbered shows an earlier checkpoint, or the latest, by its number.
+func (t Trail) numbered(ctx context.Context, r api.Request) (api.Response, error) {
+	number, err := strconv.ParseInt(r.PathParameter("number"), 10, 64)
+	if err != nil || number < 1 {
+		return api.Response{}, errNoNumber
+	}
+	vkey, err := t.verifierKey(ctx)
+	if err != nil {
+		return api.Response{}, err
+	}
+	signed, err := checkpoint.Numbered(ctx, t.Checkpoints, vkey, number)
+	switch {
+	case errors.Is(err, checkpoint.ErrNone):
+		return api.Response{}, errNoNumber
+	case err != nil:
+		return api.Response{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	return plainText(string(signed), treeCaching), nil
 }
 
 // roots shows the roots of all buckets of a checkpoint.

@@ -147,17 +147,17 @@ func OpenRoots(text []byte, root tlog.Hash) (*BucketRoots, error) {
 	return roots, nil
 }
 
-// readPage returns the leaves of a bucket whose root was signed. It returns an ArchiveError where the page is missing
-// or another.
-func readPage(ctx context.Context, archive Reader, bucket int, root tlog.Hash) (Leaves, error) {
+// readPage returns the leaves of a bucket whose root was signed, and their hashes. It returns an ArchiveError where the
+// page is missing or another.
+func readPage(ctx context.Context, archive Reader, bucket int, root tlog.Hash) (Leaves, []tlog.Hash, error) {
 	if IsEmpty(root) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	page, err := get(ctx, archive, pageName(root))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return OpenPage(page, bucket, root)
+	return openPage(page, bucket, root)
 }
 
 // MissingPage returns the error of a page that is not there.
@@ -165,14 +165,20 @@ func MissingPage(root tlog.Hash) *ArchiveError { return &ArchiveError{pageName(r
 
 // OpenPage reads the leaves of a bucket. It returns an ArchiveError unless the root is over them.
 func OpenPage(page []byte, bucket int, root tlog.Hash) (Leaves, error) {
+	ls, _, err := openPage(page, bucket, root)
+	return ls, err
+}
+
+func openPage(page []byte, bucket int, root tlog.Hash) (Leaves, []tlog.Hash, error) {
 	ls, err := parsePage(page, bucket)
-	if err == nil && ls.root() != root {
-		err = errReplaced
-	}
 	if err != nil {
-		return nil, &ArchiveError{pageName(root), err}
+		return nil, nil, &ArchiveError{pageName(root), err}
 	}
-	return ls, nil
+	hashes := lineHashes(page)
+	if treeHash(hashes) != root {
+		return nil, nil, &ArchiveError{pageName(root), errReplaced}
+	}
+	return ls, hashes, nil
 }
 
 // Numbered returns the signed checkpoint of a number. It returns ErrNone where there is none, and an ArchiveError where

@@ -35,13 +35,11 @@ var errLeaf = errors.New("not a line of license id, sequence and hash")
 
 // parseLeaf reads a leaf's line. It refuses any other spelling than String's.
 func parseLeaf(line string) (Leaf, error) {
-	fields := strings.Split(strings.TrimSuffix(line, "\n"), " ")
-	if len(fields) != 3 {
-		return Leaf{}, errLeaf
-	}
-	id, errID := url.PathUnescape(fields[0])
-	sequence, errSequence := strconv.ParseInt(fields[1], 10, 64)
-	l := Leaf{LicenseID: id, Sequence: sequence, Hash: fields[2]}
+	escaped, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+	number, hash, _ := strings.Cut(rest, " ")
+	id, errID := url.PathUnescape(escaped)
+	sequence, errSequence := strconv.ParseInt(number, 10, 64)
+	l := Leaf{LicenseID: id, Sequence: sequence, Hash: hash}
 	if errors.Join(errID, errSequence) != nil || !l.isValid() || l.String() != line {
 		return Leaf{}, errLeaf
 	}
@@ -85,16 +83,6 @@ func (ls Leaves) Find(licenseID string) (int, bool) {
 	return slices.BinarySearchFunc(ls, licenseID, func(l Leaf, id string) int { return cmp.Compare(l.LicenseID, id) })
 }
 
-func (ls Leaves) hashes() []tlog.Hash {
-	hashes := make([]tlog.Hash, len(ls))
-	for i, l := range ls {
-		hashes[i] = tlog.RecordHash([]byte(l.String()))
-	}
-	return hashes
-}
-
-func (ls Leaves) root() tlog.Hash { return treeHash(ls.hashes()) }
-
 // page returns the leaves as they are archived: the lines, one after another.
 func (ls Leaves) page() []byte {
 	var text bytes.Buffer
@@ -102,6 +90,15 @@ func (ls Leaves) page() []byte {
 		text.WriteString(l.String())
 	}
 	return text.Bytes()
+}
+
+// lineHashes returns the hashes of a page's leaves.
+func lineHashes(page []byte) []tlog.Hash {
+	var hashes []tlog.Hash
+	for line := range bytes.Lines(page) {
+		hashes = append(hashes, tlog.RecordHash(line))
+	}
+	return hashes
 }
 
 // parsePage reads what page returns. It refuses another order, and a leaf of another bucket.

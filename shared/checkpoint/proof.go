@@ -35,7 +35,7 @@ func Prove(ctx context.Context, archive Reader, vkey, licenseID string) (Proof, 
 		return Proof{}, err
 	}
 	bucket := audit.BucketOf(licenseID)
-	ls, err := readPage(ctx, archive, bucket, roots[bucket])
+	ls, hashes, err := readPage(ctx, archive, bucket, roots[bucket])
 	if err != nil {
 		return Proof{}, err
 	}
@@ -43,7 +43,7 @@ func Prove(ctx context.Context, archive Reader, vkey, licenseID string) (Proof, 
 	if !found {
 		return Proof{}, ErrNoLeaf
 	}
-	proof := Proof{Checkpoint: string(signed), Leaf: ls[index].String(), Path: pathTo(ls.hashes(), index)}
+	proof := Proof{Checkpoint: string(signed), Leaf: ls[index].String(), Path: pathTo(hashes, index)}
 	for _, step := range pathTo(roots.leafHashes(), bucket) {
 		proof.BucketPath = append(proof.BucketPath, step.Hash)
 	}

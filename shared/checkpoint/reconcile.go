@@ -172,8 +172,8 @@ func shorten(text string) (short shortHash) {
 
 // listedChain is a chain in one bucket's list.
 type listedChain struct {
-	id, recordHash shortHash
-	hasRecord      bool // one that was listed
+	id         shortHash
+	recordHash shortHash // zero where there should be no record, or where one was listed
 }
 
 type listedChains [audit.Buckets][]listedChain
@@ -199,7 +199,7 @@ func (r Reconciler) suspects(ctx context.Context) ([]string, error) {
 			suspects = append(suspects, record.LicenseID)
 		}
 		if chain != nil {
-			chain.hasRecord = true
+			chain.recordHash = shortHash{}
 		}
 	}
 	gone, err := r.withoutRecord(ctx, chains)
@@ -218,14 +218,15 @@ func (r Reconciler) listChains(ctx context.Context) (*listedChains, error) {
 	group.SetLimit(concurrency)
 	for bucket := range chains {
 		group.Go(func() error {
+			var listed []listedChain
 			for head, err := range r.Chains.Heads(ctx, bucket) {
 				if err != nil {
 					return err
 				}
-				chain := listedChain{id: shorten(head.LicenseID), recordHash: shorten(head.RecordHash)}
-				chains[bucket] = append(chains[bucket], chain)
+				listed = append(listed, listedChain{shorten(head.LicenseID), shorten(head.RecordHash)})
 			}
-			slices.SortFunc(chains[bucket], listedChain.compare)
+			slices.SortFunc(listed, listedChain.compare)
+			chains[bucket] = slices.Clone(listed) // without the room that was left to grow
 			return nil
 		})
 	}
@@ -246,7 +247,7 @@ func (c *listedChains) find(licenseID string) *listedChain {
 // withoutRecord returns the licenses whose chain says that there is a record, where none was listed. It lists their
 // buckets again, for the ids.
 func (r Reconciler) withoutRecord(ctx context.Context, chains *listedChains) (ids []string, err error) {
-	isGone := func(c listedChain) bool { return !c.hasRecord && c.recordHash != shortHash{} }
+	isGone := func(c listedChain) bool { return c.recordHash != shortHash{} }
 	for bucket, listed := range chains {
 		if !slices.ContainsFunc(listed, isGone) {
 			continue

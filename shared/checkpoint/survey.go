@@ -78,7 +78,7 @@ type bucket struct {
 }
 
 func (b *bucket) run(ctx context.Context) error {
-	signed, err := readPage(ctx, b.archive, b.number, b.signed[b.number])
+	signed, _, err := readPage(ctx, b.archive, b.number, b.signed[b.number])
 	if err != nil {
 		return err
 	}
@@ -90,8 +90,9 @@ func (b *bucket) run(ctx context.Context) error {
 	if slices.Equal(next, signed) {
 		return nil
 	}
-	b.root = next.root()
-	return createTreePart(ctx, b.archive, pageName(b.root), next.page())
+	page := next.page()
+	b.root = treeHash(lineHashes(page))
+	return createTreePart(ctx, b.archive, pageName(b.root), page)
 }
 
 // leaves returns the leaves to sign, and notes the chains that do not continue what was signed.

@@ -32,6 +32,13 @@ func SetHeadsPage(n int) (undo func()) {
 	return func() { headsPage = before }
 }
 
+// SetRecordsPage sets how many records are read in one transaction, until undo is called.
+func SetRecordsPage(n int) (undo func()) {
+	before := recordsPage
+	recordsPage = n
+	return func() { recordsPage = before }
+}
+
 // HeadsAsInEarlierVersion stores the heads as they were before they were in buckets.
 func HeadsAsInEarlierVersion(f *Folder) error {
 	return f.db.Update(func(tx *bbolt.Tx) error {

@@ -39,34 +39,58 @@ func (s *Licenses) Amend(ctx context.Context, id string, a license.Amendment) er
 	return err
 }
 
+// recordsPage is how many records are read in one transaction. A transaction that stays open would keep the file from
+// reusing space.
+var recordsPage = 100
+
 // Segment implements license.Records. All records are in the first segment.
 func (s *Licenses) Segment(ctx context.Context, segment, _ int) iter.Seq2[attribute.Map, error] {
 	return func(yield func(attribute.Map, error) bool) {
 		if segment > 0 {
 			return
 		}
-		var ids []string
-		err := s.db.View(func(tx *bbolt.Tx) (err error) {
-			ids, err = licenseIDs(tx)
-			return err
-		})
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		for _, id := range ids {
-			record, err := s.Record(ctx, id)
-			switch {
-			case errors.Is(err, license.ErrNotFound):
-				continue // it was removed meanwhile
-			case errors.Is(err, license.ErrUnreadable):
-				record = attribute.Map{license.AttrID: id}
-			}
-			if !yield(record, err) || err != nil && record == nil {
+		for from := []byte(nil); ; {
+			page, err := s.recordsFrom(ctx, from)
+			if err != nil {
+				yield(nil, err)
 				return
 			}
+			for _, record := range page {
+				if !yield(record.values, record.err) {
+					return
+				}
+			}
+			if len(page) < recordsPage {
+				return
+			}
+			from = []byte(page[len(page)-1].id + "\x00") // the least key that is greater
 		}
 	}
+}
+
+// storedRecord is a record of a page, or why it cannot be read.
+type storedRecord struct {
+	id     string
+	values attribute.Map
+	err    error
+}
+
+func (s *Licenses) recordsFrom(ctx context.Context, from []byte) (page []storedRecord, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		cursor := tx.Bucket(licensesBucket).Cursor()
+		for key, _ := cursor.Seek(from); key != nil && len(page) < recordsPage; key, _ = cursor.Next() {
+			record := storedRecord{id: string(key)}
+			if record.values, record.err = readRecord(tx, record.id); record.err != nil {
+				record.values = attribute.Map{license.AttrID: record.id}
+			}
+			page = append(page, record)
+		}
+		return nil
+	})
+	return page, err
 }
 
 // PutRecord writes a record as another tool would: whole, whatever was there.

@@ -1,6 +1,9 @@
 package embedded_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -8,6 +11,7 @@ import (
 	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
+	"openlicenser/shared/embedded"
 )
 
 func TestRecordHashes(t *testing.T) {
@@ -41,5 +45,43 @@ func TestRecordHashes(t *testing.T) {
 	}
 	if hash, err := hashes.Of(t.Context(), "a"); hash != want[0] || err != nil {
 		t.Errorf("got %v, %v", hash, err)
+	}
+}
+
+// TestSegmentOfManyRecords: fewer, as many and more than are read at once, and every way to stop.
+func TestSegmentOfManyRecords(t *testing.T) {
+	t.Cleanup(embedded.SetRecordsPage(2))
+	licenses := open(t, t.TempDir()).Licenses
+	for n := range 6 {
+		var want, got []string
+		for i := range n {
+			want = append(want, fmt.Sprint("license ", i))
+		}
+		for record, err := range licenses.Segment(t.Context(), 0, 2) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprint(record["licenseid"]))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d records (-want +got):\n%s", n, diff)
+		}
+		for range licenses.Segment(t.Context(), 0, 2) {
+			break
+		}
+		for record := range licenses.Segment(t.Context(), 1, 2) {
+			t.Errorf("the second segment has %v", record)
+		}
+		record := attribute.Map{"licenseid": fmt.Sprint("license ", n)}
+		if err := licenses.PutRecord(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for record, err := range licenses.Segment(ended, 0, 1) {
+		if record != nil || !errors.Is(err, context.Canceled) {
+			t.Errorf("after the end: %v, %v", record, err)
+		}
 	}
 }

@@ -50,8 +50,10 @@ function isRefusal(code: string): boolean {
   return code === "INVALID_LICENSE" || code === "DEVICE_LIMIT_REACHED" || code.startsWith("LICENSE_");
 }
 
+/** Returns the code of an error, and an empty text for one that is none of the service's. */
 export function codeOf(body: string): string {
-  return textIn(parseObject(body)?.["error"]);
+  const code = textIn(parseObject(body)?.["error"]);
+  return /^[A-Z0-9_]{1,64}$/.test(code) ? code : "";
 }
 
 /** Tells a definite no from all other answers that bring nothing. */

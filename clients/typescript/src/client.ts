@@ -45,7 +45,7 @@ export class Client {
 
   /**
    * Goes by another license key from now on, asks for it, and returns the state after that. An empty key asks nobody.
-   * What is stored stays until there is an answer. It does not reject.
+   * What is stored stays until there is an answer. With the key that it has it is `refresh`. It does not reject.
    */
   setKey(key: string, { signal }: Waiting = {}): Promise<State> {
     return this.#keeper.setKey(key, signal);
@@ -76,8 +76,8 @@ export class Client {
 
   /**
    * Gives the seat of a device back. Without an id it is that of this computer, and then its token is deleted: the
-   * status is Unknown, and the service is asked again by `refresh`, `setKey` or the next start only. It rejects as
-   * `devices` does, a `Refusal` with RELEASE_LIMIT_REACHED among it.
+   * status is Unknown, or stays Refused, and the service is asked again by `refresh`, `setKey` or the next start only.
+   * It rejects as `devices` does, a `Refusal` with RELEASE_LIMIT_REACHED among it.
    */
   release(device = "", { signal }: Waiting = {}): Promise<void> {
     const keeper = this.#keeper;

@@ -1,5 +1,5 @@
 import { minRefresh, type Rules } from "./core.js";
-import { bytesOf } from "./encoding.js";
+import { bytesOf, textIn } from "./encoding.js";
 import { errorFrom } from "./errors.js";
 import { cleanKey, keyHash, licenseIDOf } from "./licensekey.js";
 import type { Config } from "./licensing.js";
@@ -35,9 +35,9 @@ export async function rulesOf(config: Config): Promise<{ rules: Rules; base: URL
   return { rules: await withKey(rules, config.key ?? ""), base };
 }
 
-/** Returns the rules of another license key, as the customer has pasted it. */
-export async function withKey(rules: Rules, pasted: string): Promise<Rules> {
-  const key = cleanKey(pasted);
+/** Returns the rules of another license key, as the customer has pasted it. What is no text is no key. */
+export async function withKey(rules: Rules, pasted: unknown): Promise<Rules> {
+  const key = cleanKey(textIn(pasted));
   return { ...rules, key, keyHash: await keyHash(key), licenseID: licenseIDOf(key) };
 }
 
@@ -50,6 +50,7 @@ function baseOf(url: string, problems: string[]): URL | undefined {
   if (base.username !== "" || base.password !== "") {
     problems.push("url has a user name, which fetch refuses");
   }
+  base.pathname = base.pathname.replace(/\/+$/, "").replace(/\/verify-license$/, "");
   return base;
 }
 
@@ -77,11 +78,14 @@ async function trustedOf({ trusted, trustOnFirstUse }: Config, problems: string[
 }
 
 function problemsOf(config: Config): string[] {
-  const { key, store, refresh = 0, offline = 0, skew = 0, fingerprint = "", deviceName = "", released } = config;
+  const { store, refresh = 0, offline = 0, skew = 0, released } = config;
+  const texts = (["key", "service", "fingerprint", "deviceName"] as const).filter((name) => !isText(config[name]));
+  const fingerprint = textIn(config.fingerprint);
+  const deviceName = textIn(config.deviceName);
   const found: [boolean, string][] = [
     [globalThis.crypto?.subtle === undefined, "there is no crypto.subtle: pages have it at https: or localhost only"],
-    [(config.fetch ?? globalThis.fetch) === undefined, "there is no fetch"],
-    [key !== undefined && typeof key !== "string", "key is no text"],
+    [typeof (config.fetch ?? globalThis.fetch) !== "function", "there is no fetch"],
+    [texts.length > 0, `no text: ${texts.join(", ")}`],
     [typeof store?.load !== "function" || typeof store.save !== "function", "there is no store"],
     [![refresh, offline, skew].every(isTime), "refresh, offline and skew must be milliseconds, and not negative"],
     [!/^(|[ -~]{8,256})$/.test(fingerprint), "fingerprint is not 8 to 256 printable ASCII characters"],
@@ -89,6 +93,10 @@ function problemsOf(config: Config): string[] {
     [Number.isNaN(Number(released ?? 0)), "released is no date"],
   ];
   return found.filter(([isWrong]) => isWrong).map(([, problem]) => problem);
+}
+
+function isText(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
 }
 
 function isTime(milliseconds: number): boolean {

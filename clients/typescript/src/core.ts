@@ -3,7 +3,7 @@
 
 import type { Answer } from "./answer.js";
 import { ClockError, OfflineError, Refusal, UnlicensedError } from "./errors.js";
-import type { License } from "./license.js";
+import { License } from "./license.js";
 import type { State, Status } from "./licensing.js";
 import { withKid, type PublicKey } from "./publickeys.js";
 import { emptyRecord, type StoredRecord } from "./record.js";
@@ -92,6 +92,28 @@ export function started(
   return seen(rules, { record, grant, mark, due, failures: 0, error, fetched: 0 }, now);
 }
 
+/**
+ * Returns what is known with a newer record of another process, or undefined for one that is of no use to this one: its
+ * token is for another device, say. After a give-back nobody is asked by itself.
+ *
+ * @param read what readRecord made of the record
+ */
+export function adopted(
+  rules: Rules,
+  before: Knowledge,
+  stored: StoredRecord,
+  read: Grant | Error | undefined,
+  now: number,
+  random: number,
+): Knowledge | undefined {
+  if (read instanceof Error) {
+    return undefined;
+  }
+  const known = started(rules, stored, read, before.mark, now, random);
+  const isGivenBack = stored.token === "" && stored.refused === "";
+  return { ...known, fetched: before.fetched, due: isGivenBack ? 0 : known.due };
+}
+
 /** Moves the mark to a later time. Where the next attempt lies further ahead than any can, the clock was set back. */
 export function seen(rules: Rules, known: Knowledge, now: number): Knowledge {
   const longest = 1.1 * Math.max(rules.refresh, maxPause);
@@ -132,7 +154,8 @@ export function answered(
     return failed(known, answer, problem ?? new Error("no answer"), now, random);
   }
   const next = granted(rules, known, answer.token, read, asked, now, random);
-  return seen(rules, { ...next, mark: answer.date || next.mark }, now);
+  const isDated = answer.date !== 0 && fits(read, answer.date, rules.skew) === undefined;
+  return isDated ? seen(rules, { ...next, mark: answer.date }, now) : next;
 }
 
 /** Returns what is known with a new token. */
@@ -199,7 +222,7 @@ export function stateOf(rules: Rules, known: Knowledge, now: number): State {
   return Object.freeze({
     status,
     reason,
-    license: grant?.license,
+    license: grant && new License(grant.license),
     checkedAt: dateOf(record.checked),
     usableUntil: grant && new Date(until),
     retryAt: dateOf(known.due),
@@ -290,8 +313,14 @@ export function imported(
   return granted(rules, known, token, read, now, now, random);
 }
 
-/** Returns what is known once the seat is given back: there is no token, and nobody is asked by itself. */
+/**
+ * Returns what is known once the seat is given back: there is no token, and nobody is asked by itself. A definite no
+ * stays, so that an older license file is still refused.
+ */
 export function forgotten(known: Knowledge, asked: number): Knowledge {
+  if (known.record.refused !== "") {
+    return { ...known, error: undefined, failures: 0, due: 0 };
+  }
   const record = { ...emptyRecord(known.record.key), asked, keys: known.record.keys };
   return { ...known, record, grant: undefined, error: undefined, failures: 0, due: 0 };
 }

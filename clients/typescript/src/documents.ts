@@ -14,10 +14,13 @@ export class Documents {
     this.#log = log;
   }
 
-  /** Returns the stored record, and an empty one where there is none that can be read. */
-  async loadRecord(): Promise<StoredRecord> {
+  /** Returns the stored record, an empty one for none or a damaged one, and undefined where the store fails. */
+  async loadRecord(): Promise<StoredRecord | undefined> {
     const document = await this.#load(licenseDocument);
-    const stored = document === undefined ? emptyRecord("") : await readStored(document);
+    if (document === undefined || document === "") {
+      return document === undefined ? undefined : emptyRecord("");
+    }
+    const stored = await readStored(document);
     if (stored === undefined) {
       this.#log.warn("the stored license is damaged: the service is asked anew");
     }
@@ -52,9 +55,10 @@ export class Documents {
     }
   }
 
+  /** Returns an empty text where there is no document, and undefined where the store fails. */
   async #load(name: string): Promise<string | undefined> {
     try {
-      return (await this.#store.load(name)) ?? undefined;
+      return String((await this.#store.load(name)) ?? "");
     } catch (problem) {
       this.#log.warn(`the stored ${name} cannot be read`, errorFrom(problem));
       return undefined;

@@ -1,11 +1,13 @@
 import type { Code } from "./licensing.js";
 
-/** The license may not be used. */
+const releaseLimit = "too many seats were given back while their tokens are still good: RELEASE_LIMIT_REACHED";
+
+/** The license may not be used, or its seat not be given back. */
 export class Refusal extends Error {
   override readonly name = "Refusal";
 
   constructor(readonly code: Code) {
-    super(`the license may not be used: ${code}`);
+    super(code === "RELEASE_LIMIT_REACHED" ? releaseLimit : `the license may not be used: ${code}`);
   }
 }
 
@@ -61,5 +63,9 @@ function because(what: string, cause: Error | undefined): [string, ErrorOptions?
 }
 
 export function errorFrom(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
+  try {
+    return thrown instanceof Error ? thrown : new Error(String(thrown));
+  } catch {
+    return new Error("what was thrown cannot be written");
+  }
 }

@@ -1,36 +1,22 @@
 // Which hosts application URLs allow. clients/vectors/hosts.json has the rules.
 
+import { isFound } from "./pattern.js";
+
+/** More characters than a host name can have (RFC 1035 section 2.3.4). */
+const maxHost = 255;
+
 export function hostAllowed(urls: readonly string[], authority: string): boolean {
   const host = hostOf(authority);
-  return host !== undefined && urls.some((url) => urlAllows(url, host));
+  return host !== undefined && host.length <= maxHost && urls.some((url) => urlAllows(url, host));
 }
 
 /** Compares host names as text. A `re:` searches the host; new ones are anchored. */
 function urlAllows(url: string, host: string): boolean {
   if (url.startsWith("re:")) {
-    return compile(url.slice(3))?.test(host) ?? false;
+    return isFound(url.slice(3), host);
   }
   const found = /^https?:\/\/([^/?#]*)/i.exec(url);
   return found !== null && hostOf(found[1] ?? "") === host;
-}
-
-/**
- * What the service's other clients read in another way, or not at all: escapes as \z, which is a plain z in JavaScript,
- * groups with a question mark, as those that look behind, and classes like [:alpha:].
- */
-const readOtherwise = /\\(?:[^\x21-\x7e]|[A-Za-z0-9])|\(\?|\[:/;
-const readAlike = /\\[\\dDwWsSbB]|\(\?:/g;
-
-/** Returns undefined for a pattern that does not mean the same everywhere: it allows nothing. */
-function compile(pattern: string): RegExp | undefined {
-  if (readOtherwise.test(pattern.replace(readAlike, "x"))) {
-    return undefined;
-  }
-  try {
-    return new RegExp(pattern);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Returns a host in small ASCII letters, without port and brackets, or undefined for what can be none. */

@@ -10,7 +10,7 @@ import { toHex } from "./encoding.js";
 export function installationID(appID: string): string {
   const item = `open-licenser.${appID}.id`;
   try {
-    if ((localStorage.getItem(item) ?? "").length < 16) {
+    if (!/^[0-9a-f]{40}$/.test(localStorage.getItem(item) ?? "")) {
       localStorage.setItem(item, toHex(crypto.getRandomValues(new Uint8Array(20))));
     }
     return localStorage.getItem(item) ?? ""; // of two tabs that make it at once both get the later one

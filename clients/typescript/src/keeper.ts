@@ -5,8 +5,9 @@ import * as core from "./core.js";
 import { Documents } from "./documents.js";
 import { errorFrom } from "./errors.js";
 import type { Config, Log, State } from "./licensing.js";
+import { guarded } from "./log.js";
 import { readKeySet } from "./publickeys.js";
-import { emptyRecord, isNewer, writeRecord } from "./record.js";
+import { emptyRecord, isBehind, isNewer, writeRecord } from "./record.js";
 import type { Service } from "./service.js";
 import { hour, minute } from "./times.js";
 import { readToken } from "./token.js";
@@ -30,7 +31,6 @@ export const lookAround = 15 * minute;
 const closedError = new Error("the client is closed");
 const otherKeyError = new Error("there is another license key meanwhile");
 const needsKeysError = new Error("the keys have to be fetched");
-const silent: Log = { warn: () => {}, error: () => {} };
 
 /**
  * Keeps what is known up to date until it is closed: it asks, adopts what other processes were told, and saves. Whoever
@@ -54,7 +54,7 @@ export class Keeper {
 
   constructor(config: Config, rules: core.Rules, service: Service, environment: Environment) {
     this.#deviceName = config.deviceName ?? "";
-    this.#log = config.log ?? silent;
+    this.#log = guarded(config.log);
     this.#documents = new Documents(config.store, this.#log);
     this.service = service;
     this.#environment = environment;
@@ -79,7 +79,7 @@ export class Keeper {
   /** Knows what the store holds. */
   async start(): Promise<void> {
     const mark = await this.#documents.loadMark();
-    const stored = await this.#documents.loadRecord();
+    const stored = (await this.#documents.loadRecord()) ?? emptyRecord("");
     const read = await core.readRecord(this.#rules, stored);
     this.#known = core.started(this.#rules, stored, read, mark, this.now(), this.#environment.random());
     this.#shown = this.state();
@@ -124,7 +124,7 @@ export class Keeper {
   async setKey(pasted: string, signal?: AbortSignal): Promise<State> {
     const change = ++this.#keyChanges;
     const rules = await withKey(this.#rules, pasted);
-    const stored = await this.#documents.loadRecord();
+    const stored = (await this.#documents.loadRecord()) ?? emptyRecord("");
     const read = await core.readRecord(rules, stored);
     if (change === this.#keyChanges && rules.key !== this.#rules.key) {
       const before = this.#known;
@@ -198,7 +198,10 @@ export class Keeper {
 
   /** Asks when it is time to, unless another process of the product has. */
   async #tick(): Promise<void> {
-    await this.#adopt();
+    const rules = this.#rules;
+    if ((await this.#adopt()) === "older") {
+      await this.#write(rules); // a save failed, or another process has stored an older answer since
+    }
     const { retryAt } = this.state();
     if (retryAt !== undefined && retryAt.getTime() <= this.now()) {
       await this.#ask();
@@ -280,32 +283,40 @@ export class Keeper {
     }
   }
 
-  /** Takes over what another process was told, if that is newer, and reports whether it was. */
-  async #adopt(): Promise<boolean> {
+  /**
+   * Takes over what another process was told, if that is newer and of use to this one. It returns how what is stored
+   * compares with what is known.
+   */
+  async #adopt(): Promise<"newer" | "older" | "other"> {
     const stored = await this.#documents.loadRecord();
     const rules = this.#rules;
-    if (!isNewer(stored, this.#known.record, this.now())) {
-      return false;
+    const { record } = this.#known;
+    if (stored === undefined) {
+      return "other";
+    }
+    if (!isNewer(stored, record, this.now())) {
+      return isBehind(stored, record) ? "older" : "other";
     }
     const read = await core.readRecord(rules, stored);
-    if (rules.key !== this.#rules.key) {
-      return false;
+    if (rules.key === this.#rules.key) {
+      const random = this.#environment.random();
+      this.#known = core.adopted(rules, this.#known, stored, read, this.now(), random) ?? this.#known;
     }
-    const { mark, fetched } = this.#known;
-    const known = core.started(rules, stored, read, mark, this.now(), this.#environment.random());
-    this.#known = { ...known, fetched };
-    return true;
+    return "newer";
   }
 
   /**
-   * Stores what is known, unless another process has stored what is newer: that is known then. A crash before the end
-   * of it leaves the older state, with which the service is asked again. A definite no that cannot be stored holds for
-   * this process only.
+   * Stores what is known, unless another process has stored what is newer: that is known then, if it is of use. A crash
+   * before the end of it leaves the older state, with which the service is asked again. A definite no that cannot be
+   * stored holds for this process only, until it can be: each look at the store tries again.
    */
   async #save(asker: core.Rules): Promise<void> {
-    if (await this.#adopt()) {
-      return;
+    if ((await this.#adopt()) !== "newer") {
+      await this.#write(asker);
     }
+  }
+
+  async #write(asker: core.Rules): Promise<void> {
     const document = await writeRecord(this.#known.record);
     if (asker.key !== this.#rules.key) {
       return;

@@ -9,7 +9,7 @@ export interface Service {
   readonly value: string;
 }
 
-/** What a token says of its license. */
+/** What a token says of its license. It is a copy: what a product changes in it counts for nothing. */
 export class License {
   readonly id: string;
   readonly customerName: string;
@@ -26,11 +26,12 @@ export class License {
   constructor(says: Partial<Omit<License, "allows" | "allowsHost">>) {
     this.id = says.id ?? "";
     this.customerName = says.customerName ?? "";
-    this.expires = says.expires ?? new Date(0);
-    this.updatesUntil = says.updatesUntil;
+    this.expires = new Date(says.expires ?? 0);
+    this.updatesUntil = says.updatesUntil && new Date(says.updatesUntil);
     this.device = says.device;
-    this.services = says.services ?? [];
-    this.appURLs = says.appURLs ?? [];
+    this.services = Object.freeze((says.services ?? []).map((one) => Object.freeze({ ...one })));
+    this.appURLs = Object.freeze([...(says.appURLs ?? [])]);
+    Object.freeze(this);
   }
 
   /** Reports whether the license has a service of that value. */

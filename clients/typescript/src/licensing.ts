@@ -6,7 +6,7 @@ export const version = "1.0.0";
 
 /** Says which license a product has, and how it goes by it. All times are milliseconds. */
 export interface Config {
-  /** The URL of the service, as `https://licenses.example.com`. Required. */
+  /** The URL of the service, as `https://licenses.example.com`. A `/verify-license` at its end is cut off. Required. */
   url: string;
 
   /** The license key as the customer has pasted it, long or short. Without one nobody is asked, until `setKey`. */
@@ -65,7 +65,7 @@ export interface Config {
   log?: Log | undefined;
 }
 
-/** What `console` is, among others. Its functions must not throw. */
+/** What `console` is, among others. What its functions throw, or reject with, counts for nothing. */
 export interface Log {
   warn(message: string, error?: unknown): void;
   error(message: string, error?: unknown): void;
@@ -107,6 +107,10 @@ export function usable(status: Status): boolean {
  *
  * - `SERVICE_NOT_LICENSED`: the license is without `Config.service`
  * - `UPDATES_ENDED`: this version was released after the license's end of updates
+ *
+ * A `Refusal` of `Client.release` may have one that says nothing about the license:
+ *
+ * - `RELEASE_LIMIT_REACHED`: too many seats were given back while their tokens are still good
  */
 export type Code =
   | "INVALID_LICENSE"
@@ -116,6 +120,7 @@ export type Code =
   | "DEVICE_LIMIT_REACHED"
   | "SERVICE_NOT_LICENSED"
   | "UPDATES_ENDED"
+  | "RELEASE_LIMIT_REACHED"
   | (string & {});
 
 /** What is known of the license at one moment. */

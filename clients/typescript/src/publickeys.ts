@@ -19,7 +19,11 @@ export async function readKeys(trusted: string | object): Promise<PublicKey[]> {
   if (typeof trusted !== "string") {
     return keysOfSet(trusted);
   }
-  return trusted.trim().startsWith("{") ? readKeySet(trusted) : readPEM(trusted);
+  if (trusted.includes("\0")) {
+    throw new Error("it is UTF-16, and must be UTF-8");
+  }
+  const text = trusted.trim(); // of a byte order mark too
+  return text.startsWith("{") ? readKeySet(text) : readPEM(text);
 }
 
 /** Reads a JWK set. It throws what is wrong with it. */

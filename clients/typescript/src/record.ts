@@ -88,6 +88,11 @@ export function isNewer(record: StoredRecord, than: StoredRecord, now: number): 
   return record.key === than.key && record.asked > than.asked && record.asked <= now + minute;
 }
 
+/** Reports whether a stored record lacks what was asked for since. One of another key is left alone. */
+export function isBehind(stored: StoredRecord, known: StoredRecord): boolean {
+  return (stored.key === known.key || stored.key === "") && stored.asked < known.asked;
+}
+
 /**
  * Returns the latest time that was ever seen, or 0 where the document is damaged. It has a document of its own, so that
  * writing it never takes back what another process has been told of the license.

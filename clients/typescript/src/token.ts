@@ -62,11 +62,11 @@ export async function readToken(
   if (candidates.length === 0) {
     return new UnknownKeyError();
   }
-  const claims = await verifiedClaims(token, candidates);
-  if (claims === undefined) {
+  const payload = await verifiedPayload(token, candidates);
+  if (payload === undefined) {
     return new Error("no token of this vendor: it is not signed by its key with RS256");
   }
-  const grant = readClaims(claims, kid);
+  const grant = readClaims(payload, kid);
   return grant instanceof Error ? grant : ((await notFor(rules, grant.license)) ?? grant);
 }
 
@@ -89,11 +89,11 @@ function readKid(token: string): string | Error {
 }
 
 /** Tries each key. It returns undefined where none fits. */
-async function verifiedClaims(token: string, keys: PublicKey[]): Promise<Record<string, unknown> | undefined> {
+async function verifiedPayload(token: string, keys: PublicKey[]): Promise<string | undefined> {
   for (const key of keys) {
     try {
       const { payload } = await compactVerify(token, { ...key, alg: "RS256" }, { algorithms: ["RS256"] });
-      return parseObject(textOf(payload));
+      return textOf(payload);
     } catch {
       continue;
     }
@@ -101,8 +101,16 @@ async function verifiedClaims(token: string, keys: PublicKey[]): Promise<Record<
   return undefined;
 }
 
-function readClaims(claims: Record<string, unknown>, kid: string): Grant | Error {
-  if (claims["sub"] !== "authorization_token") {
+/** A time that is not written as digits. JSON.parse does not tell 1.8e9 from 1800000000. */
+const oddTime = /"(exp|iat|expirationdate|nbf)"[ \t\r\n]*:[ \t\r\n]*-?\d+[.eE]/;
+
+function readClaims(payload: string, kid: string): Grant | Error {
+  const claims = parseObject(payload);
+  const odd = oddTime.exec(payload);
+  if (odd !== null) {
+    return new Error(`the claim ${odd[1]} is no whole number in digits`);
+  }
+  if (claims?.["sub"] !== "authorization_token") {
     return new Error("the JWT is no authorization token");
   }
   for (const name of ["exp", "iat", "expirationdate", "nbf"]) {

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
-import { day, FakeService, hour, isUnreachable, licenseKey, opened } from "./fakes.js";
+import { ServerError } from "open-licenser";
+import { day, FakeService, hour, isUnreachable, licenseKey, opened, refuses } from "./fakes.js";
 import { signedToken, SimulatedTime, wantStatus, type Says } from "./fakes.js";
 
 test("pauses grow and are never below two seconds", async () => {
@@ -93,6 +94,21 @@ test("neither log nor errors have the license key or the token", async () => {
     assert.ok(!said.join("\n").includes(secret.slice(-40)), "a secret was logged");
   }
   assert.equal(secrets.length, 2);
+});
+
+test("a code that is none leads to nothing", async () => {
+  const service = new FakeService();
+  const client = await opened(service);
+  for (const code of ["LICENSE_\nREVOKED", "LICENSE_revoked", `LICENSE_${"X".repeat(57)}`, "LICENSE_REVOKED\n"]) {
+    service.says = refuses(code);
+    const { error } = await client.refresh();
+    wantStatus(client.state(), "Offline");
+    assert.ok(error instanceof ServerError && error.code === "", code);
+    await assert.rejects(client.devices(), { name: "ServerError", code: "" });
+  }
+  service.says = refuses(`LICENSE_${"X".repeat(56)}`);
+  assert.equal((await client.refresh()).status, "Refused");
+  await client.close();
 });
 
 test("a request that nobody answers ends after 15 seconds", async (t) => {

@@ -5,9 +5,10 @@ import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import { openIn } from "../dist/client.js";
 import { keyHash } from "../dist/licensekey.js";
+import { readMark } from "../dist/record.js";
 import { memory, OfflineError, open, Refusal, UnlicensedError, type Config, type State } from "open-licenser";
 import { brokenStore, day, FakeService, hour, isUnreachable, keySet, licenseKey, minute } from "./fakes.js";
-import { opened, refuses, wantStatus } from "./fakes.js";
+import { opened, refuses, signedToken, wantStatus } from "./fakes.js";
 
 test("a product that runs for a year asks once a day, goes on without network, and stops at a no", async () => {
   const service = new FakeService();
@@ -97,6 +98,20 @@ describe("open", () => {
     });
   });
 
+  test("texts that are none", async () => {
+    const service = new FakeService();
+    const config = await service.config(memory());
+    for (const name of ["key", "service", "fingerprint", "deviceName"]) {
+      for (const value of [1234567890, null, {}, ["12345678"]]) {
+        await assert.rejects(open({ ...config, [name]: value }), ({ message }: Error) => {
+          assert.match(message, new RegExp(`^open-licenser: no text: ${name}$`));
+          return true;
+        });
+      }
+    }
+    assert.equal(service.asked.length, 0);
+  });
+
   test("the store fails", async () => {
     const service = new FakeService();
     const logged: string[] = [];
@@ -155,6 +170,10 @@ test("no key asks nobody, and another key starts anew", async () => {
   wantStatus(await client.setKey(await licenseKey("another")), "Unknown");
   wantStatus(await client.setKey(key), "Offline"); // nothing was answered meanwhile
   wantStatus(await client.setKey(""), "Unknown");
+  for (const none of [undefined, null, 1, {}]) {
+    wantStatus(await client.setKey(key), "Offline");
+    wantStatus(await client.setKey(none as unknown as string), "Unknown");
+  }
   const both = [client.setKey(await licenseKey("another")), client.setKey(key)];
   await Promise.all(both);
   wantStatus(client.state(), "Offline"); // the later call counts
@@ -221,4 +240,86 @@ test("a clock that was set back stops the product, also across a restart", async
   };
   wantStatus(await client.refresh(), "Active");
   await client.close();
+});
+
+test("a clock mark is of the service only where its token is good at that date", async () => {
+  const service = new FakeService();
+  const { time } = service;
+  const start = time.now();
+  const store = memory();
+  const mark = async () => readMark((await store.load("clock")) ?? "");
+  const client = await opened(service, { store });
+  const said = async (date: number, life = 90 * day) => {
+    const token = await signedToken(time.now(), life);
+    service.says = () => Response.json({ message: token }, { headers: { Date: new Date(date).toUTCString() } });
+    wantStatus(await client.refresh(), "Active");
+    return (await mark()) - time.now();
+  };
+  await time.pass(day);
+  assert.equal(await said(start), 0); // before iat
+  assert.equal(await said(time.now() + 3 * hour, 2 * hour), 0); // after exp
+  assert.equal(await said(time.now() + 2 * hour, 2 * hour), 0); // at exp
+  assert.equal(await said(time.now() + hour, 2 * hour), hour);
+  assert.equal(await said(time.now() - 11 * minute), hour); // as it was
+  assert.equal(await said(time.now() - 10 * minute), 0); // iat and the skew
+  await client.close();
+});
+
+test("the clock mark is saved at the end", async () => {
+  const service = new FakeService();
+  const store = memory();
+  const client = await opened(service, { store });
+  service.says = isUnreachable;
+  await service.time.pass(50 * minute);
+  client.state();
+  await client.close();
+  assert.equal(await readMark((await store.load("clock")) ?? ""), service.time.now());
+});
+
+/** Each is a log that a product may have by mistake. */
+const faultyLogs: [string, () => unknown][] = [
+  ["throws", () => assert.fail("the log is broken")],
+  ["rejects", () => Promise.reject(new Error("the log is broken"))],
+  ["is no function", undefined as unknown as () => unknown],
+];
+for (const [name, say] of faultyLogs) {
+  test(`a log that ${name} ends nothing`, async () => {
+    const service = new FakeService();
+    service.says = isUnreachable;
+    const client = await opened(service, { store: brokenStore, log: { warn: say, error: say } });
+    wantStatus(await client.refresh(), "Unknown");
+    service.says = service.grants;
+    await service.time.pass(minute);
+    wantStatus(client.state(), "Active");
+    wantStatus(await client.setKey(await licenseKey()), "Active");
+    await client.close();
+  });
+}
+
+test("a reader of changes that throws ends nothing", async () => {
+  const service = new FakeService();
+  const client = await opened(service);
+  const reading = (async () => {
+    for await (const { status } of client.changes()) {
+      throw new Error(status);
+    }
+  })();
+  service.says = isUnreachable;
+  wantStatus(await client.refresh(), "Offline");
+  await assert.rejects(reading, /Offline/);
+  service.says = service.grants;
+  await service.time.pass(hour);
+  wantStatus(client.state(), "Active");
+  await client.close();
+});
+
+test("a store with what is no text ends nothing", async () => {
+  const service = new FakeService();
+  for (const odd of [1, {}, Object.create(null)]) {
+    const store = { load: () => odd, save: () => Promise.reject(Object.create(null)) };
+    const client = await opened(service, { store });
+    wantStatus(client.state(), "Active");
+    await service.time.pass(day);
+    await client.close();
+  }
 });

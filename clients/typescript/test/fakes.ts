@@ -1,7 +1,7 @@
 // A service, a clock and a store for tests of products.
 
 import assert from "node:assert/strict";
-import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { CompactSign, exportJWK, generateKeyPair, SignJWT } from "jose";
 import { openIn, type Client } from "../dist/client.js";
 import type { Environment } from "../dist/keeper.js";
 import { memory, type Config, type State, type Status, type Store } from "open-licenser";
@@ -20,7 +20,7 @@ export async function licenseKey(of = licenseID): Promise<string> {
 }
 
 /** Returns a token that is good for so long. */
-export async function signedToken(now: number, life: number): Promise<string> {
+export async function signedToken(now: number, life: number, more: object = {}): Promise<string> {
   const claims = {
     sub: "authorization_token",
     iat: Math.floor((now - 5 * minute) / 1000),
@@ -30,8 +30,15 @@ export async function signedToken(now: number, life: number): Promise<string> {
     customername: "Example Ltd",
     services: '[{"serviceName":"Reports","serviceValue":"reports"}]',
     appurls: "[]",
+    ...more,
   };
   return new SignJWT(claims).setProtectedHeader({ alg: "RS256", kid: "the key" }).sign(privateKey);
+}
+
+/** Returns a token of that payload. */
+export function signedText(payload: string): Promise<string> {
+  const header = { alg: "RS256", kid: "the key" };
+  return new CompactSign(new TextEncoder().encode(payload)).setProtectedHeader(header).sign(privateKey);
 }
 
 /** Time that passes only when a test says so. */

@@ -163,14 +163,14 @@ test("a computer without a network has a license file", async () => {
   await other.client.close();
 });
 
-test("an open client keeps no process alive", { timeout: 30_000 }, async () => {
+test("an open client keeps no process alive, nor does the time that a request had", { timeout: 30_000 }, async () => {
   const { licensekey } = await server.issue();
   const script = `
     import { memory, open } from "open-licenser";
     const client = await open({ url: process.argv[1], key: process.argv[2], trustOnFirstUse: true, store: memory() });
     console.log(client.state().status);`;
   const parameters = ["--input-type=module", "--eval", script, server.url, licensekey];
-  const { stdout } = await promisify(execFile)(process.execPath, parameters, { cwd: packageFolder, timeout: 20_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, parameters, { cwd: packageFolder, timeout: 12_000 });
   assert.equal(stdout, "Active\n");
 });
 

@@ -6,10 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { lookAround } from "../dist/keeper.js";
+import { deviceID, keyHash } from "../dist/licensekey.js";
+import { emptyRecord, writeRecord } from "../dist/record.js";
 import { Turn } from "../dist/turn.js";
 import { memory, type Store } from "open-licenser";
 import { dir } from "open-licenser/node";
-import { day, eventually, FakeService, isUnreachable, licenseKey, opened, refuses, wantStatus } from "./fakes.js";
+import { day, eventually, FakeService, hour, isUnreachable, licenseID, licenseKey, opened } from "./fakes.js";
+import { refuses, signedToken, wantStatus } from "./fakes.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "open-licenser-"));
 after(() => rmSync(scratch, { recursive: true }));
@@ -71,6 +74,113 @@ test("what another process has stored meanwhile is not taken back by an older an
   late();
   wantStatus(await asking, "Refused", "LICENSE_REVOKED");
   await Promise.all([slow.close(), quick.close()]);
+});
+
+test("what another process has stored and this one cannot read is neither taken over nor overwritten", async () => {
+  const service = new FakeService();
+  const store = memory();
+  const mine = await opened(service, { store, fingerprint: "this computer" });
+  await service.time.pass(1000);
+  const foreign = await storedBy(service, store, "that computer");
+  await service.time.pass(lookAround + 1000);
+  wantStatus(mine.state(), "Active");
+  assert.equal(await store.load("license"), foreign);
+  assert.ok(mine.state().retryAt && Number(mine.state().retryAt) > service.time.now() + hour, "it asks at once");
+  await mine.close();
+});
+
+/** Has a device ask, with the store, and returns what it has stored. */
+async function storedBy(service: FakeService, store: Store, fingerprint: string): Promise<string> {
+  const device = await deviceID(licenseID, fingerprint);
+  service.says = async () => Response.json({ message: await signedToken(service.time.now(), 90 * day, { device }) });
+  const client = await opened(service, { store, fingerprint });
+  wantStatus(await client.refresh(), "Active");
+  await client.close();
+  return String(await store.load("license"));
+}
+
+test("what could not be stored is stored at the next look", async () => {
+  const service = new FakeService();
+  const documents = memory();
+  let isFull = true;
+  const store: Store = {
+    load: (name) => documents.load(name),
+    save: (name, document) => (isFull ? Promise.reject(new Error("it is full")) : documents.save(name, document)),
+  };
+  const client = await opened(service, { store });
+  assert.equal(await store.load("license"), undefined);
+  isFull = false;
+  await service.time.pass(lookAround + 1000);
+  assert.ok(await store.load("license"));
+  isFull = true;
+  service.says = refuses("LICENSE_REVOKED");
+  await client.refresh();
+  isFull = false;
+  service.says = isUnreachable;
+  await service.time.pass(lookAround + 1000);
+  await client.close();
+  const restarted = await opened(service, { store });
+  wantStatus(restarted.state(), "Refused", "LICENSE_REVOKED");
+  await restarted.close();
+});
+
+test("an older grant that another process has stored since does not last, nor does one of another key go", async () => {
+  const service = new FakeService();
+  const store = memory();
+  const client = await opened(service, { store });
+  const older = String(await store.load("license"));
+  await service.time.pass(1000);
+  service.says = refuses("LICENSE_REVOKED");
+  await client.refresh();
+  const refusal = String(await store.load("license"));
+  service.says = isUnreachable;
+  await store.save("license", older);
+  await service.time.pass(lookAround + 1000);
+  assert.equal(await store.load("license"), refusal);
+  const another = await writeRecord(emptyRecord(await keyHash("another")));
+  await store.save("license", another);
+  await service.time.pass(lookAround + 1000);
+  assert.equal(await store.load("license"), another);
+  await client.close();
+});
+
+test("a store that cannot be read is not written over at a look", async () => {
+  const service = new FakeService();
+  const store = memory();
+  let isBroken = false;
+  let saves = 0;
+  const client = await opened(service, {
+    store: {
+      load: (name) => (isBroken ? Promise.reject(new Error("the disk is broken")) : store.load(name)),
+      save: (name, document) => {
+        saves += Number(name === "license");
+        return store.save(name, document);
+      },
+    },
+  });
+  isBroken = true;
+  await service.time.pass(lookAround + 1000);
+  assert.equal(saves, 1);
+  await client.close();
+});
+
+test("a seat that another process has given back is not taken again, but at a start", async () => {
+  const service = new FakeService();
+  const store = memory();
+  const [a, b] = [await opened(service, { store }), await opened(service, { store })];
+  await service.time.pass(1000);
+  service.says = () => new Response(null, { status: 204 });
+  await a.release();
+  service.says = service.grants;
+  const { length } = service.asked;
+  await service.time.pass(3 * day);
+  wantStatus(b.state(), "Unknown");
+  assert.equal(b.state().retryAt, undefined);
+  assert.equal(service.asked.length, length);
+  await Promise.all([a.close(), b.close()]);
+  const restarted = await opened(service, { store });
+  wantStatus(restarted.state(), "Active");
+  await restarted.close();
 });
 
 test("of several license keys at once the one that was set last counts", async () => {

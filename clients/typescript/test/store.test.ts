@@ -133,6 +133,15 @@ describe("localStore", () => {
     assert.equal(installationID("a"), id);
     assert.notEqual(installationID("b"), id);
   });
+
+  test("an id that an installation cannot have made is replaced", () => {
+    const storage = workingStorage();
+    withStorage(() => storage);
+    for (const foreign of ["x".repeat(40), "ü".repeat(20), "0".repeat(300), "0".repeat(39), ""]) {
+      storage.setItem("open-licenser.a.id", foreign);
+      assert.match(installationID("a"), /^[0-9a-f]{40}$/);
+    }
+  });
 });
 
 describe("fingerprint", () => {

@@ -92,6 +92,9 @@ func (c verifyCommand) verifyEvidence(t *terminal.Terminal, file io.Reader) erro
 		return fmt.Errorf("%w: %s: %w", errTrail, c.File, err)
 	}
 	outcome := newOutcome(v.Chain.LicenseID(), v.Chain, verdict{})
+	if err == nil {
+		outcome.Proven = &v.Leaf.Sequence
+	}
 	if errWrite := writeOutcomes(t, listed([]chainOutcome{outcome})); errWrite != nil {
 		return errWrite
 	}

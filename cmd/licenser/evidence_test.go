@@ -57,6 +57,17 @@ func TestEvidence(t *testing.T) {
 		exitCode(err) != 1 {
 		t.Errorf("without a key: %v\n%s", err, out)
 	}
+	var buffer bytes.Buffer
+	pipe := piped(&buffer)
+	pipe.Format = terminal.JSON
+	var outcomes []chainOutcome
+	err = verifyCommand{File: file, CheckpointKey: key}.Run(t.Context(), pipe)
+	if err := errors.Join(err, json.Unmarshal(buffer.Bytes(), &outcomes)); err != nil {
+		t.Fatal(err)
+	}
+	if len(outcomes) != 1 || outcomes[0].Proven == nil || *outcomes[0].Proven != 2 {
+		t.Errorf("got %s", &buffer)
+	}
 	if out, err := verifyFile(t, file, newAuditedServer(t).key(t)); !errors.Is(err, errTrail) {
 		t.Errorf("with another key: %v\n%s", err, out)
 	}

@@ -107,11 +107,8 @@ func (c verifyCommand) tasks(
 ) (iter.Seq2[chainTask, error], error) {
 	if c.All && c.Checkpoint {
 		var err error
-		if v.tree, err = openTree(ctx, v.api, v.key); err != nil {
+		if v.tree, err = openTree(ctx, v.api, v.key, c.MaxAge); err != nil {
 			return nil, err
-		}
-		if err := tooOld(v.tree.Checkpoint, c.MaxAge); err != nil {
-			return nil, fmt.Errorf("%w: checkpoint: %w", errTrail, err)
 		}
 		return v.tree.signedChains(ctx, shown.expect), nil
 	}
@@ -280,6 +277,9 @@ func (v chainVerifier) look(ctx context.Context, task chainTask, chain *audit.Ve
 		return found, nil
 	}
 	why, err := v.checkSigned(ctx, task, chain.LicenseID(), read.entries)
+	if why == nil && err == nil && task.licenseID != chain.LicenseID() {
+		why, err = v.checkSpelling(ctx, task.licenseID)
+	}
 	switch {
 	case err != nil:
 		return found, err
@@ -345,6 +345,23 @@ var (
 	errNotSigned = errors.New("the latest one says nothing of this license, and its chain is not younger")
 )
 
+// checkSpelling checks that no chain was signed under the spelling of an id that was asked for, where the server has
+// shown the chain of another spelling.
+func (v chainVerifier) checkSpelling(ctx context.Context, asked string) (why, err error) {
+	tree, err := openTree(ctx, v.api, v.key, v.maxAge)
+	if err != nil {
+		return nil, err
+	}
+	ls, err := tree.page(ctx, audit.BucketOf(asked))
+	if err != nil {
+		return nil, err
+	}
+	if _, isSigned := ls.Find(asked); isSigned {
+		return fmt.Errorf("a chain of %s was signed, and another one was shown for it", asked), nil
+	}
+	return nil, nil
+}
+
 // checkSigned compares a chain with the latest checkpoint. It returns why the chain is not as it was signed, or
 // errNotSignedYet.
 func (v chainVerifier) checkSigned(
@@ -358,14 +375,17 @@ func (v chainVerifier) checkSigned(
 	}
 	proof, err := v.api.Proof(ctx, licenseID)
 	if isNotFound(err) {
-		tree, err := openTree(ctx, v.api, v.key)
-		if isNotFound(err) {
-			return err, nil // there is no checkpoint
-		}
-		if err != nil {
+		tree, err := openTree(ctx, v.api, v.key, v.maxAge)
+		switch {
+		case isNotFound(err), errors.Is(err, errTrail): // there is no checkpoint, or not the one that should be there
+			return err, nil
+		case err != nil:
 			return nil, err
 		}
 		return tree.checkAbsent(ctx, licenseID, entries)
+	}
+	if isCode(err, archiveDamaged) {
+		return err, nil
 	}
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 
 	"openlicenser/shared/device"
 	"openlicenser/shared/idempotency"
+	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/license"
 	"openlicenser/shared/testing/apitest"
 	"openlicenser/shared/urlpattern"
@@ -101,7 +102,7 @@ func TestOpenAPICodes(t *testing.T) {
 	}
 	errs := []error{
 		&license.InvalidError{}, &license.TransitionError{}, &license.ReferenceTakenError{}, &bodyError{},
-		errors.New("anything else"),
+		&checkpoint.ArchiveError{}, errors.New("anything else"),
 	}
 	for _, f := range failures {
 		errs = append(errs, f.err)

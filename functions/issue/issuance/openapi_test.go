@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/device"
 	"openlicenser/shared/idempotency"
-	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/license"
 	"openlicenser/shared/testing/apitest"
 	"openlicenser/shared/urlpattern"

@@ -179,3 +179,65 @@ func short(licenseID string) [16]byte {
 	sum := sha256.Sum256([]byte(licenseID))
 	return [16]byte(sum[:])
 }
+
+var (
+	// errNotSignedYet says of a chain that it is younger than the latest checkpoint.
+	errNotSignedYet = errors.New("not signed yet")
+
+	errNotSigned = errors.New("the latest one says nothing of this license, and its chain is not younger")
+)
+
+// checkSpelling checks that no chain was signed under the spelling of an id that was asked for, where the server has
+// shown the chain of another spelling.
+func (v chainVerifier) checkSpelling(ctx context.Context, asked string) (why, err error) {
+	tree, err := openTree(ctx, v.api, v.key, v.maxAge)
+	if err != nil {
+		return nil, err
+	}
+	ls, err := tree.page(ctx, audit.BucketOf(asked))
+	if err != nil {
+		return nil, err
+	}
+	if _, isSigned := ls.Find(asked); isSigned {
+		return fmt.Errorf("a chain of %s was signed, and another one was shown for it", asked), nil
+	}
+	return nil, nil
+}
+
+// checkSigned compares a chain with the latest checkpoint. It returns why the chain is not as it was signed, or
+// errNotSignedYet.
+func (v chainVerifier) checkSigned(
+	ctx context.Context, task chainTask, licenseID string, entries []audit.Entry,
+) (why, err error) {
+	switch {
+	case task.signed != nil:
+		return task.signed.Check(entries), nil
+	case v.tree != nil:
+		return v.tree.checkAbsent(ctx, licenseID, entries)
+	}
+	proof, err := v.api.Proof(ctx, licenseID)
+	if isNotFound(err) {
+		tree, err := openTree(ctx, v.api, v.key, v.maxAge)
+		switch {
+		case isNotFound(err), errors.Is(err, errTrail): // there is no checkpoint, or not the one that should be there
+			return err, nil
+		case err != nil:
+			return nil, err
+		}
+		return tree.checkAbsent(ctx, licenseID, entries)
+	}
+	if isCode(err, archiveDamaged) {
+		return err, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	signed, leaf, why := proof.Verify(v.key, licenseID)
+	if why == nil {
+		why = tooOld(signed, v.maxAge)
+	}
+	if why == nil {
+		why = leaf.Check(entries)
+	}
+	return why, nil
+}

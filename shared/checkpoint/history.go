@@ -112,9 +112,12 @@ func (h *history) asKept(ctx context.Context, latest kept) (kept, error) {
 	return numbered, nil
 }
 
+// maxAhead is how far the clocks of two runs may be apart.
+const maxAhead = 5 * time.Minute
+
 // checkClock notes where the newest checkpoint is of a time that has not come yet.
 func (h *history) checkClock(newest kept, now time.Time) {
-	if newest.Time.After(now) {
+	if newest.Time.After(now.Add(maxAhead)) {
 		why := fmt.Errorf("it is of %s, and now is %s: the clock was wrong then, or is now",
 			newest.Time.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 		h.note(checkpointName(newest.Number), why)

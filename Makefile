@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test build build-licenser release module bench lint lint-go lint-template ci clean
+.PHONY: help run test build build-licenser release module bench bench-trail lint lint-go lint-template ci clean
 .PHONY: test-aws test-clients test-client-go test-client-typescript test-client-java test-clients-generated test-browser sam-local sam-local-test sam-build-here awslocal
 .PHONY: build-VerifyFunction build-IssueFunction build-AuditFunction build-IndexFunction build-CheckpointFunction build-RotateFunction
 
@@ -85,6 +85,11 @@ bench: ## measure verifications against the least that they can be, and the loca
 	$(GO_BUILD) -ldflags='-buildid=' -o bin/bench/licenser ./cmd/licenser
 	$(GO_BUILD) -ldflags='-buildid=' -o bin/bench/bench ./cmd/bench
 	@bin/bench/bench $(ARGS)
+
+bench-trail: ## measure checkpoints, proofs and verification of audit trails of up to a million licenses
+	$(GO_BUILD) -ldflags='-buildid=' -o bin/bench/licenser ./cmd/licenser
+	$(GO_BUILD) -ldflags='-buildid=' -o bin/bench/trail ./cmd/bench/trail
+	@bin/bench/trail $(ARGS)
 
 build: ## all binaries, reproducibly: bin/lambda/*/bootstrap and bin/licenser
 	$(BUILD_LAMBDA) -o bin/lambda/verify/bootstrap ./functions/verify

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +46,10 @@ func (c Code) isRefusal() bool {
 	return c == InvalidLicense || c == DeviceLimitReached || strings.HasPrefix(string(c), "LICENSE_")
 }
 
-func codeOf(body []byte) Code { return Code(memberOf(body, "error")) }
+// codePattern is what codes of the service look like. Any other text is none.
+var codePattern = regexp.MustCompile(`^[A-Z0-9_]{1,64}$`)
+
+func codeOf(body []byte) Code { return Code(codePattern.FindString(memberOf(body, "error"))) }
 
 // memberOf returns a member of a JSON object that is a string, or nothing.
 func memberOf(body []byte, name string) string {

@@ -245,7 +245,10 @@ func (c *Client) tick(ctx context.Context) {
 		return
 	}
 	defer c.give()
-	c.adopt(c.load())
+	stored := c.load()
+	if isNewer := c.adopt(stored); !isNewer && c.isMissingFrom(stored) {
+		c.save(c.currentRules())
+	}
 	if due := c.State().RetryAt; !due.IsZero() && !due.After(c.now()) {
 		c.ask(ctx)
 	}
@@ -255,7 +258,8 @@ func (c *Client) tick(ctx context.Context) {
 	}
 }
 
-// adopt takes over what another process was told, if that is newer, and reports whether it was.
+// adopt takes over what another process was told, if that is newer and of use, and reports whether it was newer: then
+// it stays stored.
 func (c *Client) adopt(stored record) bool {
 	now := c.now()
 	c.mu.Lock()
@@ -263,10 +267,20 @@ func (c *Client) adopt(stored record) bool {
 	if !stored.isNewer(c.known.record, now) {
 		return false
 	}
-	fetched := c.known.fetched
-	c.known = c.rules.started(stored, c.known.mark, now, c.random())
-	c.known.fetched = fetched
+	c.known = c.rules.adopted(c.known, stored, now, c.random())
 	return true
+}
+
+// isMissingFrom reports whether the store lacks what is known: a save has failed, or an older answer of another process
+// came after it.
+func (c *Client) isMissingFrom(stored record) bool {
+	now := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if stored.Key == "" { // there is nothing
+		stored.Key = c.known.Key
+	}
+	return c.known.record.isNewer(stored, now)
 }
 
 // ask asks the service and saves what it says. The caller has the turn.
@@ -340,9 +354,9 @@ func (c *Client) fetchKeys(ctx context.Context, asker rules) error {
 	return err
 }
 
-// save stores what is known, unless another process has stored what is newer: that is known then. A crash before the
-// rename leaves the older state, with which the service is asked again. A definite no that cannot be stored holds for
-// this process only.
+// save stores what is known, unless another process has stored what is newer: that is known then, if it is of use. A
+// crash before the rename leaves the older state, with which the service is asked again. What cannot be stored is tried
+// again at the next tick. Until then a definite no holds for this process only.
 func (c *Client) save(asker rules) {
 	if c.adopt(c.load()) {
 		return

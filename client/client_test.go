@@ -3,10 +3,14 @@ package licensing
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -372,6 +376,159 @@ func TestShared(t *testing.T) {
 	})
 }
 
+// TestLeftToOthers: a token that this process cannot read neither replaces its own nor is replaced by it.
+func TestLeftToOthers(t *testing.T) {
+	testKey()
+	synctest.Test(t, func(t *testing.T) {
+		f, store := newFake(), Memory()
+		config := configOf(f, store)
+		c := opened(t, config)
+		time.Sleep(time.Minute)
+		const other = "a token of a key that a later version brings"
+		later := record{Key: keyHash(config.Key), Asked: time.Now(), Checked: time.Now(), Token: other}
+		if err := store.Save(licenseDocument, later.write()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(lookAround + time.Second)
+		wantStatus(t, c.State(), Active)
+		if f.times() != 1 {
+			t.Errorf("asked %d times", f.times())
+		}
+		c.save(c.currentRules()) // as for an answer that was asked for before
+		if stored := c.load(); stored.Token != other {
+			t.Errorf("it was overwritten: %+v", stored)
+		}
+		later = record{Key: later.Key, Asked: time.Now(), Checked: time.Now(), Refused: LicenseRevoked}
+		if err := store.Save(licenseDocument, later.write()); err != nil {
+			t.Fatal(err)
+		}
+		f.says(isUnreachable)
+		time.Sleep(lookAround + time.Second)
+		wantStatus(t, c.State(), Refused)
+		closed(t, c)
+	})
+}
+
+// TestSavedAgain: what the store does not have is saved at the next look.
+func TestSavedAgain(t *testing.T) {
+	testKey()
+	for name, lose := range map[string]func(store *fullStore, refuse func()){
+		"the disk was full": func(store *fullStore, refuse func()) {
+			store.isFull = true
+			refuse()
+			store.isFull = false
+		},
+		"the disk was full, and there is nothing stored": func(store *fullStore, refuse func()) {
+			store.isFull = true
+			refuse()
+			store.isFull = false
+			_ = store.Save(licenseDocument, nil) // someone has removed it
+		},
+		"an older grant of another process came after it": func(store *fullStore, refuse func()) {
+			older, _ := store.Load(licenseDocument)
+			refuse()
+			_ = store.Save(licenseDocument, older)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, store := newFake(), &fullStore{Store: Memory()}
+				c := opened(t, configOf(f, store))
+				time.Sleep(time.Minute)
+				lose(store, func() {
+					f.says(refuses(LicenseRevoked))
+					wantStatus(t, c.Refresh(t.Context()), Refused)
+				})
+				f.says(isUnreachable)
+				if c.load().Refused != "" {
+					t.Error("it is stored at once")
+				}
+				time.Sleep(lookAround + time.Second)
+				if stored := c.load(); stored.Refused != LicenseRevoked {
+					t.Errorf("stored is %+v", stored)
+				}
+				closed(t, c)
+			})
+		})
+	}
+	t.Run("the state of another license key is left alone", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			store := Memory()
+			c := opened(t, configOf(newFake(), store))
+			other := record{Key: keyHash("another"), Refused: LicenseRevoked}
+			if err := store.Save(licenseDocument, other.write()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(lookAround + time.Second)
+			if stored := c.load(); stored.Key != other.Key {
+				t.Errorf("stored is %+v", stored)
+			}
+			closed(t, c)
+		})
+	})
+}
+
+// TestGivenBack: no process takes the seat again that one has given back. A start does.
+func TestGivenBack(t *testing.T) {
+	testKey()
+	synctest.Test(t, func(t *testing.T) {
+		f, store := newFake(), Memory()
+		config := configOf(f, store)
+		config.Fingerprint = "this computer"
+		a, b := opened(t, config), opened(t, config)
+		time.Sleep(time.Minute)
+		f.says(func(string, question) (int, string) { return 204, "" })
+		if err := a.Release(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		asked := f.times()
+		f.says(grants)
+		time.Sleep(48 * time.Hour)
+		for _, c := range []*Client{a, b} {
+			if s := c.State(); s.Status != Unknown || !s.RetryAt.IsZero() {
+				t.Errorf("got %+v", s)
+			}
+			closed(t, c)
+		}
+		if f.times() != asked {
+			t.Errorf("asked %d times more", f.times()-asked)
+		}
+		wantStatus(t, opened(t, config).closedState(t), Active)
+	})
+}
+
+// TestReleaseRefused: to give a seat back ends no refusal, so that an older license file stays refused.
+func TestReleaseRefused(t *testing.T) {
+	testKey()
+	synctest.Test(t, func(t *testing.T) {
+		f, store := newFake(), Memory()
+		config := configOf(f, store)
+		config.Fingerprint = "this computer"
+		c := opened(t, config)
+		file := filepath.Join(t.TempDir(), "license.lic")
+		if err := os.WriteFile(file, []byte(signedToken(time.Now(), 90*24*time.Hour)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		f.says(refuses(LicenseRevoked))
+		wantStatus(t, c.Refresh(t.Context()), Refused)
+		f.says(func(string, question) (int, string) { return 204, "" })
+		if err := c.Release(t.Context(), ""); err != nil {
+			t.Error(err)
+		}
+		if s := c.State(); s.Reason != LicenseRevoked || !s.RetryAt.IsZero() {
+			t.Errorf("got %+v", s)
+		}
+		var refusal *Refusal
+		if s, err := c.ImportFile(file); !errors.As(err, &refusal) || s.Status != Refused {
+			t.Errorf("an old file: %s, %v", s.Status, err)
+		}
+		closed(t, c)
+		f.says(isUnreachable)
+		wantStatus(t, opened(t, config).closedState(t), Refused)
+	})
+}
+
 func (c *Client) closedState(t *testing.T) State {
 	closed(t, c)
 	return c.State()
@@ -592,6 +749,46 @@ func TestReadPEM(t *testing.T) {
 	signature, _ := rsa.SignPKCS1v15(nil, testKey(), crypto.SHA256, digest[:])
 	if rsa.VerifyPKCS1v15(set[0].key, crypto.SHA256, digest[:], signature) != nil {
 		t.Error("another key was read")
+	}
+}
+
+// TestReadKeys: editors and shells write what a product builds in their own way.
+func TestReadKeys(t *testing.T) {
+	pemOf := func(key any) string {
+		der, err := x509.MarshalPKIXPublicKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, text := string(keySetText()), pemOf(&testKey().PublicKey)
+	foreign := "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" + pemOf(&curve.PublicKey)
+	utf16 := func(mark string) string { return mark + strings.ReplaceAll(set, "", "\x00")[1:] }
+	for _, c := range []struct{ name, text, problem string }{
+		{"a set", set, ""},
+		{"a set after a byte order mark", "\ufeff\r\n" + set, ""},
+		{"PEM", text, ""},
+		{"PEM after a byte order mark", "\ufeff" + text, ""},
+		{"PEM among other blocks", foreign + text, ""},
+		{"PEM of other blocks only", foreign, errNoKeys.Error()},
+		{"UTF-16, little endian", utf16("\xff\xfe"), "UTF-16"},
+		{"UTF-16, big endian", "\xfe\xff\x00" + utf16(""), "UTF-16"},
+		{"UTF-16 without a byte order mark", utf16(""), "UTF-16"},
+		{"empty", "", errNoKeys.Error()},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			keys, err := readKeys([]byte(c.text))
+			switch {
+			case c.problem == "" && (err != nil || len(keys) != 1):
+				t.Errorf("got %d keys, %v", len(keys), err)
+			case c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem)):
+				t.Errorf("got %v, want %s", err, c.problem)
+			}
+		})
 	}
 }
 

@@ -73,6 +73,32 @@ func (r rules) started(stored record, mark, now time.Time, random float64) knowl
 	return r.seen(k, now)
 }
 
+// adopted returns what is known once another process of the product has stored a newer record. A token that cannot be
+// read is left to those that can: it may be of a key that a later version of the product brings. A seat that was given
+// back is not taken again by itself.
+func (r rules) adopted(k knowledge, stored record, now time.Time, random float64) knowledge {
+	taken := r.started(stored, k.mark, now, random)
+	isUseless := stored.Refused == "" && stored.Token != "" && taken.grant == nil
+	if isUseless {
+		return k
+	}
+	if stored.isGivenBack() {
+		taken.due = time.Time{}
+	}
+	taken.fetched = k.fetched
+	return taken
+}
+
+// givenBack returns what is known once the seat of this device is given back. A refusal stays, and so does the time of
+// it: an older license file does not end it.
+func (r rules) givenBack(k knowledge, asked time.Time) knowledge {
+	if k.Refused == "" {
+		k.record = record{Key: k.Key, Asked: asked, Keys: k.Keys}
+	}
+	k.grant, k.err, k.failures, k.due = nil, nil, 0, time.Time{}
+	return k
+}
+
 // seen moves the mark to a later time. Where the next attempt lies further ahead than any can, the clock was set back.
 func (r rules) seen(k knowledge, now time.Time) knowledge {
 	if now.After(k.mark) {
@@ -112,7 +138,7 @@ func (r rules) answered(k knowledge, a answer, asked, now time.Time, random floa
 		return failed(k, a, now, random), nil
 	}
 	k = r.granted(k, a.token, g, asked, now, random)
-	if !a.date.IsZero() {
+	if g.fits(a.date, r.skew) == nil { // else it is no time of the service's clock
 		k.mark = a.date
 	}
 	return r.seen(k, now), nil

@@ -57,8 +57,8 @@ func (c *Client) Devices(ctx context.Context) (Devices, error) {
 }
 
 // Release gives the seat of a device back. An empty id gives back that of this computer, and then its token is deleted:
-// the status is Unknown, and the service is asked again by Refresh, SetKey or the next start only. The error is as that
-// of Devices, a *Refusal with RELEASE_LIMIT_REACHED among it.
+// the status is Unknown, and the service is asked again by Refresh, SetKey or the next start only. A status of Refused
+// stays. The error is as that of Devices, a *Refusal with RELEASE_LIMIT_REACHED among it.
 func (c *Client) Release(ctx context.Context, device string) error {
 	if err := c.take(ctx); err != nil {
 		return err
@@ -82,12 +82,11 @@ func (c *Client) Release(ctx context.Context, device string) error {
 	return nil
 }
 
-// forget deletes the token. Other processes of the product read that, and ask anew.
+// forget deletes the token. Other processes of the product read that.
 func (c *Client) forget(asker rules, asked time.Time) {
 	c.mu.Lock()
 	if asker.key == c.rules.key {
-		c.known.record = record{Key: c.known.Key, Asked: asked, Keys: c.known.Keys}
-		c.known.grant, c.known.err, c.known.failures, c.known.due = nil, nil, 0, time.Time{}
+		c.known = c.rules.givenBack(c.known, asked)
 	}
 	c.mu.Unlock()
 	c.save(asker)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // License is what a token says of its license.
@@ -30,6 +31,7 @@ func (l License) Allows(service string) bool {
 // AllowsHost reports whether one of the license's application URLs allows a host, as https://app.example.com allows
 // app.example.com. The host may have a port, which does not count. Write it as browsers do: an international name in
 // its xn-- form, an IPv6 address in its shortest. A license without application URLs allows no host.
+// None allows a host of more than 255 characters.
 func (l License) AllowsHost(host string) bool {
 	host, ok := hostOf(host)
 	return ok && slices.ContainsFunc(l.AppURLs, func(url string) bool { return urlAllows(url, host) })
@@ -53,6 +55,9 @@ func urlAllows(url, host string) bool {
 	return ok && allowed == host
 }
 
+// maxHost is more than the 253 of RFC 1035 section 2.3.4, and the longest host that patterns search.
+const maxHost = 255 // characters
+
 // hostOf returns a host in lower case without port and brackets. What can be none is not ok.
 func hostOf(authority string) (host string, ok bool) {
 	if strings.ContainsFunc(authority, isNoHostCharacter) {
@@ -71,7 +76,7 @@ func hostOf(authority string) (host string, ok bool) {
 	} else if strings.Count(host, ":") == 1 {
 		host, port, _ = strings.Cut(host, ":")
 	}
-	return host, host != "" && strings.Trim(port, "0123456789") == ""
+	return host, host != "" && utf8.RuneCountInString(host) <= maxHost && strings.Trim(port, "0123456789") == ""
 }
 
 func isNoHostCharacter(c rune) bool {

@@ -25,7 +25,8 @@ type Config struct {
 	// is Unknown until SetKey.
 	Key string
 
-	// Trusted are the public keys that the product brings: a JWK set or PEM, as licenser token-key export writes it.
+	// Trusted are the public keys that the product brings: a JWK set or PEM, as licenser token-key export writes it, in
+	// UTF-8. What is no RSA public key is left out, and an error if none is left.
 	// Required, unless TrustOnFirstUse is set.
 	Trusted []byte
 
@@ -47,7 +48,7 @@ type Config struct {
 	// DeviceName is what the customer sees of this computer in lists of devices: up to 32 bytes.
 	DeviceName string
 
-	// Store keeps what was answered: Dir or Memory. Required.
+	// Store keeps what was answered: Dir or Memory. Required. One that panics ends the program, as in all of Go.
 	Store Store
 
 	// Refresh is how long after an answer the service is asked again, give or take a tenth. It is 24 hours unless set,
@@ -64,7 +65,8 @@ type Config struct {
 	// Redirects are never followed.
 	HTTP *http.Client
 
-	// Log gets what went wrong. Unless set, nobody does. It never gets the license key or the token.
+	// Log gets what went wrong. Unless set, nobody does. It never gets the license key or the token. A handler that
+	// panics ends the program, as in all of Go.
 	Log *slog.Logger
 }
 

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 )
 
 // publicKey is a key that tokens are checked with.
@@ -26,13 +27,22 @@ const maxKeys = 100
 
 var errNoKeys = errors.New("there is no RSA key of 2048 bits or more in it that signs by RS256")
 
-// readKeys reads a JWK set, or PEM.
+// readKeys reads a JWK set, or PEM, in UTF-8 with or without a byte order mark.
 func readKeys(data []byte) ([]publicKey, error) {
-	data = bytes.TrimSpace(data)
+	if isUTF16(data) {
+		return nil, errors.New("it is in UTF-16: save it as UTF-8")
+	}
+	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))
 	if bytes.HasPrefix(data, []byte("{")) {
 		return readKeySet(data)
 	}
 	return readPEM(data)
+}
+
+// isUTF16 knows its byte order mark, and the zero byte of an ASCII character.
+func isUTF16(data []byte) bool {
+	mark := string(data[:min(len(data), 2)])
+	return mark == "\xff\xfe" || mark == "\xfe\xff" || strings.Contains(mark, "\x00")
 }
 
 // jsonWebKey is an RSA key of a JWK set (RFC 7517, RFC 7518 section 6.3.1).
@@ -98,16 +108,14 @@ func newPublicKey(kid string, key *rsa.PublicKey) (publicKey, bool) {
 	return publicKey{kid, key}, true
 }
 
+// readPEM leaves out blocks that are no RSA public keys.
 func readPEM(data []byte) (keys []publicKey, err error) {
 	for {
 		var block *pem.Block
 		if block, data = pem.Decode(data); block == nil {
 			break
 		}
-		parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", block.Type, err)
-		}
+		parsed, _ := x509.ParsePKIXPublicKey(block.Bytes)
 		if key, isRSA := parsed.(*rsa.PublicKey); isRSA {
 			if public, usable := newPublicKey("", key); usable {
 				keys = append(keys, public)

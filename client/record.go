@@ -62,11 +62,14 @@ func (r record) fetchedKeys() (keys []publicKey) {
 	return keys
 }
 
-// isNewer reports whether another process of the product has asked for the same key since. A time ahead of the clock
-// says that the clock was wrong.
+// isNewer reports whether a record is about the same key, and was asked for later. A time ahead of the clock says that
+// the clock was wrong.
 func (r record) isNewer(than record, now time.Time) bool {
 	return r.Key == than.Key && r.Asked.After(than.Asked) && !r.Asked.After(now.Add(time.Minute))
 }
+
+// isGivenBack reports whether the seat of this device was given back, and nothing was asked since.
+func (r record) isGivenBack() bool { return !r.Asked.IsZero() && r.Token == "" && r.Refused == "" }
 
 // clockMark is the latest time that was ever seen. It has a document of its own, so that writing it never takes back
 // what another process has been told of the license.

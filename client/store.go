@@ -12,7 +12,8 @@ import (
 )
 
 // Store keeps a few small documents across restarts. A product may bring its own. Processes that share one each read
-// what another has saved. What is lost is asked for again.
+// what another has saved. What is lost is asked for again. An error is logged, and ends nothing. A panic is not caught:
+// whoever calls a method of the client gets it, and in the background it ends the program.
 type Store interface {
 	// Load returns a document as it was saved, or nil where there is none.
 	Load(name string) ([]byte, error)
@@ -28,7 +29,7 @@ const (
 )
 
 // Dir keeps the documents in a folder of the product's own, which it makes for its user alone. Several processes of the
-// product may share it.
+// product may share it, on one machine: the token and the clock mark are that machine's.
 func Dir(path string) Store { return dir(path) }
 
 type dir string

@@ -5,7 +5,7 @@
 KEY is what GET /audit/checkpoint-key said when you asked it first. It needs the package cryptography.
 docs/audit-trail.md describes what is checked. It prints what is proven, or ends with what is wrong.
 """
-import base64, hashlib, json, sys
+import base64, hashlib, json, sys, urllib.parse
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
@@ -32,7 +32,7 @@ def verify(file, key):
     head, *entries = [json.loads(line) for line in lines]
     want([canonical(value) for value in (head, *entries)] == lines, "a line in another spelling")
     want(sorted(head) == "bucketpath checkpoint evidence key leaf path".split(), "another form")
-    want(head["evidence"] == 1, "another version of the form")
+    want(canonical(head["evidence"]) == b"1", "another version of the form")
     name, key_id, data = key.split("+", 2)
     want(head["key"] == f"{name}+{key_id}", "the file is of another key")
 
@@ -44,7 +44,8 @@ def verify(file, key):
     origin, tree, root, number, time, previous = text.split("\n")
     want(origin == name and tree == "tree buckets-1024", "another kind of checkpoint")
 
-    license_id, sequence, entry_hash = head["leaf"].removesuffix("\n").split(" ")  # a license id is a UUID as a rule
+    escaped, sequence, entry_hash = head["leaf"].removesuffix("\n").split(" ")
+    license_id = urllib.parse.unquote(escaped)
     node = sha256(b"\0", head["leaf"].encode())
     for step in head["path"]:
         side, text = step.split(" ")

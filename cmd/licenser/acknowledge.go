@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/user"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -34,10 +36,7 @@ func (acknowledgeCommand) Help() string {
 
 // Run keeps who has settled the finding, when, and why. It is there for good.
 func (c acknowledgeCommand) Run(ctx context.Context, t *terminal.Terminal) error {
-	a := checkpoint.Acknowledgement{
-		LicenseID: c.LicenseID, Sequence: c.Sequence, Reason: strings.TrimSpace(c.Reason),
-		Time: t.Now().UTC().Truncate(time.Second),
-	}
+	a := checkpoint.Acknowledgement{Reason: strings.TrimSpace(c.Reason), Time: t.Now().UTC().Truncate(time.Second)}
 	switch {
 	case a.Reason == "":
 		return usageError("--reason is empty")
@@ -49,28 +48,25 @@ func (c acknowledgeCommand) Run(ctx context.Context, t *terminal.Terminal) error
 		return err
 	}
 	a.Actor = actor
-	err = checkpoint.Acknowledge(ctx, archive, a)
-	if errors.Is(err, checkpoint.ErrExists) {
-		earlier, err := checkpoint.Acknowledged(ctx, archive, c.LicenseID, c.Sequence)
-		if err != nil {
-			return err
-		}
-		return fmt.Errorf("%s has acknowledged it at %s: %s",
-			earlier.Actor, earlier.Time.Format(time.RFC3339), earlier.Reason)
-	}
-	if errors.Is(err, checkpoint.ErrNone) {
-		return errors.New("there are no checkpoints")
-	}
-	if err != nil {
+	err = checkpoint.Acknowledge(ctx, archive, c.LicenseID, c.Sequence, a)
+	switch {
+	case errors.Is(err, checkpoint.ErrExists):
+		return errors.New("it is acknowledged already")
+	case errors.Is(err, checkpoint.ErrNoFinding):
+		return advised{err, "The log of the checkpoint function names the license and the sequence."}
+	case err != nil:
 		return err
 	}
-	t.Say("Acknowledged. The finding of license %s at entry %d is counted no longer.", a.LicenseID, a.Sequence)
+	t.Say("Acknowledged. The finding of license %s at entry %d is counted no longer.", c.LicenseID, c.Sequence)
 	return nil
 }
 
 // open returns the archive, and who opens it.
 func (c acknowledgeCommand) open(ctx context.Context) (checkpoint.Archive, string, error) {
 	if c.Data != "" {
+		if _, err := os.Stat(filepath.Join(c.Data, "checkpoints")); err != nil {
+			return nil, "", fmt.Errorf("there are no checkpoints: %w", err)
+		}
 		archive, err := embedded.OpenCheckpoints(c.Data)
 		if err != nil {
 			return nil, "", err

@@ -25,6 +25,9 @@ type chainOutcome struct {
 	Hash      string   `json:"hash"`     // of the last of them; empty: there are none
 	Findings  []string `json:"findings"` // what is wrong
 
+	// Proven is up to which entry a checkpoint proves the chain, of evidence that was checked with a key.
+	Proven *int64 `json:"proven,omitempty"`
+
 	isYounger bool // than the latest checkpoint
 }
 

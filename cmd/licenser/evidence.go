@@ -15,20 +15,29 @@ import (
 	"openlicenser/shared/vendorapi"
 )
 
-// fetchEvidence asks for a license's chain and its proof.
-func fetchEvidence(ctx context.Context, api *vendorapi.Client, licenseID, vkey string) (checkpoint.Evidence, error) {
-	proof, err := api.Proof(ctx, licenseID) // before the chain, which only grows
-	if err != nil {
-		return checkpoint.Evidence{}, err
+// fetchEvidence asks for a license's chain and its proof. The chain's last page tells how it should end.
+func fetchEvidence(
+	ctx context.Context, api *vendorapi.Client, licenseID, vkey string,
+) (e checkpoint.Evidence, last vendorapi.AuditPage, err error) {
+	e.Key = checkpoint.KeyID(vkey)
+	if e.Proof, err = api.Proof(ctx, licenseID); err != nil { // before the chain, which only grows
+		return e, last, err
 	}
-	e := checkpoint.Evidence{Key: checkpoint.KeyID(vkey), Proof: proof}
-	for entry, err := range api.AuditEntries(ctx, licenseID) {
+	e.Entries, last, err = fetchChain(ctx, api, licenseID)
+	return e, last, err
+}
+
+// fetchChain asks for a license's chain. The last page tells how it should end.
+func fetchChain(
+	ctx context.Context, api *vendorapi.Client, licenseID string,
+) (entries []audit.Entry, last vendorapi.AuditPage, err error) {
+	for page, err := range api.AuditPages(ctx, licenseID) {
 		if err != nil {
-			return checkpoint.Evidence{}, err
+			return nil, last, err
 		}
-		e.Entries = append(e.Entries, entry)
+		entries, last = append(entries, page.Entries...), page
 	}
-	return e, nil
+	return entries, last, nil
 }
 
 // exportEvidence writes a file that needs no server, after it was checked.
@@ -37,7 +46,7 @@ func exportEvidence(ctx context.Context, t *terminal.Terminal, api *vendorapi.Cl
 	if err != nil {
 		return err
 	}
-	e, err := fetchEvidence(ctx, api, licenseID, vkey)
+	e, _, err := fetchEvidence(ctx, api, licenseID, vkey)
 	if isCode(err, "NOT_IN_CHECKPOINT") {
 		return advised{err, "The chain is younger than the latest checkpoint: export it after the next one."}
 	}
@@ -92,6 +101,9 @@ func (c verifyCommand) verifyEvidence(t *terminal.Terminal, file io.Reader) erro
 		return fmt.Errorf("%w: %s: %w", errTrail, c.File, err)
 	}
 	outcome := newOutcome(v.Chain.LicenseID(), v.Chain, verdict{})
+	if err == nil {
+		outcome.Proven = &v.Leaf.Sequence
+	}
 	if errWrite := writeOutcomes(t, listed([]chainOutcome{outcome})); errWrite != nil {
 		return errWrite
 	}
@@ -125,13 +137,4 @@ func readEvidence(path string) (checkpoint.Evidence, error) {
 		return checkpoint.Evidence{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return e, nil
-}
-
-// verifyChain checks a chain that stands by itself.
-func verifyChain(licenseID string, entries []audit.Entry) error {
-	_, err := audit.Verify(licenseID, audit.Head{}, entries)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errTrail, err)
-	}
-	return nil
 }

@@ -22,8 +22,8 @@ type signedTree struct {
 	roots *checkpoint.BucketRoots
 }
 
-// openTree asks for the latest checkpoint and the roots of its tree.
-func openTree(ctx context.Context, api *vendorapi.Client, key string) (*signedTree, error) {
+// openTree asks for the latest checkpoint and the roots of its tree. One that is too old is a finding.
+func openTree(ctx context.Context, api *vendorapi.Client, key string, maxAge time.Duration) (*signedTree, error) {
 	signed, err := api.Checkpoint(ctx)
 	if err != nil {
 		return nil, err
@@ -32,9 +32,12 @@ func openTree(ctx context.Context, api *vendorapi.Client, key string) (*signedTr
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errTrail, err)
 	}
+	if err := tooOld(c, maxAge); err != nil {
+		return nil, fmt.Errorf("%w: checkpoint: %w", errTrail, err)
+	}
 	text, err := api.TreeRoots(ctx, c.Root)
-	if isNotFound(err) {
-		return nil, fmt.Errorf("%w: the roots of checkpoint %d are missing", errTrail, c.Number)
+	if isNotFound(err) || isCode(err, archiveDamaged) {
+		return nil, fmt.Errorf("%w: the roots of checkpoint %d are missing, or others", errTrail, c.Number)
 	}
 	if err != nil {
 		return nil, err
@@ -56,6 +59,8 @@ func (t *signedTree) page(ctx context.Context, bucket int) (checkpoint.Leaves, e
 	switch {
 	case isNotFound(err):
 		return nil, checkpoint.MissingPage(root)
+	case isCode(err, archiveDamaged):
+		return nil, checkpoint.ReplacedPage(root)
 	case err != nil:
 		return nil, err
 	}
@@ -89,20 +94,31 @@ func (t *signedTree) isBefore(entries []audit.Entry) bool {
 		return false
 	}
 	begun, err := time.Parse(time.RFC3339, entries[0].Time)
-	return err == nil && begun.Add(streamTime).After(t.Time)
+	return err == nil && begun.Add(streamTime).After(t.Time) && time.Until(begun) < maxAhead
 }
+
+// maxAhead is how far the clocks of the service may be ahead of this one.
+const maxAhead = 5 * time.Minute
 
 // streamTime is how long a change takes to come to the trail, at most as a rule.
 const streamTime = time.Minute
 
-// tooOld returns an error where a checkpoint is so old that it is no proof that it is the latest.
+// tooOld returns an error where a checkpoint is so old that it is no proof that it is the latest, or of a time that has
+// not come yet, so that it would be the latest for ever.
 func tooOld(c checkpoint.Checkpoint, maxAge time.Duration) error {
-	if time.Since(c.Time) <= maxAge {
+	switch {
+	case time.Until(c.Time) > maxAhead:
+		return fmt.Errorf("the latest one, number %d, is of %s: that is in the future",
+			c.Number, c.Time.Format(time.RFC3339))
+	case time.Since(c.Time) <= maxAge:
 		return nil
 	}
 	return fmt.Errorf("the latest one, number %d, is of %s: older than %s",
 		c.Number, c.Time.Format(time.RFC3339), maxAge)
 }
+
+// archiveDamaged is the code of a part of the archive that is missing, or not what was kept.
+const archiveDamaged = "ARCHIVE_DAMAGED"
 
 func isNotFound(err error) bool {
 	var problem *vendorapi.Problem
@@ -162,4 +178,66 @@ func (t *signedTree) signedChains(ctx context.Context, expect func(chains int64)
 func short(licenseID string) [16]byte {
 	sum := sha256.Sum256([]byte(licenseID))
 	return [16]byte(sum[:])
+}
+
+var (
+	// errNotSignedYet says of a chain that it is younger than the latest checkpoint.
+	errNotSignedYet = errors.New("not signed yet")
+
+	errNotSigned = errors.New("the latest one says nothing of this license, and its chain is not younger")
+)
+
+// checkSpelling checks that no chain was signed under the spelling of an id that was asked for, where the server has
+// shown the chain of another spelling.
+func (v chainVerifier) checkSpelling(ctx context.Context, asked string) (why, err error) {
+	tree, err := openTree(ctx, v.api, v.key, v.maxAge)
+	if err != nil {
+		return nil, err
+	}
+	ls, err := tree.page(ctx, audit.BucketOf(asked))
+	if err != nil {
+		return nil, err
+	}
+	if _, isSigned := ls.Find(asked); isSigned {
+		return fmt.Errorf("a chain of %s was signed, and another one was shown for it", asked), nil
+	}
+	return nil, nil
+}
+
+// checkSigned compares a chain with the latest checkpoint. It returns why the chain is not as it was signed, or
+// errNotSignedYet.
+func (v chainVerifier) checkSigned(
+	ctx context.Context, task chainTask, licenseID string, entries []audit.Entry,
+) (why, err error) {
+	switch {
+	case task.signed != nil:
+		return task.signed.Check(entries), nil
+	case v.tree != nil:
+		return v.tree.checkAbsent(ctx, licenseID, entries)
+	}
+	proof, err := v.api.Proof(ctx, licenseID)
+	if isNotFound(err) {
+		tree, err := openTree(ctx, v.api, v.key, v.maxAge)
+		switch {
+		case isNotFound(err), errors.Is(err, errTrail): // there is no checkpoint, or not the one that should be there
+			return err, nil
+		case err != nil:
+			return nil, err
+		}
+		return tree.checkAbsent(ctx, licenseID, entries)
+	}
+	if isCode(err, archiveDamaged) {
+		return err, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	signed, leaf, why := proof.Verify(v.key, licenseID)
+	if why == nil {
+		why = tooOld(signed, v.maxAge)
+	}
+	if why == nil {
+		why = leaf.Check(entries)
+	}
+	return why, nil
 }

@@ -154,7 +154,7 @@ func (s *auditedServer) tree(t *testing.T) *signedTree {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree, err := openTree(t.Context(), api, s.key(t))
+	tree, err := openTree(t.Context(), api, s.key(t), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,30 +206,83 @@ func TestVerifyAllShowsProgress(t *testing.T) {
 	}
 }
 
-// TestAcknowledge: a finding is settled once, by who is here, with a reason.
+// TestAcknowledge: a finding is settled once, by who is here, with a reason, and nothing else is.
 func TestAcknowledge(t *testing.T) {
 	s := newAuditedServer(t)
+	rewritten := checkpoint.Statement{Kind: checkpoint.KindRewritten, LicenseID: s.license.ID, Sequence: 2, Found: "f"}
+	err := checkpoint.KeepStatements(t.Context(), s.checkpoints.archive, []checkpoint.Statement{rewritten})
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := acknowledgeCommand{LicenseID: s.license.ID, Sequence: 2, Reason: " restored ", Data: s.serve.Data}
 	var out, said bytes.Buffer
 	if err := c.Run(t.Context(), people(&out, &said)); err != nil || !strings.Contains(said.String(), "Acknowledged") {
 		t.Fatalf("%v: %s", err, &said)
 	}
-	kept, err := checkpoint.Acknowledged(t.Context(), s.checkpoints.archive, s.license.ID, 2)
+	kept, err := checkpoint.Acknowledged(t.Context(), s.checkpoints.archive, rewritten)
 	if err != nil || kept.Reason != "restored" || kept.Actor == "" || time.Since(kept.Time) > time.Minute {
 		t.Errorf("kept %+v, %v", kept, err)
 	}
-	if err := c.Run(t.Context(), people(&out, &said)); err == nil || !strings.Contains(err.Error(), "restored") {
+	if err := c.Run(t.Context(), people(&out, &said)); err == nil || !strings.Contains(err.Error(), "already") {
 		t.Errorf("again: %v", err)
 	}
+	empty := t.TempDir()
 	for name, wrong := range map[string]acknowledgeCommand{
-		"no reason":   {LicenseID: s.license.ID, Sequence: 1, Reason: " ", Data: s.serve.Data},
-		"a sequence":  {LicenseID: s.license.ID, Sequence: -1, Reason: "r", Data: s.serve.Data},
-		"a folder":    {LicenseID: s.license.ID, Sequence: 1, Reason: "r", Data: t.TempDir()},
-		"a licenseid": {LicenseID: "..", Sequence: 1, Reason: "r", Data: s.serve.Data},
+		"no reason":      {LicenseID: s.license.ID, Sequence: 2, Reason: " ", Data: s.serve.Data},
+		"a sequence":     {LicenseID: s.license.ID, Sequence: -1, Reason: "r", Data: s.serve.Data},
+		"another entry":  {LicenseID: s.license.ID, Sequence: 1, Reason: "r", Data: s.serve.Data},
+		"a folder":       {LicenseID: s.license.ID, Sequence: 2, Reason: "r", Data: empty},
+		"part of an id":  {LicenseID: s.license.ID[1:], Sequence: 2, Reason: "r", Data: s.serve.Data},
+		"another server": {LicenseID: s.license.ID, Sequence: 2, Reason: "r", Data: newAuditedServer(t).serve.Data},
 	} {
 		if err := wrong.Run(t.Context(), people(&out, &said)); err == nil {
 			t.Errorf("%s was taken", name)
 		}
+	}
+	if left, err := os.ReadDir(empty); err != nil || len(left) != 0 {
+		t.Errorf("made %v, %v", left, err)
+	}
+}
+
+// TestLatestOfAnotherTime: an old checkpoint, or one of the future, is no proof for a chain that is in none.
+func TestLatestOfAnotherTime(t *testing.T) {
+	s, _, young := newSignedServer(t)
+	for _, maxAge := range []time.Duration{time.Nanosecond, time.Hour} {
+		out, err := s.verify(t, func(c *verifyCommand) {
+			c.Licenses, c.Checkpoint, c.MaxAge = names(young.ID), true, maxAge
+		})
+		isOld := maxAge < time.Hour
+		if errors.Is(err, errTrail) != isOld || strings.Contains(out, "older than") != isOld {
+			t.Errorf("at most %s old: %v\n%s", maxAge, err, out)
+		}
+	}
+	ahead := checkpoint.Checkpoint{Time: time.Now().Add(time.Hour)}
+	if err := tooOld(ahead, 24*time.Hour); err == nil {
+		t.Error("a checkpoint of the future is taken for the latest")
+	}
+	tree := s.tree(t)
+	later := []audit.Entry{{LicenseID: young.ID, Time: time.Now().Add(time.Hour).Format(time.RFC3339), Sequence: 1}}
+	if why, err := tree.checkAbsent(t.Context(), young.ID, later); err != nil || !errors.Is(why, errNotSigned) {
+		t.Errorf("a chain of the future: %v, %v", why, err)
+	}
+}
+
+// TestReplacedPage: a page that is another one in the archive is a finding, and the rest is checked.
+func TestReplacedPage(t *testing.T) {
+	s, gone, _ := newSignedServer(t)
+	root := s.tree(t).roots[audit.BucketOf(s.license.ID)]
+	page := filepath.Join(s.serve.Data, "checkpoints", "pages", hex.EncodeToString(root[:]))
+	if err := os.WriteFile(page, []byte("junk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.verify(t, all)
+	if !errors.Is(err, errTrail) || !strings.Contains(out, "WRONG  checkpoint 2, bucket ") ||
+		!strings.Contains(out, gone.ID+"  ok") {
+		t.Errorf("all: %v\n%s", err, out)
+	}
+	out, err = s.verify(t, func(c *verifyCommand) { c.Checkpoint = true })
+	if !errors.Is(err, errTrail) || !strings.Contains(out, s.license.ID+"  WRONG  checkpoint: ") {
+		t.Errorf("one: %v\n%s", err, out)
 	}
 }
 

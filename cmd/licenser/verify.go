@@ -107,11 +107,8 @@ func (c verifyCommand) tasks(
 ) (iter.Seq2[chainTask, error], error) {
 	if c.All && c.Checkpoint {
 		var err error
-		if v.tree, err = openTree(ctx, v.api, v.key); err != nil {
+		if v.tree, err = openTree(ctx, v.api, v.key, c.MaxAge); err != nil {
 			return nil, err
-		}
-		if err := tooOld(v.tree.Checkpoint, c.MaxAge); err != nil {
-			return nil, fmt.Errorf("%w: checkpoint: %w", errTrail, err)
 		}
 		return v.tree.signedChains(ctx, shown.expect), nil
 	}
@@ -280,6 +277,9 @@ func (v chainVerifier) look(ctx context.Context, task chainTask, chain *audit.Ve
 		return found, nil
 	}
 	why, err := v.checkSigned(ctx, task, chain.LicenseID(), read.entries)
+	if why == nil && err == nil && task.licenseID != chain.LicenseID() {
+		why, err = v.checkSpelling(ctx, task.licenseID)
+	}
 	switch {
 	case err != nil:
 		return found, err
@@ -336,46 +336,4 @@ func (v chainVerifier) read(ctx context.Context, licenseID string, chain *audit.
 		c.end = *c.last.Head
 	}
 	return c, nil
-}
-
-var (
-	// errNotSignedYet says of a chain that it is younger than the latest checkpoint.
-	errNotSignedYet = errors.New("not signed yet")
-
-	errNotSigned = errors.New("the latest one says nothing of this license, and its chain is not younger")
-)
-
-// checkSigned compares a chain with the latest checkpoint. It returns why the chain is not as it was signed, or
-// errNotSignedYet.
-func (v chainVerifier) checkSigned(
-	ctx context.Context, task chainTask, licenseID string, entries []audit.Entry,
-) (why, err error) {
-	switch {
-	case task.signed != nil:
-		return task.signed.Check(entries), nil
-	case v.tree != nil:
-		return v.tree.checkAbsent(ctx, licenseID, entries)
-	}
-	proof, err := v.api.Proof(ctx, licenseID)
-	if isNotFound(err) {
-		tree, err := openTree(ctx, v.api, v.key)
-		if isNotFound(err) {
-			return err, nil // there is no checkpoint
-		}
-		if err != nil {
-			return nil, err
-		}
-		return tree.checkAbsent(ctx, licenseID, entries)
-	}
-	if err != nil {
-		return nil, err
-	}
-	signed, leaf, why := proof.Verify(v.key, licenseID)
-	if why == nil {
-		why = tooOld(signed, v.maxAge)
-	}
-	if why == nil {
-		why = leaf.Check(entries)
-	}
-	return why, nil
 }

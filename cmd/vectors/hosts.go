@@ -1,6 +1,10 @@
 package main
 
-import "openlicenser/shared/urlpattern"
+import (
+	"strings"
+
+	"openlicenser/shared/urlpattern"
+)
 
 // hostCase is an application URL, and hosts that it allows or does not.
 type hostCase struct {
@@ -60,6 +64,13 @@ func hosts() (f struct {
 	add("the host is matched in lower case, and the pattern is as it is", `re:^APP\.example\.com$`, nil,
 		[]string{"app.example.com", "APP.example.com"})
 
+	addAlike(add)
+	addUnlike(add)
+	longest := strings.Repeat("a", 255)
+	add("a host of more than 255 characters is none: a pattern", `re:^a+$`, []string{"a", longest},
+		[]string{longest + "a", strings.Repeat("a", 1000)})
+	add("a host of more than 255 characters is none: a host", "https://"+longest+"a", nil, []string{longest + "a"})
+
 	add("a pattern of an earlier tool searches", `re:example`, []string{"example.com", "my-example.org"},
 		[]string{"sample.com"})
 	add("the end of the text as RE2 writes it", `re:^app\.example\.com\z`, nil, []string{"app.example.comz"})
@@ -72,4 +83,52 @@ func hosts() (f struct {
 	add("no host", "https:///path", nil, []string{"", "path"})
 	add("empty", "", nil, []string{"", "app.example.com"})
 	return f
+}
+
+// addAlike adds patterns that engines read alike.
+func addAlike(add func(name, sent string, allowed, refused []string)) {
+	add("groups, alternatives and lazy counts", `re:^(?:(app|www)-?){1,2}?\d{2,}\.x{3}y*?z+?$`,
+		[]string{"app12.xxxz", "www-app-123.xxxyyzz"},
+		[]string{"app1.xxxz", "app12.xxz", "app-www-app12.xxxz", "12.xxxz"})
+	add("classes", `re:^[a-c\-.][\d_][^\d.x-z][\w\-]$`, []string{"a1a-", "-_--", ".9w_", "c0_z"},
+		[]string{"d1a-", "aaa-", "a11-", "a1.-", "a1y-", "a1a."})
+	add("digits and words are those of ASCII", `re:^\d\D\w\W$`, []string{"1aa.", "0.9-", "5é_é"},
+		[]string{"aaa.", "11a.", "1a..", "1aaa", "\u0661aa.", "1aé."})
+	add("escaped punctuation", `re:^a\-b\.c\_d$`, []string{"a-b.c_d"}, []string{"a-bxc_d", `a\-b.c_d`})
+}
+
+// addUnlike adds patterns that some engine refuses, or reads otherwise. They allow nothing. A client that has RE2 may
+// go by it alone, so the hosts are such as RE2 refuses too.
+func addUnlike(add func(name, sent string, allowed, refused []string)) {
+	for _, c := range []struct {
+		name, pattern string
+		refused       []string
+	}{
+		{"a class of POSIX", `^[^[:digit:]]+$`, []string{"5", "5]", "55"}},
+		{"an empty class", `^[^]*$`, []string{"a", "app.example.com", "]"}},
+		{"a class that begins with its end", `^[^]a]$`, []string{"xa]", "a", "]"}},
+		{"an intersection of classes", `^[a-z&&[^b]]$`, []string{"a", "b", "c", "z"}},
+		{"repeated, an intersection of classes", `^[a-z&&[^b]]+$`, []string{"a", "b", "c", "zz"}},
+		{"a class in a class", `^[a[b]]$`, []string{"a", "b"}},
+		{"a range that ends with a class", `^[a-\d]$`, []string{"a", "5", "-"}},
+		{"a range that goes down", `^[b-a]$`, []string{"a", "b"}},
+		{"an escaped letter", `^a\hb$`, []string{"ahb", "ab"}},
+		{"an escaped code point", `^\u0061$`, []string{"a", "u0061"}},
+		{"a class of Java", `^\p{Lower}$`, []string{"a", "p{lower}"}},
+		{"the end of the text as Java writes it", `^example\.com\Z`, []string{"example.com", "example.comz"}},
+		{"a reference to a group", `^(a)\1$`, []string{"aa", "a", "a1"}},
+		{"a look ahead", `^(?=a)a$`, []string{"a"}},
+		{"a negative look ahead", `^(?!b)a$`, []string{"a"}},
+		{"a look behind", `^a(?<=a)$`, []string{"a"}},
+		{"a group that is not tried again", `^(?>a)$`, []string{"a"}},
+		{"a possessive count", `^a++$`, []string{"a", "aa"}},
+		{"a possessive star", `^a*+$`, []string{"a", "aa"}},
+		{"a count of a count", `^a{1}{2}$`, []string{"a", "aa"}},
+		{"a count without its least", `^a{,2}$`, []string{"a", "aa"}},
+		{"a count that goes down", `^a{2,1}$`, []string{"a", "aa"}},
+		{"a count above 1000", `^a{0,1001}$`, []string{"a", "aa"}},
+		{"a group without an end", `^(a$`, []string{"a", "(a"}},
+	} {
+		add("what engines read differently allows nothing: "+c.name, "re:"+c.pattern, nil, c.refused)
+	}
 }

@@ -48,6 +48,9 @@ type responsesFile struct {
 
 const day = 24 * 60 * 60
 
+// longestCode has as many characters as a code may have.
+var longestCode = "LICENSE_" + strings.Repeat("X_9", 18) + "YZ"
+
 // responses returns responses.json.
 func (m maker) responses() responsesFile {
 	f := responsesFile{
@@ -88,6 +91,7 @@ func (m maker) responses() responsesFile {
 		})
 	}
 	refused("400 with a code of a later server that begins with LICENSE_", "LICENSE_MOVED")
+	refused("400 with a code of 64 characters that begins with LICENSE_", longestCode)
 	return f
 }
 
@@ -184,8 +188,31 @@ func foreignResponses(m maker, granted response) []responseCase {
 		{Name: "400 with a list as error", Response: jsonResponse(400, `{"error":["LICENSE_REVOKED"]}`)},
 		{
 			Name:     "400 with a code in lower case",
-			Response: jsonResponse(400, `{"error":"license_revoked"}`), Code: "license_revoked",
+			Response: jsonResponse(400, `{"error":"license_revoked"}`),
 		},
+		{
+			Name:     "400 with a line break in the code",
+			Response: jsonResponse(400, `{"error":"LICENSE_\nREVOKED"}`),
+		},
+		{
+			Name:     "400 with a line break after the code",
+			Response: jsonResponse(400, `{"error":"LICENSE_REVOKED\n"}`),
+		},
+		{
+			Name:     "400 with words in the code",
+			Response: jsonResponse(400, `{"error":"LICENSE_ of this network: log in"}`),
+		},
+		{
+			Name:     "400 with other letters in the code",
+			Response: jsonResponse(400, `{"error":"LICENSE_GESPERRT_FÜR_ALLE"}`),
+		},
+		{
+			Name:     "400 with a code of 65 characters",
+			Response: jsonResponse(400, `{"error":"`+longestCode+`X"}`),
+		},
+		{Name: "400 with an empty code", Response: jsonResponse(400, `{"error":""}`)},
+		{Name: "429 with a code that is none", Response: jsonResponse(429, `{"error":"Too many requests"}`)},
+		{Name: "403 with a code of 65 characters", Response: jsonResponse(403, `{"error":"`+longestCode+`X"}`)},
 		{Name: "400 with a code that nobody knows", Response: jsonResponse(400, `{"error":"LATER"}`), Code: "LATER"},
 	}
 }

@@ -181,6 +181,25 @@ func (m maker) clocks() scenariosFile {
 			s.grant(t, fresh(t.Add(-day)), t.Add(25*time.Hour), "ClockBack")
 			s.look(t.Add(time.Hour), "Active")
 		}),
+		m.tell("a Date after the token's life is none of the service: the mark stays", func(s *story) {
+			s.firstStart(t)
+			s.grant(t, fresh(t), t.Add(2*lifetime), "Active")
+			s.look(t.Add(time.Hour), "Active")
+			s.grant(t.Add(day), fresh(t), t.Add(lifetime), "Active") // at exp
+			s.start(t.Add(day), "Active")
+			s.grant(t.Add(2*day), fresh(t), t.Add(lifetime-time.Second), "ClockBack")
+		}),
+		m.tell("a Date before the token's life is none of the service: the mark stays", func(s *story) {
+			s.firstStart(t)
+			s.grant(t, fresh(t.Add(-10*day)), t, "Active")
+			back := t.Add(-2 * day)
+			token, earliest := fresh(back), back.Add(-10*time.Minute) // iat, less Skew
+			s.look(back, "ClockBack")
+			s.asksAt(back)
+			s.grant(back, token, earliest.AddDate(-1, 0, 0), "ClockBack")
+			s.grant(back, token, earliest.Add(-time.Second), "ClockBack")
+			s.grant(back, token, earliest, "Active")
+		}),
 		m.tell("the clock is behind the token", func(s *story) {
 			s.firstStart(t)
 			s.grant(t, fresh(t), none, "Active")

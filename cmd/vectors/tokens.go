@@ -161,9 +161,30 @@ func (m maker) addForged(add func(string, string, bool, func(*tokenCase)), good 
 	add("two parts", parts[0]+"."+parts[1], false, nil)
 	add("a fourth part", good+".x", false, nil)
 	add("padding after the signature", good+"==", false, nil)
+	add("another spelling of the signature: unused bits are set", respelled(good), false, nil)
+	text = respelled(headerWithUnusedBits(header)) + "." + parts[1]
+	digest = sha256.Sum256([]byte(text))
+	signature := must(rsa.SignPKCS1v15(nil, m.current, crypto.SHA256, digest[:]))
+	add("another spelling of the header, and signed so", text+"."+encoded(signature), false, nil)
 	add("empty", "", false, nil)
 	add("a license key", licenseKey(), false, nil)
 	add("HTML", "<html><body>Log in to the network</body></html>", false, nil)
+}
+
+// respelled sets the last of the unused bits of base64url (RFC 4648 section 3.5).
+func respelled(text string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := len(text) - 1
+	return text[:last] + alphabet[strings.IndexByte(alphabet, text[last])+1:][:1]
+}
+
+// headerWithUnusedBits has no length that is a multiple of three.
+func headerWithUnusedBits(header map[string]any) string {
+	for changed := maps.Clone(header); ; changed["later"] = "x" {
+		if text := marshaled(changed); len(text)%3 != 0 {
+			return encoded(text)
+		}
+	}
 }
 
 // addClaims adds what is signed by the server's key, and is no token for this product.

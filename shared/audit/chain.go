@@ -37,6 +37,9 @@ var (
 	// Nothing can be recorded until it is repaired.
 	ErrHead = errors.New("the stored head is not that of the last entry of its chain")
 
+	// ErrUnreadable reports what is stored of one chain and is no head or entry: someone else has written it.
+	ErrUnreadable = errors.New("the stored chain cannot be read")
+
 	// ErrPlanted reports an entry behind the end of a chain, which no head names: someone else has written it. Nothing
 	// can be recorded until it is removed.
 	ErrPlanted = errors.New("an entry stands behind the end of its chain")
@@ -47,14 +50,16 @@ var (
 
 // Store keeps chains. Nothing that was appended is ever changed or removed.
 type Store interface {
-	// Head returns the chain's head, and the zero Head where there is no chain. It is strongly consistent.
+	// Head returns the chain's head, and the zero Head where there is no chain. It is strongly consistent. It returns
+	// ErrUnreadable for what is no head.
 	Head(ctx context.Context, licenseID string) (Head, error)
 
 	// Append adds the entry and replaces the head, if that still is from; both or neither. It returns ErrConflict for
 	// another head, and ErrNoSequence for an entry before the first. Any other error leaves the outcome unknown.
 	Append(ctx context.Context, from Head, e Entry) error
 
-	// Entries returns up to limit entries with a Sequence greater than after, in order.
+	// Entries returns up to limit entries with a Sequence greater than after, in order. It returns ErrUnreadable where
+	// one of them is none.
 	Entries(ctx context.Context, licenseID string, after int64, limit int) ([]Entry, error)
 }
 

@@ -13,9 +13,12 @@ import (
 // Standing says whether a license could be used at a moment, as its chain tells.
 type Standing struct {
 	Status  license.Status // at the moment; Absent or Unknown besides those of package license
-	Since   time.Time      // from when on; zero for Unknown, and for Absent before the first entry
+	Since   time.Time      // when what the status says began; zero for Unknown, and for Absent before the first entry
 	Decided Entry          // led to it; zero as Since is
+	End     time.Time      // the expiration date, where Since came with time, as Decided had set it; else zero
 	Last    Entry          // the latest at the moment; zero where there is none yet
+	Next    Entry          // the first after the moment; zero where there is none
+	Counted int            // how many entries were not after the moment
 	Doubts  []string       // why the chain may not tell all
 }
 
@@ -28,81 +31,210 @@ const (
 // IsUsable reports whether verification would have granted a token.
 func (s Standing) IsUsable() bool { return s.Status == license.Active || s.Status == license.Grace }
 
+func (s *Standing) doubt(format string, values ...any) {
+	s.Doubts = append(s.Doubts, fmt.Sprintf(format, values...))
+}
+
 // StandingAt replays a chain, from its first entry on, to a moment. A change counts from its Time on. StandingAt trusts
-// the chain's hashes, so the caller has verified it. The order of changes is that of the stream, so that a late entry
-// counts where it belongs.
+// the chain's hashes, so the caller has verified it.
+//
+// The stream's numbers order the changes, so that a late entry counts where it belongs. Where the times do not ascend
+// along the numbers, and do along the chain, the chain orders them. Where they ascend along neither, each order is
+// tried, and the status is Unknown unless all lead to the same one. Whatever is out of order is a doubt.
 func StandingAt(entries []Entry, at time.Time) (Standing, error) {
-	r := replay{values: map[string]json.RawMessage{}, standing: Standing{Status: Absent}}
-	ordered := slices.Clone(entries)
-	slices.SortStableFunc(ordered, func(a, b Entry) int {
-		switch {
-		case license.IsLater(b.SequenceNumber, a.SequenceNumber):
-			return -1
-		case license.IsLater(a.SequenceNumber, b.SequenceNumber):
-			return 1
-		}
-		return 0
-	})
-	for _, e := range ordered {
+	chain := make([]change, len(entries))
+	for i, e := range entries {
 		changed, err := time.Parse(time.RFC3339Nano, e.Time)
 		if err != nil {
 			return Standing{}, fmt.Errorf("entry %d: %w", e.Sequence, err)
 		}
-		if changed.After(at) {
-			break
+		chain[i] = change{e, changed}
+	}
+	stream := slices.Clone(chain)
+	slices.SortStableFunc(stream, compareNumbers)
+	if r := readUpTo(stream, at); r.isAscending() {
+		return r.replay(at)
+	}
+	if r := readUpTo(chain, at); r.isAscending() {
+		s, err := r.replay(at)
+		s.doubt("the stream's numbers order the entries otherwise than the chain and the times, which are followed")
+		return s, err
+	}
+	times := slices.Clone(stream)
+	slices.SortStableFunc(times, compareTimes)
+	return agreed(at, readUpTo(times, at), readUpTo(stream, at), readUpTo(chain, at))
+}
+
+// agreed replays a chain in several orders. Unless they agree on the status, it is Unknown.
+func agreed(at time.Time, first reading, others ...reading) (Standing, error) {
+	s, err := first.replay(at)
+	if err != nil {
+		return s, err
+	}
+	s.doubt("the times of the entries ascend neither along the chain nor along the stream's numbers")
+	for _, other := range others {
+		o, err := other.replay(at)
+		if err != nil {
+			return s, err
 		}
-		r.passTo(changed)
-		if err := r.apply(e, changed); err != nil {
-			return Standing{}, fmt.Errorf("entry %d: %w", e.Sequence, err)
+		if o.Status != s.Status {
+			s.doubt("the order of the times and that of the entries lead to different answers")
+			s.Status, s.Since, s.Decided, s.End = Unknown, time.Time{}, Entry{}, time.Time{}
+			return s, nil
 		}
 	}
-	r.passTo(at)
-	return r.standing, nil
+	return s, nil
+}
+
+// change is an entry with its time.
+type change struct {
+	Entry
+	at time.Time
+}
+
+func compareTimes(a, b change) int { return a.at.Compare(b.at) }
+
+func compareNumbers(a, b change) int {
+	switch {
+	case license.IsLater(b.SequenceNumber, a.SequenceNumber):
+		return -1
+	case license.IsLater(a.SequenceNumber, b.SequenceNumber):
+		return 1
+	}
+	return 0
+}
+
+// reading is a chain in an order, divided at a moment.
+type reading struct{ before, after []change }
+
+// readUpTo divides a chain behind the last change that is not after the moment.
+func readUpTo(ordered []change, at time.Time) reading {
+	n := len(ordered)
+	for n > 0 && ordered[n-1].at.After(at) {
+		n--
+	}
+	return reading{ordered[:n], ordered[n:]}
+}
+
+// isAscending reports whether the times, up to the moment, ascend with the order.
+func (r reading) isAscending() bool { return slices.IsSortedFunc(r.before, compareTimes) }
+
+// replay makes the changes up to the moment again.
+func (r reading) replay(at time.Time) (Standing, error) {
+	p := replay{}
+	p.reset()
+	for _, c := range r.before {
+		p.passTo(c.at)
+		if err := p.apply(c); err != nil {
+			return Standing{}, fmt.Errorf("entry %d: %w", c.Sequence, err)
+		}
+	}
+	p.passTo(at)
+	s := p.standing(at)
+	s.Counted = len(r.before)
+	if len(r.after) > 0 {
+		s.Next = r.after[0].Entry
+	}
+	r.doubtBetween(&s)
+	return s, nil
+}
+
+// doubtBetween doubts what held between the last change up to the moment and the first one after it. Whether
+// a change before a late entry is missing, the next one that is not late tells.
+func (r reading) doubtBetween(s *Standing) {
+	next := slices.IndexFunc(r.after, func(c change) bool { return !c.Late })
+	isGap := next >= 0 && r.after[next].Gap
+	switch {
+	case len(r.before) == 0 && len(r.after) > 0 && (isGap || r.after[0].Action != Issued):
+		s.Status = Unknown
+		s.doubt("the license is older than its first entry, number %d: what held before is not told", s.Next.Sequence)
+	case isGap:
+		s.doubt("a change before entry %d is missing, so what held between entry %d and that is not certain",
+			r.after[next].Sequence, s.Last.Sequence)
+	}
 }
 
 // replay is what is known of a license while its changes are made again.
 type replay struct {
-	values   map[string]json.RawMessage // of the record, as far as the entries tell
-	license  license.License
-	isWhole  bool  // the values are all of the record
-	isTold   bool  // what decides about the license is among the values
-	end      Entry // that has set when the license ends
-	reached  time.Time
-	standing Standing
+	values  map[string]json.RawMessage // of the record, as far as the entries tell
+	license license.License
+	exists  bool
+	isTold  bool                    // what decides about the license is among the values
+	expires Entry                   // that has set the expiration date
+	ends    Entry                   // that has set the expiration date or the days of grace
+	reached time.Time               // the time of the last entry
+	begun   map[license.Status]mark // what holds, whether or not something else decides
+	result  Standing                // its Last and Doubts so far
+}
+
+// mark is where something began to hold.
+type mark struct {
+	since time.Time
+	by    Entry
+	end   time.Time // as Standing.End
+}
+
+// reset forgets all of an earlier license of the same id.
+func (r *replay) reset() {
+	r.values, r.begun = map[string]json.RawMessage{}, map[license.Status]mark{}
+	r.license, r.exists, r.isTold = license.License{}, false, false
+}
+
+// standing returns what is known at the moment to which time has passed.
+func (r *replay) standing(at time.Time) Standing {
+	s := r.result
+	s.Status = r.statusAt(at)
+	if s.Status != Unknown {
+		m := r.begun[s.Status]
+		s.Since, s.Decided, s.End = m.since, m.by, m.end
+	}
+	return s
 }
 
 // apply makes an entry's changes.
-func (r *replay) apply(e Entry, changed time.Time) error {
-	r.reached = changed
-	for name, change := range e.Changes {
-		if change.New == nil {
-			delete(r.values, name)
-		} else {
-			r.values[name] = change.New
+func (r *replay) apply(c change) error {
+	r.reached, r.result.Last = c.at, c.Entry
+	if c.Action == Issued || c.Action == Deleted {
+		r.reset()
+	}
+	r.exists = c.Action != Deleted
+	for name, field := range c.Changes {
+		r.set(name, field.New, c.Entry)
+	}
+	r.applyFlags(c.Entry)
+	isWhole := !r.exists
+	if r.exists {
+		var err error
+		if isWhole, err = r.read(c.Entry); err != nil {
+			return err
 		}
-		if name == license.AttrExpirationDate || name == license.AttrGraceDays {
-			r.end = e
-		}
 	}
-	if e.Action == Issued || e.Action == Deleted {
-		r.end = e
-	}
-	r.applyFlags(e)
-	if e.Action == Deleted {
-		r.values, r.isTold = map[string]json.RawMessage{}, true
-		r.become(Absent, changed, e)
-		r.standing.Last = e
-		return nil
-	}
-	if err := r.read(e); err != nil {
-		return err
-	}
-	r.become(r.statusAt(changed), changed, e)
-	r.standing.Last = e
+	r.doubt(c.Entry, isWhole)
+	r.settle(c.at, mark{since: c.at, by: c.Entry}, mark{since: c.at, by: c.Entry})
 	return nil
 }
 
-// applyFlags sets what the action itself says, where the entry has only a digest of its changes.
+// set changes one attribute. A flag that is set once more was lifted meanwhile.
+func (r *replay) set(name string, value json.RawMessage, e Entry) {
+	if value == nil {
+		delete(r.values, name)
+	} else {
+		r.values[name] = value
+	}
+	switch name {
+	case license.AttrRevoked:
+		delete(r.begun, license.Revoked)
+	case license.AttrSuspended:
+		delete(r.begun, license.Suspended)
+	case license.AttrExpirationDate:
+		r.expires, r.ends = e, e
+	case license.AttrGraceDays:
+		r.ends = e
+	}
+}
+
+// applyFlags sets what the action itself says, where the entry has only a digest of its changes. What it leaves open
+// is no longer known.
 func (r *replay) applyFlags(e Entry) {
 	if e.ChangesDigest == nil {
 		return
@@ -110,21 +242,28 @@ func (r *replay) applyFlags(e Entry) {
 	yes, no := json.RawMessage(`{"BOOL":true}`), json.RawMessage(`{"BOOL":false}`)
 	switch e.Action {
 	case Revoked:
-		r.values[license.AttrRevoked] = yes
+		r.set(license.AttrRevoked, yes, e)
 	case Suspended:
-		r.values[license.AttrSuspended] = yes
+		r.set(license.AttrSuspended, yes, e)
 	case Reinstated:
-		r.values[license.AttrRevoked], r.values[license.AttrSuspended] = no, no
+		if r.license.Revoked && r.license.Suspended {
+			no = nil // either of them may be left
+		}
+		r.set(license.AttrRevoked, no, e)
+		r.set(license.AttrSuspended, no, e)
+	case Renewed:
+		r.set(license.AttrExpirationDate, nil, e)
 	}
 }
 
-// read reads the license that the values are, and doubts where they are not the whole record.
-func (r *replay) read(e Entry) error {
+// read reads the license that the values are, and reports whether they are the whole record. Of one that is not told
+// whole, what is missing is taken for readable.
+func (r *replay) read(e Entry) (isWhole bool, err error) {
 	record := attribute.Map{}
 	for name, value := range r.values {
 		text, err := json.Marshal(map[string]json.RawMessage{name: value})
 		if err != nil {
-			return err
+			return false, err
 		}
 		var one attribute.Map
 		if json.Unmarshal(text, &one) == nil { // else it is a Digest
@@ -133,74 +272,89 @@ func (r *replay) read(e Entry) error {
 	}
 	hash, err := HashRecord(record)
 	if err != nil {
-		return err
+		return false, err
 	}
-	r.isWhole = hash == e.RecordHash
+	isWhole = hash == e.RecordHash
 	record[license.AttrID] = e.LicenseID
 	if r.license, err = license.FromRecord(record); err != nil {
-		return err
+		return false, err
 	}
 	_, knowsRevoked := record[license.AttrRevoked]
 	_, knowsEnd := record[license.AttrExpirationDate]
-	r.isTold = r.isWhole || knowsRevoked && knowsEnd && r.license.RevocationIsKnown() && r.license.EndIsKnown()
-	if !r.isWhole || e.Gap {
-		r.doubt(e)
+	if r.isTold = isWhole || knowsRevoked && knowsEnd; !isWhole && r.isTold {
+		r.license.Problems = slices.DeleteFunc(r.license.Problems, func(p license.FieldError) bool {
+			_, isThere := record[p.Field]
+			return !isThere
+		})
 	}
-	return nil
+	return isWhole, nil
 }
 
-// doubt says why the values are not the record that the entry has left, or may not have been before. What follows from
-// an earlier doubt is none of its own.
-func (r *replay) doubt(e Entry) {
-	text := "the entries up to entry %d do not tell the whole license"
+// doubt says why the values may not be the record that the entry has left, or may not have been before. What follows
+// from an earlier doubt is none of its own.
+func (r *replay) doubt(e Entry, isWhole bool) {
+	s := &r.result
 	switch {
 	case e.Adopted:
-		text = "the license is older than its chain, which begins with entry %d: what was not changed since is not told"
+		s.doubt("the license is older than its chain, which begins with entry %d: what was not changed since "+
+			"is not told", e.Sequence)
 	case e.Gap:
-		text = "a change before entry %d is missing"
+		s.doubt("a change before entry %d is missing", e.Sequence)
+	case e.Late:
+		s.doubt("entry %d was recorded late, behind later changes: its event was held back, or the chain's head was "+
+			"moved", e.Sequence)
+	case isWhole:
 	case e.ChangesDigest != nil:
-		text = "entry %d has only a digest of its changes"
-	case len(r.standing.Doubts) > 0:
-		return
+		s.doubt("entry %d has only a digest of its changes", e.Sequence)
+	case len(s.Doubts) == 0:
+		s.doubt("the entries up to entry %d do not tell the whole license", e.Sequence)
 	}
-	r.standing.Doubts = append(r.standing.Doubts, fmt.Sprintf(text, e.Sequence))
 }
 
-// statusAt returns the status of the license as it stands now, at an instant. Of a record that is not told whole, what
-// is missing is taken for readable.
+// statusAt returns the status of the license as it stands now, at an instant.
 func (r *replay) statusAt(at time.Time) license.Status {
-	status := r.license.Status(at)
 	switch {
+	case !r.exists:
+		return Absent
 	case !r.isTold:
 		return Unknown
-	case status != license.Unreadable || r.isWhole:
-		return status
-	case at.Before(r.license.ExpirationDate):
-		return license.Active
 	}
-	return license.Grace
+	return r.license.Status(at)
 }
 
 // passTo lets time pass up to an instant: a license comes to its end by itself.
 func (r *replay) passTo(at time.Time) {
-	if r.standing.Last.Sequence == 0 || r.standing.Status == Absent || !r.isTold || !r.license.EndIsKnown() {
+	if !r.license.EndIsKnown() {
 		return
 	}
-	for _, end := range []time.Time{r.license.ExpirationDate, r.license.EndsAt()} {
+	expires, ends := r.license.ExpirationDate, r.license.EndsAt()
+	for _, end := range []time.Time{expires, ends} {
 		if end.After(r.reached) && !end.After(at) {
-			r.become(r.statusAt(end), end, r.end)
+			r.settle(end, mark{end, r.expires, expires}, mark{end, r.ends, expires})
 		}
 	}
 }
 
-// become changes the status, where it is another one.
-func (r *replay) become(status license.Status, since time.Time, decided Entry) {
-	s := &r.standing
-	if s.Status == status && s.Last.Sequence != 0 {
-		return
-	}
-	s.Status, s.Since, s.Decided = status, since, decided
-	if status == Unknown {
-		s.Since, s.Decided = time.Time{}, Entry{}
+// settle notes what holds from an instant on, and did not before. A license that is revoked may be suspended and
+// expired as well, so that it is that when the revocation is lifted.
+func (r *replay) settle(at time.Time, now, ended mark) {
+	status, l := r.statusAt(at), r.license
+	for _, s := range []license.Status{
+		license.Revoked, license.Suspended, license.Expired, license.Grace, license.Active, license.Unreadable, Absent,
+	} {
+		holds, m := s == status, now
+		switch s {
+		case license.Revoked:
+			holds = l.Revoked
+		case license.Suspended:
+			holds = l.Suspended
+		case license.Expired:
+			holds, m = r.exists && l.EndIsKnown() && !at.Before(l.EndsAt()), ended
+		}
+		if _, held := r.begun[s]; holds && !held {
+			r.begun[s] = m
+		} else if !holds {
+			delete(r.begun, s)
+		}
 	}
 }

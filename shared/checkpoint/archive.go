@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 
@@ -22,7 +23,7 @@ var (
 
 // Reader reads an archive. Its reads are strongly consistent.
 type Reader interface {
-	// Get returns the object of a name, or ErrNone.
+	// Get returns the object of a name, or ErrNone, or ErrTooLarge.
 	Get(ctx context.Context, name string) ([]byte, error)
 }
 
@@ -33,7 +34,8 @@ type Reader interface {
 //	roots/d4f5…                         the roots of all buckets, by the root over them in hexadecimal
 //	pages/8a01…                         the leaves of a bucket, by their root
 //	backlog                             what the trail has not recorded yet; see Reconciler
-//	acknowledged/019a…/3                a finding that is settled, by license id and sequence; see Acknowledgement
+//	findings                            what the last run has found; see Statement
+//	acknowledged/5f1c…                  a finding that is settled, by the hash of its Statement; see Acknowledgement
 type Archive interface {
 	Reader
 
@@ -44,6 +46,21 @@ type Archive interface {
 	// Put keeps an object in place of the one that there is. A reader sees the old one or the new one, and nothing
 	// between.
 	Put(ctx context.Context, name string, content []byte) error
+}
+
+// MaxObject bounds the bytes of an object. A bucket's page among 50 million licenses has 6 MB.
+const MaxObject = 64 << 20
+
+// ErrTooLarge reports an object that is larger than any that was kept.
+var ErrTooLarge = errors.New("it is too large")
+
+// ReadObject reads an object whole, or returns ErrTooLarge.
+func ReadObject(r io.Reader) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(r, MaxObject+1))
+	if err == nil && len(content) > MaxObject {
+		err = ErrTooLarge
+	}
+	return content, err
 }
 
 const latestName = "latest"
@@ -77,8 +94,11 @@ var (
 // caller that there is no checkpoint yet.
 func get(ctx context.Context, archive Reader, name string) ([]byte, error) {
 	content, err := archive.Get(ctx, name)
-	if errors.Is(err, ErrNone) {
+	switch {
+	case errors.Is(err, ErrNone):
 		return nil, &ArchiveError{name, errMissing}
+	case errors.Is(err, ErrTooLarge):
+		return nil, &ArchiveError{name, ErrTooLarge}
 	}
 	return content, err
 }
@@ -163,6 +183,9 @@ func readPage(ctx context.Context, archive Reader, bucket int, root tlog.Hash) (
 // MissingPage returns the error of a page that is not there.
 func MissingPage(root tlog.Hash) *ArchiveError { return &ArchiveError{pageName(root), errMissing} }
 
+// ReplacedPage returns the error of a page that is another one.
+func ReplacedPage(root tlog.Hash) *ArchiveError { return &ArchiveError{pageName(root), errReplaced} }
+
 // OpenPage reads the leaves of a bucket. It returns an ArchiveError unless the root is over them.
 func OpenPage(page []byte, bucket int, root tlog.Hash) (Leaves, error) {
 	ls, _, err := openPage(page, bucket, root)
@@ -203,6 +226,9 @@ func Numbered(ctx context.Context, archive Reader, vkey string, number int64) ([
 // and an ArchiveError where what is there is not of the key.
 func Latest(ctx context.Context, archive Reader, vkey string) ([]byte, Checkpoint, error) {
 	signed, err := archive.Get(ctx, latestName)
+	if errors.Is(err, ErrTooLarge) {
+		return nil, Checkpoint{}, &ArchiveError{latestName, ErrTooLarge}
+	}
 	if err != nil {
 		return nil, Checkpoint{}, err
 	}

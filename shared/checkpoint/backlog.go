@@ -33,13 +33,25 @@ func (b backlog) text() []byte {
 // since returns when a discrepancy was first seen. A chain that has grown meanwhile was recorded in, so that the
 // discrepancy is another one.
 func (b backlog) since(d Discrepancy, now time.Time) time.Time {
-	i, found := slices.BinarySearchFunc(b, d.LicenseID, func(d Discrepancy, id string) int {
-		return cmp.Compare(d.LicenseID, id)
-	})
-	if !found || b[i].Sequence != d.Sequence {
+	i, isListed := b.find(d.LicenseID)
+	if !isListed || b[i].Sequence != d.Sequence || b[i].Since.After(now) { // or the clock was wrong then
 		return now
 	}
 	return b[i].Since
+}
+
+// rank returns 0 for a license that is on the list, and 1 for another.
+func (b backlog) rank(licenseID string) int {
+	if _, isListed := b.find(licenseID); isListed {
+		return 0
+	}
+	return 1
+}
+
+func (b backlog) find(licenseID string) (int, bool) {
+	return slices.BinarySearchFunc(b, licenseID, func(d Discrepancy, id string) int {
+		return cmp.Compare(d.LicenseID, id)
+	})
 }
 
 // readBacklog returns what Reconcile has kept. It returns an ArchiveError where that cannot be read.

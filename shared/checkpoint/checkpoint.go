@@ -94,7 +94,11 @@ func Open(vkey string, signed []byte) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("checkpoint: %w", err)
 	}
-	// Package note ignores unused bits at the end of base64. With them one checkpoint would have several hashes.
+	// A signature of someone else, or unused bits at the end of base64, which package note ignores, would give one
+	// checkpoint several hashes.
+	if len(n.Sigs) != 1 || len(n.UnverifiedSigs) != 0 {
+		return Checkpoint{}, errors.New("checkpoint: it has other signatures than the one of its key")
+	}
 	for _, signature := range n.Sigs {
 		if _, err := base64.StdEncoding.Strict().DecodeString(signature.Base64); err != nil {
 			return Checkpoint{}, fmt.Errorf("checkpoint: signature: %w", err)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 )
 
 // history reads the checkpoints that an archive keeps, and notes what is missing or was replaced.
@@ -39,7 +41,7 @@ func (h *history) newest(ctx context.Context) (kept, error) {
 	}
 	newest := kept{latest, signed}
 	if signed != nil {
-		if err := h.isAsKept(ctx, newest); err != nil {
+		if newest, err = h.asKept(ctx, newest); err != nil {
 			return kept{}, err
 		}
 	}
@@ -93,31 +95,52 @@ func (k kept) follows(before kept) error {
 	return nil
 }
 
-// isAsKept notes where the latest checkpoint is not there under its number.
-func (h *history) isAsKept(ctx context.Context, latest kept) error {
-	name := checkpointName(latest.Number)
-	signed, err := h.archive.Get(ctx, name)
+// asKept returns the latest checkpoint as it is under its number, where it can be read, and notes where it is not there
+// as the latest says.
+func (h *history) asKept(ctx context.Context, latest kept) (kept, error) {
+	numbered, err := h.open(ctx, latest.Number)
+	var damage *ArchiveError
 	switch {
-	case errors.Is(err, ErrNone):
-		h.note(name, errMissing)
+	case errors.As(err, &damage):
+		h.damages = append(h.damages, damage)
+		return latest, nil
 	case err != nil:
-		return err
-	case !bytes.Equal(signed, latest.signed):
-		h.note(name, errReplaced)
+		return kept{}, err
+	case !bytes.Equal(numbered.signed, latest.signed):
+		h.note(latestName, fmt.Errorf("it is another checkpoint %d than the one that was kept", latest.Number))
 	}
-	return nil
+	return numbered, nil
 }
 
-// recheckedAtOnce is how many earlier checkpoints each run reads again. A year of hourly ones takes four days.
+// maxAhead is how far the clocks of two runs may be apart.
+const maxAhead = 5 * time.Minute
+
+// checkClock notes where the newest checkpoint is of a time that has not come yet.
+func (h *history) checkClock(newest kept, now time.Time) {
+	if newest.Time.After(now.Add(maxAhead)) {
+		why := fmt.Errorf("it is of %s, and now is %s: the clock was wrong then, or is now",
+			newest.Time.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		h.note(checkpointName(newest.Number), why)
+	}
+}
+
+// recheckedAtOnce is how many earlier checkpoints each run reads again at least. Where they are many it is one of
+// maxParts parts, so that all of hourly ones take some ten days.
 var recheckedAtOnce int64 = 100
 
-// recheck reads some of the earlier checkpoints again, in turn, and notes those that are missing or do not follow the
-// one before.
+const maxParts = 88
+
+// goldenRatio times 1, 2, 3, … leaves fractions that spread evenly, wherever one begins.
+const goldenRatio = 0.6180339887498949
+
+// recheck reads a part of the earlier checkpoints again, and notes those that are missing or do not follow the one
+// before. While their number grows, each part has its turn again and again.
 func (h *history) recheck(ctx context.Context, newest int64) error {
-	parts := newest/recheckedAtOnce + 1
-	first := newest%parts*recheckedAtOnce + 1
+	size := max(recheckedAtOnce, newest/maxParts)
+	_, fraction := math.Modf(float64(newest) * goldenRatio)
+	first := int64(fraction*float64(newest/size+1))*size + 1
 	var before kept
-	for number := first; number <= min(first+recheckedAtOnce, newest-1); number++ {
+	for number := first; number <= min(first+size, newest-1); number++ {
 		c, err := h.open(ctx, number)
 		if err == nil {
 			err = c.follows(before)

@@ -26,8 +26,14 @@ type Maker struct {
 
 // Finding is a chain that is not a continuation of what was signed last.
 type Finding struct {
-	Leaf Leaf  // as it was signed; only its license id where the chain was never signed
-	Why  error // ErrTailCut, ErrRewritten, that the head cannot be read, or is in a wrong bucket
+	Leaf  Leaf   // as it was signed; only its license id where the chain was never signed
+	Found string // what is there instead, as in a Statement
+	Why   error  // ErrTailCut, ErrRewritten, that the chain cannot be read, or its head is in a wrong bucket
+}
+
+// Statement returns what was found, to be acknowledged.
+func (f Finding) Statement() Statement {
+	return Statement{KindRewritten, f.Leaf.LicenseID, f.Leaf.Sequence, f.Found}
 }
 
 // Result is what Make has made.
@@ -69,6 +75,7 @@ func (m Maker) attempt(ctx context.Context, vkey string, now time.Time) (Result,
 	if err != nil {
 		return Result{}, err
 	}
+	history.checkClock(newest, now)
 	if err := history.recheck(ctx, newest.Number); err != nil {
 		return Result{}, err
 	}

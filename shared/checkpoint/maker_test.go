@@ -475,12 +475,12 @@ func TestDamagedCheckpoints(t *testing.T) {
 		damage func(w world, name string)
 		within int
 	}{
-		"First":  {1, func(w world, name string) { w.archive.damage(name, nil) }, 4},
-		"Middle": {13, func(w world, name string) { w.archive.damage(name, nil) }, 4},
+		"First":  {1, func(w world, name string) { w.archive.damage(name, nil) }, 8},
+		"Middle": {13, func(w world, name string) { w.archive.damage(name, nil) }, 8},
 		"Replaced": {7, func(w world, name string) {
 			w.archive.damage(name, w.archive.objects[checkpointName(8)])
-		}, 4},
-		"Forged": {19, func(w world, name string) { w.archive.damage(name, w.ofOther(2, origin)) }, 4},
+		}, 8},
+		"Forged": {19, func(w world, name string) { w.archive.damage(name, w.ofOther(2, origin)) }, 8},
 		"Newest": {25, func(w world, name string) { w.archive.damage(name, nil) }, 1},
 		"NewestReplaced": {25, func(w world, name string) {
 			w.archive.damage(name, w.archive.objects[checkpointName(24)])
@@ -673,5 +673,120 @@ func BenchmarkProve(b *testing.B) {
 		if _, err := checkpoint.Prove(b.Context(), maker.Archive, verifierKey(b), license(77_777)); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestOtherSignatures: a checkpoint has one signature, of its key. With another one it would have two hashes.
+func TestOtherSignatures(t *testing.T) {
+	w := newWorld(t, 2)
+	w.make()
+	second := w.make().Signed
+	foreign := append(bytes.Clone(second), "\u2014 someone.else/key MDEyMzQ1Njc4OQ==\n"...)
+	if _, err := checkpoint.Open(verifierKey(t), foreign); err == nil {
+		t.Error("a signature of someone else is taken")
+	}
+	w.archive.damage("latest", foreign)
+	result := w.make()
+	if len(result.Damages) != 1 || result.Damages[0].Name != "latest" ||
+		result.Checkpoint.Previous != hashOf(string(second)) {
+		t.Errorf("went on from %s, %v", result.Checkpoint.Previous, result.Damages)
+	}
+	if result := w.make(); len(result.Damages) != 0 {
+		t.Errorf("then %v", result.Damages)
+	}
+}
+
+// TestLatestOfOtherHistory: what stands under its number counts, not what the latest says.
+func TestLatestOfOtherHistory(t *testing.T) {
+	w := newWorld(t, 2)
+	w.make()
+	other := newWorld(t, 3)
+	other.make()
+	w.archive.damage("latest", other.archive.objects["latest"]) // of the same number, key and origin
+	result := w.make()
+	if len(result.Damages) != 1 || result.Checkpoint.Previous != hashOf(string(w.archive.objects[checkpointName(1)])) {
+		t.Errorf("went on from %s, %v", result.Checkpoint.Previous, result.Damages)
+	}
+}
+
+// TestClockOfTheFuture: a checkpoint of a time that has not come yet is named, and the next ones go on.
+func TestClockOfTheFuture(t *testing.T) {
+	w := newWorld(t, 1)
+	if _, err := w.maker().Make(t.Context(), now.AddDate(40, 0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if result := w.make(); len(result.Damages) != 1 || result.Damages[0].Name != checkpointName(1) {
+		t.Errorf("got %v", result.Damages)
+	}
+}
+
+// TestRecheckReadsAll: every checkpoint but the newest is read again, and each is held to the one before, wherever a
+// part of the whole begins or ends.
+func TestRecheckReadsAll(t *testing.T) {
+	t.Cleanup(checkpoint.SetRecheckedAtOnce(4))
+	signed := newWorld(t, 1)
+	for range 13 {
+		signed.make()
+	}
+	for _, number := range []int{1, 4, 5, 8, 12} {
+		// Another history's checkpoint of the same number is good by itself, and does not follow.
+		other := newWorld(t, 2)
+		for range number {
+			other.make()
+		}
+		w := world{t, signed.trail, newArchive(t)}
+		w.archive.objects = maps.Clone(signed.archive.objects)
+		w.archive.damage(checkpointName(number), other.archive.objects[checkpointName(number)])
+		named := map[string]bool{}
+		for range 20 {
+			for _, damage := range w.make().Damages {
+				named[damage.Name] = true
+			}
+		}
+		if !named[checkpointName(number)] && !named[checkpointName(number+1)] {
+			t.Errorf("checkpoint %d was replaced unseen: %v", number, named)
+		}
+	}
+}
+
+// TestSignedEntryChanged: the entry that was signed is held to its content, not to the hash that it says.
+func TestSignedEntryChanged(t *testing.T) {
+	w := newWorld(t, 1)
+	w.make()
+	w.trail.extend(t, license(0), 1)
+	w.trail.chains[license(0)][0].Reason = "another"
+	if result := w.make(); len(result.Findings) != 1 || !errors.Is(result.Findings[0].Why, checkpoint.ErrRewritten) {
+		t.Errorf("got %+v", result.Findings)
+	}
+}
+
+// TestPageOrder: a license is in a page once, and in that of its bucket.
+func TestPageOrder(t *testing.T) {
+	ids := inBucket(5, 2)
+	line := func(id string) string {
+		return checkpoint.Leaf{LicenseID: id, Sequence: 1, Hash: hashOf(id)}.String()
+	}
+	other := inBucket(6, 1)[0]
+	for name, page := range map[string]string{
+		"Twice": line(ids[0]) + line(ids[0]), "OfOtherBucket": line(other), "NotAscending": line(ids[1]) + line(ids[0]),
+	} {
+		if _, err := checkpoint.OpenPage([]byte(page), 5, checkpoint.PageRoot([]byte(page))); err == nil {
+			t.Errorf("%s: is read", name)
+		}
+	}
+	good := line(ids[0]) + line(ids[1])
+	if ls, err := checkpoint.OpenPage([]byte(good), 5, checkpoint.PageRoot([]byte(good))); err != nil || len(ls) != 2 {
+		t.Errorf("got %v, %v", ls, err)
+	}
+}
+
+// TestFollowsNumber: a checkpoint that names the hash of the one before has its number, too.
+func TestFollowsNumber(t *testing.T) {
+	w := newWorld(t, 1)
+	first, second := w.make(), w.make()
+	skipped := second.Checkpoint
+	skipped.Number = 3
+	if err := skipped.Follows(first.Checkpoint, first.Signed); err == nil {
+		t.Error("checkpoint 3 follows checkpoint 1")
 	}
 }

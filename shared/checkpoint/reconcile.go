@@ -2,12 +2,14 @@ package checkpoint
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -61,7 +63,13 @@ type Discrepancy struct {
 	LicenseID string
 	Sequence  int64     // of the chain's last entry, 0 where there is none
 	Since     time.Time // when it was first seen
+	Found     string    // how they differ, as in a Statement
 	Why       error
+}
+
+// Statement returns what was found, to be acknowledged.
+func (d Discrepancy) Statement() Statement {
+	return Statement{KindMissed, d.LicenseID, d.Sequence, d.Found}
 }
 
 // The values of Discrepancy.Why.
@@ -69,7 +77,11 @@ var (
 	ErrNotRecorded        = errors.New("its record was changed, and the trail does not say so")
 	ErrNoChain            = errors.New("it has a record, and nothing on the trail says so")
 	ErrRemovalNotRecorded = errors.New("its record is gone, and the trail does not say so")
+	ErrNotListed          = errors.New("its chain is in no bucket's list, so that no checkpoint signs it")
 )
+
+// maxConfirmed bounds how many differences are looked into in one run, those that were seen before at first.
+const maxConfirmed = 200_000
 
 // Comparison is what a Reconciler has found, in the order of license ids.
 type Comparison struct {
@@ -99,7 +111,11 @@ func (r Reconciler) Reconcile(ctx context.Context, now time.Time) (Comparison, e
 	if err != nil {
 		return Comparison{}, err
 	}
-	differences, err := r.confirm(ctx, suspects)
+	slices.SortFunc(suspects, func(a, b suspect) int {
+		byRank := cmp.Compare(seen.rank(a.licenseID), seen.rank(b.licenseID))
+		return cmp.Or(byRank, strings.Compare(a.licenseID, b.licenseID))
+	})
+	differences, err := r.confirm(ctx, suspects[:min(len(suspects), maxConfirmed)])
 	if err != nil {
 		return Comparison{}, err
 	}
@@ -122,27 +138,44 @@ func (r Reconciler) Reconcile(ctx context.Context, now time.Time) (Comparison, e
 	return found, nil
 }
 
+// suspect is a license whose record and chain differ as they are listed.
+type suspect struct {
+	licenseID  string
+	isUnlisted bool // its chain is not listed
+}
+
 // confirm returns the suspects that differ indeed, by strongly consistent reads: the lists lag behind.
-func (r Reconciler) confirm(ctx context.Context, suspects []string) ([]Discrepancy, error) {
+func (r Reconciler) confirm(ctx context.Context, suspects []suspect) ([]Discrepancy, error) {
 	confirmed := make([]Discrepancy, len(suspects))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(concurrency)
-	for i, id := range suspects {
+	for i, s := range suspects {
 		group.Go(func() error {
-			head, err := r.Chains.Head(ctx, id)
+			record, err := r.Records.Of(ctx, s.licenseID)
 			if err != nil {
-				return fmt.Errorf("license %s: %w", id, err)
+				return fmt.Errorf("license %s: %w", s.licenseID, err)
 			}
-			record, err := r.Records.Of(ctx, id)
-			if err != nil {
-				return fmt.Errorf("license %s: %w", id, err)
+			head, errHead := r.Chains.Head(ctx, s.licenseID)
+			d := Discrepancy{LicenseID: s.licenseID, Sequence: head.Sequence, Why: difference(record, head)}
+			switch isThere := head != (audit.Head{}); {
+			case errors.Is(errHead, audit.ErrUnreadable):
+				d.Why = errHead
+			case errHead != nil:
+				return fmt.Errorf("license %s: %w", s.licenseID, errHead)
+			case d.Why == nil && s.isUnlisted && isThere:
+				d.Why = ErrNotListed
 			}
-			confirmed[i] = Discrepancy{LicenseID: id, Sequence: head.Sequence, Why: difference(record, head)}
+			if d.Why != nil {
+				d.Found = found(head.Hash, record.Hash, d.Why.Error())
+			}
+			confirmed[i] = d
 			return nil
 		})
 	}
 	err := group.Wait()
-	return slices.DeleteFunc(confirmed, func(d Discrepancy) bool { return d.Why == nil }), err
+	confirmed = slices.DeleteFunc(confirmed, func(d Discrepancy) bool { return d.Why == nil })
+	slices.SortFunc(confirmed, func(a, b Discrepancy) int { return strings.Compare(a.LicenseID, b.LicenseID) })
+	return confirmed, err
 }
 
 // difference returns in what a record differs from the end of its chain, or nil.
@@ -178,37 +211,37 @@ type listedChain struct {
 
 type listedChains [audit.Buckets][]listedChain
 
-// suspects returns the licenses whose record and chain differ as they are listed, in order.
-func (r Reconciler) suspects(ctx context.Context) ([]string, error) {
+// suspects returns the licenses whose record and chain differ as they are listed, each once.
+func (r Reconciler) suspects(ctx context.Context) ([]suspect, error) {
 	chains, err := r.listChains(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("chains: %w", err)
 	}
-	var suspects []string
+	var suspects []suspect
 	for record, err := range r.Records.All(ctx) {
 		if err != nil {
 			return nil, fmt.Errorf("records: %w", err)
 		}
 		chain := chains.find(record.LicenseID)
-		switch {
-		case chain == nil:
+		if chain == nil {
 			if !record.Foreign {
-				suspects = append(suspects, record.LicenseID)
+				suspects = append(suspects, suspect{record.LicenseID, true})
 			}
-		case chain.recordHash != shorten(record.Hash):
-			suspects = append(suspects, record.LicenseID)
+			continue
 		}
-		if chain != nil {
-			chain.recordHash = shortHash{}
+		if chain.recordHash != shorten(record.Hash) {
+			suspects = append(suspects, suspect{record.LicenseID, false})
 		}
+		chain.recordHash = shortHash{}
 	}
 	gone, err := r.withoutRecord(ctx, chains)
 	if err != nil {
 		return nil, fmt.Errorf("chains: %w", err)
 	}
-	suspects = append(suspects, gone...)
-	slices.Sort(suspects)
-	return slices.Compact(suspects), nil
+	for _, id := range gone {
+		suspects = append(suspects, suspect{id, false})
+	}
+	return suspects, nil
 }
 
 // listChains lists all chains, each bucket in the order of ids.

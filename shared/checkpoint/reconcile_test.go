@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -264,45 +265,195 @@ func TestListOfChainsLagsBehind(t *testing.T) {
 			yield(d.LicenseID)
 		}
 	})
-	if !slices.Equal(got, []string{license(0)}) {
+	// The chain of the second is in no list, which is a finding where it stays so.
+	if !slices.Equal(got, []string{license(0), license(1)}) {
 		t.Errorf("got %v", got)
 	}
 }
 
+// TestAcknowledge: one statement is settled, and no other of the same license or entry.
 func TestAcknowledge(t *testing.T) {
 	a := newArchive(t)
-	made := checkpoint.Acknowledgement{LicenseID: license(1), Sequence: 3, Reason: "restored", Actor: "me", Time: now}
-	if _, err := checkpoint.Acknowledged(t.Context(), a, license(1), 3); !errors.Is(err, checkpoint.ErrNone) {
-		t.Errorf("before: %v", err)
+	rewritten := checkpoint.Statement{
+		Kind: checkpoint.KindRewritten, LicenseID: license(1), Sequence: 3, Found: hashOf("x"),
 	}
-	if err := checkpoint.Acknowledge(t.Context(), a, made); !errors.Is(err, checkpoint.ErrNone) {
-		t.Errorf("where there are no checkpoints: %v", err)
+	missed, odd := rewritten, rewritten
+	missed.Kind, odd.LicenseID = checkpoint.KindMissed, "../"+strings.Repeat("ü 1", 500)
+	settle := func(id string, sequence int64) error {
+		return checkpoint.Acknowledge(t.Context(), a, id, sequence,
+			checkpoint.Acknowledgement{Reason: "restored", Actor: "me", Time: now})
 	}
-	a.objects["latest"] = []byte("signed")
-	if err := checkpoint.Acknowledge(t.Context(), a, made); err != nil {
-		t.Fatal(err)
+	if err := settle(license(1), 3); !errors.Is(err, checkpoint.ErrNoFinding) {
+		t.Errorf("before the first run: %v", err)
 	}
-	if err := checkpoint.Acknowledge(t.Context(), a, made); !errors.Is(err, checkpoint.ErrExists) {
-		t.Errorf("again: %v", err)
+	keep := func(statements ...checkpoint.Statement) {
+		t.Helper()
+		if err := checkpoint.KeepStatements(t.Context(), a, statements); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if got, err := checkpoint.Acknowledged(t.Context(), a, license(1), 3); err != nil || got != made {
-		t.Errorf("got %+v, %v", got, err)
+	keep(rewritten, odd)
+	writes := a.writes
+	keep(rewritten, odd)
+	if a.writes != writes {
+		t.Error("what was found again was written again")
 	}
 	for id, sequence := range map[string]int64{license(1): 4, license(2): 3} {
-		if _, err := checkpoint.Acknowledged(t.Context(), a, id, sequence); !errors.Is(err, checkpoint.ErrNone) {
-			t.Errorf("another finding: %v", err)
+		if err := settle(id, sequence); !errors.Is(err, checkpoint.ErrNoFinding) {
+			t.Errorf("%s %d: %v", id, sequence, err)
 		}
 	}
-	name := "acknowledged/" + license(1) + "/3"
-	a.objects["acknowledged/"+license(2)+"/3"] = a.objects[name]
-	a.objects[name] = []byte("junk")
-	for _, id := range []string{license(1), license(2)} {
-		var damage *checkpoint.ArchiveError
-		if _, err := checkpoint.Acknowledged(t.Context(), a, id, 3); !errors.As(err, &damage) {
-			t.Errorf("%s: %v", id, err)
+	for _, id := range []string{license(1), odd.LicenseID} {
+		if err := settle(id, 3); err != nil {
+			t.Fatal(err)
+		}
+		if err := settle(id, 3); !errors.Is(err, checkpoint.ErrExists) {
+			t.Errorf("again: %v", err)
 		}
 	}
-	if err := checkpoint.Acknowledge(t.Context(), a, checkpoint.Acknowledgement{LicenseID: ".."}); err == nil {
-		t.Error("a name that leaves the folder is taken")
+	another := rewritten
+	another.Found = hashOf("y")
+	is, err := checkpoint.AcknowledgedOf(t.Context(), a, []checkpoint.Statement{missed, rewritten, another, odd})
+	if err != nil || !slices.Equal(is, []bool{false, true, false, true}) {
+		t.Errorf("got %v, %v", is, err)
+	}
+	keep(rewritten, missed)
+	if err := settle(license(1), 3); err != nil { // the other one
+		t.Error(err)
+	}
+	for _, name := range a.names("acknowledged") {
+		a.objects[name] = []byte("{}")
+	}
+	var damage *checkpoint.ArchiveError
+	is, err = checkpoint.AcknowledgedOf(t.Context(), a, []checkpoint.Statement{rewritten})
+	if !errors.As(err, &damage) || is[0] {
+		t.Errorf("one that was replaced: %v, %v", is, err)
+	}
+}
+
+// TestUnlistedChain: a chain that no bucket lists, so that no checkpoint signs it, is a finding when it stays so.
+func TestUnlistedChain(t *testing.T) {
+	w := newWorld(t, 3)
+	stored := records{}
+	for i := range 3 {
+		stored[license(i)] = w.trail.heads[license(i)].RecordHash
+	}
+	bucket := audit.BucketOf(license(1))
+	w.trail.listed[bucket] = slices.DeleteFunc(w.trail.listed[bucket], func(id string) bool { return id == license(1) })
+	r := checkpoint.Reconciler{Records: stored, Chains: w.trail, Archive: w.archive}
+	if found := reconcile(t, r, now); len(found.Missed) != 0 || len(found.Backlog) != 1 {
+		t.Errorf("at first: %+v", found)
+	}
+	found := reconcile(t, r, now.Add(25*time.Hour))
+	if len(found.Missed) != 1 || found.Missed[0].LicenseID != license(1) ||
+		!errors.Is(found.Missed[0].Why, checkpoint.ErrNotListed) {
+		t.Errorf("then: %+v", found)
+	}
+}
+
+// TestUnreadableChain: what someone else has written in place of a chain holds up no other.
+func TestUnreadableChain(t *testing.T) {
+	for _, entries := range []bool{false, true} {
+		w := newWorld(t, 5)
+		w.make()
+		for i := range 5 {
+			w.trail.extend(t, license(i), 1)
+		}
+		stored := records{license(1): "another"}
+		for i := range 5 {
+			if i != 1 {
+				stored[license(i)] = w.trail.heads[license(i)].RecordHash
+			}
+		}
+		broken := unreadable{w.trail, license(1), entries}
+		maker := w.maker()
+		maker.Trail = broken
+		result, err := maker.Make(t.Context(), now)
+		if err != nil || len(result.Findings) != 1 || !errors.Is(result.Findings[0].Why, audit.ErrUnreadable) {
+			t.Errorf("%v, %+v", err, result)
+		}
+		for _, i := range []int{0, 2, 3, 4} {
+			if err := w.verify(license(i)); err != nil {
+				t.Errorf("%s: %v", license(i), err)
+			}
+		}
+		r := checkpoint.Reconciler{Records: stored, Chains: broken, Archive: w.archive}
+		if found := reconcile(t, r, now); len(found.Backlog) != 1 || found.Backlog[0].LicenseID != license(1) {
+			t.Errorf("got %+v", found)
+		}
+	}
+}
+
+// unreadable is a trail in which one chain is junk: its head, or its entries.
+type unreadable struct {
+	*trail
+	id      string
+	entries bool
+}
+
+func (u unreadable) Head(ctx context.Context, id string) (audit.Head, error) {
+	if id == u.id && !u.entries {
+		return audit.Head{}, fmt.Errorf("%w: junk", audit.ErrUnreadable)
+	}
+	return u.trail.Head(ctx, id)
+}
+
+func (u unreadable) Entries(ctx context.Context, id string, after int64, limit int) ([]audit.Entry, error) {
+	if id == u.id && u.entries {
+		return nil, fmt.Errorf("%w: junk", audit.ErrUnreadable)
+	}
+	return u.trail.Entries(ctx, id, after, limit)
+}
+
+// TestBacklogOfTheFuture: what was seen by a wrong clock is seen anew.
+func TestBacklogOfTheFuture(t *testing.T) {
+	r := checkpoint.Reconciler{
+		Records: records{"a": "2"}, Chains: chained(map[string]string{"a": "1"}), Archive: newArchive(t),
+	}
+	reconcile(t, r, now.AddDate(5, 0, 0))
+	reconcile(t, r, now)
+	if found := reconcile(t, r, now.Add(25*time.Hour)); len(found.Missed) != 1 {
+		t.Errorf("got %+v", found)
+	}
+}
+
+// TestForeignWithoutChain: of a license that other tools alone have written, and that the trail does not know, nothing
+// is remembered.
+func TestForeignWithoutChain(t *testing.T) {
+	a := newArchive(t)
+	r := checkpoint.Reconciler{Records: records{"foreign": "1"}, Chains: headCounter{newTrail(), t}, Archive: a}
+	if found := reconcile(t, r, now); len(found.Backlog) != 0 || a.writes != 0 {
+		t.Errorf("got %+v after %d writes", found, a.writes)
+	}
+}
+
+// headCounter wants nobody to ask for a head.
+type headCounter struct {
+	*trail
+	t *testing.T
+}
+
+func (c headCounter) Head(ctx context.Context, id string) (audit.Head, error) {
+	c.t.Errorf("asked for the head of %s", id)
+	return c.trail.Head(ctx, id)
+}
+
+// TestChainsInOneBucket: of many chains in one bucket, in any order, each is found.
+func TestChainsInOneBucket(t *testing.T) {
+	ids := inBucket(5, 40)
+	slices.Reverse(ids)
+	hashes := map[string]string{}
+	for _, id := range ids {
+		hashes[id] = "hash of " + id
+	}
+	stored := records{}
+	for id, hash := range hashes {
+		stored[id] = hash
+	}
+	stored[ids[7]] = "another"
+	found := reconcile(t, checkpoint.Reconciler{Records: stored, Chains: chained(hashes), Archive: newArchive(t)}, now)
+	if len(found.Backlog) != 1 || found.Backlog[0].LicenseID != ids[7] ||
+		!errors.Is(found.Backlog[0].Why, checkpoint.ErrNotRecorded) {
+		t.Errorf("got %+v", found)
 	}
 }

@@ -112,7 +112,7 @@ func (b *bucket) leaves(ctx context.Context, signed Leaves) (Leaves, error) {
 				return nil, err
 			}
 			if why != nil {
-				b.findings = append(b.findings, Finding{l, why})
+				b.find(l, why, listed[l.LicenseID])
 			}
 			delete(listed, l.LicenseID)
 			next = append(next, continued)
@@ -124,14 +124,19 @@ func (b *bucket) leaves(ctx context.Context, signed Leaves) (Leaves, error) {
 	for id, l := range listed { // what remains was never signed
 		switch {
 		case audit.BucketOf(id) != b.number:
-			b.findings = append(b.findings, Finding{Leaf{LicenseID: id}, errBucket})
+			b.find(Leaf{LicenseID: id}, errBucket, l)
 		case !l.isValid():
-			b.findings = append(b.findings, Finding{Leaf{LicenseID: id}, errHead})
+			b.find(Leaf{LicenseID: id}, errHead, l)
 		default:
 			next = append(next, l)
 		}
 	}
 	return sorted(next), nil
+}
+
+// find notes a chain that does not continue what was signed, and what its head is now.
+func (b *bucket) find(signed Leaf, why error, listed Leaf) {
+	b.findings = append(b.findings, Finding{signed, found(signed.Hash, listed, b.number, why.Error()), why})
 }
 
 // pageSize is how many entries are read at a time.
@@ -142,6 +147,9 @@ const pageSize = 1000
 // strongly consistent reads.
 func (s *survey) continueChain(ctx context.Context, signed Leaf) (next Leaf, why, err error) {
 	head, err := s.trail.Head(ctx, signed.LicenseID)
+	if errors.Is(err, audit.ErrUnreadable) {
+		return signed, err, nil
+	}
 	if err != nil {
 		return Leaf{}, nil, fmt.Errorf("head of %s: %w", signed.LicenseID, err)
 	}
@@ -154,6 +162,9 @@ func (s *survey) continueChain(ctx context.Context, signed Leaf) (next Leaf, why
 	var reached audit.Head // none yet: the first entry that is read is the signed one
 	for after := signed.Sequence - 1; after < head.Sequence; after = reached.Sequence {
 		entries, err := s.trail.Entries(ctx, signed.LicenseID, after, int(min(pageSize, head.Sequence-after)))
+		if errors.Is(err, audit.ErrUnreadable) {
+			return signed, err, nil
+		}
 		if err != nil {
 			return Leaf{}, nil, fmt.Errorf("entries of %s: %w", signed.LicenseID, err)
 		}

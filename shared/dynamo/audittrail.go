@@ -86,7 +86,7 @@ func (s *AuditTrail) Head(ctx context.Context, licenseID string) (audit.Head, er
 	}
 	var head headItem
 	if err := attributevalue.UnmarshalMap(values, &head); err != nil {
-		return audit.Head{}, fmt.Errorf("audit head: %w", err)
+		return audit.Head{}, fmt.Errorf("audit head: %w: %w", audit.ErrUnreadable, err)
 	}
 	return head.head(), nil
 }
@@ -220,11 +220,11 @@ func appendEntries(entries []audit.Entry, licenseID string, items []item) ([]aud
 		}
 		var stored entryItem
 		if err := attributevalue.UnmarshalMap(values, &stored); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", audit.ErrUnreadable, err)
 		}
 		var e audit.Entry
 		if err := json.Unmarshal([]byte(stored.Entry), &e); err != nil {
-			return nil, fmt.Errorf("entry %d cannot be read: %w", stored.Sequence, err)
+			return nil, fmt.Errorf("%w: entry %d: %w", audit.ErrUnreadable, stored.Sequence, err)
 		}
 		entries = append(entries, e)
 	}

@@ -34,11 +34,15 @@ func (c Checkpoints) Get(ctx context.Context, name string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	content, err := os.ReadFile(c.path(name))
+	file, err := os.Open(c.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, checkpoint.ErrNone
 	}
-	return content, err
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return checkpoint.ReadObject(file)
 }
 
 // Create implements checkpoint.Archive. It links the file into place: of two at once the first wins, as with a rename

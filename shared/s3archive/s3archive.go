@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,12 +38,22 @@ func New(client API, bucket string) *Archive { return &Archive{client, bucket} }
 
 // Create implements checkpoint.Archive.
 func (a *Archive) Create(ctx context.Context, name string, content []byte) error {
-	err := a.put(ctx, name, content, func(in *s3.PutObjectInput) { in.IfNoneMatch = aws.String("*") })
+	var err error
+	for range conflicts {
+		err = a.put(ctx, name, content, func(in *s3.PutObjectInput) { in.IfNoneMatch = aws.String("*") })
+		if status(err) != http.StatusConflict {
+			break
+		}
+	}
 	if status(err) == http.StatusPreconditionFailed {
 		return checkpoint.ErrExists
 	}
 	return err
 }
+
+// conflicts is how often a conditional write is tried that crosses another one, which S3 answers with a 409
+// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html).
+const conflicts = 3
 
 // Put implements checkpoint.Archive. What it replaces stays as a version.
 func (a *Archive) Put(ctx context.Context, name string, content []byte) error {
@@ -62,7 +71,7 @@ func (a *Archive) Get(ctx context.Context, name string) ([]byte, error) {
 		return nil, fmt.Errorf("get %s: %w", name, err)
 	}
 	defer out.Body.Close()
-	content, err := io.ReadAll(out.Body)
+	content, err := checkpoint.ReadObject(out.Body)
 	if err != nil {
 		return nil, fmt.Errorf("get %s: %w", name, err)
 	}

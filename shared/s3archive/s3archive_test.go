@@ -63,6 +63,9 @@ func TestFaults(t *testing.T) {
 				"Put":    func() error { return archive.Put(t.Context(), "latest", nil) },
 			} {
 				bucket.Fail(code, code)
+				if code == "ConditionalRequestConflict" && name == "Create" {
+					bucket.Fail(code) // it is tried again
+				}
 				err := do()
 				if err == nil || errors.Is(err, checkpoint.ErrNone) || errors.Is(err, checkpoint.ErrExists) {
 					t.Errorf("%s: got %v", name, err)
@@ -82,6 +85,19 @@ func drain(t *testing.T, bucket *lambdatest.Bucket, archive *s3archive.Archive) 
 		}
 	}
 	t.Fatal("faults are left")
+}
+
+// TestCrossingCreate: a conditional write that crosses another one is tried again.
+func TestCrossingCreate(t *testing.T) {
+	bucket, archive := newArchive(t)
+	bucket.Fail("ConditionalRequestConflict")
+	if err := archive.Create(t.Context(), "checkpoints/1", []byte("c")); err != nil {
+		t.Error(err)
+	}
+	bucket.Fail("ConditionalRequestConflict")
+	if err := archive.Create(t.Context(), "checkpoints/1", []byte("d")); !errors.Is(err, checkpoint.ErrExists) {
+		t.Errorf("got %v, want ErrExists", err)
+	}
 }
 
 // TestRepeatedAfterFault: the SDK repeats what was throttled.

@@ -51,9 +51,12 @@ func (c Checkpointer) Handle(ctx context.Context, _ events.EventBridgeEvent) (Su
 	begun := time.Now()
 	counts := map[string]int{}
 	var summary Summary
-	err := c.checkpoint(ctx, &summary, counts)
+	rewritten, err := c.checkpoint(ctx, &summary, counts)
 	// Without a checkpoint, what the trail missed is still looked for.
-	err = errors.Join(err, c.reconcile(ctx, &summary, counts))
+	missed, errReconcile := c.reconcile(ctx, &summary, counts)
+	if err = errors.Join(err, errReconcile); err == nil { // else what was found before stays
+		err = checkpoint.KeepStatements(ctx, c.Maker.Archive, append(rewritten, missed...))
+	}
 	counts[ArchiveDamagesKey] = summary.Damaged
 	level, attrs := slog.LevelInfo, telemetry.Counts(begun, "checkpoint", counts)
 	if err != nil {
@@ -64,25 +67,30 @@ func (c Checkpointer) Handle(ctx context.Context, _ events.EventBridgeEvent) (Su
 	return summary, err
 }
 
-func (c Checkpointer) checkpoint(ctx context.Context, summary *Summary, counts map[string]int) error {
+func (c Checkpointer) checkpoint(
+	ctx context.Context, summary *Summary, counts map[string]int,
+) (findings []checkpoint.Statement, err error) {
 	result, err := c.Maker.Make(ctx, c.Now())
 	var damage *checkpoint.ArchiveError
 	if errors.As(err, &damage) { // without which no checkpoint can be made
 		c.logDamages(ctx, summary, damage)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, finding := range result.Findings {
-		isSettled := c.isAcknowledged(ctx, finding.Leaf.LicenseID, finding.Leaf.Sequence)
-		if !isSettled {
+		findings = append(findings, finding.Statement())
+	}
+	isSettled := c.acknowledged(ctx, findings)
+	for i, finding := range result.Findings {
+		if !isSettled[i] {
 			summary.Rewritten++
 		}
-		c.Log.LogAttrs(ctx, levelOf(isSettled), "an audit chain was rewritten",
+		c.Log.LogAttrs(ctx, levelOf(isSettled[i]), "an audit chain was rewritten",
 			slog.String("licenseid", finding.Leaf.LicenseID),
 			slog.Int64("signedsequence", finding.Leaf.Sequence),
 			slog.String("signedhash", finding.Leaf.Hash),
-			slog.Bool("acknowledged", isSettled),
+			slog.Bool("acknowledged", isSettled[i]),
 			slog.String("error", finding.Why.Error()))
 	}
 	c.logDamages(ctx, summary, result.Damages...)
@@ -92,24 +100,29 @@ func (c Checkpointer) checkpoint(ctx context.Context, summary *Summary, counts m
 		slog.String("root", result.Checkpoint.Root.String()))
 	counts[CheckpointsKey], counts[ChainsRewrittenKey] = 1, summary.Rewritten
 	summary.Number, summary.Chains = result.Checkpoint.Number, result.Chains
-	return nil
+	return findings, nil
 }
 
-func (c Checkpointer) reconcile(ctx context.Context, summary *Summary, counts map[string]int) error {
+func (c Checkpointer) reconcile(
+	ctx context.Context, summary *Summary, counts map[string]int,
+) (findings []checkpoint.Statement, err error) {
 	found, err := c.Reconciler.Reconcile(ctx, c.Now())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, d := range found.Missed {
-		isSettled := c.isAcknowledged(ctx, d.LicenseID, d.Sequence)
-		if !isSettled {
+		findings = append(findings, d.Statement())
+	}
+	isSettled := c.acknowledged(ctx, findings)
+	for i, d := range found.Missed {
+		if !isSettled[i] {
 			summary.Missed++
 		}
-		c.Log.LogAttrs(ctx, levelOf(isSettled), "the audit trail missed a change",
+		c.Log.LogAttrs(ctx, levelOf(isSettled[i]), "the audit trail missed a change",
 			slog.String("licenseid", d.LicenseID),
 			slog.Int64("sequence", d.Sequence),
 			slog.Time("since", d.Since),
-			slog.Bool("acknowledged", isSettled),
+			slog.Bool("acknowledged", isSettled[i]),
 			slog.String("error", d.Why.Error()))
 	}
 	if len(found.Backlog) > 0 {
@@ -121,7 +134,7 @@ func (c Checkpointer) reconcile(ctx context.Context, summary *Summary, counts ma
 	c.logDamages(ctx, summary, found.Damages...)
 	summary.Backlog = len(found.Backlog)
 	counts[ChangesMissedKey], counts[BacklogKey] = summary.Missed, summary.Backlog
-	return nil
+	return findings, nil
 }
 
 func (c Checkpointer) logDamages(ctx context.Context, summary *Summary, damages ...*checkpoint.ArchiveError) {
@@ -132,14 +145,13 @@ func (c Checkpointer) logDamages(ctx context.Context, summary *Summary, damages 
 	}
 }
 
-// isAcknowledged reports whether someone has settled a finding. In doubt nobody has.
-func (c Checkpointer) isAcknowledged(ctx context.Context, licenseID string, sequence int64) bool {
-	_, err := checkpoint.Acknowledged(ctx, c.Maker.Archive, licenseID, sequence)
-	if err != nil && !errors.Is(err, checkpoint.ErrNone) {
-		c.Log.LogAttrs(ctx, slog.LevelError, "an acknowledgement cannot be read",
-			slog.String("licenseid", licenseID), slog.String("error", err.Error()))
+// acknowledged reports of each finding whether someone has settled it. In doubt nobody has.
+func (c Checkpointer) acknowledged(ctx context.Context, findings []checkpoint.Statement) []bool {
+	is, err := checkpoint.AcknowledgedOf(ctx, c.Maker.Archive, findings)
+	if err != nil {
+		c.Log.LogAttrs(ctx, slog.LevelError, "acknowledgements cannot be read", slog.String("error", err.Error()))
 	}
-	return err == nil
+	return is
 }
 
 func levelOf(isSettled bool) slog.Level {

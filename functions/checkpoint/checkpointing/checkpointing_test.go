@@ -193,14 +193,11 @@ func (f *fixture) handle(t *testing.T) checkpointing.Summary {
 	return summary
 }
 
-func (f *fixture) acknowledge(t *testing.T, sequence int64) {
+func (f *fixture) acknowledge(t *testing.T, sequence int64) error {
 	t.Helper()
-	err := checkpoint.Acknowledge(t.Context(), f.Maker.Archive, checkpoint.Acknowledgement{
-		LicenseID: f.id, Sequence: sequence, Reason: "restored from a backup", Actor: "me", Time: now,
+	return checkpoint.Acknowledge(t.Context(), f.Maker.Archive, f.id, sequence, checkpoint.Acknowledgement{
+		Reason: "restored from a backup", Actor: "me", Time: now,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestReconciliation: a change that is not recorded is backlog, missed after 25 hours, and settled when someone says
@@ -225,7 +222,9 @@ func TestReconciliation(t *testing.T) {
 		finding["licenseid"] != f.id || finding["sequence"] != 3.0 {
 		t.Errorf("logged %v", finding)
 	}
-	f.acknowledge(t, 3)
+	if err := f.acknowledge(t, 3); err != nil {
+		t.Fatal(err)
+	}
 	f.at(26 * time.Hour)
 	if got := f.handle(t); got.Missed != 0 {
 		t.Errorf("acknowledged: got %+v", got)
@@ -257,16 +256,44 @@ func TestRewrittenChainAcknowledged(t *testing.T) {
 	f := newFixture(t)
 	f.handle(t)
 	f.Maker.Trail = cutTrail{f.trail}
-	f.acknowledge(t, 2) // another finding
+	if err := f.acknowledge(t, 3); !errors.Is(err, checkpoint.ErrNoFinding) {
+		t.Errorf("before it was found: %v", err)
+	}
 	if got := f.handle(t); got.Rewritten != 1 {
 		t.Errorf("got %+v", got)
 	}
-	f.acknowledge(t, 3)
+	if err := f.acknowledge(t, 2); !errors.Is(err, checkpoint.ErrNoFinding) {
+		t.Errorf("another entry: %v", err)
+	}
+	if err := f.acknowledge(t, 3); err != nil {
+		t.Fatal(err)
+	}
 	if got := f.handle(t); got.Rewritten != 0 {
 		t.Errorf("got %+v", got)
 	}
 	if finding := f.records(t)["an audit chain was rewritten"]; finding["level"] != "INFO" {
 		t.Errorf("logged %v", finding)
+	}
+	f.Maker.Trail = headTrail{f.trail, audit.Head{Sequence: 3, Hash: "another"}} // it was rewritten in another way
+	if got := f.handle(t); got.Rewritten != 1 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// headTrail shows another head of each chain.
+type headTrail struct {
+	checkpoint.Trail
+	head audit.Head
+}
+
+func (h headTrail) Head(context.Context, string) (audit.Head, error) { return h.head, nil }
+
+func (h headTrail) Heads(ctx context.Context, bucket int) iter.Seq2[audit.ChainHead, error] {
+	return func(yield func(audit.ChainHead, error) bool) {
+		for head := range h.Trail.Heads(ctx, bucket) {
+			head.Head = h.head
+			yield(head, nil)
+		}
 	}
 }
 

@@ -88,6 +88,13 @@ func failure(err error) api.Failure {
 	if errors.As(err, &taken) {
 		return referenceTaken(taken)
 	}
+	var damaged *checkpoint.ArchiveError
+	if errors.As(err, &damaged) {
+		return api.Failure{
+			Status: http.StatusInternalServerError, Code: "ARCHIVE_DAMAGED",
+			Detail: "Something in the archive of checkpoints is missing, or is not what was kept; the log names it.",
+		}
+	}
 	var impossible *license.TransitionError
 	if errors.As(err, &impossible) {
 		return api.Failure{Status: http.StatusConflict, Code: "STATUS_FORBIDS", Detail: impossible.Message}

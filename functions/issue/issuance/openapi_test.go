@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/device"
 	"openlicenser/shared/idempotency"
 	"openlicenser/shared/license"
@@ -101,7 +102,7 @@ func TestOpenAPICodes(t *testing.T) {
 	}
 	errs := []error{
 		&license.InvalidError{}, &license.TransitionError{}, &license.ReferenceTakenError{}, &bodyError{},
-		errors.New("anything else"),
+		&checkpoint.ArchiveError{}, errors.New("anything else"),
 	}
 	for _, f := range failures {
 		errs = append(errs, f.err)

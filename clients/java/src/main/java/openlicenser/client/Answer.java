@@ -50,9 +50,10 @@ final class Answer {
         return nothing(new ServerException(status, status == 200 ? "" : code), retryAfter);
     }
 
-    /** Returns the code that a body names, or an empty one. */
+    /** Returns the code that a body names, or an empty one. Another text is none of the service's. */
     static String codeOf(byte[] body) {
-        return memberOf(body, "error");
+        String code = memberOf(body, "error");
+        return code.matches("[A-Z0-9_]{1,64}") ? code : "";
     }
 
     private static String memberOf(byte[] body, String name) {

@@ -14,6 +14,9 @@ final class Background {
      */
     static final Duration LOOK_AROUND = Duration.ofMinutes(15);
 
+    /** How long close waits for a listener that does not end when it is interrupted. */
+    static final Duration LISTENER_ENDS = Duration.ofSeconds(3);
+
     private static final Duration AFTER_BUG = Duration.ofMinutes(1);
 
     private final Keeper keeper;
@@ -69,20 +72,32 @@ final class Background {
         synchronized (this) {
             if (state.differs(shown)) {
                 shown = state;
+                passOver();
                 wake();
+            }
+        }
+    }
+
+    /** A listener that asks, and is told of the answer, would ask again: of new times only, it is not told. */
+    private void passOver() {
+        if (!isTelling || thread != Thread.currentThread()) {
+            return;
+        }
+        for (Listener listener : listeners) {
+            if (listener.told != null && !shown.isOther(listener.told)) {
+                listener.told = shown;
             }
         }
     }
 
     private void run() {
         while (!isEnded()) {
-            tell();
-            if (!sleep(pause())) {
-                continue;
-            }
             try {
-                tick.run();
-            } catch (RuntimeException e) {
+                tell();
+                if (sleep(pause())) {
+                    tick.run();
+                }
+            } catch (Throwable e) {
                 log.error("a bug of the license client", e);
                 sleep(AFTER_BUG);
             }
@@ -139,7 +154,7 @@ final class Background {
             }
             try {
                 listener.consumer.accept(state);
-            } catch (RuntimeException e) {
+            } catch (Throwable e) {
                 log.error("a listener has failed", e);
             } finally {
                 doneTelling();
@@ -152,7 +167,7 @@ final class Background {
         Thread.interrupted(); // that of end was for the listener
     }
 
-    /** Ends the thread and waits for it, unless it is the caller. A listener that waits is interrupted. */
+    /** Ends the thread, and waits for it unless it is the caller. A listener is interrupted, and has three seconds. */
     void end() {
         synchronized (this) {
             isEnded = true;
@@ -162,10 +177,14 @@ final class Background {
             notifyAll();
         }
         boolean isInterrupted = false;
-        while (thread != Thread.currentThread()) {
-            try {
-                thread.join();
+        long end = System.nanoTime() + LISTENER_ENDS.toNanos();
+        while (thread != Thread.currentThread() && thread.isAlive()) {
+            long left = (end - System.nanoTime()) / 1_000_000;
+            if (left <= 0) {
                 break;
+            }
+            try {
+                thread.join(left);
             } catch (InterruptedException e) {
                 isInterrupted = true;
             }

@@ -26,7 +26,7 @@ final class CheckedConfig {
         try {
             base = LicenseService.base(c.url);
         } catch (IllegalArgumentException e) {
-            problems.add("url \"" + c.url + "\" is no http(s) URL");
+            problems.add("url " + e.getMessage());
         }
         List<PublicKey> trusted = trusted(c, problems);
         if (c.store == null) {

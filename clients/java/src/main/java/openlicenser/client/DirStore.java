@@ -48,7 +48,7 @@ final class DirStore implements Store {
             Files.write(temporary, document, StandardOpenOption.WRITE, StandardOpenOption.SYNC);
             rename(temporary, file(name));
         } finally {
-            Files.deleteIfExists(temporary);
+            delete(temporary);
             sweep(name);
         }
     }
@@ -87,17 +87,25 @@ final class DirStore implements Store {
         }
     }
 
-    /** Removes what a crash has left of earlier writes. */
-    private void sweep(String name) throws IOException {
+    /** Removes what a crash has left of earlier writes. What cannot be removed is left: the document was saved. */
+    private void sweep(String name) {
         FileTime hourAgo = FileTime.from(Instant.now().minus(Duration.ofHours(1)));
         try (DirectoryStream<Path> left = Files.newDirectoryStream(folder, name + ".*.tmp")) {
             for (Path file : left) {
                 if (Files.getLastModifiedTime(file).compareTo(hourAgo) < 0) {
-                    Files.deleteIfExists(file);
+                    delete(file);
                 }
             }
-        } catch (NoSuchFileException e) {
-            // another process was faster
+        } catch (IOException | RuntimeException e) {
+            // the next save tries again
+        }
+    }
+
+    private static void delete(Path file) {
+        try {
+            Files.deleteIfExists(file);
+        } catch (IOException | RuntimeException e) {
+            // the next sweep tries again
         }
     }
 }

@@ -37,25 +37,32 @@ final class EnvironmentProxies extends ProxySelector {
         return isExcluded(uri) ? DIRECT : proxy(uri).map(List::of).orElse(DIRECT);
     }
 
+    /** Returns what is wrong with the proxy of a URL. It has a name only: the value can hold a password. */
+    Optional<String> problem(URI uri) {
+        String name = nameFor(uri);
+        boolean isUnread = !name.isEmpty() && !variable(name).isEmpty() && proxy(uri).isEmpty();
+        boolean isAsked = isUnread && !isExcluded(uri) && select(uri).equals(DIRECT);
+        return isAsked ? Optional.of(name + " is no http proxy that can be read: the service is asked without one")
+                : Optional.empty();
+    }
+
+    private String nameFor(URI uri) {
+        if ("https".equalsIgnoreCase(uri.getScheme())) {
+            return "HTTPS_PROXY";
+        }
+        return environment.containsKey("REQUEST_METHOD") ? "" : "HTTP_PROXY"; // in CGI a caller sets it by a header
+    }
+
     private Optional<Proxy> proxy(URI uri) {
-        boolean isHttps = "https".equalsIgnoreCase(uri.getScheme());
-        if (!isHttps && environment.containsKey("REQUEST_METHOD")) {
-            return Optional.empty(); // in CGI a caller sets HTTP_PROXY by the header Proxy
-        }
-        String set = variable(isHttps ? "HTTPS_PROXY" : "HTTP_PROXY");
-        if (set.isEmpty()) {
+        String name = nameFor(uri);
+        String set = name.isEmpty() ? "" : variable(name).strip();
+        int end = set.indexOf("://");
+        if (set.isEmpty() || end >= 0 && !set.substring(0, end).equalsIgnoreCase("http")) {
             return Optional.empty();
         }
-        try {
-            URI proxy = URI.create(set.contains("://") ? set : "http://" + set);
-            if (proxy.getHost() == null || !"http".equalsIgnoreCase(proxy.getScheme())) {
-                return Optional.empty();
-            }
-            int port = proxy.getPort() < 0 ? 80 : proxy.getPort();
-            return Optional.of(new Proxy(Proxy.Type.HTTP, InetSocketAddress.createUnresolved(proxy.getHost(), port)));
-        } catch (IllegalArgumentException e) {
-            return Optional.empty();
-        }
+        String authority = (end < 0 ? set : set.substring(end + 3)).split("[/?#]", 2)[0];
+        return Authority.read(authority).map(a -> new Proxy(Proxy.Type.HTTP,
+                InetSocketAddress.createUnresolved(a.host, a.port < 0 ? 80 : a.port)));
     }
 
     private String variable(String name) {
@@ -64,11 +71,16 @@ final class EnvironmentProxies extends ProxySelector {
     }
 
     private boolean isExcluded(URI uri) {
-        String host = uri.getHost().toLowerCase(Locale.ROOT).replaceAll("[\\[\\]]", "");
+        Optional<Authority> authority = Authority.read(uri.getRawAuthority());
+        if (authority.isEmpty()) {
+            return false;
+        }
+        String host = authority.get().host.toLowerCase(Locale.ROOT).replaceAll("[\\[\\]]", "");
         if (host.equals("localhost") || address(host).filter(InetAddress::isLoopbackAddress).isPresent()) {
             return true;
         }
-        int port = uri.getPort() >= 0 ? uri.getPort() : "https".equalsIgnoreCase(uri.getScheme()) ? 443 : 80;
+        int given = authority.get().port;
+        int port = given >= 0 ? given : "https".equalsIgnoreCase(uri.getScheme()) ? 443 : 80;
         for (String entry : variable("NO_PROXY").toLowerCase(Locale.ROOT).split("[,\\s]+")) {
             if (!entry.isEmpty() && excludes(entry, host, port)) {
                 return true;

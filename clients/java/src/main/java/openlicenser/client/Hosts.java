@@ -2,13 +2,10 @@ package openlicenser.client;
 
 import java.util.List;
 import java.util.Optional;
-import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
 
 /** Hosts compares hosts with the application URLs of a license. */
 final class Hosts {
-    private static final int MAX_PATTERN_HOST = 255; // characters; DNS names have 253
-    private static final int MAX_PATTERN_STEPS = 100_000;
+    private static final int MAX_HOST = 255; // characters; DNS names have 253
 
     private Hosts() {
     }
@@ -31,55 +28,11 @@ final class Hosts {
         return of(authority).filter(host::equals).isPresent();
     }
 
-    /**
-     * Searches the host. A pattern that cannot be read, or takes too long, allows nothing. With UNIX_LINES the only
-     * line break is one that no host has; else $ would match before a U+2028 at the end.
-     */
     private static boolean finds(String pattern, String host) {
-        if (host.length() > MAX_PATTERN_HOST) {
-            return false;
-        }
         try {
-            return Pattern.compile(pattern, Pattern.UNIX_LINES).matcher(new Counted(host)).find();
-        } catch (PatternSyntaxException | Counted.ExhaustedException | StackOverflowError e) {
+            return HostPattern.read(pattern).isFoundIn(host);
+        } catch (HostPattern.UnreadableException e) {
             return false;
-        }
-    }
-
-    /** Counted is a text that can be read so many times: a pattern as a*a*a*a*b$ does so for years. */
-    private static final class Counted implements CharSequence {
-        private final String text;
-        private int left = MAX_PATTERN_STEPS;
-
-        Counted(String text) {
-            this.text = text;
-        }
-
-        @Override
-        public char charAt(int index) {
-            if (--left < 0) {
-                throw new ExhaustedException();
-            }
-            return text.charAt(index);
-        }
-
-        @Override
-        public int length() {
-            return text.length();
-        }
-
-        @Override
-        public CharSequence subSequence(int start, int end) {
-            return text.subSequence(start, end);
-        }
-
-        @Override
-        public String toString() {
-            return text;
-        }
-
-        private static final class ExhaustedException extends RuntimeException {
-            private static final long serialVersionUID = 1;
         }
     }
 
@@ -102,7 +55,8 @@ final class Hosts {
             port = host.substring(colon + 1);
             host = host.substring(0, colon);
         }
-        boolean isHost = !host.isEmpty() && port.chars().allMatch(c -> c >= '0' && c <= '9');
+        boolean isHost = !host.isEmpty() && host.length() <= MAX_HOST
+                && port.chars().allMatch(c -> c >= '0' && c <= '9');
         return isHost ? Optional.of(host) : Optional.empty();
     }
 

@@ -1,6 +1,5 @@
 package openlicenser.client;
 
-import java.io.IOException;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -32,7 +31,7 @@ final class Keeper {
         this.clock = clock;
         this.random = random;
         this.savedMark = loadMark();
-        this.known = rules.started(load(), savedMark, now(), random.getAsDouble());
+        this.known = rules.started(load().orElse(Stored.NONE), savedMark, now(), random.getAsDouble());
     }
 
     Instant now() {
@@ -60,32 +59,40 @@ final class Keeper {
         isClosed = true;
     }
 
-    /** Returns the stored record, and an empty one where there is none that can be read. */
-    private Stored load() {
+    /** Returns the stored record, an empty one for none or a damaged one, and nothing where the store fails. */
+    private Optional<Stored> load() {
         try {
             Optional<byte[]> document = store.load(LICENSE);
-            return document.isPresent() ? Stored.read(document.get()) : Stored.NONE;
+            return Optional.of(document.isPresent() ? Stored.read(document.get()) : Stored.NONE);
         } catch (Stored.DamagedException e) {
             log.warning("the service is asked anew", e);
-        } catch (IOException | RuntimeException e) {
+            return Optional.of(Stored.NONE);
+        } catch (Throwable e) { // of a product's own store
             log.warning("the stored license cannot be read", e);
+            return Optional.empty();
         }
-        return Stored.NONE;
     }
 
     private Instant loadMark() {
         try {
             return store.load(CLOCK).map(Stored::readMark).orElse(Times.ZERO);
-        } catch (IOException | RuntimeException e) {
+        } catch (Throwable e) {
             log.warning("the stored clock mark cannot be read", e);
             return Times.ZERO;
         }
     }
 
-    /** Goes by another license key from now on. */
+    /** Goes by another license key from now on. The one that it has changes nothing, and forgets nothing. */
     void setKey(String pasted) {
-        Stored stored = load();
+        String key = LicenseKeys.clean(pasted);
+        if (key.equals(rules().key)) {
+            return;
+        }
+        Stored stored = load().orElse(Stored.NONE);
         synchronized (this) {
+            if (key.equals(rules.key)) {
+                return; // another thread was faster
+            }
             Knowledge before = known;
             rules = rules.withKey(pasted);
             known = rules.started(stored, before.mark, now(), random.getAsDouble());
@@ -95,18 +102,31 @@ final class Keeper {
         }
     }
 
-    /** Takes over what another process was told, if that is newer, and reports whether it was. */
-    boolean adoptStored() {
-        Stored stored = load();
+    /** Standing is how what is stored compares with what is known. */
+    private enum Standing { NEWER, OLDER, OTHER }
+
+    /** Takes over what another process was told, if that is newer and of use to this one. */
+    private Standing adopt() {
+        Optional<Stored> loaded = load();
+        if (loaded.isEmpty()) {
+            return Standing.OTHER;
+        }
+        Stored stored = loaded.get();
         synchronized (this) {
             Instant now = now();
             if (!stored.isNewer(known.stored, now)) {
-                return false;
+                return stored.isBehind(known.stored) ? Standing.OLDER : Standing.OTHER;
             }
-            Instant fetched = known.fetched;
-            known = rules.started(stored, known.mark, now, random.getAsDouble());
-            known.fetched = fetched;
-            return true;
+            known = rules.adopted(known, stored, now, random.getAsDouble());
+            return Standing.NEWER;
+        }
+    }
+
+    /** Adopts what is newer. What a failed save has lost, or an older answer has replaced, is stored again. */
+    void look() {
+        Rules asker = rules();
+        if (adopt() == Standing.OLDER) {
+            write(asker);
         }
     }
 
@@ -161,14 +181,18 @@ final class Keeper {
     }
 
     /**
-     * Stores what is known, unless another process has stored what is newer: that is known then. A crash before the
-     * rename leaves the older state, with which the service is asked again. A definite no that cannot be stored holds
-     * for this process only.
+     * Stores what is known, unless another process has stored what is newer: that is known then, if it is of use. A
+     * crash before the rename leaves the older state, with which the service is asked again. A definite no that cannot
+     * be stored holds for this process only, until it can be: each look at the store tries again.
      */
     void save(Rules asker) {
-        if (adoptStored()) {
-            return;
+        if (adopt() != Standing.NEWER) {
+            write(asker);
         }
+        saveMark(Duration.ZERO);
+    }
+
+    private void write(Rules asker) {
         byte[] document;
         synchronized (this) {
             if (!asker.key.equals(rules.key)) {
@@ -178,10 +202,9 @@ final class Keeper {
         }
         try {
             store.save(LICENSE, document);
-        } catch (IOException | RuntimeException e) {
+        } catch (Throwable e) {
             log.error("the license cannot be stored: a restart without network will not know of it", e);
         }
-        saveMark(Duration.ZERO);
     }
 
     /** Stores the latest time that was seen, if it has moved by so much, or was set back. */
@@ -199,7 +222,7 @@ final class Keeper {
             synchronized (this) {
                 savedMark = mark;
             }
-        } catch (IOException | RuntimeException e) {
+        } catch (Throwable e) {
             log.warning("the clock mark cannot be saved", e);
         }
     }

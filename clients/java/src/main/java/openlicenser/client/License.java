@@ -4,6 +4,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
@@ -55,6 +56,17 @@ public final class License {
         Duration skew = Rules.DEFAULT_SKEW;
         grant.requireFits(clock.instant(), skew);
         return grant.license;
+    }
+
+    /** Reports whether another token says the same of the license. */
+    boolean says(License other) {
+        return parts().equals(other.parts());
+    }
+
+    private List<Object> parts() {
+        List<Object> parts = new ArrayList<>(List.of(id, customerName, expires, updatesUntil, device, appUrls));
+        services.forEach(s -> parts.addAll(List.of(s.name(), s.value())));
+        return parts;
     }
 
     /** {@return the license's id; empty where there is no token} */

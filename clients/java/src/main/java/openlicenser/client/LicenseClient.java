@@ -40,6 +40,9 @@ public final class LicenseClient implements AutoCloseable {
         CheckedConfig checked = CheckedConfig.of(c);
         log = new Log(c.log);
         service = new LicenseService(checked.base, c.http, timeout);
+        if (c.http == null) {
+            new EnvironmentProxies(System.getenv()).problem(checked.base).ifPresent(log::warning);
+        }
         keeper = new Keeper(checked.rules, c.store, log, clock, random);
         background = new Background(keeper, this::tick, log);
         State state = keeper.state();
@@ -108,7 +111,9 @@ public final class LicenseClient implements AutoCloseable {
 
     /**
      * Has a listener told of the state, and then of each new one, until the client is closed. That is by the client's
-     * own thread: a listener that is slow misses what is past, and holds up the client's next request.
+     * own thread: a listener that is slow misses what is past, and holds up the client's next request. One may call
+     * {@link #refresh}, and is not told of an answer to that which changes times only. One that has another thread call
+     * it for each state would ask without end.
      *
      * @param listener gets the state
      * @return what ends that
@@ -130,7 +135,8 @@ public final class LicenseClient implements AutoCloseable {
     }
 
     /**
-     * Goes by another license key from now on, and asks for it. What is stored stays until there is an answer.
+     * Goes by another license key from now on, and asks for it. What is stored stays until there is an answer. With the
+     * key that it has, it is {@link #refresh}.
      *
      * @param pasted the license key as the customer has pasted it; nobody is asked for an empty one
      * @return the state after that
@@ -165,16 +171,29 @@ public final class LicenseClient implements AutoCloseable {
     }
 
     /**
-     * Gives the seat of a device back. Where it is this computer, its token is deleted: the status is UNKNOWN, and the
-     * service is asked again by {@link #refresh}, {@link #setKey} or the next start only.
+     * Gives the seat of this computer back, as {@link #release(String)}.
      *
-     * @param device the id of the device; empty for this computer
      * @throws Refusal if there is no such license, or with RELEASE_LIMIT_REACHED
      * @throws ServerException for an answer that says nothing
      * @throws IOException if there is no answer
      * @throws IllegalStateException after close
      */
-    public void release(String device) throws IOException {
+    public void release() throws IOException {
+        release("");
+    }
+
+    /**
+     * Gives the seat of a device back. Where it is this computer, its token is deleted: the status is UNKNOWN, or stays
+     * REFUSED, and the service is asked again by {@link #refresh}, {@link #setKey} or the next start only.
+     *
+     * @param id that of the device; empty or null for this computer
+     * @throws Refusal if there is no such license, or with RELEASE_LIMIT_REACHED
+     * @throws ServerException for an answer that says nothing
+     * @throws IOException if there is no answer
+     * @throws IllegalStateException after close
+     */
+    public void release(String id) throws IOException {
+        String device = id == null ? "" : id;
         takeOrThrow();
         try {
             Rules r = keeper.rules();
@@ -224,7 +243,8 @@ public final class LicenseClient implements AutoCloseable {
 
     /**
      * Ends the client, its thread and what it asks. The state can be asked for after that, and the service cannot. A
-     * listener that is being told is interrupted.
+     * listener that is being told is interrupted, and waited for up to three seconds: the thread of one that goes on
+     * ends after it.
      */
     @Override
     public void close() {
@@ -276,7 +296,7 @@ public final class LicenseClient implements AutoCloseable {
             return;
         }
         try {
-            keeper.adoptStored();
+            keeper.look();
             if (keeper.state().retryAt().filter(due -> !due.isAfter(keeper.now())).isPresent()) {
                 ask();
             }
@@ -313,6 +333,8 @@ public final class LicenseClient implements AutoCloseable {
             return Answer.read(got.status, got.headers, got.body, keeper.now());
         } catch (IOException | RuntimeException e) {
             return Answer.nothing(e, Duration.ZERO);
+        } catch (Error e) { // of a product's own HttpClient
+            return Answer.nothing(new IOException("the license service was not reached: " + e, e), Duration.ZERO);
         }
     }
 

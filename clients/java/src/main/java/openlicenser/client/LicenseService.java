@@ -3,6 +3,7 @@ package openlicenser.client;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.net.URI;
+import java.net.URISyntaxException;
 import java.net.http.HttpClient;
 import java.net.http.HttpHeaders;
 import java.net.http.HttpRequest;
@@ -29,7 +30,6 @@ final class LicenseService {
 
     private final URI base;
     private final Duration timeout;
-    private final boolean isOwn;
     private final Set<CompletableFuture<?>> running = ConcurrentHashMap.newKeySet();
     private volatile HttpClient http; // null after close
 
@@ -40,22 +40,40 @@ final class LicenseService {
     LicenseService(URI base, HttpClient given, Duration timeout) {
         this.base = base;
         this.timeout = timeout;
-        this.isOwn = given == null;
-        this.http = given == null ? own() : given;
+        this.http = given == null ? Shared.HTTP : given;
     }
 
-    /** One request a day needs no HTTP/2, and proxies trip over the upgrade that Java asks for without TLS. */
-    private static HttpClient own() {
-        return HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(CONNECT_TIMEOUT)
-                .followRedirects(HttpClient.Redirect.NEVER).proxy(new EnvironmentProxies(System.getenv())).build();
+    /**
+     * Shared is for all clients of products that bring no HttpClient: before Java 21 one has a thread and descriptors
+     * until it is collected. One request a day needs no HTTP/2, and proxies trip over the upgrade that Java asks for
+     * without TLS.
+     */
+    private static final class Shared {
+        static final HttpClient HTTP = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1)
+                .connectTimeout(CONNECT_TIMEOUT).followRedirects(HttpClient.Redirect.NEVER)
+                .proxy(new EnvironmentProxies(System.getenv())).build();
     }
 
     /** Returns the URL that the paths follow. It throws an IllegalArgumentException where there can be none. */
     static URI base(String url) {
-        URI given = URI.create(url);
+        URI given;
+        try {
+            given = new URI(url);
+        } catch (URISyntaxException e) {
+            throw new IllegalArgumentException("is no URL"); // the exception's message has all of it
+        }
         boolean isHttp = "https".equalsIgnoreCase(given.getScheme()) || "http".equalsIgnoreCase(given.getScheme());
-        if (!isHttp || given.getHost() == null) {
-            throw new IllegalArgumentException("no http(s) URL");
+        if (!isHttp || given.getRawAuthority() == null) {
+            throw new IllegalArgumentException("is no http(s) URL");
+        }
+        if (given.getRawAuthority().contains("@")) {
+            throw new IllegalArgumentException("has a user name or a password, which nothing sends");
+        }
+        if (Authority.read(given.getRawAuthority()).isEmpty()) {
+            throw new IllegalArgumentException("has no host, or no port");
+        }
+        if (given.getHost() == null) {
+            throw new IllegalArgumentException("has a host that java.net.http cannot ask, as one with an underscore");
         }
         String path = given.getRawPath().replaceFirst("/+$", "");
         if (path.endsWith(VERIFY)) { // products of the original name the function itself
@@ -164,18 +182,9 @@ final class LicenseService {
         }
     }
 
-    /** Ends what is under way, and the client's own threads, which are daemons. */
+    /** Ends what is under way. */
     void close() {
-        HttpClient client = http;
         http = null;
         running.forEach(exchange -> exchange.cancel(true));
-        if (!isOwn || client == null) {
-            return;
-        }
-        try {
-            HttpClient.class.getMethod("shutdownNow").invoke(client);
-        } catch (ReflectiveOperationException e) {
-            // before Java 21 the client ends when it is collected
-        }
     }
 }

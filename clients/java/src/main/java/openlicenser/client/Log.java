@@ -8,17 +8,26 @@ final class Log {
         this.logger = logger;
     }
 
-    void warning(String what, Exception why) {
+    void warning(String what) {
+        write(System.Logger.Level.WARNING, what, null);
+    }
+
+    void warning(String what, Throwable why) {
         write(System.Logger.Level.WARNING, what, why);
     }
 
-    void error(String what, Exception why) {
+    void error(String what, Throwable why) {
         write(System.Logger.Level.ERROR, what, why);
     }
 
-    private void write(System.Logger.Level level, String what, Exception why) {
-        if (logger != null) {
-            logger.log(level, what + ": " + why);
+    private void write(System.Logger.Level level, String what, Throwable why) {
+        if (logger == null) {
+            return;
+        }
+        try {
+            logger.log(level, why == null ? what : what + ": " + why);
+        } catch (Throwable e) {
+            // a log that fails must not end the product
         }
     }
 }

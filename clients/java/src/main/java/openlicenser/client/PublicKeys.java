@@ -2,13 +2,13 @@ package openlicenser.client;
 
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
-import java.security.Key;
 import java.security.KeyFactory;
 import java.security.interfaces.RSAPublicKey;
 import java.security.spec.X509EncodedKeySpec;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -33,9 +33,20 @@ final class PublicKeys {
         }
     }
 
+    /** Reads what a product brings. Editors write a byte order mark before it. */
     static List<PublicKey> read(byte[] data) throws UnusableException {
-        String text = new String(data, StandardCharsets.UTF_8).strip();
-        return text.startsWith("{") ? readSet(data) : readPem(text);
+        if (isUtf16(data)) {
+            throw new UnusableException("the text is in UTF-16, and must be in UTF-8");
+        }
+        String text = new String(data, StandardCharsets.UTF_8);
+        text = (text.startsWith("\uFEFF") ? text.substring(1) : text).strip();
+        return text.startsWith("{") ? readSet(Hashes.utf8(text)) : readPem(text);
+    }
+
+    /** With and without its byte order mark: neither JSON nor PEM has a zero in it. */
+    private static boolean isUtf16(byte[] data) {
+        boolean isMarked = data.length > 1 && ((data[0] & data[1]) & 0xFF) == 0xFE && (data[0] ^ data[1]) == 1;
+        return isMarked || new String(data, StandardCharsets.ISO_8859_1).indexOf('\0') >= 0;
     }
 
     /** Leaves out keys of other types and uses, which a set may hold (RFC 7517 section 5). */
@@ -57,27 +68,23 @@ final class PublicKeys {
         return requireSome(keys);
     }
 
+    /** Leaves out what is no RSA key, as a set does: files of certificates hold more. */
     private static List<PublicKey> readPem(String text) throws UnusableException {
         List<PublicKey> keys = new ArrayList<>();
         for (Matcher block = PEM_BLOCK.matcher(text); block.find();) {
-            Key key = ofDer(block.group(1), block.group(2));
-            if (key instanceof RSAPublicKey) {
-                PublicKey.of("", (RSAPublicKey) key).ifPresent(keys::add);
-            }
+            ofDer(block.group(2)).flatMap(key -> PublicKey.of("", key)).ifPresent(keys::add);
         }
         return requireSome(keys);
     }
 
-    private static Key ofDer(String type, String base64) throws UnusableException {
-        for (String algorithm : List.of("RSA", "EC")) {
-            try {
-                byte[] der = Base64.getMimeDecoder().decode(base64);
-                return KeyFactory.getInstance(algorithm).generatePublic(new X509EncodedKeySpec(der));
-            } catch (GeneralSecurityException | IllegalArgumentException e) {
-                // another algorithm, or none
-            }
+    private static Optional<RSAPublicKey> ofDer(String base64) {
+        try {
+            byte[] der = Base64.getMimeDecoder().decode(base64);
+            return Optional.of((RSAPublicKey) KeyFactory.getInstance("RSA")
+                    .generatePublic(new X509EncodedKeySpec(der)));
+        } catch (GeneralSecurityException | IllegalArgumentException e) {
+            return Optional.empty();
         }
-        throw new UnusableException(type + ": no public key in X.509 form");
     }
 
     private static List<PublicKey> requireSome(List<PublicKey> keys) throws UnusableException {

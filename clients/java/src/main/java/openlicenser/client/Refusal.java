@@ -1,6 +1,6 @@
 package openlicenser.client;
 
-/** Refusal is a definite no: the license may not be used. */
+/** Refusal is a definite no: the license may not be used, or its seat not be given back. */
 public final class Refusal extends LicenseException {
     private static final long serialVersionUID = 1;
 
@@ -8,7 +8,8 @@ public final class Refusal extends LicenseException {
     private final String code;
 
     Refusal(String code) {
-        super("the license may not be used: " + code);
+        super((code.equals(Code.RELEASE_LIMIT_REACHED) ? "too many seats were given back of late: "
+                : "the license may not be used: ") + code);
         this.code = code;
     }
 

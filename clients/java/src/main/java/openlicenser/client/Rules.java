@@ -104,6 +104,23 @@ final class Rules {
         return seen(k, now);
     }
 
+    /**
+     * Returns what is known with a newer record of another process. One whose token is of no use here, as that of
+     * another device, changes nothing. After a seat was given back nobody is asked by itself.
+     */
+    Knowledge adopted(Knowledge before, Stored stored, Instant now, double random) {
+        Stored usable = stored.keys.isEmpty() ? stored.withKeys(before.stored.keys) : stored;
+        Knowledge k = started(usable, before.mark, now, random);
+        if (!stored.token.isEmpty() && stored.refused.isEmpty() && k.grant == null) {
+            return before;
+        }
+        k.fetched = before.fetched;
+        if (stored.isGivenBack()) {
+            k.due = Times.ZERO;
+        }
+        return k;
+    }
+
     /** Moves the mark to a later time. Where the next attempt lies further ahead than any can, a clock was set back. */
     Knowledge seen(Knowledge before, Instant now) {
         Knowledge k = before.copy();
@@ -170,7 +187,9 @@ final class Rules {
         } catch (LicenseException e) {
             return failed(k, e, answer.retryAfter, now, random);
         }
-        if (!answer.date.equals(Times.ZERO)) {
+        boolean isDated = !answer.date.equals(Times.ZERO) && !k.grant.issued.isAfter(answer.date.plus(skew))
+                && answer.date.isBefore(k.grant.expires);
+        if (isDated) { // else something on the way has a wrong clock
             k.mark = answer.date;
         }
         return seen(k, now);
@@ -212,9 +231,16 @@ final class Rules {
         return k;
     }
 
-    /** Returns what is known after this computer's seat was given back. The service is not asked by itself then. */
+    /**
+     * Returns what is known after this computer's seat was given back. The service is not asked by itself then. A
+     * definite no stays, so that an older license file is still refused.
+     */
     Knowledge released(Knowledge before, Instant asked) {
         Knowledge k = before.copy();
+        if (!k.stored.refused.isEmpty()) {
+            k.due = Times.ZERO;
+            return k;
+        }
         k.stored = Stored.nothing(k.stored.key, asked, k.stored.keys);
         k.grant = null;
         k.error = null;

@@ -60,8 +60,13 @@ public final class State {
 
     /** Reports whether listeners are told of this state after the other one. */
     boolean differs(State other) {
-        return status != other.status || !reason.equals(other.reason) || !checkedAt.equals(other.checkedAt)
-                || !usableUntil.equals(other.usableUntil) || (error == null) != (other.error == null);
+        return isOther(other) || !checkedAt.equals(other.checkedAt) || !usableUntil.equals(other.usableUntil);
+    }
+
+    /** Reports whether more than times of answers is another. */
+    boolean isOther(State than) {
+        return status != than.status || !reason.equals(than.reason) || (error == null) != (than.error == null)
+                || !license.says(than.license);
     }
 
     /** Returns without a result where the product may run. */

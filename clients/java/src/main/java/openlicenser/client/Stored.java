@@ -67,8 +67,19 @@ final class Stored {
         return new Stored(before.key, asked, now, "", code, before.keys);
     }
 
+    /** It is no answer then, which would be stored again. */
     Stored withoutToken() {
-        return new Stored(key, asked, Times.ZERO, "", refused, keys);
+        return new Stored(key, refused.isEmpty() ? Times.ZERO : asked, Times.ZERO, "", refused, keys);
+    }
+
+    /** Reports whether the seat was given back: there was an answer, which is neither yes nor no. */
+    boolean isGivenBack() {
+        return token.isEmpty() && refused.isEmpty() && asked.isAfter(Times.ZERO);
+    }
+
+    /** Reports whether an answer is lost to a store that holds this: an older one for the same key, or none. */
+    boolean isBehind(Stored known) {
+        return (key.isEmpty() || key.equals(known.key)) && known.asked.isAfter(asked);
     }
 
     Stored withKeys(List<PublicKey> others) {

@@ -1,6 +1,7 @@
 package openlicenser.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -33,6 +34,8 @@ class EnvironmentProxiesTest {
         "https://x.example, HTTPS_PROXY=socks5://proxy.example:1080, none",
         "https://x.example, HTTPS_PROXY=http://user:password@proxy.example:3128, proxy.example:3128",
         "https://x.example, HTTPS_PROXY=:::, none",
+        "https://x.example, HTTPS_PROXY=http://my_proxy:3128/, my_proxy:3128",
+        "https://x.example, HTTPS_PROXY=my_proxy, my_proxy:80",
         "https://localhost:8443, HTTPS_PROXY=p.example:1, none",
         "https://127.0.0.1, HTTPS_PROXY=p.example:1, none",
         "https://[::1]:1, HTTPS_PROXY=p.example:1, none",
@@ -58,6 +61,19 @@ class EnvironmentProxiesTest {
             variables.put(variable.split("=", 2)[0], variable.split("=", 2)[1]);
         }
         assertEquals(want, proxyOf(url, variables));
+    }
+
+    @Test
+    void aProxyThatCannotBeReadIsSaid() {
+        URI url = URI.create("https://x.example");
+        for (String value : List.of(":::", "socks5://p.example:1", "http://user:secret@", "p.example:99999")) {
+            String problem = new EnvironmentProxies(Map.of("HTTPS_PROXY", value)).problem(url).orElseThrow();
+            assertTrue(problem.contains("HTTPS_PROXY") && !problem.contains("secret"), problem);
+            Map<String, String> excluded = Map.of("HTTPS_PROXY", value, "NO_PROXY", "x.example");
+            assertTrue(new EnvironmentProxies(excluded).problem(url).isEmpty());
+        }
+        assertTrue(new EnvironmentProxies(Map.of("HTTPS_PROXY", "p.example:1")).problem(url).isEmpty());
+        assertTrue(new EnvironmentProxies(Map.of()).problem(url).isEmpty());
     }
 
     @Test

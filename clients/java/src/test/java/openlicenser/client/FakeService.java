@@ -46,6 +46,11 @@ public final class FakeService extends HttpClient {
     /** No network. */
     public static final Says UNREACHABLE = (path, question) -> null;
 
+    /** No answer, and no end. */
+    static final Said HANGS = new Said(0, "");
+
+    /** The last exchange that hangs. */
+    volatile CompletableFuture<?> hanging;
     private final Clock clock;
     private Says says;
     private Map<String, List<String>> headers = new HashMap<>();
@@ -99,6 +104,11 @@ public final class FakeService extends HttpClient {
         }
         if (said == null) {
             return CompletableFuture.failedFuture(new IOException("there is no network"));
+        }
+        if (said == HANGS) {
+            CompletableFuture<HttpResponse<T>> hangs = new CompletableFuture<>();
+            hanging = hangs;
+            return hangs;
         }
         HttpResponse.BodySubscriber<T> subscriber = handler.apply(new HttpResponse.ResponseInfo() {
             @Override

@@ -84,11 +84,29 @@ class FilesAndDevicesTest {
         assertEquals(Times.read("2027-02-01T00:00:00Z"), devices.list().get(0).until());
         Refusal refusal = assertThrows(Refusal.class, () -> client.release("other"));
         assertEquals(Code.RELEASE_LIMIT_REACHED, refusal.code());
+        assertTrue(refusal.getMessage().contains("seats"), refusal::getMessage);
         assertEquals(Status.ACTIVE, client.state().status());
         assertThrows(ServerException.class, () -> client.release("a third one"));
-        client.release("");
+        for (String none : new String[] {"", null}) {
+            client.release(none);
+        }
+        client.release();
         assertEquals(Status.UNKNOWN, client.state().status());
         assertEquals(Optional.empty(), client.state().retryAt());
+        client.close();
+    }
+
+    @Test
+    void aRefusalStaysWhenTheSeatIsGivenBack(@TempDir Path folder) throws IOException {
+        LicenseClient client = open();
+        Path file = Files.writeString(folder.resolve("license.lic"), client.token().orElseThrow());
+        service.says((path, question) -> path.equals("/release-device") ? new FakeService.Said(204, "")
+                : new FakeService.Said(400, "{\"error\":\"LICENSE_REVOKED\"}"));
+        client.refresh();
+        client.release();
+        assertEquals(Code.LICENSE_REVOKED, client.state().reason());
+        assertEquals(Optional.empty(), client.state().retryAt());
+        assertThrows(Refusal.class, () -> client.importFile(file));
         client.close();
     }
 
@@ -118,8 +136,11 @@ class FilesAndDevicesTest {
         clock.move(Duration.ofSeconds(1));
         service.says((path, question) -> path.equals("/release-device") ? new FakeService.Said(204, "") : null);
         a.release("");
-        clock.sleep(Background.LOOK_AROUND.plusSeconds(1), b);
+        int times = service.times();
+        clock.sleep(Duration.ofDays(2), b);
         assertEquals(Status.UNKNOWN, b.state().status());
+        assertEquals(Optional.empty(), b.state().retryAt());
+        assertEquals(times, service.times());
         a.close();
         b.close();
     }

@@ -9,9 +9,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.lang.reflect.Proxy;
+import java.math.BigInteger;
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyPairGenerator;
+import java.security.interfaces.RSAPublicKey;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Base64;
@@ -63,12 +68,39 @@ class FormsTest {
             assertEquals(List.of(key.kid), read.stream().map(k -> k.kid).collect(Collectors.toList()));
             assertEquals(key.key.getModulus(), read.get(0).key.getModulus());
         }
+        String mark = "\uFEFF";
+        for (String text : List.of(mark + TestTokens.keySet(), mark + pem, pem("no key".getBytes()) + pem)) {
+            assertEquals(key.kid, PublicKeys.read(Hashes.utf8(text)).get(0).kid);
+        }
+        for (Charset utf16 : List.of(StandardCharsets.UTF_16, StandardCharsets.UTF_16LE, StandardCharsets.UTF_16BE)) {
+            String problem = assertThrows(PublicKeys.UnusableException.class,
+                    () -> PublicKeys.read(TestTokens.keySet().getBytes(utf16))).getMessage();
+            assertTrue(problem.contains("UTF-16"), problem);
+        }
         KeyPairGenerator weak = KeyPairGenerator.getInstance("RSA");
         weak.initialize(1024);
         String tooWeak = pem(weak.generateKeyPair().getPublic().getEncoded());
         for (String text : List.of("", "{}", "{\"keys\":[]}", tooWeak, pem("no key".getBytes()), "{\"keys\":["
                 + "{},".repeat(100) + "{}]}")) {
             assertThrows(PublicKeys.UnusableException.class, () -> PublicKeys.read(Hashes.utf8(text)), text);
+        }
+    }
+
+    @Test
+    void anEvenExponentIsNoKey() {
+        RSAPublicKey even = (RSAPublicKey) Proxy.newProxyInstance(getClass().getClassLoader(),
+                new Class<?>[] {RSAPublicKey.class}, (proxy, method, arguments) ->
+                        method.getName().equals("getPublicExponent") ? BigInteger.valueOf(65_538)
+                                : method.invoke(TestTokens.PUBLIC.key, arguments));
+        assertTrue(PublicKey.of("x", TestTokens.PUBLIC.key).isPresent());
+        assertTrue(PublicKey.of("x", even).isEmpty());
+    }
+
+    @Test
+    void aCodeOfTheServiceIsInCapitals() {
+        assertEquals("LICENSE_X2", Answer.codeOf(Hashes.utf8("{\"error\":\"LICENSE_X2\"}")));
+        for (String no : List.of("LICENSE_\\n", "LICENSE_x", "LICENSE_ X", "L".repeat(65), "")) {
+            assertEquals("", Answer.codeOf(Hashes.utf8("{\"error\":\"" + no + "\"}")), no);
         }
     }
 

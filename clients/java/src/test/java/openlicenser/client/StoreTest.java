@@ -72,6 +72,14 @@ class StoreTest {
     }
 
     @Test
+    void whatCannotBeRemovedHoldsUpNothing(@TempDir Path folder) throws IOException {
+        Path left = Files.createDirectories(folder.resolve("license.1.tmp").resolve("full")).getParent();
+        Files.setLastModifiedTime(left, FileTime.from(Instant.now().minus(Duration.ofHours(2))));
+        Store.dir(folder).save("license", new byte[] {1});
+        assertArrayEquals(new byte[] {1}, Store.dir(folder).load("license").orElseThrow());
+    }
+
+    @Test
     void theFilesAreForTheirUserAlone(@TempDir Path temp) throws IOException {
         assumeTrue(FileSystems.getDefault().supportedFileAttributeViews().contains("posix"));
         Path folder = temp.resolve("new");

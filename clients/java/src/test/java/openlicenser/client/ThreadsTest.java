@@ -11,6 +11,7 @@ import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -193,5 +194,84 @@ class ThreadsTest {
         assertTrue(Thread.interrupted());
         client.close();
         assertFalse(Thread.currentThread().isInterrupted());
+    }
+
+    @Test
+    void anEarlierAttemptWakesTheThread() throws Exception {
+        try (LicenseClient client = LicenseClient.open(config())) {
+            service.header("Retry-After", "3600");
+            service.says((path, question) -> new FakeService.Said(503, ""));
+            client.refresh();
+            service.header("Retry-After", "0");
+            client.refresh(); // the state is as before, and the next attempt is in seconds
+            service.says(service.grants());
+            for (int i = 0; i < 300 && client.state().status() != Status.ACTIVE; i++) {
+                Thread.sleep(100);
+            }
+            assertEquals(Status.ACTIVE, client.state().status());
+        }
+    }
+
+    @Test
+    void whatThrowsAnErrorEndsNothing() throws Exception {
+        System.Logger log = (System.Logger) java.lang.reflect.Proxy.newProxyInstance(getClass().getClassLoader(),
+                new Class<?>[] {System.Logger.class}, (proxy, method, arguments) -> {
+                    throw new NoClassDefFoundError("a logger");
+                });
+        Store store = new Store() {
+            @Override
+            public Optional<byte[]> load(String name) {
+                throw new NoClassDefFoundError("a store");
+            }
+
+            @Override
+            public void save(String name, byte[] document) {
+                throw new AssertionError("a store");
+            }
+        };
+        BlockingQueue<State> told = new LinkedBlockingQueue<>();
+        try (LicenseClient client = LicenseClient.open(config().toBuilder().log(log).store(store).build())) {
+            client.onChange(state -> {
+                throw new AssertionError("a listener");
+            });
+            client.onChange(told::add);
+            assertEquals(Status.ACTIVE, told.poll(10, TimeUnit.SECONDS).status());
+            service.says(FakeService.UNREACHABLE);
+            client.refresh();
+            assertEquals(Status.OFFLINE, told.poll(10, TimeUnit.SECONDS).status());
+        }
+    }
+
+    @Test
+    void closeWaitsNotLongForAListenerThatGoesOn() throws Exception {
+        CountDownLatch waits = new CountDownLatch(1);
+        CountDownLatch ends = new CountDownLatch(1);
+        LicenseClient client = LicenseClient.open(config());
+        client.onChange(state -> {
+            waits.countDown();
+            while (ends.getCount() > 0) {
+                Thread.onSpinWait();
+            }
+        });
+        assertTrue(waits.await(10, TimeUnit.SECONDS));
+        assertTimeoutPreemptively(Background.LISTENER_ENDS.plusSeconds(5), client::close);
+        ends.countDown();
+    }
+
+    @Test
+    void aListenerThatAsksDoesNotAskWithoutEnd() throws Exception {
+        try (LicenseClient client = LicenseClient.open(config())) {
+            client.onChange(state -> client.refresh());
+            client.onChange(state -> client.refresh());
+            Thread.sleep(1000);
+            assertTrue(service.times() < 6, () -> "asked " + service.times() + " times");
+        }
+    }
+
+    @Test
+    void anExchangeThatTakesTooLongIsCancelled() {
+        service.says((path, question) -> FakeService.HANGS);
+        LicenseClient.open(config(), Clock.systemUTC(), Duration.ofMillis(100)).close();
+        assertTrue(service.hanging.isCancelled());
     }
 }

@@ -1,6 +1,8 @@
 package org.capegroep.licensemanager;
 
 import java.net.URL;
+import java.time.Instant;
+import java.util.List;
 import java.util.Optional;
 import openlicenser.client.Code;
 import openlicenser.client.Config;
@@ -56,11 +58,22 @@ public class LicenseManager {
         config = c;
     }
 
+    /** What is not found is looked for again: another thread may see it. */
     static synchronized Config config() {
-        if (config == null) {
-            config = Settings.load();
+        if (config != null) {
+            return config;
         }
-        return config;
+        Settings settings = Settings.load();
+        if (settings.missing.isEmpty()) {
+            config = settings.config;
+        }
+        return settings.config;
+    }
+
+    /** Returns the resources that there are not, as the end of a message. */
+    private static synchronized String missing() {
+        List<String> missing = config == null ? Settings.load().missing : List.of();
+        return missing.isEmpty() ? "" : "; there is no resource " + String.join(", nor ", missing);
     }
 
     /** {@return the one instance} */
@@ -83,14 +96,22 @@ public class LicenseManager {
         if (appUrl == null || appUrl.toString().isEmpty() || licenseKey == null || licenseKey.isEmpty()) {
             end(NOT_FOUND);
         } else if (licensed == null) {
-            Config c = config();
-            System.Logger log = Optional.ofNullable(c.log()).orElseGet(LicenseManager::logger);
-            licensed = new Licensed(appUrl, LicenseClient.open(c.toBuilder().key(licenseKey).log(log).build()));
+            licensed = new Licensed(appUrl, open(licenseKey));
         } else {
             licensed = new Licensed(appUrl, licensed.client);
             licensed.client.setKey(licenseKey);
         }
         announce();
+    }
+
+    private static LicenseClient open(String licenseKey) {
+        Config c = config();
+        System.Logger log = Optional.ofNullable(c.log()).orElseGet(LicenseManager::logger);
+        try {
+            return LicenseClient.open(c.toBuilder().key(licenseKey).log(log).build());
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException(e.getMessage() + missing(), e);
+        }
     }
 
     private synchronized void end(Result after) {
@@ -108,8 +129,13 @@ public class LicenseManager {
 
     private void announce() {
         License license = getLicense();
-        logger().log(System.Logger.Level.INFO, license == null ? getValidationResult().getMessage()
-                : "Licensed to " + license.getCustomerName() + ". Valid until: " + license.getLicenseExpirationDate());
+        String message = license == null ? getValidationResult().getMessage()
+                : "Licensed to " + license.getCustomerName() + ". Valid until: " + license.getLicenseExpirationDate();
+        try {
+            logger().log(System.Logger.Level.INFO, message);
+        } catch (Throwable e) {
+            // a log that fails must not end the application
+        }
     }
 
     /** {@return the license, or null where the application may not run} */
@@ -154,6 +180,9 @@ public class LicenseManager {
                 return new Result(false, isOfService ? "INVALID_SERVICE_ID" : state.reason());
             case CLOCK_BACK:
                 return new Result(false, "CLOCK_BACK");
+            case OFFLINE_TOO_LONG:
+                boolean hasEnded = !Instant.now().isBefore(state.license().expires());
+                return new Result(false, hasEnded ? "LICENSE_EXPIRED" : messageOf(state.error().orElse(null)));
             default:
                 return new Result(false, messageOf(state.error().orElse(null)));
         }

@@ -4,6 +4,9 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Properties;
 import openlicenser.client.Config;
 import openlicenser.client.Store;
@@ -13,33 +16,44 @@ final class Settings {
     private static final String RESOURCE = "open-licenser.properties";
     private static final String SYSTEM_PREFIX = "openlicenser.";
 
-    private final Properties resource = new Properties();
-    private final ClassLoader classes;
+    /** Has no license key. What is missing is found when it is used. */
+    final Config config;
+    /** The resources that there are not. */
+    final List<String> missing = new ArrayList<>();
 
-    private Settings(ClassLoader classes) throws IOException {
-        this.classes = classes;
-        try (InputStream in = classes.getResourceAsStream(RESOURCE)) {
+    private final Properties resource = new Properties();
+
+    private Settings() throws IOException {
+        try (InputStream in = open(RESOURCE)) {
             if (in != null) {
                 resource.load(in);
             }
         }
+        String folder = get("folder", "");
+        config = Config.builder().url(get("url", "")).service(get("service", ""))
+                .trusted(trusted(get("trusted", "trusted.json")))
+                .store(folder.isEmpty() ? Store.memory() : Store.dir(path(folder))).build();
     }
 
-    /** Returns the configuration without a license key. What is missing is found when it is used. */
-    static Config load() {
-        ClassLoader ofThread = Thread.currentThread().getContextClassLoader();
+    static Settings load() {
         try {
-            return new Settings(ofThread == null ? Settings.class.getClassLoader() : ofThread).config();
+            return new Settings();
         } catch (IOException e) {
             throw new UncheckedIOException(RESOURCE, e);
         }
     }
 
-    private Config config() throws IOException {
-        String folder = get("folder", "");
-        return Config.builder().url(get("url", "")).service(get("service", ""))
-                .trusted(trusted(get("trusted", "trusted.json")))
-                .store(folder.isEmpty() ? Store.memory() : Store.dir(path(folder))).build();
+    /** Looks where the thread does, and where this class is: a thread of a pool may know neither. */
+    private InputStream open(String name) {
+        for (ClassLoader classes : Arrays.asList(Thread.currentThread().getContextClassLoader(),
+                Settings.class.getClassLoader())) {
+            InputStream in = classes == null ? null : classes.getResourceAsStream(name);
+            if (in != null) {
+                return in;
+            }
+        }
+        missing.add(name);
+        return null;
     }
 
     private String get(String name, String otherwise) {
@@ -52,7 +66,7 @@ final class Settings {
     }
 
     private byte[] trusted(String name) throws IOException {
-        try (InputStream in = classes.getResourceAsStream(name)) {
+        try (InputStream in = open(name)) {
             return in == null ? new byte[0] : in.readAllBytes();
         }
     }

@@ -16,6 +16,7 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 import leaver.Application;
 import openlicenser.client.Config;
 import openlicenser.client.FakeService;
@@ -131,6 +132,56 @@ class LicenseManagerTest {
         app.start(URL, KEY);
         assertEquals(token, app.token());
         assertEquals(times, service.times());
+    }
+
+    @Test
+    void theSameKeyForgetsNoRefusal() throws MalformedURLException {
+        LicenseManager.configure(config().store(new Store() {
+            @Override
+            public Optional<byte[]> load(String name) {
+                return Optional.empty();
+            }
+
+            @Override
+            public void save(String name, byte[] document) throws IOException {
+                throw new IOException("full");
+            }
+        }).build());
+        app.start(URL, KEY);
+        service.says(FakeService.refuses("LICENSE_REVOKED"));
+        app.start(URL, KEY);
+        service.says(FakeService.UNREACHABLE);
+        app.start(URL, KEY);
+        assertEquals(no("LICENSE_REVOKED"), app.report());
+    }
+
+    @Test
+    void aLicenseThatHasEndedOffline() throws MalformedURLException {
+        LicenseManager.configure(config().offline(Duration.ofNanos(1)).build());
+        Instant yesterday = Instant.now().minus(Duration.ofDays(1));
+        says(TestTokens.of(Instant.now()).with("expirationdate", yesterday.getEpochSecond()));
+        app.start(URL, KEY);
+        assertEquals(no("LICENSE_EXPIRED"), app.report());
+    }
+
+    @Test
+    void theResourceIsFoundWhateverTheThreadSees() {
+        Thread thread = Thread.currentThread();
+        ClassLoader before = thread.getContextClassLoader();
+        LicenseManager.configure(null);
+        try {
+            thread.setContextClassLoader(new ClassLoader(null) { });
+            assertEquals("of-the-resource", LicenseManager.config().service());
+            System.setProperty("openlicenser.trusted", "none.json");
+            LicenseManager.configure(null);
+            String problem = assertThrows(IllegalArgumentException.class, () -> app.start(URL, KEY)).getMessage();
+            assertTrue(problem.contains("none.json"), problem);
+            System.clearProperty("openlicenser.trusted");
+            assertTrue(LicenseManager.config().trusted().length > 100); // nothing was kept
+        } finally {
+            System.clearProperty("openlicenser.trusted");
+            thread.setContextClassLoader(before);
+        }
     }
 
     @Test

@@ -169,8 +169,7 @@ func (c importCommand) check(
 		if r.reference == "" {
 			return nil
 		}
-		sum := sha256.Sum256([]byte(r.reference))
-		digest := [16]byte(sum[:16])
+		digest := short(r.reference)
 		if line, isThere := references[digest]; isThere {
 			wrong = append(wrong, rowProblem{r.line, license.FieldError{
 				Field:   "reference",

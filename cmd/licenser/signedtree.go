@@ -175,8 +175,9 @@ func (t *signedTree) signedChains(ctx context.Context, expect func(chains int64)
 	}
 }
 
-func short(licenseID string) [16]byte {
-	sum := sha256.Sum256([]byte(licenseID))
+// short returns the beginning of a text's SHA-256, which stands for it where very many have to be remembered.
+func short(text string) [16]byte {
+	sum := sha256.Sum256([]byte(text))
 	return [16]byte(sum[:])
 }
 

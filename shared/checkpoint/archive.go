@@ -207,19 +207,28 @@ func openPage(page []byte, bucket int, root tlog.Hash) (Leaves, []tlog.Hash, err
 // Numbered returns the signed checkpoint of a number. It returns ErrNone where there is none, and an ArchiveError where
 // what is there is another, or not of the key.
 func Numbered(ctx context.Context, archive Reader, vkey string, number int64) ([]byte, error) {
+	c, err := openNumbered(ctx, archive, vkey, number)
+	if errors.Is(err, errMissing) {
+		err = ErrNone
+	}
+	return c.signed, err
+}
+
+// openNumbered returns the checkpoint of a number. It returns an ArchiveError where that is missing, or is another one.
+func openNumbered(ctx context.Context, archive Reader, vkey string, number int64) (kept, error) {
 	name := checkpointName(number)
-	signed, err := archive.Get(ctx, name)
+	signed, err := get(ctx, archive, name)
 	if err != nil {
-		return nil, err
+		return kept{}, err
 	}
 	c, err := Open(vkey, signed)
 	if err == nil && c.Number != number {
 		err = fmt.Errorf("it says that it is checkpoint %d", c.Number)
 	}
 	if err != nil {
-		return nil, &ArchiveError{name, err}
+		return kept{}, &ArchiveError{name, err}
 	}
-	return signed, nil
+	return kept{c, signed}, nil
 }
 
 // Latest returns the latest checkpoint, as it is signed and as it reads. It returns ErrNone where there is none yet,

@@ -67,21 +67,8 @@ func (h *history) newest(ctx context.Context) (kept, error) {
 	return newest, nil
 }
 
-// open returns the checkpoint of a number. It returns an ArchiveError where that is missing, or is another one.
 func (h *history) open(ctx context.Context, number int64) (kept, error) {
-	name := checkpointName(number)
-	signed, err := get(ctx, h.archive, name)
-	if err != nil {
-		return kept{}, err
-	}
-	c, err := Open(h.vkey, signed)
-	if err == nil && c.Number != number {
-		err = fmt.Errorf("it says that it is checkpoint %d", c.Number)
-	}
-	if err != nil {
-		return kept{}, &ArchiveError{name, err}
-	}
-	return kept{c, signed}, nil
+	return openNumbered(ctx, h.archive, h.vkey, number)
 }
 
 // follows returns an ArchiveError unless the checkpoint is the one right after another. Before the first there is none.

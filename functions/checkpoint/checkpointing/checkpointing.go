@@ -78,21 +78,16 @@ func (c Checkpointer) checkpoint(
 	if err != nil {
 		return nil, err
 	}
-	for _, finding := range result.Findings {
-		findings = append(findings, finding.Statement())
+	var found []finding
+	for _, f := range result.Findings {
+		findings = append(findings, f.Statement())
+		found = append(found, finding{f.Why, []slog.Attr{
+			slog.String("licenseid", f.Leaf.LicenseID),
+			slog.Int64("signedsequence", f.Leaf.Sequence),
+			slog.String("signedhash", f.Leaf.Hash),
+		}})
 	}
-	isSettled := c.acknowledged(ctx, findings)
-	for i, finding := range result.Findings {
-		if !isSettled[i] {
-			summary.Rewritten++
-		}
-		c.Log.LogAttrs(ctx, levelOf(isSettled[i]), "an audit chain was rewritten",
-			slog.String("licenseid", finding.Leaf.LicenseID),
-			slog.Int64("signedsequence", finding.Leaf.Sequence),
-			slog.String("signedhash", finding.Leaf.Hash),
-			slog.Bool("acknowledged", isSettled[i]),
-			slog.String("error", finding.Why.Error()))
-	}
+	summary.Rewritten = c.logFindings(ctx, "an audit chain was rewritten", findings, found)
 	c.logDamages(ctx, summary, result.Damages...)
 	telemetry.Note(ctx,
 		slog.Int64("number", result.Checkpoint.Number),
@@ -106,33 +101,28 @@ func (c Checkpointer) checkpoint(
 func (c Checkpointer) reconcile(
 	ctx context.Context, summary *Summary, counts map[string]int,
 ) (findings []checkpoint.Statement, err error) {
-	found, err := c.Reconciler.Reconcile(ctx, c.Now())
+	compared, err := c.Reconciler.Reconcile(ctx, c.Now())
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range found.Missed {
+	var found []finding
+	for _, d := range compared.Missed {
 		findings = append(findings, d.Statement())
-	}
-	isSettled := c.acknowledged(ctx, findings)
-	for i, d := range found.Missed {
-		if !isSettled[i] {
-			summary.Missed++
-		}
-		c.Log.LogAttrs(ctx, levelOf(isSettled[i]), "the audit trail missed a change",
+		found = append(found, finding{d.Why, []slog.Attr{
 			slog.String("licenseid", d.LicenseID),
 			slog.Int64("sequence", d.Sequence),
 			slog.Time("since", d.Since),
-			slog.Bool("acknowledged", isSettled[i]),
-			slog.String("error", d.Why.Error()))
+		}})
 	}
-	if len(found.Backlog) > 0 {
-		oldest := slices.MinFunc(found.Backlog, func(a, b checkpoint.Discrepancy) int {
+	summary.Missed = c.logFindings(ctx, "the audit trail missed a change", findings, found)
+	if len(compared.Backlog) > 0 {
+		oldest := slices.MinFunc(compared.Backlog, func(a, b checkpoint.Discrepancy) int {
 			return a.Since.Compare(b.Since)
 		})
 		telemetry.Note(ctx, slog.String("oldestlicenseid", oldest.LicenseID), slog.Time("oldestsince", oldest.Since))
 	}
-	c.logDamages(ctx, summary, found.Damages...)
-	summary.Backlog = len(found.Backlog)
+	c.logDamages(ctx, summary, compared.Damages...)
+	summary.Backlog = len(compared.Backlog)
 	counts[ChangesMissedKey], counts[BacklogKey] = summary.Missed, summary.Backlog
 	return findings, nil
 }
@@ -145,18 +135,28 @@ func (c Checkpointer) logDamages(ctx context.Context, summary *Summary, damages 
 	}
 }
 
-// acknowledged reports of each finding whether someone has settled it. In doubt nobody has.
-func (c Checkpointer) acknowledged(ctx context.Context, findings []checkpoint.Statement) []bool {
-	is, err := checkpoint.AcknowledgedOf(ctx, c.Maker.Archive, findings)
+// finding is one as the log tells it.
+type finding struct {
+	why   error
+	attrs []slog.Attr
+}
+
+// logFindings logs each finding, and returns how many nobody has settled. In doubt nobody has.
+func (c Checkpointer) logFindings(
+	ctx context.Context, message string, statements []checkpoint.Statement, findings []finding,
+) (open int) {
+	isSettled, err := checkpoint.AcknowledgedOf(ctx, c.Maker.Archive, statements)
 	if err != nil {
 		c.Log.LogAttrs(ctx, slog.LevelError, "acknowledgements cannot be read", slog.String("error", err.Error()))
 	}
-	return is
-}
-
-func levelOf(isSettled bool) slog.Level {
-	if isSettled {
-		return slog.LevelInfo
+	for i, f := range findings {
+		level := slog.LevelInfo
+		if !isSettled[i] {
+			level = slog.LevelError
+			open++
+		}
+		c.Log.LogAttrs(ctx, level, message,
+			append(f.attrs, slog.Bool("acknowledged", isSettled[i]), slog.String("error", f.why.Error()))...)
 	}
-	return slog.LevelError
+	return open
 }

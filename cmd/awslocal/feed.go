@@ -29,7 +29,7 @@ func feed(ctx context.Context, s services, licenseStream string) {
 	stream := awstest.Stream{Client: dynamodbstreams.NewFromConfig(cfg), ARN: licenseStream}
 	log := slog.New(slog.DiscardHandler)
 	auditor := auditing.Auditor{
-		Recorder: audit.Recorder{Store: dynamo.NewAuditTrail(client, "AuditTable")}, Log: log,
+		Recorder: audit.Recorder{Store: dynamo.NewAuditTrail(client, "AuditTable", "DisclosureTable")}, Log: log,
 	}
 	indexer := indexing.Indexer{Records: dynamo.NewRecords(client, "LicenseTable"), Log: log}
 	for done := 0; ; {

@@ -35,12 +35,13 @@ func openCheckpoints(
 	checkpointer := checkpointing.Checkpointer{
 		Maker: checkpoint.Maker{Trail: folder.AuditTrail, Archive: archive, Signer: key, Origin: checkpointOrigin},
 		Reconciler: checkpoint.Reconciler{
-			Records: checkpoint.StoredHashes{Records: folder.Licenses},
+			Records: checkpoint.StoredRecords{Records: folder.Licenses},
 			Chains:  folder.AuditTrail,
 			Archive: archive,
 		},
-		Now: time.Now,
-		Log: log,
+		Erasures: folder.AuditTrail,
+		Now:      time.Now,
+		Log:      log,
 	}
 	c := checkpoints{
 		changes: folder.Changes, archive: archive, key: key, interval: interval, handle: checkpointer.Handle,

@@ -64,15 +64,13 @@ func entryColumns(now time.Time) []terminal.Column[audit.Entry] {
 }
 
 var actionColors = map[audit.Action]terminal.Color{
-	audit.Revoked: terminal.Bad, audit.Deleted: terminal.Bad, audit.Suspended: terminal.Warning,
-	audit.Issued: terminal.Good, audit.Reinstated: terminal.Good, audit.Renewed: terminal.Good,
+	audit.Revoked: terminal.Bad, audit.Deleted: terminal.Bad, audit.Erased: terminal.Bad,
+	audit.Suspended: terminal.Warning,
+	audit.Issued:    terminal.Good, audit.Reinstated: terminal.Good, audit.Renewed: terminal.Good,
 }
 
 // changesText says what has changed.
 func changesText(e audit.Entry) string {
-	if e.ChangesDigest != nil {
-		return "too much to be recorded"
-	}
 	return strings.Join(mapped(e.Differences(), func(d audit.Difference) string {
 		return fmt.Sprintf("%s: %s → %s", d.Attribute, cmp.Or(d.Old, "none"), cmp.Or(d.New, "none"))
 	}), "; ")

@@ -184,7 +184,7 @@ func (c serveCommand) issuer(folder *embedded.Folder, checkpoints checkpoints, l
 		issuance.Trail{
 			Store:         folder.AuditTrail,
 			Licenses:      folder.Licenses,
-			Records:       checkpoint.StoredHashes{Records: folder.Licenses},
+			Records:       checkpoint.StoredRecords{Records: folder.Licenses},
 			Checkpoints:   checkpoints.archive,
 			CheckpointKey: checkpoints.key,
 			Origin:        checkpointOrigin,

@@ -295,8 +295,7 @@ func (p pins) find(ctx context.Context, kid string, since time.Time) (licenseIDs
 	return licenseIDs, nil
 }
 
-// wasPinnedSince reports whether a license's pin was taken away at an instant or later. A change whose values the trail
-// does not keep, because it is too large, may have done so.
+// wasPinnedSince reports whether a license's pin was taken away at an instant or later.
 func (p pins) wasPinnedSince(ctx context.Context, licenseID, kid string, since time.Time) (was bool, err error) {
 	for e, err := range p.api.AuditEntries(ctx, licenseID) {
 		if err != nil {
@@ -307,7 +306,7 @@ func (p pins) wasPinnedSince(ctx context.Context, licenseID, kid string, since t
 			return false, err
 		}
 		taken := string(e.Changes[license.AttrTokenKeyID].Old) == fmt.Sprintf(`{"S":%q}`, kid)
-		was = was || !at.Before(since) && (taken || e.ChangesDigest != nil)
+		was = was || !at.Before(since) && taken
 	}
 	return was, nil
 }

@@ -18,6 +18,8 @@ import (
 type environment struct {
 	// AuditTable is the name of the table that holds the audit trail.
 	AuditTable string `env:"AUDIT_TABLE,required,notEmpty"`
+	// DisclosureTable is the name of the table that holds the personal values that the trail is committed to.
+	DisclosureTable string `env:"DISCLOSURE_TABLE,required,notEmpty"`
 }
 
 func main() { bootstrap.Start("audit", wire) }
@@ -30,7 +32,9 @@ func wire(
 
 func newAuditor(e environment, cfg aws.Config) auditing.Auditor {
 	return auditing.Auditor{
-		Recorder: audit.Recorder{Store: dynamo.NewAuditTrail(dynamodb.NewFromConfig(cfg), e.AuditTable)},
-		Log:      slog.Default(),
+		Recorder: audit.Recorder{
+			Store: dynamo.NewAuditTrail(dynamodb.NewFromConfig(cfg), e.AuditTable, e.DisclosureTable),
+		},
+		Log: slog.Default(),
 	}
 }

@@ -27,6 +27,8 @@ type environment struct {
 	LicenseTable string `env:"LICENSER_DB,required,notEmpty"`
 	// AuditTable is the name of the table that holds the audit trail, which this function only reads.
 	AuditTable string `env:"AUDIT_TABLE,required,notEmpty"`
+	// DisclosureTable is the name of the table of what entries disclose. This function only removes what was erased.
+	DisclosureTable string `env:"DISCLOSURE_TABLE,required,notEmpty"`
 	// CheckpointBucket is the name of the bucket that keeps checkpoints.
 	CheckpointBucket string `env:"CHECKPOINT_BUCKET,required,notEmpty"`
 	// CheckpointKeyID is the id, ARN or alias of the ECC_NIST_EDWARDS25519 key that signs checkpoints. It signs nothing
@@ -64,7 +66,7 @@ func newCheckpointer(e environment, cfg aws.Config) checkpointing.Checkpointer {
 		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(uploadTimeout)
 	})
 	tables := dynamodb.NewFromConfig(cfg)
-	trail := dynamo.NewAuditTrail(tables, e.AuditTable)
+	trail := dynamo.NewAuditTrail(tables, e.AuditTable, e.DisclosureTable)
 	archive := s3archive.New(bucket, e.CheckpointBucket)
 	return checkpointing.Checkpointer{
 		Maker: checkpoint.Maker{
@@ -74,11 +76,12 @@ func newCheckpointer(e environment, cfg aws.Config) checkpointing.Checkpointer {
 			Origin:  e.Origin,
 		},
 		Reconciler: checkpoint.Reconciler{
-			Records: checkpoint.StoredHashes{Records: dynamo.NewRecords(tables, e.LicenseTable)},
+			Records: checkpoint.StoredRecords{Records: dynamo.NewRecords(tables, e.LicenseTable)},
 			Chains:  trail,
 			Archive: archive,
 		},
-		Now: time.Now,
-		Log: slog.Default(),
+		Erasures: trail,
+		Now:      time.Now,
+		Log:      slog.Default(),
 	}
 }

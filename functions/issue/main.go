@@ -32,6 +32,9 @@ type environment struct {
 	ReferenceTable string `env:"REFERENCE_TABLE,required,notEmpty"`
 	// AuditTable is the name of the table that holds the audit trail; this function only reads it.
 	AuditTable string `env:"AUDIT_TABLE,required,notEmpty"`
+	// DisclosureTable is the name of the table that holds the personal values that the trail is committed to; this function
+	// only reads it.
+	DisclosureTable string `env:"DISCLOSURE_TABLE,required,notEmpty"`
 	// IdempotencyTable is the name of the table that holds the responses to requests with an Idempotency-Key.
 	IdempotencyTable string `env:"IDEMPOTENCY_TABLE,required,notEmpty"`
 	// DeviceTable is the name of the table that holds the seats of devices.
@@ -62,7 +65,7 @@ func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.AP
 	}
 	client := dynamodb.NewFromConfig(cfg)
 	licenses := dynamo.NewLicenses(client, e.LicenseTable, e.ReferenceTable)
-	trail := dynamo.NewAuditTrail(client, e.AuditTable)
+	trail := dynamo.NewAuditTrail(client, e.AuditTable, e.DisclosureTable)
 	secrets := awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret)
 	plans := dynamo.NewPlans(client, e.PlanTable)
 	keys := issuance.Keys{Licenses: licenses, Secrets: secrets, Issuer: e.Issuer, Now: time.Now}
@@ -83,7 +86,7 @@ func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.AP
 		issuance.Trail{
 			Store:         trail,
 			Licenses:      licenses,
-			Records:       checkpoint.StoredHashes{Records: dynamo.NewRecords(client, e.LicenseTable)},
+			Records:       checkpoint.StoredRecords{Records: dynamo.NewRecords(client, e.LicenseTable)},
 			Checkpoints:   s3archive.New(s3.NewFromConfig(cfg), e.CheckpointBucket),
 			CheckpointKey: awskeys.NewCheckpointKey(kms.NewFromConfig(cfg), e.CheckpointKeyID),
 			Origin:        e.Origin,

@@ -215,20 +215,37 @@ func TestVectors(t *testing.T) {
 	var published struct {
 		Records []struct {
 			Record attribute.Map
+			Nonces audit.Nonces
 			Hash   string
 		}
 		Entries []audit.Entry
 		Head    audit.Head
+
+		Commitments []struct {
+			Nonce, Name string
+			Value       json.RawMessage
+			Commitment  string
+		}
 	}
 	if err := json.Unmarshal(text, &published); err != nil {
 		t.Fatal(err)
 	}
-	if len(published.Records) < 3 || len(published.Entries) < 5 {
+	if len(published.Records) < 3 || len(published.Entries) < 7 || len(published.Commitments) < 4 {
 		t.Fatalf("%d records, %d entries", len(published.Records), len(published.Entries))
 	}
 	for i, vector := range published.Records {
-		if got, err := audit.HashRecord(vector.Record); err != nil || got != vector.Hash {
+		if got, err := audit.HashRecord(vector.Record, vector.Nonces); err != nil || got != vector.Hash {
 			t.Errorf("record %d: got %s, %v, want %s", i, got, err, vector.Hash)
+		}
+	}
+	for _, vector := range published.Commitments {
+		e := audit.Entry{
+			Changes: map[string]audit.FieldChange{vector.Name: {New: vector.Value}},
+			Nonces:  map[string]audit.FieldNonces{vector.Name: {New: vector.Nonce}},
+		}
+		want := fmt.Sprintf(`{"commitment":%q}`, vector.Commitment)
+		if got := string(e.Closed().Changes[vector.Name].New); got != want {
+			t.Errorf("%s: got %s, want %s", vector.Name, got, want)
 		}
 	}
 	v := audit.NewVerifier(published.Entries[0].LicenseID, audit.Head{})
@@ -240,7 +257,7 @@ func TestVectors(t *testing.T) {
 	if v.Head() != published.Head {
 		t.Errorf("ends with %+v, want %+v", v.Head(), published.Head)
 	}
-	if findings := v.Findings(); len(findings) != 1 || findings[0].Sequence != 4 {
+	if findings := v.Findings(); len(findings) != 2 || findings[0].Sequence != 4 || findings[1].Sequence != 6 {
 		t.Errorf("findings %+v", findings)
 	}
 	exported, err := os.ReadFile("testdata/chain.jsonl")
@@ -271,7 +288,7 @@ func TestVerifyFinds(t *testing.T) {
 		"an actor changed":   func(e []audit.Entry) []audit.Entry { e[2].Actor = "someone"; return e },
 		"a reason added":     func(e []audit.Entry) []audit.Entry { e[2].Reason = "x"; return e },
 		"a time changed":     func(e []audit.Entry) []audit.Entry { e[0].Time = "2026-11-01T12:00:01Z"; return e },
-		"the format changed": func(e []audit.Entry) []audit.Entry { e[0].Format = 2; return e },
+		"the format changed": func(e []audit.Entry) []audit.Entry { e[0].Format = 1; return e },
 		"a change dropped":   func(e []audit.Entry) []audit.Entry { e[4].Changes = nil; return e },
 		"a hash made to fit": func(e []audit.Entry) []audit.Entry {
 			e[2].Reason = "x"

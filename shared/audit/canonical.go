@@ -15,23 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"openlicenser/shared/attribute"
-	"openlicenser/shared/license"
 )
-
-// HashRecord returns the SHA-256 of a record's canonical text in lower-case hexadecimal. The text is the record's
-// DynamoDB JSON in the form of RFC 8785. The elements of a set (SS, NS, BS), which have no order, are sorted by the
-// UTF-8 bytes of their texts. Numbers keep the text that DynamoDB stored, which its streams and its reads both
-// show. Index attributes are no part of it: they follow from the rest. The hash of no record, nil, is "".
-func HashRecord(record attribute.Map) (string, error) {
-	if record == nil {
-		return "", nil
-	}
-	text, err := appendMap(nil, license.WithoutIndex(record))
-	if err != nil {
-		return "", err
-	}
-	return hexHash(text), nil
-}
 
 func hexHash(text []byte) string {
 	sum := sha256.Sum256(text)
@@ -73,11 +57,13 @@ func appendMap(dst []byte, m attribute.Map) ([]byte, error) {
 	dst = append(dst, '{')
 	for i, name := range sortedNames(m) {
 		if dst, err = appendValue(appendName(dst, i, name), m[name]); err != nil {
-			return nil, fmt.Errorf("attribute %q: %w", name, err)
+			return nil, attributeError(name, err)
 		}
 	}
 	return append(dst, '}'), nil
 }
+
+func attributeError(name string, err error) error { return fmt.Errorf("attribute %q: %w", name, err) }
 
 func appendList(dst []byte, list []any) ([]byte, error) {
 	var err error
@@ -184,36 +170,81 @@ const maxExactInteger = 1 << 53
 // appendCanonical appends the entry in the form of RFC 8785, with or without its hash. It writes the members in the
 // order of their names, one by one, because a chain of a hundred thousand entries is verified while someone waits.
 func (e Entry) appendCanonical(dst []byte, withHash bool) ([]byte, error) {
+	return e.appendForm(dst, form{withHash: withHash})
+}
+
+// appendHashed appends what the entry's hash is over.
+func (e Entry) appendHashed(dst []byte) ([]byte, error) {
+	return e.appendForm(dst, form{isClosed: true})
+}
+
+// form is what of an entry is written.
+type form struct {
+	withHash bool
+	isClosed bool // without what it discloses
+}
+
+func (e Entry) appendForm(dst []byte, f form) ([]byte, error) {
 	if max(e.Sequence, -e.Sequence, int64(e.Format), -int64(e.Format)) > maxExactInteger {
 		return nil, fmt.Errorf("entry %d: JSON does not hold the number", e.Sequence)
 	}
 	dst = appendString(append(dst, `{"action":`...), string(e.Action))
 	dst = appendString(append(dst, `,"actor":`...), e.Actor)
 	dst = appendFlag(dst, `,"adopted":`, e.Adopted)
-	dst, err := appendChanges(append(dst, `,"changes":`...), e.Changes)
+	dst, err := e.appendChanges(append(dst, `,"changes":`...), f.isClosed)
 	if err != nil {
 		return nil, fmt.Errorf("entry %d: %w", e.Sequence, err)
-	}
-	if e.ChangesDigest != nil {
-		dst = e.ChangesDigest.appendCanonical(append(dst, `,"changesdigest":`...))
 	}
 	dst = appendString(append(dst, `,"eventid":`...), e.EventID)
 	dst = strconv.AppendInt(append(dst, `,"format":`...), int64(e.Format), 10)
 	dst = appendFlag(dst, `,"gap":`, e.Gap)
-	if withHash {
+	if f.withHash {
 		dst = appendString(append(dst, `,"hash":`...), e.Hash)
 	}
 	dst = appendFlag(dst, `,"late":`, e.Late)
 	dst = appendString(append(dst, `,"licenseid":`...), e.LicenseID)
+	if len(e.Nonces) > 0 && !f.isClosed {
+		dst = e.appendNonces(append(dst, `,"nonces":`...))
+	}
 	dst = appendString(append(dst, `,"previous":`...), e.Previous)
-	dst = appendText(dst, `,"reason":`, e.Reason)
+	dst = e.appendReason(dst, f.isClosed)
 	dst = appendText(dst, `,"recordhash":`, e.RecordHash)
 	dst = appendText(dst, `,"requestid":`, e.RequestID)
 	dst = strconv.AppendInt(append(dst, `,"sequence":`...), e.Sequence, 10)
 	dst = appendString(append(dst, `,"sequencenumber":`...), e.SequenceNumber)
+	dst = appendText(dst, `,"stream":`, e.Stream)
 	dst = appendString(append(dst, `,"time":`...), e.Time)
 	dst = appendFlag(dst, `,"timetolive":`, e.TimeToLive)
 	return append(dst, '}'), nil
+}
+
+// appendReason appends the reason and its nonce, or the commitment to it, or nothing.
+func (e Entry) appendReason(dst []byte, isClosed bool) []byte {
+	if isClosed {
+		return appendText(dst, `,"reasoncommitment":`, e.reasonCommitment())
+	}
+	dst = appendText(dst, `,"reason":`, e.Reason)
+	dst = appendText(dst, `,"reasoncommitment":`, e.ReasonCommitment)
+	return appendText(dst, `,"reasonnonce":`, e.ReasonNonce)
+}
+
+func (e Entry) appendNonces(dst []byte) []byte {
+	dst = append(dst, '{')
+	for i, name := range sortedNames(e.Nonces) {
+		nonces := e.Nonces[name]
+		dst = append(appendName(dst, i, name), '{')
+		if nonces.New != "" {
+			dst = appendString(append(dst, `"new":`...), nonces.New)
+		}
+		if nonces.New != "" && nonces.Old != "" {
+			dst = append(dst, ',')
+		}
+		if nonces.Old != "" {
+			dst = appendString(append(dst, `"old":`...), nonces.Old)
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, '}')
 }
 
 func appendFlag(dst []byte, member string, flag bool) []byte {
@@ -230,12 +261,16 @@ func appendText(dst []byte, member, text string) []byte {
 	return appendString(append(dst, member...), text)
 }
 
-func appendChanges(dst []byte, changes map[string]FieldChange) ([]byte, error) {
+func (e Entry) appendChanges(dst []byte, isClosed bool) ([]byte, error) {
 	var err error
 	dst = append(dst, '{')
-	for i, name := range sortedNames(changes) {
-		if dst, err = changes[name].appendCanonical(appendName(dst, i, name)); err != nil {
-			return nil, fmt.Errorf("attribute %q: %w", name, err)
+	for i, name := range sortedNames(e.Changes) {
+		change := e.Changes[name]
+		if isClosed {
+			change = change.closed(name, e.Nonces[name])
+		}
+		if dst, err = change.appendCanonical(appendName(dst, i, name)); err != nil {
+			return nil, attributeError(name, err)
 		}
 	}
 	return append(dst, '}'), nil

@@ -21,13 +21,14 @@ func FuzzCanonicalEntry(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name1, name2, text string, raw []byte, number int64, flag bool) {
 		type plain Entry // without the encoder
 		e := Entry{
-			Format: 1, LicenseID: name1, Sequence: number, Time: text, Action: Action(text), Actor: name2,
+			Format: 2, LicenseID: name1, Sequence: number, Time: text, Action: Action(text), Actor: name2,
 			Reason: text, RequestID: name2, RecordHash: name1, Adopted: flag,
 			Gap: flag, TimeToLive: flag, EventID: text, SequenceNumber: name1, Previous: name2, Hash: text,
 			Changes: map[string]FieldChange{name1: {Old: raw}, name2: {New: raw, Old: raw}},
 		}
 		if flag {
-			e.ChangesDigest = &Digest{Bytes: 7, SHA256: text}
+			e.Stream, e.ReasonNonce, e.ReasonCommitment = name1, text, name2
+			e.Nonces = map[string]FieldNonces{name1: {Old: text}, name2: {Old: name1, New: text}}
 		}
 		if !utf8.ValidString(name1) || !utf8.ValidString(name2) || !utf8.ValidString(text) || !utf8.Valid(raw) {
 			return // encoding/json and this encoder both replace it; jsontext never sees it
@@ -103,7 +104,13 @@ func TestHashRecord(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &record); err != nil {
 			t.Fatal(err)
 		}
-		hash, err := HashRecord(record)
+		hash, err := HashRecord(record, Nonces{"a": "NONCE"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stored, err := HashStored(record); err != nil || (stored == hash) != (len(record) == 0) {
+			t.Errorf("the hash over the values is %s, %v, that over commitments %s", stored, err, hash)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,10 +139,10 @@ func TestHashRecord(t *testing.T) {
 			}
 		})
 	}
-	if hash, err := HashRecord(nil); hash != "" || err != nil {
+	if hash, err := HashRecord(nil, nil); hash != "" || err != nil {
 		t.Errorf("of no record: %q, %v", hash, err)
 	}
-	if _, err := HashRecord(attribute.Map{"a": 1.5}); err == nil {
+	if _, err := HashRecord(attribute.Map{"a": 1.5}, nil); err == nil {
 		t.Error("a Go float64 has a hash")
 	}
 }

@@ -14,18 +14,44 @@ import (
 type Head struct {
 	Sequence       int64  // of the last entry
 	Hash           string // of the last entry
-	SequenceNumber string // in the stream, of the latest event that was recorded
+	Stream         string // of the latest event that was recorded, see Position
+	SequenceNumber string // of the latest event that was recorded
 	RecordHash     string // of the record after that event, see HashRecord; empty where it was deleted
+
+	// The latest erasure: its entry, before which nothing is disclosed, and its event. Zero where there was none.
+	ErasedSequence int64
+	ErasedStream   string
+	ErasedNumber   string
 }
 
+func (h Head) position() Position { return Position{h.Stream, h.SequenceNumber} }
+func (h Head) erased() Position   { return Position{h.ErasedStream, h.ErasedNumber} }
+
 // After returns the head of the chain when e has followed h. A late entry tells of an older event, so it changes
-// neither SequenceNumber nor RecordHash.
+// neither the position nor RecordHash.
 func (h Head) After(e Entry) Head {
-	after := Head{Sequence: e.Sequence, Hash: e.Hash, SequenceNumber: e.SequenceNumber, RecordHash: e.RecordHash}
-	if e.Late {
-		after.SequenceNumber, after.RecordHash = h.SequenceNumber, h.RecordHash
+	after := h
+	after.Sequence, after.Hash = e.Sequence, e.Hash
+	if !e.Late {
+		after.Stream, after.SequenceNumber, after.RecordHash = e.Stream, e.SequenceNumber, e.RecordHash
+	}
+	if e.Action == Erased {
+		after.ErasedSequence = e.Sequence
+		if h.ErasedSequence == 0 || e.Position().IsLater(h.erased()) {
+			after.ErasedStream, after.ErasedNumber = e.Stream, e.SequenceNumber
+		}
 	}
 	return after
+}
+
+// State is what is stored of the end of a chain: the head, and what no entry tells.
+type State struct {
+	Head
+
+	// Nonces are those of the record after the latest event that was recorded. No list and no route shows them.
+	Nonces Nonces
+
+	StoredHash string // of that record, see HashStored
 }
 
 // Errors of a chain, to be tested with errors.Is.
@@ -48,19 +74,22 @@ var (
 	ErrNoSequence = errors.New("the sequence of an audit entry begins with 1")
 )
 
-// Store keeps chains. Nothing that was appended is ever changed or removed.
+// Store keeps chains. No entry that was appended is ever changed or removed.
 type Store interface {
-	// Head returns the chain's head, and the zero Head where there is no chain. It is strongly consistent. It returns
-	// ErrUnreadable for what is no head.
-	Head(ctx context.Context, licenseID string) (Head, error)
+	// State returns what is stored of the chain's end, and the zero State where there is no chain. It is strongly
+	// consistent. It returns ErrUnreadable for what is no head.
+	State(ctx context.Context, licenseID string) (State, error)
 
-	// Append adds the entry and replaces the head, if that still is from; both or neither. It returns ErrConflict for
-	// another head, and ErrNoSequence for an entry before the first. Any other error leaves the outcome unknown.
-	Append(ctx context.Context, from Head, e Entry) error
+	// Append adds the entry, as it is stored, its Disclosure where there is any, and replaces the state, if its Head
+	// still is from; all or nothing. It returns ErrConflict for another head, and ErrNoSequence for an entry before the
+	// first. Any other error leaves the outcome unknown.
+	Append(ctx context.Context, from Head, e Entry, to State) error
 
-	// Entries returns up to limit entries with a Sequence greater than after, in order. It returns ErrUnreadable where
-	// one of them is none.
-	Entries(ctx context.Context, licenseID string, after int64, limit int) ([]Entry, error)
+	// Disclosures returns the disclosures of the entries from first to last, as far as they were not forgotten, in the
+	// order of their sequences. It returns ErrUnreadable where one of them is none.
+	Disclosures(ctx context.Context, licenseID string, first, last int64) ([]Disclosure, error)
+
+	Erasures
 }
 
 // Recorder appends an entry for each event, exactly once.
@@ -70,15 +99,25 @@ type Recorder struct {
 	// OnGap, where it is set, is called with every entry that has Gap or Late. The call comes just before the entry is
 	// appended, so that no crash loses it; the same entry may come again.
 	OnGap func(context.Context, Entry)
+
+	// OnReturn, where it is set, is called in the same way with every entry of a license whose customer was forgotten,
+	// and whose record has a personal value again.
+	OnReturn func(context.Context, Entry)
+
+	// Nonce returns the nonce of a value that an event tells of: a random one unless it is set.
+	Nonce func(v Event, value string) string
 }
 
 // maxAttempts bounds how often Record begins again because another process appended to the same chain.
 const maxAttempts = 5
 
 // Record appends the event's entry, unless the chain holds it already. A change of index attributes alone has none.
-// Events of one license come in the order of their sequence numbers. An event that comes behind a later one gets an
-// entry that is Late: it was held back, or someone else has written the head. After an error the event can be recorded
-// again, whatever became of the first attempt. A new event takes two calls of the store.
+// Events of one license come in the order of their positions. An event that comes behind a later one gets an entry that
+// is Late: it was held back, or someone else has written the head. After an error the event can be recorded again,
+// whatever became of the first attempt. A new event takes two calls of the store.
+//
+// An erasure makes the store forget what the entries before it disclose. Where that was interrupted, it is done when the
+// event comes again.
 func (r Recorder) Record(ctx context.Context, v Event) error {
 	if !isDecimal(v.SequenceNumber) {
 		return fmt.Errorf("event %s: sequence number %q is not decimal", v.ID, v.SequenceNumber)
@@ -89,37 +128,55 @@ func (r Recorder) Record(ctx context.Context, v Event) error {
 	if v.isIndexOnly() {
 		return nil
 	}
+	if r.Nonce == nil {
+		r.Nonce = newNonce
+	}
 	for range maxAttempts {
-		head, err := r.Store.Head(ctx, v.LicenseID)
+		from, err := r.Store.State(ctx, v.LicenseID)
 		if err != nil {
 			return fmt.Errorf("head of %s: %w", v.LicenseID, err)
 		}
-		if head != (Head{}) && (head.Sequence < 1 || !isDecimal(head.SequenceNumber)) {
+		if from.Head != (Head{}) && (from.Sequence < 1 || !isDecimal(from.SequenceNumber)) {
 			return fmt.Errorf("%w: license %s, entry %d, sequence number %q",
-				ErrHead, v.LicenseID, head.Sequence, head.SequenceNumber)
+				ErrHead, v.LicenseID, from.Sequence, from.SequenceNumber)
 		}
-		isLate := head != (Head{}) && !license.IsLater(v.SequenceNumber, head.SequenceNumber)
+		isLate := from.Head != (Head{}) && !v.position().IsLater(from.position())
 		if isLate {
-			recorded, err := r.isRecorded(ctx, v, head)
+			recorded, err := r.isRecorded(ctx, v, from.Head)
+			if recorded && err == nil && from.ErasedSequence > 0 {
+				err = CompleteErasure(ctx, r.Store, v.LicenseID, from.ErasedSequence)
+			}
 			if recorded || err != nil {
 				return err
 			}
 		}
-		e, err := v.entry(head, isLate)
+		e, to, err := v.entry(from, isLate, r.Nonce)
 		if err != nil {
 			return err
 		}
-		if (e.Gap || e.Late) && r.OnGap != nil {
-			r.OnGap(ctx, e)
-		}
-		if err := r.Store.Append(ctx, head, e); !errors.Is(err, ErrConflict) {
+		r.tell(ctx, v, e, to.Head)
+		switch err := r.Store.Append(ctx, from.Head, e, to); {
+		case err == nil && e.Action == Erased:
+			return CompleteErasure(ctx, r.Store, v.LicenseID, e.Sequence)
+		case !errors.Is(err, ErrConflict):
 			return err
 		}
-		if err := r.checkBehind(ctx, v.LicenseID, head.Sequence); err != nil {
+		if err := r.checkBehind(ctx, v.LicenseID, from.Sequence); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("%w %d times: license %s", ErrConflict, maxAttempts, v.LicenseID)
+}
+
+// tell calls who wants to know of the entry.
+func (r Recorder) tell(ctx context.Context, v Event, e Entry, after Head) {
+	if (e.Gap || e.Late) && r.OnGap != nil {
+		r.OnGap(ctx, e)
+	}
+	wasErased := after.ErasedSequence > 0 || v.New[license.AttrErased] != nil
+	if wasErased && !e.Late && license.HoldsPersonal(v.New) && r.OnReturn != nil {
+		r.OnReturn(ctx, e)
+	}
 }
 
 // checkBehind returns ErrPlanted where an entry stands behind the head. Entries come with their head, so that one that
@@ -129,8 +186,8 @@ func (r Recorder) checkBehind(ctx context.Context, licenseID string, sequence in
 	if err != nil || e.Sequence <= sequence {
 		return err
 	}
-	head, err := r.Store.Head(ctx, licenseID)
-	if err != nil || head.Sequence > sequence {
+	state, err := r.Store.State(ctx, licenseID)
+	if err != nil || state.Sequence > sequence {
 		return err
 	}
 	return fmt.Errorf("%w: license %s, entry %d", ErrPlanted, licenseID, e.Sequence)
@@ -157,7 +214,7 @@ func (r Recorder) isRecorded(ctx context.Context, v Event, head Head) (bool, err
 			return false, err
 		case v.isOf(e):
 			return true, nil
-		case license.IsLater(e.SequenceNumber, v.SequenceNumber):
+		case e.Position().IsLater(v.position()):
 			high = middle - 1
 		default:
 			low = middle + 1
@@ -194,9 +251,8 @@ const pageSize = 100
 
 // isOf reports whether e is the event's entry.
 func (v Event) isOf(e Entry) bool {
-	isSameNumber := !license.IsLater(e.SequenceNumber, v.SequenceNumber) &&
-		!license.IsLater(v.SequenceNumber, e.SequenceNumber)
-	return isSameNumber && e.EventID == v.ID
+	isSame := !e.Position().IsLater(v.position()) && !v.position().IsLater(e.Position())
+	return isSame && e.EventID == v.ID
 }
 
 func isDecimal(number string) bool {

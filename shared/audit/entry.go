@@ -22,7 +22,7 @@ import (
 type Action string
 
 // The actions. Reinstated ends a revocation or a suspension. Renewed moves the end of the license to a later date.
-// DevicesReset takes the seats of all devices back. Changed is any other change.
+// DevicesReset takes the seats of all devices back. Erased leaves no personal value. Changed is any other change.
 const (
 	Issued     Action = "ISSUED"
 	Changed    Action = "CHANGED"
@@ -33,6 +33,7 @@ const (
 	Deleted    Action = "DELETED"
 
 	DevicesReset Action = "DEVICES_RESET"
+	Erased       Action = "ERASED"
 )
 
 // UnknownActor is the actor of a change that names nobody, which is one that another tool made.
@@ -43,13 +44,15 @@ const UnknownActor = "unknown"
 const TimeToLiveActor = "dynamodb.amazonaws.com"
 
 // formatVersion is the Format of the entries that are written now.
-const formatVersion = 1
+const formatVersion = 2
 
 // Entry is one link of a chain. Its JSON is canonical (RFC 8785): members are sorted by name, there is no white
-// space, and each text has one spelling. That JSON is what is stored, exported and hashed. A member that is marked
-// omitempty here is left out where it is empty.
+// space, and each text has one spelling. A member that is marked omitempty here is left out where it is empty.
+//
+// What is hashed, and stored as the entry, has commitments in place of personal values. An entry that is shown to whom
+// it may concern has the values in their place, and the nonces beside, which are no part of the hash.
 type Entry struct {
-	Format         int                    `json:"format"` // of this form: 1
+	Format         int                    `json:"format"` // of this form: 2
 	LicenseID      string                 `json:"licenseid"`
 	Sequence       int64                  `json:"sequence"` // from 1, without gaps
 	Time           string                 `json:"time"`     // RFC 3339, UTC, as the stream says
@@ -57,21 +60,27 @@ type Entry struct {
 	Actor          string                 `json:"actor"`
 	Reason         string                 `json:"reason,omitempty"`
 	RequestID      string                 `json:"requestid,omitempty"`
-	Changes        map[string]FieldChange `json:"changes"`                 // by attribute name
-	ChangesDigest  *Digest                `json:"changesdigest,omitempty"` // in place of Changes; see shorten
-	RecordHash     string                 `json:"recordhash,omitempty"`    // see HashRecord; none after a deletion
-	Adopted        bool                   `json:"adopted,omitempty"`       // see isAdopted
-	Gap            bool                   `json:"gap,omitempty"`           // a change before this one is missing
-	Late           bool                   `json:"late,omitempty"`          // a later event was recorded first
-	TimeToLive     bool                   `json:"timetolive,omitempty"`    // removed when its time had come
-	EventID        string                 `json:"eventid"`                 // of the stream
-	SequenceNumber string                 `json:"sequencenumber"`          // of the stream
-	Previous       string                 `json:"previous"`                // Hash of the entry before; "" in the first
-	Hash           string                 `json:"hash"`                    // see ComputeHash
+	Changes        map[string]FieldChange `json:"changes"`              // by attribute name
+	RecordHash     string                 `json:"recordhash,omitempty"` // see HashRecord; none after a deletion
+	Adopted        bool                   `json:"adopted,omitempty"`    // see isAdopted
+	Gap            bool                   `json:"gap,omitempty"`        // a change before this one is missing
+	Late           bool                   `json:"late,omitempty"`       // a later event was recorded first
+	TimeToLive     bool                   `json:"timetolive,omitempty"` // removed when its time had come
+	EventID        string                 `json:"eventid"`              // of the stream
+	Stream         string                 `json:"stream,omitempty"`     // see Position
+	SequenceNumber string                 `json:"sequencenumber"`       // of the stream
+	Previous       string                 `json:"previous"`             // Hash of the entry before; "" in the first
+	Hash           string                 `json:"hash"`                 // see ComputeHash
+
+	Nonces      map[string]FieldNonces `json:"nonces,omitempty"`      // of personal values in Changes
+	ReasonNonce string                 `json:"reasonnonce,omitempty"` // of Reason
+
+	// ReasonCommitment is the hash that commits to the reason, in place of Reason where that is not disclosed.
+	ReasonCommitment string `json:"reasoncommitment,omitempty"`
 }
 
 // FieldChange holds an attribute's value before and after a change. Each is canonical DynamoDB JSON, or a Digest of
-// that, or absent where the attribute was absent.
+// that, or a commitment to it, or absent where the attribute was absent.
 type FieldChange struct {
 	Old json.RawMessage `json:"old,omitempty"`
 	New json.RawMessage `json:"new,omitempty"`
@@ -84,9 +93,10 @@ type Digest struct {
 	SHA256 string `json:"sha256"` // of the text, in lower-case hexadecimal
 }
 
-// ComputeHash returns the SHA-256 of the entry's canonical JSON without the member "hash", in lower-case hexadecimal.
+// ComputeHash returns the SHA-256 of the canonical JSON of the entry as it is stored, without the member "hash", in
+// lower-case hexadecimal.
 func (e Entry) ComputeHash() (string, error) {
-	text, err := e.appendCanonical(nil, false)
+	text, err := e.appendHashed(nil)
 	if err != nil {
 		return "", err
 	}
@@ -96,10 +106,53 @@ func (e Entry) ComputeHash() (string, error) {
 // MarshalJSON returns the canonical form.
 func (e Entry) MarshalJSON() ([]byte, error) { return e.appendCanonical(nil, true) }
 
+// UnmarshalJSON also takes values with white space in them, as other programs write them.
+func (e *Entry) UnmarshalJSON(text []byte) error {
+	type plain Entry
+	if err := json.Unmarshal(text, (*plain)(e)); err != nil {
+		return err
+	}
+	for name, change := range e.Changes {
+		e.Changes[name] = FieldChange{compact(change.Old), compact(change.New)}
+	}
+	return nil
+}
+
+// compact returns a JSON object without the white space that others may have put into it.
+func compact(object json.RawMessage) json.RawMessage {
+	if len(object) == 0 || bytes.HasPrefix(object, []byte(`{"`)) {
+		return object
+	}
+	var text bytes.Buffer
+	if json.Compact(&text, object) != nil {
+		return object
+	}
+	return text.Bytes()
+}
+
+// Position is where a change stands among those of its license. A table that was restored from a backup has another
+// stream, whose numbers begin anew.
+type Position struct {
+	Stream string // the stream's label: when it was made, in ISO 8601, as DynamoDB writes it; empty where it has none
+	Number string // decimal; greater with each change of one license
+}
+
+// IsLater reports whether p is behind another position.
+func (p Position) IsLater(other Position) bool {
+	if p.Stream != other.Stream {
+		return p.Stream > other.Stream
+	}
+	return license.IsLater(p.Number, other.Number)
+}
+
+// Position returns where the entry's event stood.
+func (e Entry) Position() Position { return Position{e.Stream, e.SequenceNumber} }
+
 // Event is a change of a stored record, as the table's stream reports it.
 type Event struct {
 	ID             string
-	SequenceNumber string // decimal; greater with each change of one license
+	Stream         string // see Position
+	SequenceNumber string
 	Time           time.Time
 	LicenseID      string
 	Old, New       attribute.Map // nil where the record did not, or does not, exist
@@ -112,24 +165,29 @@ func (v Event) isIndexOnly() bool {
 		reflect.DeepEqual(license.WithoutIndex(v.Old), license.WithoutIndex(v.New))
 }
 
-// entry returns the event's entry, which follows head.
-func (v Event) entry(head Head, isLate bool) (e Entry, err error) {
+func (v Event) position() Position { return Position{v.Stream, v.SequenceNumber} }
+
+// entry returns the event's entry, which follows a state, and the state after it.
+func (v Event) entry(from State, isLate bool, nonce func(Event, string) string) (e Entry, to State, err error) {
 	before, errBefore := license.FromRecord(v.Old)
 	after, errAfter := license.FromRecord(v.New)
 	e = Entry{
 		Format:         formatVersion,
 		LicenseID:      v.LicenseID,
-		Sequence:       head.Sequence + 1,
+		Sequence:       from.Sequence + 1,
 		Time:           v.Time.UTC().Format(time.RFC3339Nano),
 		Action:         Changed,
-		Adopted:        v.isAdopted(head),
+		Adopted:        v.isAdopted(from.Head),
 		Late:           isLate,
 		TimeToLive:     v.TimeToLive && v.New == nil,
 		EventID:        v.ID,
+		Stream:         v.Stream,
 		SequenceNumber: v.SequenceNumber,
-		Previous:       head.Hash,
+		Previous:       from.Hash,
 	}
 	switch {
+	case license.IsErasure(v.Old, v.New):
+		e.Action = Erased
 	case v.Old == nil:
 		e.Action = Issued
 	case v.New == nil:
@@ -146,11 +204,20 @@ func (v Event) entry(head Head, isLate bool) (e Entry, err error) {
 		writer = license.License{}
 	}
 	e.setWriter(writer)
-	if err := e.setRecord(v, head); err != nil {
-		return Entry{}, fmt.Errorf("event %s: %w", v.ID, err)
+	if e.Reason != "" {
+		e.ReasonNonce = nonce(v, reasonName)
 	}
-	e.Hash, err = e.ComputeHash()
-	return e, err
+	if to, err = e.setRecord(v, from, nonce); err != nil {
+		return Entry{}, State{}, fmt.Errorf("event %s: %w", v.ID, err)
+	}
+	if isLate && from.ErasedSequence > 0 && !v.position().IsLater(from.erased()) {
+		e = e.Closed() // the customer was forgotten since
+	}
+	if e.Hash, err = e.ComputeHash(); err != nil {
+		return Entry{}, State{}, err
+	}
+	to.Head = from.After(e)
+	return e, to, nil
 }
 
 // isAdopted reports whether the event is the first of a record that is older than its chain. Such records are in a
@@ -181,22 +248,55 @@ func (e *Entry) setWriter(writer license.License) {
 	}
 }
 
-// setRecord sets what was changed in the record, and whether the record had been as the head left it.
-func (e *Entry) setRecord(v Event, head Head) (err error) {
-	e.Changes, err = changedFields(license.WithoutIndex(v.Old), license.WithoutIndex(v.New))
+// setRecord sets what was changed in the record, and whether the record had been as the head left it. The state that it
+// returns has what the record tells, and not the Head.
+func (e *Entry) setRecord(v Event, from State, nonce func(Event, string) string) (to State, err error) {
+	before, err := imageOf(v.Old, from.Nonces)
 	if err != nil {
-		return err
+		return to, err
 	}
-	if err := e.shorten(); err != nil {
-		return err
+	isAsLeft := !e.Late && !e.Adopted && before.hash() == from.RecordHash
+	e.Gap = !e.Late && !e.Adopted && !isAsLeft
+	if !isAsLeft {
+		before = before.renewed(image{}, func(name string) string { return nonce(v, "old "+name) })
 	}
-	before, err := HashRecord(v.Old)
+	after, err := imageOf(v.New, nil)
 	if err != nil {
-		return err
+		return to, err
 	}
-	e.Gap = !e.Adopted && !e.Late && before != head.RecordHash
-	e.RecordHash, err = HashRecord(v.New)
-	return err
+	kept := before
+	if e.Action == Erased {
+		kept = image{} // with a nonce that others may have kept, they could guess at what it was before
+	}
+	after = after.renewed(kept, func(name string) string { return nonce(v, "new "+name) })
+	e.RecordHash = after.hash()
+	e.setChanges(before, after)
+	if e.Action == Erased {
+		e.closeOld()
+	}
+	if err := e.shorten(); err != nil || e.Late {
+		return State{Nonces: from.Nonces, StoredHash: from.StoredHash}, err
+	}
+	to.Nonces = after.nonces
+	to.StoredHash, err = HashStored(v.New)
+	return to, err
+}
+
+// setChanges sets the attributes whose values, or the commitments to them, differ: another order of a set's elements is
+// no change.
+func (e *Entry) setChanges(before, after image) {
+	e.Changes, e.Nonces = map[string]FieldChange{}, map[string]FieldNonces{}
+	for _, values := range []map[string]json.RawMessage{before.values, after.values} {
+		for name := range values {
+			if bytes.Equal(before.told(name), after.told(name)) {
+				continue
+			}
+			e.Changes[name] = FieldChange{before.values[name], after.values[name]}
+			if license.IsPersonal(name) {
+				e.Nonces[name] = FieldNonces{before.nonces[name], after.nonces[name]}
+			}
+		}
+	}
 }
 
 // action returns the name of a change from the flags and dates that can be read. A flag that could not be read
@@ -225,53 +325,25 @@ func action(before, after license.License) Action {
 	}
 }
 
-// changedFields returns the attributes whose canonical texts differ: another order of a set's elements is no change.
-func changedFields(before, after attribute.Map) (map[string]FieldChange, error) {
-	changes := make(map[string]FieldChange, len(after))
-	for name, value := range before {
-		old, err := appendValue(nil, value)
-		if err != nil {
-			return nil, fmt.Errorf("attribute %q: %w", name, err)
-		}
-		changes[name] = FieldChange{Old: old}
-	}
-	for name, value := range after {
-		written, err := appendValue(nil, value)
-		if err != nil {
-			return nil, fmt.Errorf("attribute %q: %w", name, err)
-		}
-		if old := changes[name].Old; !bytes.Equal(old, written) {
-			changes[name] = FieldChange{Old: old, New: written}
-		} else {
-			delete(changes, name)
-		}
-	}
-	return changes, nil
-}
-
 // An item of DynamoDB holds 400 KB. A record can be as large, and the entry of a change holds two of them.
 const (
 	maxChanges   = 256 << 10 // bytes of changes that are recorded in full: enough for hundreds of URLs
-	maxLongValue = 1 << 10   // bytes of a value that is never replaced by its Digest
+	maxLongValue = 1 << 10   // bytes of a value that is never left out
 )
 
-// shorten makes every entry fit where entries are stored. If the canonical JSON of Changes is longer than
-// maxChanges, the Digest of each value longer than maxLongValue takes its place. If Changes are too long even so,
-// they become empty, and ChangesDigest is the Digest of the full ones. Whoever has the values can still prove that
-// they are the recorded ones.
+// shorten makes every entry fit where entries are stored. If the canonical JSON of Changes, as it is stored, is longer
+// than maxChanges, the Digest of each value that is not personal and longer than maxLongValue takes its place. Whoever
+// has the value can still prove that it is the recorded one.
 func (e *Entry) shorten() error {
-	full, err := appendChanges(nil, e.Changes)
-	if err != nil || len(full) <= maxChanges {
+	stored, err := e.appendChanges(nil, true)
+	if err != nil || len(stored) <= maxChanges {
 		return err
 	}
 	for name, change := range e.Changes {
-		e.Changes[name] = FieldChange{Old: shortened(change.Old), New: shortened(change.New)}
+		if !license.IsPersonal(name) {
+			e.Changes[name] = FieldChange{Old: shortened(change.Old), New: shortened(change.New)}
+		}
 	}
-	short, err := appendChanges(nil, e.Changes)
-	if err != nil || len(short) <= maxChanges {
-		return err
-	}
-	e.Changes, e.ChangesDigest = map[string]FieldChange{}, digest(full)
 	return nil
 }
 

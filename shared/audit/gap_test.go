@@ -157,7 +157,8 @@ func TestLate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	head, err := store.Head(t.Context(), id)
+	state, err := store.State(t.Context(), id)
+	head := state.Head
 	if err != nil || v.Head() != head || len(v.Findings()) != 2 || head.SequenceNumber != events[5].SequenceNumber {
 		t.Errorf("head %+v, %v; findings %v", head, err, v.Findings())
 	}
@@ -165,41 +166,46 @@ func TestLate(t *testing.T) {
 
 // TestLargestRecords: an entry fits into an item of 400 KB with all around it, and says what it does not hold.
 func TestLargestRecords(t *testing.T) {
-	forms := map[string]bool{}
 	for name, records := range audittest.Largest() {
 		t.Run(name, func(t *testing.T) {
-			e := describe(t, records[0], records[1])
-			text, err := json.Marshal(e)
-			if err != nil {
+			store := audittest.NewMemory(t)
+			event := audit.Event{ID: "1", SequenceNumber: "1", LicenseID: "id", Old: records[0], New: records[1]}
+			if err := (audit.Recorder{Store: store}).Record(t.Context(), event); err != nil {
 				t.Fatal(err)
 			}
-			if len(text) > 350<<10 {
-				t.Errorf("an entry of %d bytes", len(text))
+			e, state := store.Chain("id")[0], store.MustState("id")
+			for what, v := range map[string]any{"entry": e.Closed(), "disclosure": first(e.Disclosure()), "state": state} {
+				text, err := json.Marshal(v)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(text) > 350<<10 {
+					t.Errorf("the %s has %d bytes", what, len(text))
+				}
 			}
-			if want, _ := audit.HashRecord(records[1]); e.RecordHash != want {
+			if want, _ := audit.HashRecord(records[1], state.Nonces); e.RecordHash != want || state.RecordHash != want {
 				t.Errorf("record hash %s, want %s", e.RecordHash, want)
 			}
-			if e.Actor != audit.UnknownActor || e.Reason != "" {
-				t.Errorf("by %s, because %.20q", e.Actor, e.Reason)
+			if e.Actor != audit.UnknownActor || e.Reason != "" || len(e.Changes) == 0 || len(e.Nonces) == 0 {
+				t.Errorf("by %s, because %.20q; %d changes, %d nonces", e.Actor, e.Reason, len(e.Changes), len(e.Nonces))
 			}
-			switch {
-			case e.ChangesDigest != nil && len(e.Changes) == 0:
-				forms["all"] = true
-			case e.ChangesDigest == nil && len(e.Changes) > 0:
-				forms["values"] = true
-			default:
-				t.Errorf("%d changes, digest %v", len(e.Changes), e.ChangesDigest)
+			if _, err := audit.Verify("id", audit.Head{}, []audit.Entry{e}); err != nil {
+				t.Error(err)
 			}
 		})
 	}
-	if len(forms) != 2 {
-		t.Errorf("only %v", forms)
-	}
 	e := describe(t, nil, attribute.Map{"notes": string(make([]byte, 40_000))}) // 240,000 in JSON
-	if e.ChangesDigest != nil || len(e.Changes["notes"].New) < 240_000 {
-		t.Errorf("changes of less than 256 KiB are not whole: %.80s", e.Changes["notes"].New)
+	if len(e.Changes["notes"].New) < 240_000 {
+		t.Errorf("less than 256 KiB are not disclosed whole: %.80s", e.Changes["notes"].New)
+	}
+	services := string(make([]byte, 50_000)) // 300,000 in JSON
+	e = describe(t, nil, attribute.Map{"services": services, "plan": "pro"})
+	if digest := string(e.Changes["services"].New); !strings.HasPrefix(digest, `{"bytes":3000`) {
+		t.Errorf("an impersonal value of 300,000 bytes is %.80s", digest)
 	}
 }
+
+func first[T any](v T, _ bool) T { return v }
 
 // TestPlantedEntry: what someone has put behind the end of a chain is named, and in the way until it is removed.
 func TestPlantedEntry(t *testing.T) {
@@ -227,10 +233,10 @@ type movedOn struct {
 	next func()
 }
 
-func (m movedOn) Head(ctx context.Context, licenseID string) (audit.Head, error) {
-	head, err := m.Memory.Head(ctx, licenseID)
+func (m movedOn) State(ctx context.Context, licenseID string) (audit.State, error) {
+	state, err := m.Memory.State(ctx, licenseID)
 	m.next()
-	return head, err
+	return state, err
 }
 
 // TestConflictIsNotPlanted: what another process has appended meanwhile stands there with its head.

@@ -51,7 +51,7 @@ func StandingAt(entries []Entry, at time.Time) (Standing, error) {
 		chain[i] = change{e, changed}
 	}
 	stream := slices.Clone(chain)
-	slices.SortStableFunc(stream, compareNumbers)
+	slices.SortStableFunc(stream, comparePositions)
 	if r := readUpTo(stream, at); r.isAscending() {
 		return r.replay(at)
 	}
@@ -94,11 +94,11 @@ type change struct {
 
 func compareTimes(a, b change) int { return a.at.Compare(b.at) }
 
-func compareNumbers(a, b change) int {
+func comparePositions(a, b change) int {
 	switch {
-	case license.IsLater(b.SequenceNumber, a.SequenceNumber):
+	case b.Position().IsLater(a.Position()):
 		return -1
-	case license.IsLater(a.SequenceNumber, b.SequenceNumber):
+	case a.Position().IsLater(b.Position()):
 		return 1
 	}
 	return 0
@@ -156,9 +156,11 @@ func (r reading) doubtBetween(s *Standing) {
 
 // replay is what is known of a license while its changes are made again.
 type replay struct {
-	values  map[string]json.RawMessage // of the record, as far as the entries tell
+	told    map[string]json.RawMessage // of the record, as far as the entries tell, as their hashes have it
+	values  map[string]json.RawMessage // of those, what is disclosed
 	license license.License
 	exists  bool
+	isGone  bool                    // it was removed; the erasure of what is gone puts a record for a moment
 	isTold  bool                    // what decides about the license is among the values
 	expires Entry                   // that has set the expiration date
 	ends    Entry                   // that has set the expiration date or the days of grace
@@ -176,7 +178,8 @@ type mark struct {
 
 // reset forgets all of an earlier license of the same id.
 func (r *replay) reset() {
-	r.values, r.begun = map[string]json.RawMessage{}, map[license.Status]mark{}
+	r.told, r.values = map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	r.begun = map[license.Status]mark{}
 	r.license, r.exists, r.isTold = license.License{}, false, false
 }
 
@@ -194,14 +197,17 @@ func (r *replay) standing(at time.Time) Standing {
 // apply makes an entry's changes.
 func (r *replay) apply(c change) error {
 	r.reached, r.result.Last = c.at, c.Entry
+	if r.isGone && (c.Action == Erased || c.Action == Deleted) {
+		r.doubt(c.Entry, true)
+		return nil
+	}
 	if c.Action == Issued || c.Action == Deleted {
 		r.reset()
 	}
-	r.exists = c.Action != Deleted
+	r.exists, r.isGone = c.Action != Deleted, c.Action == Deleted
 	for name, field := range c.Changes {
 		r.set(name, field.New, c.Entry)
 	}
-	r.applyFlags(c.Entry)
 	isWhole := !r.exists
 	if r.exists {
 		var err error
@@ -216,10 +222,13 @@ func (r *replay) apply(c change) error {
 
 // set changes one attribute. A flag that is set once more was lifted meanwhile.
 func (r *replay) set(name string, value json.RawMessage, e Entry) {
-	if value == nil {
-		delete(r.values, name)
-	} else {
-		r.values[name] = value
+	delete(r.told, name)
+	delete(r.values, name)
+	if value != nil {
+		r.told[name] = closed(value, name, e.Nonces[name].New)
+		if !isCommitment(value) {
+			r.values[name] = value
+		}
 	}
 	switch name {
 	case license.AttrRevoked:
@@ -230,29 +239,6 @@ func (r *replay) set(name string, value json.RawMessage, e Entry) {
 		r.expires, r.ends = e, e
 	case license.AttrGraceDays:
 		r.ends = e
-	}
-}
-
-// applyFlags sets what the action itself says, where the entry has only a digest of its changes. What it leaves open
-// is no longer known.
-func (r *replay) applyFlags(e Entry) {
-	if e.ChangesDigest == nil {
-		return
-	}
-	yes, no := json.RawMessage(`{"BOOL":true}`), json.RawMessage(`{"BOOL":false}`)
-	switch e.Action {
-	case Revoked:
-		r.set(license.AttrRevoked, yes, e)
-	case Suspended:
-		r.set(license.AttrSuspended, yes, e)
-	case Reinstated:
-		if r.license.Revoked && r.license.Suspended {
-			no = nil // either of them may be left
-		}
-		r.set(license.AttrRevoked, no, e)
-		r.set(license.AttrSuspended, no, e)
-	case Renewed:
-		r.set(license.AttrExpirationDate, nil, e)
 	}
 }
 
@@ -270,11 +256,7 @@ func (r *replay) read(e Entry) (isWhole bool, err error) {
 			record[name] = one[name]
 		}
 	}
-	hash, err := HashRecord(record)
-	if err != nil {
-		return false, err
-	}
-	isWhole = hash == e.RecordHash
+	isWhole = hashTold(r.told) == e.RecordHash
 	record[license.AttrID] = e.LicenseID
 	if r.license, err = license.FromRecord(record); err != nil {
 		return false, err
@@ -304,8 +286,6 @@ func (r *replay) doubt(e Entry, isWhole bool) {
 		s.doubt("entry %d was recorded late, behind later changes: its event was held back, or the chain's head was "+
 			"moved", e.Sequence)
 	case isWhole:
-	case e.ChangesDigest != nil:
-		s.doubt("entry %d has only a digest of its changes", e.Sequence)
 	case len(s.Doubts) == 0:
 		s.doubt("the entries up to entry %d do not tell the whole license", e.Sequence)
 	}

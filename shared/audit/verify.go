@@ -2,11 +2,11 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-
-	"openlicenser/shared/license"
+	"slices"
 )
 
 // Verify checks that the entries are of the license, follow head without a gap, and have the hashes of their
@@ -21,7 +21,7 @@ func Verify(licenseID string, head Head, entries []Entry) (Head, error) {
 	return v.head, nil
 }
 
-// Finding is a gap or a late entry, which a chain whose hashes are right reports.
+// Finding is a gap, a late entry or a value that is not disclosed, which a chain whose hashes are right reports.
 type Finding struct {
 	Sequence int64 // of the entry that reports it
 	Text     string
@@ -33,6 +33,8 @@ type Verifier struct {
 	licenseID string
 	head      Head
 	findings  []Finding
+	withheld  []withheld // since the latest erasure
+	discloses bool
 
 	record map[string]json.RawMessage // as the entries so far tell it; nil where they do not
 	names  []string                   // of record, sorted; nil where they have to be sorted again
@@ -51,12 +53,35 @@ func (v *Verifier) LicenseID() string { return v.licenseID }
 // Head returns the head that the entries so far lead to.
 func (v *Verifier) Head() Head { return v.head }
 
-// Findings returns what the entries so far report.
-func (v *Verifier) Findings() []Finding { return v.findings }
+// Findings returns what the entries so far report, in their order. An entry that discloses less than it is committed to
+// is a finding, unless the customer was forgotten since, or no entry discloses anything: see Discloses.
+func (v *Verifier) Findings() []Finding {
+	findings := slices.Clone(v.findings)
+	if !v.discloses {
+		return findings
+	}
+	for _, w := range v.withheld {
+		if v.head.ErasedSequence == 0 || w.position.IsLater(v.head.erased()) {
+			findings = append(findings, Finding{w.sequence,
+				"it does not disclose the values that it is committed to, and no later entry says that they were erased"})
+		}
+	}
+	slices.SortStableFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	return findings
+}
+
+// withheld is an entry that does not disclose all that it is committed to.
+type withheld struct {
+	sequence int64
+	position Position
+}
+
+// Discloses reports whether the entries so far disclose any personal value.
+func (v *Verifier) Discloses() bool { return v.discloses }
 
 // Next checks one more entry. The error names it, and leaves Head as it was.
 func (v *Verifier) Next(e Entry) (err error) {
-	if v.buffer, err = e.appendCanonical(v.buffer[:0], false); err != nil {
+	if v.buffer, err = e.appendHashed(v.buffer[:0]); err != nil {
 		return err
 	}
 	switch {
@@ -70,6 +95,9 @@ func (v *Verifier) Next(e Entry) (err error) {
 		return fmt.Errorf("entry %d was changed: it does not have the hash that it says", e.Sequence)
 	case e.Format != formatVersion:
 		return fmt.Errorf("entry %d has format %d: only format %d is known", e.Sequence, e.Format, formatVersion)
+	}
+	if err := e.checkDisclosure(); err != nil {
+		return fmt.Errorf("entry %d: %w", e.Sequence, err)
 	}
 	if err := v.checkOrder(e); err != nil {
 		return fmt.Errorf("entry %d: %w", e.Sequence, err)
@@ -87,16 +115,42 @@ func (v *Verifier) Next(e Entry) (err error) {
 		v.report(e, "it was recorded after later changes: its event was held back, or the chain's head was moved")
 	}
 	v.head = v.head.After(e)
+	v.noteWithheld(e)
 	return nil
+}
+
+// noteWithheld remembers what the entry does not disclose. What was before an erasure is forgotten.
+func (v *Verifier) noteWithheld(e Entry) {
+	v.discloses = v.discloses || len(e.Nonces) > 0 || e.ReasonNonce != ""
+	if e.Action == Erased {
+		v.withheld = nil
+	}
+	if !e.isWhole() {
+		v.withheld = append(v.withheld, withheld{e.Sequence, e.Position()})
+	}
 }
 
 func (v *Verifier) report(e Entry, text string) {
 	v.findings = append(v.findings, Finding{Sequence: e.Sequence, Text: text})
 }
 
+// checkDisclosure checks that all that the entry discloses is part of its hash.
+func (e Entry) checkDisclosure() error {
+	if (e.Reason == "") != (e.ReasonNonce == "") || e.ReasonNonce != "" && e.ReasonCommitment != "" {
+		return errors.New("it tells a reason that it is not committed to")
+	}
+	for name, nonces := range e.Nonces {
+		change := e.Changes[name]
+		if nonces.Old != "" && change.Old == nil || nonces.New != "" && change.New == nil {
+			return fmt.Errorf("attribute %q: it has the nonce of a value that is not there", name)
+		}
+	}
+	return nil
+}
+
 // checkOrder checks that the entry's event is later than those before it, or marked as late.
 func (v *Verifier) checkOrder(e Entry) error {
-	isLater := v.head == (Head{}) || license.IsLater(e.SequenceNumber, v.head.SequenceNumber)
+	isLater := v.head == (Head{}) || e.Position().IsLater(v.head.position())
 	switch {
 	case !isDecimal(e.SequenceNumber):
 		return fmt.Errorf("the sequence number %q of its event is not decimal", e.SequenceNumber)
@@ -125,7 +179,7 @@ func (v *Verifier) checkRecord(e Entry) error {
 		return errors.New("it is marked as late: then it is neither a gap nor adopted")
 	case isKnown && e.Action == Issued && v.head.RecordHash != "":
 		return errors.New("it issues a record, and there was one already")
-	case isKnown && e.Action != Issued && v.head.RecordHash == "":
+	case isKnown && e.Action != Issued && e.Action != Erased && v.head.RecordHash == "":
 		return errors.New("it changes a record, and there was none")
 	default:
 		return nil
@@ -137,9 +191,7 @@ func (v *Verifier) follow(e Entry) error {
 	switch {
 	case e.Late:
 		return nil // the record was changed again since
-	case e.ChangesDigest != nil:
-		v.record = nil
-	case e.Action == Issued:
+	case e.Action == Issued, e.Action == Erased && !e.Gap && v.head.RecordHash == "":
 		v.record, v.names = map[string]json.RawMessage{}, nil
 	case e.Gap || e.Adopted:
 		v.record = nil
@@ -154,6 +206,7 @@ func (v *Verifier) follow(e Entry) error {
 func (v *Verifier) applyChanges(e Entry) error {
 	isComplete := true // no value is a Digest
 	for name, change := range e.Changes {
+		change = change.closed(name, e.Nonces[name])
 		before, err := canonicalRaw(change.Old)
 		if err != nil {
 			return err

@@ -12,7 +12,7 @@ import (
 // Trail is what a Maker reads of the audit trail.
 type Trail interface {
 	audit.HeadLister
-	Head(ctx context.Context, licenseID string) (audit.Head, error)
+	State(ctx context.Context, licenseID string) (audit.State, error)
 	Entries(ctx context.Context, licenseID string, after int64, limit int) ([]audit.Entry, error)
 }
 
@@ -40,9 +40,10 @@ func (f Finding) Statement() Statement {
 type Result struct {
 	Checkpoint Checkpoint
 	Signed     []byte
-	Chains     int             // that are signed, those behind missing pages left out
-	Findings   []Finding       // in the order of license ids
-	Damages    []*ArchiveError // what is missing in the archive or was replaced
+	Chains     int               // that are signed, those behind missing pages left out
+	Findings   []Finding         // in the order of license ids
+	Damages    []*ArchiveError   // what is missing in the archive or was replaced
+	Erased     []audit.ChainHead // of licenses whose customer was forgotten, in no order
 }
 
 // maxAttempts bounds how often Make begins again because another process made a checkpoint of the same number.
@@ -108,7 +109,7 @@ func (m Maker) attempt(ctx context.Context, vkey string, now time.Time) (Result,
 		return Result{}, err
 	}
 	return Result{
-		Checkpoint: c, Signed: signed, Chains: survey.chains, Findings: survey.findings,
+		Checkpoint: c, Signed: signed, Chains: survey.chains, Findings: survey.findings, Erased: survey.erased,
 		Damages: append(history.damages, survey.damages...),
 	}, nil
 }

@@ -22,7 +22,7 @@ import (
 // RecordHash is the hash of a license's record as it is stored.
 type RecordHash struct {
 	LicenseID string
-	Hash      string // "" where there is no record
+	Hash      string // as audit.HashStored returns it; "" where there is no record
 
 	// Foreign tells that only other tools have written the record (see license.RecordVersion). It may be older than the
 	// trail.
@@ -31,31 +31,31 @@ type RecordHash struct {
 
 // HashOf returns the hash of a license's record as it is stored.
 func HashOf(licenseID string, record attribute.Map) (RecordHash, error) {
-	hash, err := audit.HashRecord(record)
+	hash, err := audit.HashStored(record)
 	return RecordHash{LicenseID: licenseID, Hash: hash, Foreign: license.RecordVersion(record) < 1}, err
 }
 
-// RecordHashes are the hashes of all records.
-type RecordHashes interface {
-	// All returns the hash of every record, and ends with the first error. It may lag behind.
-	All(ctx context.Context) iter.Seq2[RecordHash, error]
+// Records are the records of all licenses.
+type Records interface {
+	// Hashes returns the hash of every record, and ends with the first error. It may lag behind.
+	Hashes(ctx context.Context) iter.Seq2[RecordHash, error]
 
-	// Of returns the hash of a license's record, an empty one where there is none. It is strongly consistent.
-	Of(ctx context.Context, licenseID string) (RecordHash, error)
+	// Record returns a license's record, nil where there is none. It is strongly consistent.
+	Record(ctx context.Context, licenseID string) (attribute.Map, error)
 }
 
 // Chains are the chains of a trail, as far as a Reconciler reads them.
 type Chains interface {
 	audit.HeadLister
-	Head(ctx context.Context, licenseID string) (audit.Head, error)
+	State(ctx context.Context, licenseID string) (audit.State, error)
 }
 
 // Reconciler finds licenses whose record is not as the last entry of their chain has left it: the trail is behind, or
 // has missed a change.
 type Reconciler struct {
-	Records RecordHashes // as they are stored
-	Chains  Chains       // as the trail has left them
-	Archive Archive      // remembers since when they differ
+	Records Records // as they are stored
+	Chains  Chains  // as the trail has left them
+	Archive Archive // remembers since when they differ
 }
 
 // Discrepancy is a license whose record is not as its chain has left it.
@@ -151,22 +151,9 @@ func (r Reconciler) confirm(ctx context.Context, suspects []suspect) ([]Discrepa
 	group.SetLimit(concurrency)
 	for i, s := range suspects {
 		group.Go(func() error {
-			record, err := r.Records.Of(ctx, s.licenseID)
+			d, err := r.compare(ctx, s)
 			if err != nil {
 				return fmt.Errorf("license %s: %w", s.licenseID, err)
-			}
-			head, errHead := r.Chains.Head(ctx, s.licenseID)
-			d := Discrepancy{LicenseID: s.licenseID, Sequence: head.Sequence, Why: difference(record, head)}
-			switch isThere := head != (audit.Head{}); {
-			case errors.Is(errHead, audit.ErrUnreadable):
-				d.Why = errHead
-			case errHead != nil:
-				return fmt.Errorf("license %s: %w", s.licenseID, errHead)
-			case d.Why == nil && s.isUnlisted && isThere:
-				d.Why = ErrNotListed
-			}
-			if d.Why != nil {
-				d.Found = found(head.Hash, record.Hash, d.Why.Error())
 			}
 			confirmed[i] = d
 			return nil
@@ -178,14 +165,42 @@ func (r Reconciler) confirm(ctx context.Context, suspects []suspect) ([]Discrepa
 	return confirmed, err
 }
 
+// compare returns how a suspect's record and chain differ. Its Why is nil where they do not.
+func (r Reconciler) compare(ctx context.Context, s suspect) (Discrepancy, error) {
+	record, err := r.Records.Record(ctx, s.licenseID)
+	if err != nil {
+		return Discrepancy{}, err
+	}
+	state, errState := r.Chains.State(ctx, s.licenseID)
+	if errState != nil && !errors.Is(errState, audit.ErrUnreadable) {
+		return Discrepancy{}, errState
+	}
+	stored, errStored := HashOf(s.licenseID, record)
+	told, errTold := audit.HashRecord(record, state.Nonces) // what is found is kept for ever, so it tells no value
+	if err := errors.Join(errStored, errTold); err != nil {
+		return Discrepancy{}, err
+	}
+	d := Discrepancy{LicenseID: s.licenseID, Sequence: state.Sequence, Why: difference(stored, state)}
+	switch isThere := state.Head != (audit.Head{}); {
+	case errState != nil:
+		d.Why = errState
+	case d.Why == nil && s.isUnlisted && isThere:
+		d.Why = ErrNotListed
+	}
+	if d.Why != nil {
+		d.Found = found(state.Hash, told, d.Why.Error())
+	}
+	return d, nil
+}
+
 // difference returns in what a record differs from the end of its chain, or nil.
-func difference(record RecordHash, head audit.Head) error {
-	switch mayBeOlder := record.Foreign && head == (audit.Head{}); {
-	case record.Hash == head.RecordHash, mayBeOlder:
+func difference(record RecordHash, state audit.State) error {
+	switch mayBeOlder := record.Foreign && state.Head == (audit.Head{}); {
+	case record.Hash == state.StoredHash, mayBeOlder:
 		return nil
 	case record.Hash == "":
 		return ErrRemovalNotRecorded
-	case head.RecordHash == "":
+	case state.StoredHash == "":
 		return ErrNoChain
 	}
 	return ErrNotRecorded
@@ -218,7 +233,7 @@ func (r Reconciler) suspects(ctx context.Context) ([]suspect, error) {
 		return nil, fmt.Errorf("chains: %w", err)
 	}
 	var suspects []suspect
-	for record, err := range r.Records.All(ctx) {
+	for record, err := range r.Records.Hashes(ctx) {
 		if err != nil {
 			return nil, fmt.Errorf("records: %w", err)
 		}
@@ -256,7 +271,7 @@ func (r Reconciler) listChains(ctx context.Context) (*listedChains, error) {
 				if err != nil {
 					return err
 				}
-				listed = append(listed, listedChain{shorten(head.LicenseID), shorten(head.RecordHash)})
+				listed = append(listed, listedChain{shorten(head.LicenseID), shorten(head.StoredHash)})
 			}
 			slices.SortFunc(listed, listedChain.compare)
 			chains[bucket] = slices.Clone(listed) // without the room that was left to grow

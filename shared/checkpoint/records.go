@@ -6,17 +6,18 @@ import (
 	"fmt"
 	"iter"
 
+	"openlicenser/shared/attribute"
 	"openlicenser/shared/license"
 )
 
-// StoredHashes are the hashes of stored records as they are now. A hash is over every attribute but the index
-// attributes, also those that the domain does not know.
-type StoredHashes struct{ Records license.Records }
+// StoredRecords are the stored records as they are now. A hash is over every attribute but the index attributes, also
+// those that the domain does not know.
+type StoredRecords struct{ license.Records }
 
-var _ RecordHashes = StoredHashes{}
+var _ Records = StoredRecords{}
 
-// All implements RecordHashes.
-func (s StoredHashes) All(ctx context.Context) iter.Seq2[RecordHash, error] {
+// Hashes implements Records.
+func (s StoredRecords) Hashes(ctx context.Context) iter.Seq2[RecordHash, error] {
 	return func(yield func(RecordHash, error) bool) {
 		for record, err := range s.Records.Segment(ctx, 0, 1) {
 			var hash RecordHash
@@ -33,14 +34,11 @@ func (s StoredHashes) All(ctx context.Context) iter.Seq2[RecordHash, error] {
 	}
 }
 
-// Of implements RecordHashes.
-func (s StoredHashes) Of(ctx context.Context, licenseID string) (RecordHash, error) {
+// Record implements Records.
+func (s StoredRecords) Record(ctx context.Context, licenseID string) (attribute.Map, error) {
 	record, err := s.Records.Record(ctx, licenseID)
-	switch {
-	case errors.Is(err, license.ErrNotFound):
-		return RecordHash{}, nil
-	case err != nil:
-		return RecordHash{}, err
+	if errors.Is(err, license.ErrNotFound) {
+		return nil, nil
 	}
-	return HashOf(licenseID, record)
+	return record, err
 }

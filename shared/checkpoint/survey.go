@@ -25,6 +25,7 @@ type survey struct {
 	chains   int
 	findings []Finding
 	damages  []*ArchiveError
+	erased   []audit.ChainHead
 }
 
 var (
@@ -48,6 +49,7 @@ func (s *survey) run(ctx context.Context) error {
 			var damage *ArchiveError
 			mu.Lock()
 			defer mu.Unlock()
+			s.erased = append(s.erased, b.erased...)
 			switch {
 			case errors.As(err, &damage): // the signed root stays until the page is back
 				s.damages = append(s.damages, damage)
@@ -75,6 +77,7 @@ type bucket struct {
 	root     tlog.Hash // to sign
 	chains   int
 	findings []Finding
+	erased   []audit.ChainHead
 }
 
 func (b *bucket) run(ctx context.Context) error {
@@ -103,6 +106,9 @@ func (b *bucket) leaves(ctx context.Context, signed Leaves) (Leaves, error) {
 			return nil, fmt.Errorf("heads: %w", err)
 		}
 		listed[head.LicenseID] = Leaf{head.LicenseID, head.Sequence, head.Hash}
+		if head.ErasedSequence > 0 {
+			b.erased = append(b.erased, head)
+		}
 	}
 	var next Leaves
 	for _, l := range signed {
@@ -146,7 +152,7 @@ const pageSize = 1000
 // continuation, it returns the signed leaf, and why. The list of heads may be older than the signed leaf, so it makes
 // strongly consistent reads.
 func (s *survey) continueChain(ctx context.Context, signed Leaf) (next Leaf, why, err error) {
-	head, err := s.trail.Head(ctx, signed.LicenseID)
+	head, err := s.trail.State(ctx, signed.LicenseID)
 	if errors.Is(err, audit.ErrUnreadable) {
 		return signed, err, nil
 	}

@@ -46,7 +46,11 @@ func (s *AuditTrail) Heads(ctx context.Context, bucket int) iter.Seq2[audit.Chai
 				if attributevalue.UnmarshalMap(values, &head) != nil {
 					head = headItem{}
 				}
-				if !yield(audit.ChainHead{LicenseID: textOf(values, attrLicenseID), Head: head.head()}, nil) {
+				listed := audit.ChainHead{
+					LicenseID: textOf(values, attrLicenseID), Sequence: head.HeadSequence, Hash: head.Hash,
+					StoredHash: head.StoredHash, ErasedSequence: head.ErasedSequence,
+				}
+				if !yield(listed, nil) {
 					return
 				}
 			}

@@ -21,24 +21,27 @@ import (
 type AuditAPI interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...option) (*dynamodb.GetItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...option) (*dynamodb.QueryOutput, error)
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...option) (*dynamodb.DeleteItemOutput, error)
 	TransactWriteItems(
 		context.Context, *dynamodb.TransactWriteItemsInput, ...option,
 	) (*dynamodb.TransactWriteItemsOutput, error)
 }
 
 // AuditTrail keeps audit chains in a table with the partition key licenseid (S) and the sort key sequence (N). The item
-// of sequence 0 is the chain's head, and the items from 1 on are its entries. It never updates or deletes: its writes
-// need dynamodb:PutItem and nothing else.
+// of sequence 0 is the chain's head, and the items from 1 on are its entries. It never updates or deletes there: its
+// writes need dynamodb:PutItem and nothing else. What entries disclose is in a table of its own, with the same key. Of
+// that it puts items, and deletes them.
 type AuditTrail struct {
-	client AuditAPI
-	table  string
+	client      AuditAPI
+	table       string
+	disclosures string
 }
 
 var _ audit.Store = (*AuditTrail)(nil)
 
-// NewAuditTrail returns a store in the table with the name or ARN.
-func NewAuditTrail(client AuditAPI, table string) *AuditTrail {
-	return &AuditTrail{client: client, table: table}
+// NewAuditTrail returns a store in the tables with the names or ARNs.
+func NewAuditTrail(client AuditAPI, table, disclosures string) *AuditTrail {
+	return &AuditTrail{client: client, table: table, disclosures: disclosures}
 }
 
 // itemKey is the table's key.
@@ -50,20 +53,45 @@ type itemKey struct {
 // headSequence is the sort key of a chain's head.
 const headSequence = 0
 
-// headItem is a chain's head. SequenceNumber is an S, because the stream's numbers have up to 40 digits and an N has
-// 38.
+// headItem is the state of a chain's end. SequenceNumber is an S, because the stream's numbers have up to 40 digits and
+// an N has 38.
 type headItem struct {
 	itemKey
 	HeadSequence   int64  `dynamodbav:"headsequence"`
 	Hash           string `dynamodbav:"hash"`
+	Stream         string `dynamodbav:"stream"`
 	SequenceNumber string `dynamodbav:"sequencenumber"`
 	RecordHash     string `dynamodbav:"recordhash"`
+
+	ErasedSequence int64  `dynamodbav:"erasedsequence"`
+	ErasedStream   string `dynamodbav:"erasedstream"`
+	ErasedNumber   string `dynamodbav:"erasednumber"`
+
+	StoredHash string `dynamodbav:"storedhash"`
+	Nonces     string `dynamodbav:"nonces"` // JSON; in no index
 }
 
-func (h headItem) head() audit.Head {
-	return audit.Head{
-		Sequence: h.HeadSequence, Hash: h.Hash, SequenceNumber: h.SequenceNumber, RecordHash: h.RecordHash,
+func newHeadItem(licenseID string, s audit.State) (headItem, error) {
+	nonces, err := plainjson.Marshal(s.Nonces)
+	return headItem{
+		itemKey{licenseID, headSequence}, s.Sequence, s.Hash, s.Stream, s.SequenceNumber, s.RecordHash,
+		s.ErasedSequence, s.ErasedStream, s.ErasedNumber, s.StoredHash, string(nonces),
+	}, err
+}
+
+func (h headItem) state() (audit.State, error) {
+	s := audit.State{
+		Head: audit.Head{
+			Sequence: h.HeadSequence, Hash: h.Hash, Stream: h.Stream, SequenceNumber: h.SequenceNumber,
+			RecordHash: h.RecordHash, ErasedSequence: h.ErasedSequence, ErasedStream: h.ErasedStream,
+			ErasedNumber: h.ErasedNumber,
+		},
+		StoredHash: h.StoredHash,
 	}
+	if h.Nonces == "" {
+		return s, nil
+	}
+	return s, json.Unmarshal([]byte(h.Nonces), &s.Nonces)
 }
 
 // entryItem is an entry. Entry is its canonical JSON, a line of the exported chain. Readers go by it alone; Hash is for
@@ -74,41 +102,37 @@ type entryItem struct {
 	Hash  string `dynamodbav:"hash"`
 }
 
-// Head implements audit.Store. It reads with strong consistency.
-func (s *AuditTrail) Head(ctx context.Context, licenseID string) (audit.Head, error) {
+// State implements audit.Store. It reads with strong consistency.
+func (s *AuditTrail) State(ctx context.Context, licenseID string) (audit.State, error) {
 	key, err := attributevalue.MarshalMap(itemKey{licenseID, headSequence})
 	if err != nil {
-		return audit.Head{}, fmt.Errorf("audit head: %w", err)
+		return audit.State{}, fmt.Errorf("audit head: %w", err)
 	}
 	values, err := getItem(ctx, s.client, s.table, key)
 	if err != nil {
-		return audit.Head{}, fmt.Errorf("audit head: %w", err)
+		return audit.State{}, fmt.Errorf("audit head: %w", err)
 	}
 	var head headItem
-	if err := attributevalue.UnmarshalMap(values, &head); err != nil {
-		return audit.Head{}, fmt.Errorf("audit head: %w: %w", audit.ErrUnreadable, err)
+	err = attributevalue.UnmarshalMap(values, &head)
+	state, errNonces := head.state()
+	if err := errors.Join(err, errNonces); err != nil {
+		return audit.State{}, fmt.Errorf("audit head: %w: %w", audit.ErrUnreadable, err)
 	}
-	return head.head(), nil
+	return state, nil
 }
 
-// Append implements audit.Store. It puts the entry and the head in one transaction. The SDK repeats a request whose
-// response was lost with the same ClientRequestToken, so that for ten minutes the repetition succeeds without effect
-// (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html).
-func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
+// Append implements audit.Store. It puts the entry, the head and the disclosure in one transaction. The SDK repeats a
+// request whose response was lost with the same ClientRequestToken, so that for ten minutes the repetition succeeds
+// without effect (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html).
+func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry, to audit.State) error {
 	if e.Sequence < 1 { // 0 is the head
 		return audit.ErrNoSequence
 	}
-	entry, err := s.putEntry(e)
+	puts, err := s.puts(from, e, to)
 	if err != nil {
 		return fmt.Errorf("append audit entry: %w", err)
 	}
-	head, err := s.putHead(from, e)
-	if err != nil {
-		return fmt.Errorf("append audit entry: %w", err)
-	}
-	_, err = s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
-		TransactItems: []types.TransactWriteItem{{Put: entry}, {Put: head}},
-	})
+	_, err = s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: puts})
 	switch {
 	case err == nil:
 		return nil
@@ -119,9 +143,24 @@ func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry)
 	}
 }
 
+func (s *AuditTrail) puts(from audit.Head, e audit.Entry, to audit.State) ([]types.TransactWriteItem, error) {
+	entry, errEntry := s.putEntry(e)
+	head, errHead := s.putHead(from, e.LicenseID, to)
+	puts := []types.TransactWriteItem{{Put: entry}, {Put: head}}
+	if err := errors.Join(errEntry, errHead); err != nil {
+		return nil, err
+	}
+	d, isAny := e.Disclosure()
+	if !isAny {
+		return puts, nil
+	}
+	disclosure, err := s.putDisclosure(e.LicenseID, d)
+	return append(puts, types.TransactWriteItem{Put: disclosure}), err
+}
+
 // putEntry returns the put of an entry. It replaces none.
 func (s *AuditTrail) putEntry(e audit.Entry) (*types.Put, error) {
-	text, err := plainjson.Marshal(e)
+	text, err := plainjson.Marshal(e.Closed())
 	if err != nil {
 		return nil, err
 	}
@@ -135,15 +174,16 @@ func (s *AuditTrail) putEntry(e audit.Entry) (*types.Put, error) {
 }
 
 // putHead returns the put of the head after an entry. It replaces no head other than from.
-func (s *AuditTrail) putHead(from audit.Head, e audit.Entry) (*types.Put, error) {
-	to := from.After(e)
-	values, err := attributevalue.MarshalMap(headItem{
-		itemKey{e.LicenseID, headSequence}, to.Sequence, to.Hash, to.SequenceNumber, to.RecordHash,
-	})
+func (s *AuditTrail) putHead(from audit.Head, licenseID string, to audit.State) (*types.Put, error) {
+	stored, err := newHeadItem(licenseID, to)
 	if err != nil {
 		return nil, err
 	}
-	values[attrBucket] = whole(int64(audit.BucketOf(e.LicenseID))) // see headsIndex
+	values, err := attributevalue.MarshalMap(stored)
+	if err != nil {
+		return nil, err
+	}
+	values[attrBucket] = whole(int64(audit.BucketOf(licenseID))) // see headsIndex
 	put := &types.Put{TableName: &s.table, Item: values}
 	if from == (audit.Head{}) {
 		put.ConditionExpression = aws.String("attribute_not_exists(#licenseid)")

@@ -56,11 +56,11 @@ func (s *AuditTrail) headsFrom(ctx context.Context, prefix, from []byte) (page [
 		cursor := tx.Bucket(chainHeadsBucket).Cursor()
 		key, value := cursor.Seek(from)
 		for ; bytes.HasPrefix(key, prefix) && len(page) < headsPage; key, value = cursor.Next() {
-			head := audit.ChainHead{LicenseID: string(key[len(prefix):])}
-			if err := unmarshalSealed(key, value, &head.Head); err != nil {
+			var state audit.State
+			if err := unmarshalSealed(key, value, &state); err != nil {
 				return err
 			}
-			page = append(page, head)
+			page = append(page, state.ChainHead(string(key[len(prefix):])))
 		}
 		return nil
 	})

@@ -3,6 +3,8 @@ package embedded
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"iter"
 
 	"go.etcd.io/bbolt"
 
@@ -14,36 +16,41 @@ type AuditTrail struct{ db *bbolt.DB }
 
 var _ audit.Store = (*AuditTrail)(nil)
 
-// Head implements audit.Store.
-func (s *AuditTrail) Head(ctx context.Context, licenseID string) (head audit.Head, err error) {
+// State implements audit.Store.
+func (s *AuditTrail) State(ctx context.Context, licenseID string) (state audit.State, err error) {
 	if err := ctx.Err(); err != nil {
-		return audit.Head{}, err
+		return audit.State{}, err
 	}
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		head, err = readHead(tx, licenseID)
+		state, err = readState(tx, licenseID)
 		return err
 	})
-	return head, err
+	return state, err
 }
 
 // Append implements audit.Store.
-func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
+func (s *AuditTrail) Append(ctx context.Context, from audit.Head, e audit.Entry, to audit.State) error {
 	if e.Sequence < 1 {
 		return audit.ErrNoSequence
 	}
 	return write(ctx, s.db, func(tx *bbolt.Tx) (refusal, err error) {
-		head, err := readHead(tx, e.LicenseID)
+		state, err := readState(tx, e.LicenseID)
 		if err != nil {
 			return nil, err
 		}
 		key := entryKey(e.LicenseID, e.Sequence)
-		if head != from || tx.Bucket(auditBucket).Get(key) != nil {
+		if state.Head != from || tx.Bucket(auditBucket).Get(key) != nil {
 			return audit.ErrConflict, nil
 		}
-		if err := putJSON(tx.Bucket(auditBucket), key, e); err != nil {
+		if err := putJSON(tx.Bucket(auditBucket), key, e.Closed()); err != nil {
 			return nil, err
 		}
-		return nil, putJSON(tx.Bucket(chainHeadsBucket), chainHeadKey(e.LicenseID), from.After(e))
+		if d, isAny := e.Disclosure(); isAny {
+			if err := putJSON(tx.Bucket(disclosuresBucket), key, d); err != nil {
+				return nil, err
+			}
+		}
+		return nil, putJSON(tx.Bucket(chainHeadsBucket), chainHeadKey(e.LicenseID), to)
 	})
 }
 
@@ -55,10 +62,10 @@ func (s *AuditTrail) Entries(
 		return nil, err
 	}
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		prefix := entryPrefix(licenseID)
-		cursor := tx.Bucket(auditBucket).Cursor()
-		key, value := cursor.Seek(entryKey(licenseID, after+1))
-		for ; bytes.HasPrefix(key, prefix) && len(entries) < limit; key, value = cursor.Next() {
+		for key, value := range entriesFrom(tx.Bucket(auditBucket), licenseID, after+1) {
+			if len(entries) == limit {
+				return nil
+			}
 			var e audit.Entry
 			if err := unmarshalSealed(key, value, &e); err != nil {
 				return err
@@ -70,10 +77,67 @@ func (s *AuditTrail) Entries(
 	return entries, err
 }
 
-func readHead(tx *bbolt.Tx, licenseID string) (head audit.Head, err error) {
-	_, err = getJSON(tx.Bucket(chainHeadsBucket), chainHeadKey(licenseID), &head)
-	return head, err
+// Disclosures implements audit.Store.
+func (s *AuditTrail) Disclosures(
+	ctx context.Context, licenseID string, first, last int64,
+) (disclosures []audit.Disclosure, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		for key, value := range entriesFrom(tx.Bucket(disclosuresBucket), licenseID, first) {
+			d := audit.Disclosure{Sequence: sequenceIn(key)}
+			if d.Sequence > last {
+				return nil
+			}
+			if err := unmarshalSealed(key, value, &d); err != nil {
+				return err
+			}
+			disclosures = append(disclosures, d)
+		}
+		return nil
+	})
+	return disclosures, err
 }
+
+// Forget implements audit.Store.
+func (s *AuditTrail) Forget(ctx context.Context, licenseID string, before int64) error {
+	return write(ctx, s.db, func(tx *bbolt.Tx) (refusal, err error) {
+		bucket := tx.Bucket(disclosuresBucket)
+		var forgotten [][]byte
+		for key := range entriesFrom(bucket, licenseID, 0) {
+			if sequenceIn(key) < before {
+				forgotten = append(forgotten, bytes.Clone(key))
+			}
+		}
+		for _, key := range forgotten {
+			if err := bucket.Delete(key); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	})
+}
+
+func readState(tx *bbolt.Tx, licenseID string) (state audit.State, err error) {
+	_, err = getJSON(tx.Bucket(chainHeadsBucket), chainHeadKey(licenseID), &state)
+	return state, err
+}
+
+// entriesFrom returns the keys and values of a chain's entries, or of what they disclose, from a sequence on.
+func entriesFrom(bucket *bbolt.Bucket, licenseID string, first int64) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		prefix := entryPrefix(licenseID)
+		cursor := bucket.Cursor()
+		key, value := cursor.Seek(entryKey(licenseID, first))
+		for bytes.HasPrefix(key, prefix) && yield(key, value) {
+			key, value = cursor.Next()
+		}
+	}
+}
+
+// sequenceIn returns the sequence in a key that entryKey has returned.
+func sequenceIn(key []byte) int64 { return int64(binary.BigEndian.Uint64(key[len(key)-8:])) }
 
 func entryPrefix(licenseID string) []byte { return []byte(licenseID + "\x00") }
 

@@ -36,7 +36,9 @@ var (
 	plansBucket      = []byte("plans")      // name → record as DynamoDB JSON
 	changesBucket    = []byte("changes")    // sequence number (8 bytes, big-endian) → change as JSON
 	auditBucket      = []byte("audit")      // license id, 0, sequence (8 bytes) → entry as JSON
-	chainHeadsBucket = []byte("chainheads") // bucket (2 bytes), license id → head as JSON
+	chainHeadsBucket = []byte("chainheads") // bucket (2 bytes), license id → end of the chain as JSON
+
+	disclosuresBucket = []byte("disclosures") // license id, 0, sequence (8 bytes) → what the entry discloses as JSON
 
 	idempotencyBucket       = []byte("idempotency")       // key → record as JSON
 	idempotencyExpiryBucket = []byte("idempotencyexpiry") // Unix seconds (8 bytes), key → nothing
@@ -163,7 +165,7 @@ func openDatabase(path string) (db *bbolt.DB, err error) {
 	db.MaxBatchDelay = batchDelay
 	return db, db.Update(func(tx *bbolt.Tx) error {
 		for _, name := range [][]byte{licensesBucket, referencesBucket, devicesBucket, plansBucket, changesBucket,
-			auditBucket, chainHeadsBucket, idempotencyBucket, idempotencyExpiryBucket} {
+			auditBucket, chainHeadsBucket, disclosuresBucket, idempotencyBucket, idempotencyExpiryBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return fmt.Errorf("data file %s: %w", path, err)
 			}

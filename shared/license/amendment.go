@@ -51,7 +51,7 @@ func (a Amendment) Apply(record attribute.Map) attribute.Map {
 func Amended() []string { return slices.Concat(stamps, kept, IndexAttributes) }
 
 // stamps are the attributes that say who has put back what is kept.
-var stamps = []string{attrVersion, attrChangedBy, attrChangeReason, AttrRequestID, attrPutBack}
+var stamps = []string{attrVersion, attrChangedBy, AttrChangeReason, AttrRequestID, attrPutBack}
 
 // kept are the attributes that only we know, and that survive the writes of others. The mark of a removal is not among
 // them: the removal was not acknowledged, and whoever asks for it again is named in a new mark.
@@ -149,7 +149,7 @@ func putBack(record attribute.Map, e Event) Amendment {
 		}
 	}
 	wanted[attrVersion] = versionNumber(max(version, oldVersion) + 1)
-	wanted[attrChangedBy], wanted[attrChangeReason] = PutBackActor, putBackReason
+	wanted[attrChangedBy], wanted[AttrChangeReason] = PutBackActor, putBackReason
 	wanted[attrPutBack] = mark
 	a.Set, a.Remove = difference(record, wanted, slices.Concat(stamps, kept))
 	for _, name := range slices.Concat(stamps, kept) {

@@ -39,9 +39,10 @@ const (
 	attrUpdatesUntil = "updatesuntil"     // S, ISO 8601
 	attrSeatsEpoch   = "seatsepoch"       // N, Unix milliseconds, or the number after the last one
 	attrChangedBy    = "changedby"        // S
-	attrChangeReason = "changereason"     // S
+	AttrChangeReason = "changereason"     // S
 	AttrRequestID    = "requestid"        // S
 	attrPutBack      = "putback"          // S, see PutBack
+	AttrErased       = "erased"           // S, new with each erasure
 )
 
 // The bounds of what a record may say. More must be a mistake.
@@ -97,7 +98,7 @@ func (l License) record() attribute.Map {
 		attrReference:    l.Reference,
 		attrEmail:        l.Email,
 		attrChangedBy:    l.ChangedBy,
-		attrChangeReason: l.ChangeReason,
+		AttrChangeReason: l.ChangeReason,
 		AttrRequestID:    l.RequestID,
 	})
 	return record
@@ -224,7 +225,7 @@ func FromRecord(record attribute.Map) (License, error) {
 		Created:      r.optionalInstant(attrCreated),
 		Changed:      r.optionalInstant(attrChanged),
 		ChangedBy:    r.optionalText(attrChangedBy),
-		ChangeReason: r.optionalText(attrChangeReason),
+		ChangeReason: r.optionalText(AttrChangeReason),
 		RequestID:    r.optionalText(AttrRequestID),
 
 		stored: record,

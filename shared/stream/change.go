@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -13,7 +14,8 @@ import (
 // Change is what a record of the stream tells: one change of one license, whoever made it.
 type Change struct {
 	EventID        string
-	SequenceNumber string // decimal; greater with each change of one license
+	Stream         string // the label of the stream, which is when it was made; empty where the event names none
+	SequenceNumber string // decimal; greater with each change of one license in the stream
 	Time           time.Time
 	LicenseID      string
 	Old, New       attribute.Map // nil where the license did not, or does not, exist; at least one is there
@@ -28,6 +30,7 @@ func changeOf(record events.DynamoDBEventRecord) (change Change, err error) {
 	}
 	change = Change{
 		EventID:        record.EventID,
+		Stream:         label(record.EventSourceArn),
 		SequenceNumber: record.Change.SequenceNumber,
 		Time:           record.Change.ApproximateCreationDateTime.Time,
 		LicenseID:      id,
@@ -43,6 +46,15 @@ func changeOf(record events.DynamoDBEventRecord) (change Change, err error) {
 		return change, errors.New("no image: the stream must be of NEW_AND_OLD_IMAGES")
 	}
 	return change, nil
+}
+
+// label returns the label at the end of a stream's ARN
+// (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html):
+//
+//	arn:aws:dynamodb:eu-central-1:123456789012:table/LicenseTable/stream/2026-11-01T11:00:00.000
+func label(arn string) string {
+	_, label, _ := strings.Cut(arn, "/stream/")
+	return label
 }
 
 // licenseID returns the id of the record's license, and whether the record names one.

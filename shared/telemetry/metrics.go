@@ -56,6 +56,7 @@ const (
 	ShortSecretsKey = "ShortSecrets" // license-key secrets in force that have less than 32 bytes
 	StaleKeysKey    = "StaleKeys"    // secrets and public keys that could not be read anew for too long
 
+	ReturnedKey             = "ErasuresUndone"       // changes that left a personal value after an erasure
 	RevocationsTakenBackKey = "RevocationsTakenBack" // licenses that another tool has made usable again
 )
 

@@ -36,8 +36,10 @@ func openDynamoDB(ctx context.Context, data string, licenses int) (*trail, error
 		return nil, err
 	}
 	name := "bench-" + uuid.NewString()
-	licenseTable, auditTable := name+"-licenses", name+"-audit"
-	for id, table := range map[string]string{"LicenseTable": licenseTable, "AuditTable": auditTable} {
+	licenseTable, auditTable, disclosureTable := name+"-licenses", name+"-audit", name+"-disclosures"
+	for id, table := range map[string]string{
+		"LicenseTable": licenseTable, "AuditTable": auditTable, "DisclosureTable": disclosureTable,
+	} {
 		if err := createTable(ctx, client, template, id, table); err != nil {
 			return nil, err
 		}
@@ -46,7 +48,7 @@ func openDynamoDB(ctx context.Context, data string, licenses int) (*trail, error
 		b := &bulk{Client: client, writes: map[string]map[string]types.WriteRequest{}}
 		return writer{
 			licenses: dynamo.NewLicenses(b, licenseTable, ""),
-			trail:    dynamo.NewAuditTrail(b, auditTable),
+			trail:    dynamo.NewAuditTrail(b, auditTable, disclosureTable),
 			flush:    b.flush,
 		}
 	})
@@ -67,12 +69,13 @@ func openDynamoDB(ctx context.Context, data string, licenses int) (*trail, error
 	signer, err := embedded.OpenCheckpointKey(data)
 	return &trail{
 		size: licenses, licenses: dynamo.NewLicenses(client, licenseTable, ""),
-		records: dynamo.NewRecords(client, licenseTable), store: dynamo.NewAuditTrail(client, auditTable),
-		signer: signer, archive: archives[name], spare: archives[name+"-spare"],
+		records: dynamo.NewRecords(client, licenseTable),
+		store:   dynamo.NewAuditTrail(client, auditTable, disclosureTable),
+		signer:  signer, archive: archives[name], spare: archives[name+"-spare"],
 		settle: func(context.Context) error { return nil },
 		close: func() error {
 			var failed error
-			for _, table := range []string{licenseTable, auditTable} {
+			for _, table := range []string{licenseTable, auditTable, disclosureTable} {
 				_, err := client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &table})
 				failed = errors.Join(failed, err)
 			}

@@ -103,7 +103,7 @@ func (t *trail) handle(ctx context.Context, archive *counted) error {
 	checkpointer := checkpointing.Checkpointer{
 		Maker: t.maker(archive),
 		Reconciler: checkpoint.Reconciler{
-			Records: checkpoint.StoredHashes{Records: t.records}, Chains: t.store, Archive: archive,
+			Records: checkpoint.StoredRecords{Records: t.records}, Chains: t.store, Archive: archive,
 		},
 		Now: time.Now,
 		Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),

@@ -47,7 +47,7 @@ func newLicense(number, licenses int, version int64) license.License {
 }
 
 // issue returns a license that has one to three entries, and its chain.
-func issue(ctx context.Context, number, licenses int) (l license.License, entries []audit.Entry, err error) {
+func issue(ctx context.Context, number, licenses int) (l license.License, links []link, err error) {
 	var chain oneChain
 	var old attribute.Map
 	for version := range int64(1 + number%3) {
@@ -61,24 +61,32 @@ func issue(ctx context.Context, number, licenses int) (l license.License, entrie
 		}
 		old = event.New
 	}
-	return l, chain.entries, nil
+	return l, chain.links, nil
 }
 
-// oneChain is an audit.Store of one chain in memory.
+// link is what a store was asked to append.
+type link struct {
+	from  audit.Head
+	entry audit.Entry
+	to    audit.State
+}
+
+// oneChain is as much of an audit.Store of one chain in memory as recording takes.
 type oneChain struct {
-	head    audit.Head
-	entries []audit.Entry
+	audit.Store
+	links []link
 }
 
-func (c *oneChain) Head(context.Context, string) (audit.Head, error) { return c.head, nil }
+func (c *oneChain) State(context.Context, string) (audit.State, error) {
+	if len(c.links) == 0 {
+		return audit.State{}, nil
+	}
+	return c.links[len(c.links)-1].to, nil
+}
 
-func (c *oneChain) Append(_ context.Context, from audit.Head, e audit.Entry) error {
-	c.head, c.entries = from.After(e), append(c.entries, e)
+func (c *oneChain) Append(_ context.Context, from audit.Head, e audit.Entry, to audit.State) error {
+	c.links = append(c.links, link{from, e, to})
 	return nil
-}
-
-func (c *oneChain) Entries(context.Context, string, int64, int) ([]audit.Entry, error) {
-	return c.entries, nil
 }
 
 // writer is where a license and its chain are put.
@@ -110,19 +118,17 @@ func seed(ctx context.Context, licenses, workers int, newWriter func() writer) e
 }
 
 func (w writer) put(ctx context.Context, number, licenses int) error {
-	l, entries, err := issue(ctx, number, licenses)
+	l, links, err := issue(ctx, number, licenses)
 	if err != nil {
 		return err
 	}
 	if err := w.licenses.Create(ctx, l); err != nil {
 		return err
 	}
-	var head audit.Head
-	for _, e := range entries {
-		if err := w.trail.Append(ctx, head, e); err != nil {
+	for _, l := range links {
+		if err := w.trail.Append(ctx, l.from, l.entry, l.to); err != nil {
 			return err
 		}
-		head = head.After(e)
 	}
 	return nil
 }

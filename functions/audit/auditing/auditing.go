@@ -18,7 +18,7 @@ import (
 
 // Auditor records the changes of a batch of stream records.
 type Auditor struct {
-	Recorder    audit.Recorder // its Store is called concurrently; its OnGap is set here
+	Recorder    audit.Recorder // its Store is called concurrently; its OnGap and OnReturn are set here
 	Concurrency int            // how many licenses are recorded at once; stream.DefaultConcurrency unless set
 	Log         *slog.Logger
 }
@@ -27,10 +27,14 @@ type Auditor struct {
 // knows those that are recorded already. A license stops at its first failure, because the entries that follow would be
 // out of order. The error is always nil.
 func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
-	var gaps atomic.Int64
+	var gaps, returned atomic.Int64
 	a.Recorder.OnGap = func(ctx context.Context, e audit.Entry) {
 		gaps.Add(1)
-		a.logGap(ctx, e)
+		a.log(ctx, "gap", e)
+	}
+	a.Recorder.OnReturn = func(ctx context.Context, e audit.Entry) {
+		returned.Add(1)
+		a.log(ctx, "a personal value came back after an erasure", e)
 	}
 	return stream.Processor{
 		Do: func(ctx context.Context, change stream.Change) error {
@@ -40,7 +44,9 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 			}
 			return err
 		},
-		Attrs:       func() []slog.Attr { return gapCount(int(gaps.Load())) },
+		Attrs: func() []slog.Attr {
+			return counts(map[string]int64{telemetry.GapsKey: gaps.Load(), telemetry.ReturnedKey: returned.Load()})
+		},
 		Concurrency: a.Concurrency,
 		Log:         a.Log,
 	}.Handle(ctx, batch)
@@ -49,6 +55,7 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 func eventOf(change stream.Change) audit.Event {
 	return audit.Event{
 		ID:             change.EventID,
+		Stream:         change.Stream,
 		SequenceNumber: change.SequenceNumber,
 		Time:           change.Time,
 		LicenseID:      change.LicenseID,
@@ -58,17 +65,24 @@ func eventOf(change stream.Change) audit.Event {
 	}
 }
 
-// gapCount returns what makes gaps a metric, and nothing where there are none.
-func gapCount(gaps int) []slog.Attr {
-	if gaps == 0 {
+// counts returns what makes metrics of those that are not 0.
+func counts(all map[string]int64) []slog.Attr {
+	counted := map[string]int{}
+	for key, n := range all {
+		if n > 0 {
+			counted[key] = int(n)
+		}
+	}
+	if len(counted) == 0 {
 		return nil
 	}
-	return telemetry.Counts(time.Now(), "audit", map[string]int{telemetry.GapsKey: gaps})
+	return telemetry.Counts(time.Now(), "audit", counted)
 }
 
-// logGap logs an entry with a gap before it, or one that is late, so that someone finds out why.
-func (a Auditor) logGap(ctx context.Context, e audit.Entry) {
-	a.Log.LogAttrs(ctx, slog.LevelError, "gap",
+// log logs an entry that someone has to look at: one with a gap before it, one that is late, or one of a license whose
+// customer was forgotten and is named again.
+func (a Auditor) log(ctx context.Context, what string, e audit.Entry) {
+	a.Log.LogAttrs(ctx, slog.LevelError, what,
 		slog.String("licenseid", e.LicenseID),
 		slog.Int64("sequence", e.Sequence),
 		slog.Bool("late", e.Late),

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"golang.org/x/sync/errgroup"
 
+	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/telemetry"
 )
@@ -26,10 +28,11 @@ const (
 	ArchiveDamagesKey  = "AuditArchiveDamages"
 )
 
-// Checkpointer makes a checkpoint, and compares the records with the trail.
+// Checkpointer makes a checkpoint, compares the records with the trail, and completes erasures that were interrupted.
 type Checkpointer struct {
 	Maker      checkpoint.Maker
 	Reconciler checkpoint.Reconciler
+	Erasures   audit.Erasures
 	Now        func() time.Time
 	Log        *slog.Logger
 }
@@ -51,12 +54,13 @@ func (c Checkpointer) Handle(ctx context.Context, _ events.EventBridgeEvent) (Su
 	begun := time.Now()
 	counts := map[string]int{}
 	var summary Summary
-	rewritten, err := c.checkpoint(ctx, &summary, counts)
+	rewritten, erased, err := c.checkpoint(ctx, &summary, counts)
 	// Without a checkpoint, what the trail missed is still looked for.
 	missed, errReconcile := c.reconcile(ctx, &summary, counts)
 	if err = errors.Join(err, errReconcile); err == nil { // else what was found before stays
 		err = checkpoint.KeepStatements(ctx, c.Maker.Archive, append(rewritten, missed...))
 	}
+	err = errors.Join(err, c.completeErasures(ctx, erased))
 	counts[ArchiveDamagesKey] = summary.Damaged
 	level, attrs := slog.LevelInfo, telemetry.Counts(begun, "checkpoint", counts)
 	if err != nil {
@@ -69,14 +73,14 @@ func (c Checkpointer) Handle(ctx context.Context, _ events.EventBridgeEvent) (Su
 
 func (c Checkpointer) checkpoint(
 	ctx context.Context, summary *Summary, counts map[string]int,
-) (findings []checkpoint.Statement, err error) {
+) (findings []checkpoint.Statement, erased []audit.ChainHead, err error) {
 	result, err := c.Maker.Make(ctx, c.Now())
 	var damage *checkpoint.ArchiveError
 	if errors.As(err, &damage) { // without which no checkpoint can be made
 		c.logDamages(ctx, summary, damage)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var found []finding
 	for _, f := range result.Findings {
@@ -95,7 +99,24 @@ func (c Checkpointer) checkpoint(
 		slog.String("root", result.Checkpoint.Root.String()))
 	counts[CheckpointsKey], counts[ChainsRewrittenKey] = 1, summary.Rewritten
 	summary.Number, summary.Chains = result.Checkpoint.Number, result.Chains
-	return findings, nil
+	return findings, result.Erased, nil
+}
+
+// erasureWorkers is how many erasures are completed at once.
+const erasureWorkers = 16
+
+// completeErasures goes on after one that fails.
+func (c Checkpointer) completeErasures(ctx context.Context, erased []audit.ChainHead) error {
+	failed := make([]error, len(erased))
+	var group errgroup.Group
+	group.SetLimit(erasureWorkers)
+	for i, head := range erased {
+		group.Go(func() error {
+			failed[i] = audit.CompleteErasure(ctx, c.Erasures, head.LicenseID, head.ErasedSequence)
+			return nil
+		})
+	}
+	return errors.Join(group.Wait(), errors.Join(failed...))
 }
 
 func (c Checkpointer) reconcile(

@@ -52,11 +52,11 @@ func (s Licenses) made(ctx context.Context, a attempt) (license.License, error) 
 	if !errors.Is(err, license.ErrNotFound) {
 		return l, err
 	}
-	head, errTrail := s.Trail.Head(ctx, a.newID)
+	chain, errTrail := s.Trail.State(ctx, a.newID)
 	switch {
 	case errTrail != nil:
 		return license.License{}, errTrail
-	case head.Sequence > 0:
+	case chain.Sequence > 0:
 		return license.License{}, errGone
 	}
 	return license.License{}, err

@@ -54,7 +54,7 @@ type ports struct {
 	Trail         audit.Store
 	Devices       device.Store
 	Plans         license.PlanStore
-	Records       checkpoint.RecordHashes
+	Records       checkpoint.Records
 	Secrets       token.Secrets
 	Idempotency   idempotency.Store
 	Checkpoints   checkpoint.Reader
@@ -117,7 +117,7 @@ func newVendor(t *testing.T) vendor {
 		Trail:         folder.AuditTrail,
 		Devices:       folder.Devices,
 		Plans:         folder.Plans,
-		Records:       checkpoint.StoredHashes{Records: folder.Licenses},
+		Records:       checkpoint.StoredRecords{Records: folder.Licenses},
 		Secrets:       folder.Secrets,
 		Idempotency:   folder.Idempotency,
 		Checkpoints:   archive,

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"openlicenser/shared/api"
+	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/license"
@@ -24,8 +25,8 @@ import (
 // Trail shows the audit trail and its signed checkpoints.
 type Trail struct {
 	Store         audit.Store
-	Licenses      license.Store           // says what references stand for, and nothing else
-	Records       checkpoint.RecordHashes // of the licenses' records
+	Licenses      license.Store // says what references stand for, and nothing else
+	Records       checkpoint.Records
 	Checkpoints   checkpoint.Reader
 	CheckpointKey checkpoint.Key
 	Origin        string        // of the checkpoints
@@ -69,11 +70,11 @@ func (t Trail) chain(ctx context.Context, r api.Request) (api.Response, error) {
 	if err != nil {
 		return api.Response{}, err
 	}
-	id, head, err := t.head(ctx, id)
+	id, state, err := t.state(ctx, id)
 	if err != nil {
 		return api.Response{}, fmt.Errorf("audit trail: %w", err)
 	}
-	entries, err := t.Store.Entries(ctx, id, query.after, query.limit+1)
+	entries, err := t.entries(ctx, id, query.after, query.limit+1)
 	if err != nil {
 		return api.Response{}, fmt.Errorf("audit trail: %w", err)
 	}
@@ -87,14 +88,51 @@ func (t Trail) chain(ctx context.Context, r api.Request) (api.Response, error) {
 		page.Cursor = cursors.encode(fmt.Sprint(entries[fit-1].Sequence))
 		return noStore(api.JSON(http.StatusOK, page))
 	}
-	page.Head = &vendorapi.ChainHead{Sequence: head.Sequence, Hash: head.Hash}
-	record, err := t.recordHash(ctx, id, head)
-	if err != nil {
+	page.Head = &vendorapi.ChainHead{Sequence: state.Sequence, Hash: state.Hash}
+	if err := t.compare(ctx, &page, id, state); err != nil {
 		return api.Response{}, fmt.Errorf("record: %w", err)
 	}
-	page.RecordHash, page.Foreign = record.Hash, record.Foreign
 	return noStore(api.JSON(http.StatusOK, page))
 }
+
+// entries returns entries with what they disclose.
+func (t Trail) entries(ctx context.Context, id string, after int64, limit int) ([]audit.Entry, error) {
+	entries, err := t.Store.Entries(ctx, id, after, limit)
+	if err != nil || len(entries) == 0 {
+		return entries, err
+	}
+	last := entries[len(entries)-1].Sequence
+	disclosures, err := t.Store.Disclosures(ctx, id, entries[0].Sequence, last)
+	return audit.Disclose(entries, disclosures), err
+}
+
+// compare says on the last page what the license's record is, and which entry has left it so where that is not the last.
+func (t Trail) compare(ctx context.Context, page *vendorapi.AuditPage, id string, state audit.State) error {
+	record, err := t.record(ctx, id, state)
+	if err != nil {
+		return err
+	}
+	page.Foreign = record != nil && license.RecordVersion(record) < 1
+	page.RecordHash, err = audit.HashRecord(record, state.Nonces)
+	if err != nil || page.RecordHash == state.RecordHash || state.Sequence > maxCompared {
+		return err
+	}
+	var chain []audit.Entry
+	for after := int64(0); after < state.Sequence; after = chain[len(chain)-1].Sequence {
+		entries, err := t.entries(ctx, id, after, chainPage)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		chain = append(chain, entries...)
+	}
+	page.LeftBy, err = audit.LeftBy(chain, record)
+	return err
+}
+
+const (
+	chainPage   = 100   // entries that are read at a time
+	maxCompared = 5_000 // entries of a chain that is compared with its record; a longer one takes too long
+)
 
 // maxPage bounds a page in bytes of JSON. A Lambda function's response holds 6 MB, an entry some 350 KB at most, and a
 // plan some 150 KB.
@@ -115,28 +153,28 @@ func fitting[T any](elements []T, marshal func(T) ([]byte, error)) (int, error) 
 	return len(elements), nil
 }
 
-// head returns the end of a license's chain, and the license id in the chain's own spelling. Where there is no chain,
+// state returns the end of a license's chain, and the license id in the chain's own spelling. Where there is no chain,
 // that is the id as it was asked for.
-func (t Trail) head(ctx context.Context, asked string) (id string, head audit.Head, err error) {
+func (t Trail) state(ctx context.Context, asked string) (id string, state audit.State, err error) {
 	for _, id := range spellings(asked) {
-		head, err := t.Store.Head(ctx, id)
-		if err != nil || head != (audit.Head{}) {
-			return id, head, err
+		state, err := t.Store.State(ctx, id)
+		if err != nil || state.Head != (audit.Head{}) {
+			return id, state, err
 		}
 	}
-	return asked, audit.Head{}, nil
+	return asked, audit.State{}, nil
 }
 
-// recordHash returns the hash of the record whose chain has the head. Before the chain's first entry, the record may
-// have the id in any spelling.
-func (t Trail) recordHash(ctx context.Context, id string, head audit.Head) (record checkpoint.RecordHash, err error) {
+// record returns the record whose chain has the state, nil where there is none. Before the chain's first entry, the
+// record may have the id in any spelling.
+func (t Trail) record(ctx context.Context, id string, state audit.State) (record attribute.Map, err error) {
 	ids := []string{id}
-	if head == (audit.Head{}) {
+	if state.Head == (audit.Head{}) {
 		ids = spellings(id)
 	}
 	for _, id := range ids {
-		record, err = t.Records.Of(ctx, id)
-		if err != nil || record.Hash != "" {
+		record, err = t.Records.Record(ctx, id)
+		if err != nil || record != nil {
 			break
 		}
 	}

@@ -23,7 +23,7 @@ import (
 // TestStore tests a store against the contract of audit.Store. Each subtest opens an empty store.
 func TestStore(t *testing.T, open func(t *testing.T) audit.Store) {
 	tests := map[string]func(*testing.T, audit.Store){
-		"Head/NoChain":              headOfNoChain,
+		"State/NoChain":             stateOfNoChain,
 		"Record/ThenRead":           recordThenRead,
 		"Record/RepeatedIsNoEntry":  recordRepeated,
 		"Record/Concurrent":         recordConcurrently,
@@ -33,6 +33,8 @@ func TestStore(t *testing.T, open func(t *testing.T) audit.Store) {
 		"Append/Largest":            appendLargest,
 		"Entries/Pages":             pages,
 		"Entries/None":              noEntries,
+		"Disclosures":               disclosures,
+		"Forget":                    forget,
 		"Heads":                     listHeads,
 	}
 	for name, test := range tests {
@@ -85,21 +87,82 @@ func chain(t *testing.T, store audit.Store, licenseID string, n int) []audit.Ent
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, err := store.Head(t.Context(), licenseID)
+	state, err := store.State(t.Context(), licenseID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(reached, head); diff != "" {
+	if diff := cmp.Diff(reached, state.Head); diff != "" {
 		t.Fatalf("the entries lead elsewhere than the head (-entries +head):\n%s", diff)
 	}
-	return entries
+	return audit.Disclose(entries, disclosed(t, store, licenseID, 1, int64(n)))
 }
 
-func headOfNoChain(t *testing.T, store audit.Store) {
-	head, err := store.Head(t.Context(), uuid.NewString())
-	if err != nil || head != (audit.Head{}) {
-		t.Errorf("got %+v, %v", head, err)
+func disclosed(t *testing.T, store audit.Store, licenseID string, first, last int64) []audit.Disclosure {
+	t.Helper()
+	disclosures, err := store.Disclosures(t.Context(), licenseID, first, last)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return disclosures
+}
+
+func stateOfNoChain(t *testing.T, store audit.Store) {
+	state, err := store.State(t.Context(), uuid.NewString())
+	if diff := cmp.Diff(audit.State{}, state); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+// disclosures wants each entry's own, in order, and only those that were asked for.
+func disclosures(t *testing.T, store audit.Store) {
+	events := History(t, 12)
+	record(t, store, events)
+	record(t, store, History(t, 3)) // another license's chain
+	id := events[0].LicenseID
+	for _, bounds := range [][2]int64{{1, 12}, {3, 5}, {10, 10}, {11, 30}, {13, 20}, {5, 4}} {
+		var want, got []string
+		for n := bounds[0]; n <= min(bounds[1], 12); n++ {
+			want = append(want, fmt.Sprintf(`%d {"S":"note %d"}`, n, n-1))
+		}
+		for _, d := range disclosed(t, store, id, bounds[0], bounds[1]) {
+			got = append(got, fmt.Sprintf("%d %s", d.Sequence, d.Changes["notes"].New))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", bounds, diff)
+		}
+	}
+	state, err := store.State(t.Context(), id)
+	if err != nil || len(state.Nonces["notes"]) < 26 {
+		t.Fatalf("the state has the nonces %v, %v", state.Nonces, err)
+	}
+	if hash, err := audit.HashRecord(events[11].New, state.Nonces); err != nil || hash != state.RecordHash {
+		t.Errorf("with its nonces the record has the hash %s, %v, want %s", hash, err, state.RecordHash)
+	}
+	if hash, err := audit.HashStored(events[11].New); err != nil || hash != state.StoredHash {
+		t.Errorf("the record has the hash %s, %v, want %s", hash, err, state.StoredHash)
+	}
+}
+
+func forget(t *testing.T, store audit.Store) {
+	events, others := History(t, 6), History(t, 2)
+	record(t, store, events)
+	record(t, store, others)
+	id := events[0].LicenseID
+	for _, before := range []int64{4, 4, 2, 1} { // it can be repeated
+		if err := store.Forget(t.Context(), id, before); err != nil {
+			t.Fatal(err)
+		}
+		if got := disclosed(t, store, id, 1, 6); len(got) != 3 || got[0].Sequence != 4 {
+			t.Errorf("%+v are left, want those of entries 4 to 6", got)
+		}
+	}
+	if err := store.Forget(t.Context(), uuid.NewString(), 100); err != nil {
+		t.Errorf("of no chain: %v", err)
+	}
+	if got := disclosed(t, store, others[0].LicenseID, 1, 2); len(got) != 2 {
+		t.Errorf("of another license %+v are left, want all", got)
+	}
+	chain(t, store, id, 6)
 }
 
 func recordThenRead(t *testing.T, store audit.Store) {
@@ -151,11 +214,11 @@ func appendToStaleHead(t *testing.T, store audit.Store) {
 	entries := chain(t, store, events[0].LicenseID, 2)
 	forged := entries[1]
 	forged.Reason = "forged"
-	err := store.Append(t.Context(), audit.Head{}.After(entries[0]), forged)
+	err := store.Append(t.Context(), audit.Head{}.After(entries[0]), forged, audit.State{})
 	if !errors.Is(err, audit.ErrConflict) {
 		t.Errorf("got %v, want ErrConflict", err)
 	}
-	err = store.Append(t.Context(), audit.Head{}, entries[0])
+	err = store.Append(t.Context(), audit.Head{}, entries[0], audit.State{})
 	if !errors.Is(err, audit.ErrConflict) {
 		t.Errorf("got %v, want ErrConflict", err)
 	}
@@ -166,7 +229,7 @@ func appendToStaleHead(t *testing.T, store audit.Store) {
 
 func appendToMissingHead(t *testing.T, store audit.Store) {
 	from := audit.Head{Sequence: 4, Hash: "4444", SequenceNumber: "4"}
-	err := store.Append(t.Context(), from, audit.Entry{LicenseID: uuid.NewString(), Sequence: 5})
+	err := store.Append(t.Context(), from, audit.Entry{LicenseID: uuid.NewString(), Sequence: 5}, audit.State{})
 	if !errors.Is(err, audit.ErrConflict) {
 		t.Errorf("got %v, want ErrConflict", err)
 	}
@@ -180,7 +243,7 @@ func appendBeforeFirst(t *testing.T, store audit.Store) {
 	for _, sequence := range []int64{0, -1} {
 		forged := entries[1]
 		forged.Sequence = sequence
-		err := store.Append(t.Context(), audit.Head{}.After(entries[1]), forged)
+		err := store.Append(t.Context(), audit.Head{}.After(entries[1]), forged, audit.State{})
 		if !errors.Is(err, audit.ErrNoSequence) {
 			t.Errorf("entry %d: got %v, want ErrNoSequence", sequence, err)
 		}
@@ -262,13 +325,17 @@ func listHeads(t *testing.T, store audit.Store) {
 	if !lists {
 		t.Skip("the store lists no heads")
 	}
-	want := map[string]audit.Head{}
+	want, got := map[string]audit.ChainHead{}, map[string]audit.ChainHead{}
 	for n := 1; n <= 3; n++ {
 		events := History(t, n)
 		record(t, store, events)
-		want[events[0].LicenseID] = audit.Head{}.After(chain(t, store, events[0].LicenseID, n)[n-1])
+		id := events[0].LicenseID
+		state, err := store.State(t.Context(), id)
+		if err != nil || state.Sequence != int64(n) {
+			t.Fatalf("the state is %+v, %v", state, err)
+		}
+		want[id] = state.ChainHead(id)
 	}
-	got := map[string]audit.Head{}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) { // a list may lag behind
 		clear(got)
 		for bucket := range audit.Buckets {
@@ -276,7 +343,7 @@ func listHeads(t *testing.T, store audit.Store) {
 				if _, twice := got[head.LicenseID]; twice || err != nil || audit.BucketOf(head.LicenseID) != bucket {
 					t.Fatalf("head %+v in bucket %d, twice: %v, %v", head, bucket, twice, err)
 				}
-				got[head.LicenseID] = head.Head
+				got[head.LicenseID] = head
 			}
 		}
 		if cmp.Equal(want, got) {

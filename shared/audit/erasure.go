@@ -1,0 +1,33 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+)
+
+// Erasures is what completing an erasure needs of a Store.
+type Erasures interface {
+	// Entries returns up to limit entries with a Sequence greater than after, in order, as they are stored. It returns
+	// ErrUnreadable where one of them is none.
+	Entries(ctx context.Context, licenseID string, after int64, limit int) ([]Entry, error)
+
+	// Forget removes the disclosures of all entries before a sequence. It can be repeated.
+	Forget(ctx context.Context, licenseID string, before int64) error
+}
+
+// CompleteErasure makes the store forget what the entries before an erasure disclose. The chain has to say itself that
+// its entry of this sequence is one: a head that someone else has written forgets nothing. It can be repeated, whatever
+// became of the first attempt.
+func CompleteErasure(ctx context.Context, store Erasures, licenseID string, sequence int64) error {
+	entries, err := store.Entries(ctx, licenseID, sequence-1, 1)
+	if err != nil {
+		return fmt.Errorf("erasure of %s: %w", licenseID, err)
+	}
+	if len(entries) == 0 || entries[0].Sequence != sequence || entries[0].Action != Erased {
+		return fmt.Errorf("%w: license %s, entry %d is no erasure", ErrHead, licenseID, sequence)
+	}
+	if err := store.Forget(ctx, licenseID, sequence); err != nil {
+		return fmt.Errorf("erasure of %s: %w", licenseID, err)
+	}
+	return nil
+}

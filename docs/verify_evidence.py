@@ -26,6 +26,23 @@ def decode(text):
     return data
 
 
+def commit(nonce, name, value): return sha256(canonical([nonce, name, value])).hex()
+
+
+def close(entry):
+    """Puts commitments in the place of what the entry discloses, as its hash has it."""
+    for name, nonces in entry.pop("nonces", {}).items():
+        for side, nonce in nonces.items():
+            value = entry["changes"][name][side]
+            if "commitment" not in value:  # a long value is not kept, and its nonce is
+                entry["changes"][name][side] = {"commitment": commit(nonce, name, value)}
+    want(("reason" in entry) == ("reasonnonce" in entry), "a reason without a commitment")
+    if "reason" in entry:
+        want("reasoncommitment" not in entry, "a reason and its commitment")
+        value = {"S": entry.pop("reason")}
+        entry["reasoncommitment"] = commit(entry.pop("reasonnonce"), "reason", value)
+
+
 def verify(file, key):
     want(file.endswith(b"\n"), "the file is cut off")
     lines = file[:-1].split(b"\n")
@@ -60,6 +77,7 @@ def verify(file, key):
     before = ""
     for n, entry in enumerate(entries, 1):
         claimed = entry.pop("hash")
+        close(entry)
         follows = (entry["licenseid"], entry["sequence"], entry["previous"]) == (license_id, n, before)
         want(follows, f"entry {n} does not follow")
         before = sha256(canonical(entry)).hex()

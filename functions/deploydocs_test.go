@@ -272,6 +272,7 @@ func TestOverEarlierStack(t *testing.T) {
 	const key = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 	outputs := map[string]string{
 		"LicenseTableName": "licenses", "ReferenceTableName": "references", "AuditTableName": "trail",
+		"DisclosureTableName":  "values",
 		"DeviceTableName":      "devices",
 		"PlanTableName":        "plans",
 		"TokenKeyAlias":        "alias/old-token",
@@ -323,10 +324,12 @@ func TestOverEarlierStack(t *testing.T) {
 		"ExistingDeviceTable":    "DeviceTableName",
 		"ExistingPlanTable":      "PlanTableName",
 		"ExistingAuditTable":     "AuditTableName",
-		"ExistingSecret":         "LicenseKeySecretArn",
-		"ExistingCheckpoints":    "CheckpointBucketName",
-		"ExistingCheckpointKey":  "CheckpointKeyArn",
-		"CheckpointOrigin":       "CheckpointOrigin",
+
+		"ExistingDisclosureTable": "DisclosureTableName",
+		"ExistingSecret":          "LicenseKeySecretArn",
+		"ExistingCheckpoints":     "CheckpointBucketName",
+		"ExistingCheckpointKey":   "CheckpointKeyArn",
+		"CheckpointOrigin":        "CheckpointOrigin",
 	} {
 		if given[parameter] != outputs[output] {
 			t.Errorf("%s is %q", parameter, given[parameter])

@@ -222,7 +222,8 @@ func TestAlarms(t *testing.T) {
 		})
 	}
 	for _, metric := range []string{
-		telemetry.GapsKey, telemetry.ShortSecretsKey, telemetry.StaleKeysKey, telemetry.RevocationsTakenBackKey,
+		telemetry.GapsKey, telemetry.ReturnedKey, telemetry.ShortSecretsKey, telemetry.StaleKeysKey,
+		telemetry.RevocationsTakenBackKey,
 		checkpointing.CheckpointsKey, checkpointing.ChainsRewrittenKey, checkpointing.ChangesMissedKey,
 	} {
 		if !slices.Contains(own, metric) {
@@ -317,6 +318,9 @@ func TestExisting(t *testing.T) {
 		{"ExistingAuditTable", "trail", "AUDIT_TABLE", []string{"AuditTable"}, map[string][]string{
 			"CheckpointRole": {tables + "trail", tables + "trail/index/heads"},
 			"AuditRole":      {tables + "trail"}, "IssueRole": {tables + "trail"},
+		}},
+		{"ExistingDisclosureTable", "values", "DISCLOSURE_TABLE", []string{"DisclosureTable"}, map[string][]string{
+			"CheckpointRole": {tables + "values"}, "AuditRole": {tables + "values"}, "IssueRole": {tables + "values"},
 		}},
 		{
 			"ExistingCheckpoints", "bucket", "CHECKPOINT_BUCKET", []string{"Checkpoints", "CheckpointsPolicy"},

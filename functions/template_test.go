@@ -98,6 +98,7 @@ func TestLeastPrivilege(t *testing.T) {
 		// Apart from the role stands CheckpointSigning.
 		"CheckpointRole": {
 			"dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Query", "dynamodb:Scan",
+			"dynamodb:Query", "dynamodb:DeleteItem", // of disclosures; TestDisclosurePermissions says how
 			"s3:GetObject", "s3:ListBucket", "s3:PutObject",
 		},
 		"VerifyRole": {
@@ -109,7 +110,7 @@ func TestLeastPrivilege(t *testing.T) {
 			"dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:DeleteItem",
 			"dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:GetItem",
 			"dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:PutItem",
-			"dynamodb:Query", "dynamodb:Query", "dynamodb:Scan",
+			"dynamodb:Query", "dynamodb:Query", "dynamodb:Query", "dynamodb:Scan",
 			"dynamodb:UpdateItem", "dynamodb:UpdateItem", "dynamodb:UpdateItem",
 			"kms:GetPublicKey", "s3:GetObject", "s3:ListBucket",
 			"secretsmanager:GetSecretValue",
@@ -119,7 +120,8 @@ func TestLeastPrivilege(t *testing.T) {
 			"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage",
 		},
 		"AuditRole": {"dynamodb:DescribeStream", "dynamodb:GetItem", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
-			"dynamodb:ListStreams", "dynamodb:PutItem", "dynamodb:Query", "s3:ListBucket", "s3:PutObject"},
+			"dynamodb:ListStreams", "dynamodb:PutItem", "dynamodb:Query", "s3:ListBucket", "s3:PutObject",
+			"dynamodb:PutItem", "dynamodb:Query", "dynamodb:DeleteItem"}, // of disclosures
 		// TestIndexRole says what it may update.
 		"IndexRole": {"dynamodb:DescribeStream", "dynamodb:GetItem", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
 			"dynamodb:ListStreams", "dynamodb:UpdateItem", "s3:ListBucket", "s3:PutObject"},
@@ -192,6 +194,43 @@ func TestAppendOnly(t *testing.T) {
 	}
 	if checked < 20 {
 		t.Errorf("checked %d statements", checked)
+	}
+}
+
+// TestDisclosurePermissions: who removes what the trail discloses reads its keys alone, nobody changes it, and nobody
+// but the audit function writes it.
+func TestDisclosurePermissions(t *testing.T) {
+	may := map[string][]string{}
+	for name, resource := range readResources(t) {
+		for _, policy := range resource.Properties.Policies {
+			for _, statement := range policy.PolicyDocument.Statement {
+				if !strings.Contains(fmt.Sprint(statement.Resource), "DisclosureTable") {
+					continue
+				}
+				granted := list(statement.Action)
+				may[name] = append(may[name], granted...)
+				condition := fmt.Sprint(statement.Condition)
+				isOfKeys := strings.Contains(condition, "dynamodb:Attributes:[licenseid sequence]") &&
+					strings.Contains(condition, "dynamodb:Select:SPECIFIC_ATTRIBUTES")
+				if slices.Contains(granted, "dynamodb:Query") && isOfKeys != (name != "IssueRole") {
+					t.Errorf("%s may query disclosures on the condition %s", name, condition)
+				}
+			}
+		}
+		slices.Sort(may[name])
+	}
+	want := map[string][]string{
+		"IssueRole":      {"dynamodb:Query"},
+		"CheckpointRole": {"dynamodb:DeleteItem", "dynamodb:Query"},
+		"AuditRole":      {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"},
+	}
+	for name := range may {
+		if !slices.Equal(may[name], want[name]) {
+			t.Errorf("%s may %v with disclosures, want %v", name, may[name], want[name])
+		}
+	}
+	if len(may["AuditRole"]) == 0 {
+		t.Error("no statement was seen")
 	}
 }
 

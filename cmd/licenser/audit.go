@@ -27,12 +27,15 @@ type auditCommand struct {
 type auditExportCommand struct {
 	License  licenseName `arg:"" name:"license" help:"The license: its id, its license key in either form, or its reference. By its id it may be gone."`
 	Evidence bool        `help:"Write all that proves the chain to someone without access to a server: the chain, the proof and the signed checkpoint."`
+
+	WithoutValues bool `help:"Leave out personal values, and the nonces with which they can be held to the commitments that stand in their place. The chain can be checked without them."`
 	vendorAPI
 }
 
 func (auditExportCommand) Help() string {
 	return examples(`licenser audit export order-4711 >chain.jsonl`,
-		`licenser audit export order-4711 --evidence >evidence.jsonl`)
+		`licenser audit export order-4711 --evidence >evidence.jsonl`,
+		`licenser audit export order-4711 --without-values >chain.jsonl`)
 }
 
 // Run writes the chain in the form that audit.ReadChain reads, which is JSON of its own.
@@ -49,12 +52,15 @@ func (c auditExportCommand) Run(ctx context.Context, t *terminal.Terminal) error
 		return err
 	}
 	if c.Evidence {
-		return exportEvidence(ctx, t, api, id)
+		return exportEvidence(ctx, t, api, id, c.WithoutValues)
 	}
 	isEmpty := true
 	for e, err := range api.AuditEntries(ctx, id) {
 		if err != nil {
 			return err
+		}
+		if c.WithoutValues {
+			e = e.Closed()
 		}
 		if err := audit.WriteChain(t.Out, []audit.Entry{e}); err != nil {
 			return err

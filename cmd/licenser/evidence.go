@@ -41,7 +41,9 @@ func fetchChain(
 }
 
 // exportEvidence writes a file that needs no server, after it was checked.
-func exportEvidence(ctx context.Context, t *terminal.Terminal, api *vendorapi.Client, licenseID string) error {
+func exportEvidence(
+	ctx context.Context, t *terminal.Terminal, api *vendorapi.Client, licenseID string, withoutValues bool,
+) error {
 	vkey, err := api.CheckpointKey(ctx)
 	if err != nil {
 		return err
@@ -52,6 +54,9 @@ func exportEvidence(ctx context.Context, t *terminal.Terminal, api *vendorapi.Cl
 	}
 	if err != nil {
 		return err
+	}
+	if withoutValues {
+		e.Entries = mapped(e.Entries, audit.Entry.Closed)
 	}
 	v, err := e.Verify(vkey)
 	if err != nil {
@@ -115,6 +120,7 @@ func (c verifyCommand) verifyEvidence(t *terminal.Terminal, file io.Reader) erro
 	}
 	t.Say("%s", provenText(v, e.Key))
 	sayYounger(t, v)
+	sayWithheld(t, v.Chain)
 	if outcome.Result == chainWrong {
 		return errTrail
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 	"time"
 
@@ -168,6 +167,7 @@ func (c verifyCommand) verifyFile(t *terminal.Terminal) error {
 	if v == nil {
 		return fmt.Errorf("%s: no entries", c.File)
 	}
+	sayWithheld(t, v)
 	outcome := newOutcome(v.LicenseID(), v, verdict{})
 	if err := writeOutcomes(t, listed([]chainOutcome{outcome})); err != nil {
 		return err
@@ -176,6 +176,13 @@ func (c verifyCommand) verifyFile(t *terminal.Terminal) error {
 		return errTrail
 	}
 	return nil
+}
+
+// sayWithheld says that a file was exported without values.
+func sayWithheld(t *terminal.Terminal, v *audit.Verifier) {
+	if v.Withholds() {
+		t.Say("The file was exported without personal values: commitments stand in their place.")
+	}
 }
 
 // chainVerifier checks chains that the API shows.
@@ -273,6 +280,9 @@ func (v chainVerifier) look(ctx context.Context, task chainTask, chain *audit.Ve
 		found.wrong = append(found.wrong, read.difference())
 	}
 	found.isPassing = len(found.wrong) > 0
+	if chain.Withholds() {
+		found.wrong = append(found.wrong, "its entries do not disclose the values that they are committed to")
+	}
 	if !v.checkpoint {
 		return found, nil
 	}
@@ -305,11 +315,9 @@ func (c shownChain) difference() string {
 		return "the license is gone, and the trail does not say so: " +
 			"its removal is missing in the trail, or its table is behind the trail, as after a restore from a backup"
 	}
-	for _, e := range slices.Backward(c.entries) {
-		if e.RecordHash == c.last.RecordHash {
-			return fmt.Sprintf("the license is as entry %d left it, and not the last one: "+
-				"its table is behind the trail, as after a restore from a backup", e.Sequence)
-		}
+	if c.last.LeftBy > 0 {
+		return fmt.Sprintf("the license is as entry %d left it, and not the last one: "+
+			"its table is behind the trail, as after a restore from a backup", c.last.LeftBy)
 	}
 	return "the license is not as its last entry left it: a change is missing in the trail"
 }

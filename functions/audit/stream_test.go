@@ -25,6 +25,7 @@ import (
 	"openlicenser/shared/audit"
 	"openlicenser/shared/dynamo"
 	"openlicenser/shared/testing/apitest"
+	"openlicenser/shared/testing/audittest"
 	"openlicenser/shared/testing/awstest"
 	"openlicenser/shared/testing/telemetrytest"
 	"openlicenser/shared/token"
@@ -36,8 +37,11 @@ type vendor struct {
 	router     api.Router
 	stream     awstest.Stream
 	dynamoDB   aws.Config
-	auditTable string
+	auditTable trailTables
 }
+
+// trailTables are the names of the tables of a trail and of what it discloses.
+type trailTables struct{ entries, disclosures string }
 
 type secrets struct{}
 
@@ -66,7 +70,7 @@ func newVendor(t *testing.T) *vendor {
 		Idempotency: dynamo.NewIdempotency(client, aws.ToString(idempotency.TableName)),
 		Keys:        issuance.Keys{Licenses: store, Secrets: secrets{}, Issuer: "Test", Now: time.Now},
 		Secrets:     secrets{},
-		Trail:       dynamo.NewAuditTrail(client, v.auditTable),
+		Trail:       v.trail(v.auditTable),
 		Now:         time.Now,
 
 		TokenLifetime: 90 * 24 * time.Hour,
@@ -77,9 +81,17 @@ func newVendor(t *testing.T) *vendor {
 	return v
 }
 
-func newAuditTable(t *testing.T, cfg aws.Config) string {
+func newAuditTable(t *testing.T, cfg aws.Config) trailTables {
 	t.Helper()
-	return aws.ToString(awstest.NewTable(t, dynamodb.NewFromConfig(cfg), "AuditTable").TableName)
+	client := dynamodb.NewFromConfig(cfg)
+	return trailTables{
+		aws.ToString(awstest.NewTable(t, client, "AuditTable").TableName),
+		aws.ToString(awstest.NewTable(t, client, "DisclosureTable").TableName),
+	}
+}
+
+func (v *vendor) trail(tables trailTables) *dynamo.AuditTrail {
+	return dynamo.NewAuditTrail(dynamodb.NewFromConfig(v.dynamoDB), tables.entries, tables.disclosures)
 }
 
 // call wants the status and answers the license's id and entity tag.
@@ -145,9 +157,10 @@ func (v *vendor) records(n int) []events.DynamoDBEventRecord {
 	return records
 }
 
-func (v *vendor) auditor(table string) auditing.Auditor {
-	auditor := newAuditor(environment{AuditTable: table}, v.dynamoDB)
+func (v *vendor) auditor(tables trailTables) auditing.Auditor {
+	auditor := newAuditor(environment{AuditTable: tables.entries, DisclosureTable: tables.disclosures}, v.dynamoDB)
 	auditor.Log = telemetrytest.Log
+	auditor.Recorder.Nonce = func(e audit.Event, value string) string { return e.ID + " " + value }
 	return auditor
 }
 
@@ -177,20 +190,17 @@ func deliver(ctx context.Context, auditor auditing.Auditor, records []events.Dyn
 }
 
 // wantLife wants the chain of a whole life, up to the stored head.
-func (v *vendor) wantLife(table, licenseID string) {
+func (v *vendor) wantLife(tables trailTables, licenseID string) {
 	v.t.Helper()
-	trail := dynamo.NewAuditTrail(dynamodb.NewFromConfig(v.dynamoDB), table)
-	entries, err := trail.Entries(v.t.Context(), licenseID, 0, 100)
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	trail := v.trail(tables)
+	entries := audittest.Chain(v.t, trail, licenseID)
 	reached, err := audit.Verify(licenseID, audit.Head{}, entries)
 	if err != nil {
 		v.t.Error(err)
 	}
-	head, err := trail.Head(v.t.Context(), licenseID)
-	if err != nil || head != reached {
-		v.t.Errorf("the head is %+v, the entries lead to %+v, %v", head, reached, err)
+	state, err := trail.State(v.t.Context(), licenseID)
+	if err != nil || state.Head != reached {
+		v.t.Errorf("the head is %+v, the entries lead to %+v, %v", state.Head, reached, err)
 	}
 	var actions []audit.Action
 	var reasons []string
@@ -208,18 +218,20 @@ func (v *vendor) wantLife(table, licenseID string) {
 	}
 }
 
-// items answers all that the audit table holds, as JSON.
-func (v *vendor) items(table string) string {
+// items answers all that the tables of a trail hold, as JSON.
+func (v *vendor) items(tables trailTables) string {
 	v.t.Helper()
 	var all []map[string]types.AttributeValue
-	input := &dynamodb.ScanInput{TableName: &table, ConsistentRead: aws.Bool(true)}
-	pages := dynamodb.NewScanPaginator(dynamodb.NewFromConfig(v.dynamoDB), input)
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(v.t.Context())
-		if err != nil {
-			v.t.Fatal(err)
+	for _, table := range []string{tables.entries, tables.disclosures} {
+		input := &dynamodb.ScanInput{TableName: &table, ConsistentRead: aws.Bool(true)}
+		pages := dynamodb.NewScanPaginator(dynamodb.NewFromConfig(v.dynamoDB), input)
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(v.t.Context())
+			if err != nil {
+				v.t.Fatal(err)
+			}
+			all = append(all, page.Items...)
 		}
-		all = append(all, page.Items...)
 	}
 	text, err := json.MarshalIndent(all, "", " ")
 	if err != nil {

@@ -38,7 +38,7 @@ func TestBinary(t *testing.T) {
 	}
 	hash := strings.Repeat("5", 64)
 	record := attribute.Map{"licenseid": "an-id", "version": attribute.Number("1")}
-	recordHash, err := audit.HashRecord(record)
+	storedHash, err := audit.HashStored(record)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,8 +53,7 @@ func TestBinary(t *testing.T) {
 			}
 			return http.StatusOK, map[string]any{"Items": []any{map[string]any{
 				"licenseid": map[string]string{"S": "an-id"}, "headsequence": map[string]string{"N": "5"},
-				"hash": map[string]string{"S": hash}, "sequencenumber": map[string]string{"S": "55"},
-				"recordhash": map[string]string{"S": recordHash},
+				"hash": map[string]string{"S": hash}, "storedhash": map[string]string{"S": storedHash},
 			}}}
 		},
 		"Scan": func(input map[string]any) (int, any) {
@@ -72,7 +71,7 @@ func TestBinary(t *testing.T) {
 		},
 	})
 	bucket := lambdatest.NewBucket(t)
-	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit",
+	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "DISCLOSURE_TABLE=disclosures",
 		"CHECKPOINT_BUCKET=checkpoints", "CHECKPOINT_KEY_ID=alias/checkpoint", "CHECKPOINT_ORIGIN="+origin,
 		"AWS_ENDPOINT_URL="+aws.URL, "AWS_ENDPOINT_URL_S3="+bucket.URL)
 	text, err := os.ReadFile("../../events/checkpoint/scheduled.json")

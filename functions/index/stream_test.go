@@ -52,7 +52,8 @@ func newLicenseTable(t *testing.T) licenseTable {
 	client := dynamodb.NewFromConfig(cfg)
 	made := awstest.NewTable(t, client, "LicenseTable")
 	references := aws.ToString(awstest.NewTable(t, client, "ReferenceTable").TableName)
-	trail := dynamo.NewAuditTrail(client, aws.ToString(awstest.NewTable(t, client, "AuditTable").TableName))
+	trail := dynamo.NewAuditTrail(client, aws.ToString(awstest.NewTable(t, client, "AuditTable").TableName),
+		aws.ToString(awstest.NewTable(t, client, "DisclosureTable").TableName))
 	index, err := wire(environment{LicenseTable: aws.ToString(made.TableName)}, cfg)
 	if err != nil {
 		t.Fatal(err)

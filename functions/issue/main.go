@@ -32,8 +32,8 @@ type environment struct {
 	ReferenceTable string `env:"REFERENCE_TABLE,required,notEmpty"`
 	// AuditTable is the name of the table that holds the audit trail; this function only reads it.
 	AuditTable string `env:"AUDIT_TABLE,required,notEmpty"`
-	// DisclosureTable is the name of the table that holds the personal values that the trail is committed to; this function
-	// only reads it.
+	// DisclosureTable is the name of the table that holds the personal values that the trail is committed to; this
+	// function only reads it.
 	DisclosureTable string `env:"DISCLOSURE_TABLE,required,notEmpty"`
 	// IdempotencyTable is the name of the table that holds the responses to requests with an Idempotency-Key.
 	IdempotencyTable string `env:"IDEMPOTENCY_TABLE,required,notEmpty"`

@@ -53,6 +53,7 @@ func TestBinary(t *testing.T) {
 	})
 	bucket := lambdatest.NewBucket(t)
 	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "REFERENCE_TABLE=references", "AUDIT_TABLE=audit",
+		"DISCLOSURE_TABLE=disclosures",
 		"IDEMPOTENCY_TABLE=idempotency", "DEVICE_TABLE=devices", "PLAN_TABLE=plans",
 		"JWT_SECRETS_NAME=secret", "CHECKPOINT_BUCKET=checkpoints",
 		"CHECKPOINT_KEY_ID=alias/checkpoint",

@@ -116,8 +116,8 @@ const maxAttempts = 5
 // is Late: it was held back, or someone else has written the head. After an error the event can be recorded again,
 // whatever became of the first attempt. A new event takes two calls of the store.
 //
-// An erasure makes the store forget what the entries before it disclose. Where that was interrupted, it is done when the
-// event comes again.
+// An erasure makes the store forget what the entries before it disclose. Where that was interrupted, it is done when
+// the event comes again.
 func (r Recorder) Record(ctx context.Context, v Event) error {
 	if !isDecimal(v.SequenceNumber) {
 		return fmt.Errorf("event %s: sequence number %q is not decimal", v.ID, v.SequenceNumber)

@@ -11,7 +11,7 @@ import (
 type Difference struct{ Attribute, Old, New string }
 
 // stamps are the attributes that each change changes. An entry tells the same in members of its own.
-var stamps = []string{"version", "changedtimestamp", "changedby", "changereason", "requestid", "putback"}
+var stamps = []string{"version", "changedtimestamp", "changedby", "changereason", "requestid", "putback", "erased"}
 
 // Differences returns what a change has changed, in the order of the names, without stamps. Of the first state of a
 // license, and of its last, it returns nothing.
@@ -28,11 +28,17 @@ func (e Entry) Differences() (all []Difference) {
 	return all
 }
 
+// notDisclosed stands for a personal value that was erased, or is too long to be kept.
+const notDisclosed = "(not disclosed)"
+
 // valueText returns the value of an attribute without its type. What is no text or number, and a Digest, stays JSON.
 func valueText(value json.RawMessage) string {
 	var typed map[string]any
-	if len(value) == 0 {
+	switch {
+	case len(value) == 0:
 		return ""
+	case isCommitment(value):
+		return notDisclosed
 	}
 	if json.Unmarshal(value, &typed) == nil && len(typed) == 1 {
 		for _, inner := range typed {

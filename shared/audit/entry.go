@@ -10,6 +10,7 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -106,28 +107,21 @@ func (e Entry) ComputeHash() (string, error) {
 // MarshalJSON returns the canonical form.
 func (e Entry) MarshalJSON() ([]byte, error) { return e.appendCanonical(nil, true) }
 
-// UnmarshalJSON also takes values with white space in them, as other programs write them.
+// UnmarshalJSON also takes values in another spelling than the canonical one, as other programs write them.
 func (e *Entry) UnmarshalJSON(text []byte) error {
 	type plain Entry
 	if err := json.Unmarshal(text, (*plain)(e)); err != nil {
 		return err
 	}
 	for name, change := range e.Changes {
-		e.Changes[name] = FieldChange{compact(change.Old), compact(change.New)}
+		old, errOld := canonicalRaw(change.Old)
+		written, errNew := canonicalRaw(change.New)
+		if err := errors.Join(errOld, errNew); err != nil {
+			return attributeError(name, err)
+		}
+		e.Changes[name] = FieldChange{old, written}
 	}
 	return nil
-}
-
-// compact returns a JSON object without the white space that others may have put into it.
-func compact(object json.RawMessage) json.RawMessage {
-	if len(object) == 0 || bytes.HasPrefix(object, []byte(`{"`)) {
-		return object
-	}
-	var text bytes.Buffer
-	if json.Compact(&text, object) != nil {
-		return object
-	}
-	return text.Bytes()
 }
 
 // Position is where a change stands among those of its license. A table that was restored from a backup has another

@@ -15,8 +15,8 @@ import (
 // as long.
 const maxLine = 1 << 20
 
-// WriteChain exports entries as JSON Lines, with what they disclose. Each line is the canonical JSON (RFC 8785) of an entry with its hash,
-// and ends with a line feed. The pages of a chain can be written one after the other.
+// WriteChain exports entries as JSON Lines, with what they disclose. Each line is the canonical JSON (RFC 8785) of an
+// entry with its hash, and ends with a line feed. The pages of a chain can be written one after the other.
 //
 //	{"action":"ISSUED","actor":"...","changes":{...},...,"sequence":1,"sequencenumber":"...","time":"..."}
 //	{"action":"REVOKED",...,"sequence":2,...}

@@ -174,7 +174,9 @@ func TestLargestRecords(t *testing.T) {
 				t.Fatal(err)
 			}
 			e, state := store.Chain("id")[0], store.MustState("id")
-			for what, v := range map[string]any{"entry": e.Closed(), "disclosure": first(e.Disclosure()), "state": state} {
+			for what, v := range map[string]any{
+				"entry": e.Closed(), "disclosure": first(e.Disclosure()), "state": state,
+			} {
 				text, err := json.Marshal(v)
 				if err != nil {
 					t.Fatal(err)
@@ -187,7 +189,8 @@ func TestLargestRecords(t *testing.T) {
 				t.Errorf("record hash %s, want %s", e.RecordHash, want)
 			}
 			if e.Actor != audit.UnknownActor || e.Reason != "" || len(e.Changes) == 0 || len(e.Nonces) == 0 {
-				t.Errorf("by %s, because %.20q; %d changes, %d nonces", e.Actor, e.Reason, len(e.Changes), len(e.Nonces))
+				t.Errorf("by %s, because %.20q; %d changes, %d nonces",
+					e.Actor, e.Reason, len(e.Changes), len(e.Nonces))
 			}
 			if _, err := audit.Verify("id", audit.Head{}, []audit.Entry{e}); err != nil {
 				t.Error(err)

@@ -29,7 +29,7 @@ func (r *Replay) Apply(e Entry) {
 	case e.Action == Deleted:
 		r.Values, r.IsTold = nil, true
 		return
-	case e.Action == Issued, e.Action == Erased && r.Values == nil && !e.Gap && !e.Adopted:
+	case e.Action == Issued:
 		r.Values, r.IsTold = map[string]json.RawMessage{}, true
 	case e.Gap, e.Adopted:
 		r.IsTold = false

@@ -54,21 +54,23 @@ func (v *Verifier) LicenseID() string { return v.licenseID }
 func (v *Verifier) Head() Head { return v.head }
 
 // Findings returns what the entries so far report, in their order. An entry that discloses less than it is committed to
-// is a finding, unless the customer was forgotten since, or no entry discloses anything: see Discloses.
+// is a finding, unless the customer was forgotten since, or no entry discloses anything: see Withholds.
 func (v *Verifier) Findings() []Finding {
 	findings := slices.Clone(v.findings)
 	if !v.discloses {
 		return findings
 	}
 	for _, w := range v.withheld {
-		if v.head.ErasedSequence == 0 || w.position.IsLater(v.head.erased()) {
-			findings = append(findings, Finding{w.sequence,
-				"it does not disclose the values that it is committed to, and no later entry says that they were erased"})
+		if !v.isForgotten(w) {
+			findings = append(findings, Finding{w.sequence, withheldText})
 		}
 	}
 	slices.SortStableFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	return findings
 }
+
+const withheldText = "it does not disclose the values that it is committed to, and no later entry says that they " +
+	"were erased"
 
 // withheld is an entry that does not disclose all that it is committed to.
 type withheld struct {
@@ -76,8 +78,14 @@ type withheld struct {
 	position Position
 }
 
-// Discloses reports whether the entries so far disclose any personal value.
-func (v *Verifier) Discloses() bool { return v.discloses }
+// Withholds reports whether the entries so far are committed to personal values, and disclose none of them.
+func (v *Verifier) Withholds() bool {
+	return !v.discloses && slices.ContainsFunc(v.withheld, func(w withheld) bool { return !v.isForgotten(w) })
+}
+
+func (v *Verifier) isForgotten(w withheld) bool {
+	return v.head.ErasedSequence > 0 && !w.position.IsLater(v.head.erased())
+}
 
 // Next checks one more entry. The error names it, and leaves Head as it was.
 func (v *Verifier) Next(e Entry) (err error) {
@@ -191,10 +199,12 @@ func (v *Verifier) follow(e Entry) error {
 	switch {
 	case e.Late:
 		return nil // the record was changed again since
-	case e.Action == Issued, e.Action == Erased && !e.Gap && v.head.RecordHash == "":
+	case e.Action == Issued:
 		v.record, v.names = map[string]json.RawMessage{}, nil
 	case e.Gap || e.Adopted:
 		v.record = nil
+	case e.Action == Erased && v.head.RecordHash == "": // of a license that is gone
+		v.record, v.names = map[string]json.RawMessage{}, nil
 	}
 	if v.record == nil {
 		return nil

@@ -43,6 +43,7 @@ func (k key) Sign(_ context.Context, message []byte) ([]byte, error) {
 // trail is a checkpoint.Trail in memory that whoever attacks it can write to.
 type trail struct {
 	heads   map[string]audit.Head
+	states  map[string]audit.State // as they were appended; heads say where they are now
 	chains  map[string][]audit.Entry
 	records map[string]attribute.Map // as the last event left them
 	events  int
@@ -52,7 +53,7 @@ type trail struct {
 
 func newTrail() *trail {
 	return &trail{
-		heads: map[string]audit.Head{}, chains: map[string][]audit.Entry{},
+		heads: map[string]audit.Head{}, states: map[string]audit.State{}, chains: map[string][]audit.Entry{},
 		records: map[string]attribute.Map{}, lag: map[string]audit.Head{}, listed: map[int][]string{},
 	}
 }
@@ -66,13 +67,23 @@ func (tr *trail) extend(t testing.TB, id string, n int) {
 		tr.events++
 		event := audit.Event{
 			ID: fmt.Sprint("event ", tr.events), SequenceNumber: fmt.Sprint(tr.events), Time: now, LicenseID: id,
-			Old: tr.records[id], New: attribute.Map{"licenseid": id, "notes": fmt.Sprint("note ", tr.events)},
+			Old: tr.records[id], New: recordOf(id, fmt.Sprint("note ", tr.events)),
 		}
-		if err := (audit.Recorder{Store: tr}).Record(t.Context(), event); err != nil {
+		recorder := audit.Recorder{Store: tr, Nonce: func(v audit.Event, value string) string { return v.ID + value }}
+		if err := recorder.Record(t.Context(), event); err != nil {
 			t.Fatal(err)
 		}
 		tr.records[id] = event.New
 	}
+}
+
+// recordOf returns a license's record, which only other tools have written where that is its id.
+func recordOf(id, notes string) attribute.Map {
+	record := attribute.Map{"licenseid": id, "notes": notes, "version": attribute.Number("1")}
+	if id == "foreign" {
+		delete(record, "version")
+	}
+	return record
 }
 
 // setHead replaces the head of a chain, in its bucket.
@@ -83,11 +94,18 @@ func (tr *trail) setHead(id string, head audit.Head) {
 	}
 }
 
-func (tr *trail) Append(_ context.Context, _ audit.Head, e audit.Entry) error {
-	tr.chains[e.LicenseID] = append(tr.chains[e.LicenseID], e)
-	tr.setHead(e.LicenseID, audit.Head{}.After(e))
+func (tr *trail) Append(_ context.Context, _ audit.Head, e audit.Entry, to audit.State) error {
+	tr.chains[e.LicenseID] = append(tr.chains[e.LicenseID], e.Closed())
+	tr.states[e.LicenseID] = to
+	tr.setHead(e.LicenseID, to.Head)
 	return nil
 }
+
+func (tr *trail) Disclosures(context.Context, string, int64, int64) ([]audit.Disclosure, error) {
+	return nil, nil
+}
+
+func (tr *trail) Forget(context.Context, string, int64) error { return nil }
 
 // cut leaves the first n entries of a chain.
 func (tr *trail) cut(id string, n int) {
@@ -108,14 +126,20 @@ func (tr *trail) Heads(_ context.Context, bucket int) iter.Seq2[audit.ChainHead,
 			if shown, lags := tr.lag[id]; lags {
 				head = shown
 			}
-			if head.Sequence != 0 && !yield(audit.ChainHead{LicenseID: id, Head: head}, nil) {
+			state := tr.states[id]
+			state.Head = head
+			if head.Sequence != 0 && !yield(state.ChainHead(id), nil) {
 				return
 			}
 		}
 	}
 }
 
-func (tr *trail) Head(_ context.Context, id string) (audit.Head, error) { return tr.heads[id], nil }
+func (tr *trail) State(_ context.Context, id string) (audit.State, error) {
+	state := tr.states[id]
+	state.Head = tr.heads[id]
+	return state, nil
+}
 
 func (tr *trail) Entries(_ context.Context, id string, after int64, limit int) ([]audit.Entry, error) {
 	var page []audit.Entry

@@ -160,12 +160,12 @@ func TestTampering(t *testing.T) {
 		"TailCut": {func(_ *testing.T, tr *trail) { tr.cut(victim, 3) }, checkpoint.ErrTailCut, checkpoint.ErrTailCut},
 		"TailCutAndGrown": {func(t *testing.T, tr *trail) {
 			tr.cut(victim, 2)
-			tr.chains[victim][1].Reason = "other"
+			tr.chains[victim][1].Actor = "other"
 			rehash(t, tr, victim, 1)
 			tr.extend(t, victim, 5)
 		}, checkpoint.ErrRewritten, checkpoint.ErrRewritten},
 		"LastEntryReplaced": {func(t *testing.T, tr *trail) {
-			tr.chains[victim][3].Reason = "other"
+			tr.chains[victim][3].Actor = "other"
 			rehash(t, tr, victim, 3)
 		}, checkpoint.ErrRewritten, checkpoint.ErrRewritten},
 		"ChainRemoved": {
@@ -618,11 +618,11 @@ type faultyTrail struct {
 	entries bool
 }
 
-func (tr faultyTrail) Head(ctx context.Context, id string) (audit.Head, error) {
+func (tr faultyTrail) State(ctx context.Context, id string) (audit.State, error) {
 	if tr.entries {
-		return tr.trail.Head(ctx, id)
+		return tr.trail.State(ctx, id)
 	}
-	return audit.Head{}, errFault
+	return audit.State{}, errFault
 }
 
 func (tr faultyTrail) Entries(context.Context, string, int64, int) ([]audit.Entry, error) {
@@ -754,7 +754,7 @@ func TestSignedEntryChanged(t *testing.T) {
 	w := newWorld(t, 1)
 	w.make()
 	w.trail.extend(t, license(0), 1)
-	w.trail.chains[license(0)][0].Reason = "another"
+	w.trail.chains[license(0)][0].Actor = "another"
 	if result := w.make(); len(result.Findings) != 1 || !errors.Is(result.Findings[0].Why, checkpoint.ErrRewritten) {
 		t.Errorf("got %+v", result.Findings)
 	}

@@ -12,39 +12,56 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
 )
 
-// records is a checkpoint.RecordHashes in memory.
+// records is a checkpoint.Records in memory, of the notes of each license.
 type records map[string]string
 
-func (r records) All(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
+func (r records) Hashes(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
 	return func(yield func(checkpoint.RecordHash, error) bool) {
-		for id, hash := range r {
-			if hash == "fault" {
+		for id, notes := range r {
+			if notes == "fault" {
 				yield(checkpoint.RecordHash{}, errFault)
 				return
 			}
-			if !yield(checkpoint.RecordHash{LicenseID: id, Hash: hash, Foreign: id == "foreign"}, nil) {
+			if !yield(checkpoint.HashOf(id, recordOf(id, notes))) {
 				return
 			}
 		}
 	}
 }
 
-func (r records) Of(_ context.Context, id string) (checkpoint.RecordHash, error) {
-	if r[id] == "fault in Of" {
-		return checkpoint.RecordHash{}, errFault
+func (r records) Record(_ context.Context, id string) (attribute.Map, error) {
+	notes, isThere := r[id]
+	switch {
+	case notes == "fault in Record":
+		return nil, errFault
+	case !isThere:
+		return nil, nil
 	}
-	return checkpoint.RecordHash{LicenseID: id, Hash: r[id], Foreign: id == "foreign"}, nil
+	return recordOf(id, notes), nil
 }
 
-// chained returns a trail whose chains, of three entries each, have left the records with the hashes.
-func chained(hashes map[string]string) *trail {
+// setState puts the end of a chain that has left the record with these notes; none of empty ones.
+func (tr *trail) setState(id string, sequence int64, notes string) {
+	var record attribute.Map
+	if notes != "" {
+		record = recordOf(id, notes)
+	}
+	stored, _ := audit.HashStored(record)
+	told, _ := audit.HashRecord(record, nil)
+	tr.states[id] = audit.State{StoredHash: stored}
+	tr.setHead(id, audit.Head{Sequence: sequence, Hash: hashOf(id), RecordHash: told})
+}
+
+// chained returns a trail whose chains, of three entries each, have left the records with the notes.
+func chained(notes map[string]string) *trail {
 	tr := newTrail()
-	for id, hash := range hashes {
-		tr.setHead(id, audit.Head{Sequence: 3, Hash: hashOf(id), RecordHash: hash})
+	for id, text := range notes {
+		tr.setState(id, 3, text)
 	}
 	return tr
 }
@@ -158,7 +175,7 @@ func TestConsumerIsBehind(t *testing.T) {
 		}
 		if hour >= behind {
 			for id, hash := range change(hour - behind) {
-				tr.setHead(id, audit.Head{Sequence: tr.heads[id].Sequence + 1, Hash: hashOf(id), RecordHash: hash})
+				tr.setState(id, tr.heads[id].Sequence+1, hash)
 			}
 		}
 		found := reconcile(t, r, now.Add(time.Duration(hour)*time.Hour))
@@ -195,7 +212,7 @@ func TestBacklogIsRemembered(t *testing.T) {
 	if a.writes != 1 {
 		t.Errorf("%d writes", a.writes)
 	}
-	tr.setHead("c", audit.Head{Sequence: 4, Hash: hashOf("c"), RecordHash: "2"})
+	tr.setState("c", 4, "2")
 	reconcile(t, r, now.Add(2*time.Hour))
 	if got := string(a.objects["backlog"]); got != "a%20b 3 2026-11-23T22:00:00Z\n" {
 		t.Errorf("kept %q", got)
@@ -217,7 +234,7 @@ func TestBacklogIsRemembered(t *testing.T) {
 func TestReconcileFaults(t *testing.T) {
 	for name, r := range map[string]checkpoint.Reconciler{
 		"Records":  {Records: records{"a": "fault"}, Chains: newTrail(), Archive: newArchive(t)},
-		"RecordOf": {Records: records{"a": "fault in Of"}, Chains: newTrail(), Archive: newArchive(t)},
+		"RecordOf": {Records: records{"a": "fault in Record"}, Chains: newTrail(), Archive: newArchive(t)},
 		"Heads":    {Records: records{}, Chains: faultyHeads{newTrail()}, Archive: newArchive(t)},
 		"Head":     {Records: records{"a": "1"}, Chains: faultyTrail{newTrail(), false}, Archive: newArchive(t)},
 		"Archive":  {Records: records{"a": "1"}, Chains: newTrail(), Archive: faultyArchive{newArchive(t)}},
@@ -254,7 +271,7 @@ func TestListOfChainsLagsBehind(t *testing.T) {
 	w := newWorld(t, 3)
 	stored := records{}
 	for i := range 3 {
-		stored[license(i)] = w.trail.heads[license(i)].RecordHash
+		stored[license(i)] = w.trail.records[license(i)]["notes"].(string)
 	}
 	w.trail.lag[license(1)] = audit.Head{}
 	w.trail.lag[license(2)] = audit.Head{Sequence: 1, RecordHash: "of an earlier entry"}
@@ -336,7 +353,7 @@ func TestUnlistedChain(t *testing.T) {
 	w := newWorld(t, 3)
 	stored := records{}
 	for i := range 3 {
-		stored[license(i)] = w.trail.heads[license(i)].RecordHash
+		stored[license(i)] = w.trail.records[license(i)]["notes"].(string)
 	}
 	bucket := audit.BucketOf(license(1))
 	w.trail.listed[bucket] = slices.DeleteFunc(w.trail.listed[bucket], func(id string) bool { return id == license(1) })
@@ -362,7 +379,7 @@ func TestUnreadableChain(t *testing.T) {
 		stored := records{license(1): "another"}
 		for i := range 5 {
 			if i != 1 {
-				stored[license(i)] = w.trail.heads[license(i)].RecordHash
+				stored[license(i)] = w.trail.records[license(i)]["notes"].(string)
 			}
 		}
 		broken := unreadable{w.trail, license(1), entries}
@@ -391,11 +408,11 @@ type unreadable struct {
 	entries bool
 }
 
-func (u unreadable) Head(ctx context.Context, id string) (audit.Head, error) {
+func (u unreadable) State(ctx context.Context, id string) (audit.State, error) {
 	if id == u.id && !u.entries {
-		return audit.Head{}, fmt.Errorf("%w: junk", audit.ErrUnreadable)
+		return audit.State{}, fmt.Errorf("%w: junk", audit.ErrUnreadable)
 	}
-	return u.trail.Head(ctx, id)
+	return u.trail.State(ctx, id)
 }
 
 func (u unreadable) Entries(ctx context.Context, id string, after int64, limit int) ([]audit.Entry, error) {
@@ -433,9 +450,9 @@ type headCounter struct {
 	t *testing.T
 }
 
-func (c headCounter) Head(ctx context.Context, id string) (audit.Head, error) {
+func (c headCounter) State(ctx context.Context, id string) (audit.State, error) {
 	c.t.Errorf("asked for the head of %s", id)
-	return c.trail.Head(ctx, id)
+	return c.trail.State(ctx, id)
 }
 
 // TestChainsInOneBucket: of many chains in one bucket, in any order, each is found.

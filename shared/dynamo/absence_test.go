@@ -50,24 +50,28 @@ func TestAbsenceHasToBeSaid(t *testing.T) {
 			return err
 		},
 		"audit head": func(ctx context.Context, client *dynamodb.Client) error {
-			_, err := dynamo.NewAuditTrail(client, "licenses").Head(ctx, "an-id")
+			_, err := dynamo.NewAuditTrail(client, "licenses", "licenses").State(ctx, "an-id")
 			return err
 		},
 		"audit entries": func(ctx context.Context, client *dynamodb.Client) error {
-			_, err := dynamo.NewAuditTrail(client, "licenses").Entries(ctx, "an-id", 0, 1)
+			_, err := dynamo.NewAuditTrail(client, "licenses", "licenses").Entries(ctx, "an-id", 0, 1)
+			return err
+		},
+		"audit disclosures": func(ctx context.Context, client *dynamodb.Client) error {
+			_, err := dynamo.NewAuditTrail(client, "licenses", "licenses").Disclosures(ctx, "an-id", 1, 9)
 			return err
 		},
 		"audit heads": func(ctx context.Context, client *dynamodb.Client) (err error) {
-			for _, err = range dynamo.NewAuditTrail(client, "licenses").Heads(ctx, 7) {
+			for _, err = range dynamo.NewAuditTrail(client, "licenses", "licenses").Heads(ctx, 7) {
 			}
 			return err
 		},
 		"record hash": func(ctx context.Context, client *dynamodb.Client) error {
-			_, err := checkpoint.StoredHashes{Records: dynamo.NewRecords(client, "licenses")}.Of(ctx, "an-id")
+			_, err := checkpoint.StoredRecords{Records: dynamo.NewRecords(client, "licenses")}.Record(ctx, "an-id")
 			return err
 		},
 		"record hashes": func(ctx context.Context, client *dynamodb.Client) (err error) {
-			for _, err = range (checkpoint.StoredHashes{Records: dynamo.NewRecords(client, "licenses")}).All(ctx) {
+			for _, err = range (checkpoint.StoredRecords{Records: dynamo.NewRecords(client, "licenses")}).Hashes(ctx) {
 			}
 			return err
 		},
@@ -140,20 +144,23 @@ func TestNothingIsSaid(t *testing.T) {
 		}
 	}
 	empty := ok(`{"Items":[],"Count":0,"ScannedCount":0}`)
-	_, client := serve(t, noItem("t"), noItem("t"), empty, empty, empty, empty)
-	trail, hashes := dynamo.NewAuditTrail(client, "t"), checkpoint.StoredHashes{Records: dynamo.NewRecords(client, "t")}
-	head, err := trail.Head(t.Context(), "an-id")
-	none(err, head, audit.Head{})
-	hash, err := hashes.Of(t.Context(), "an-id")
-	none(err, hash, checkpoint.RecordHash{})
+	_, client := serve(t, noItem("t"), noItem("t"), empty, empty, empty, empty, empty)
+	trail := dynamo.NewAuditTrail(client, "t", "t")
+	records := checkpoint.StoredRecords{Records: dynamo.NewRecords(client, "t")}
+	state, err := trail.State(t.Context(), "an-id")
+	none(err, state.Head, audit.Head{})
+	record, err := records.Record(t.Context(), "an-id")
+	none(err, len(record), 0)
 	entries, err := trail.Entries(t.Context(), "an-id", 0, 1)
 	none(err, len(entries), 0)
+	disclosures, err := trail.Disclosures(t.Context(), "an-id", 1, 9)
+	none(err, len(disclosures), 0)
 	page, err := dynamo.NewLicenses(client, "t", "r").List(t.Context(), license.Query{Limit: 1})
 	none(err, len(page.Licenses), 0)
 	for head, err := range trail.Heads(t.Context(), 7) {
 		t.Errorf("got %v, %v", head, err)
 	}
-	for hash, err := range hashes.All(t.Context()) {
+	for hash, err := range records.Hashes(t.Context()) {
 		t.Errorf("got %v, %v", hash, err)
 	}
 }

@@ -15,13 +15,13 @@ func TestHeads(t *testing.T) {
 			ok(`{"Items":[`+sampleHeadItem(t)+`],"LastEvaluatedKey":{"licenseid":{"S":"an-id"}}}`),
 			ok(`{"Items":[]}`))
 		var got []audit.ChainHead
-		for head, err := range dynamo.NewAuditTrail(client, "audit-table").Heads(t.Context(), 7) {
+		for head, err := range dynamo.NewAuditTrail(client, "audit-table", "d").Heads(t.Context(), 7) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			got = append(got, head)
 		}
-		want := []audit.ChainHead{{LicenseID: "an-id", Head: audit.Head{}.After(sampleEntry())}}
+		want := []audit.ChainHead{sampleState().ChainHead("an-id")}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
@@ -36,7 +36,7 @@ func TestHeads(t *testing.T) {
 			t, ok(`{"Items":[{"licenseid":{"S":"an-id"},"headsequence":{"S":"many"}},`+sampleHeadItem(t)+`]}`),
 		)
 		var got []audit.ChainHead
-		for head, err := range dynamo.NewAuditTrail(client, "t").Heads(t.Context(), 7) {
+		for head, err := range dynamo.NewAuditTrail(client, "t", "d").Heads(t.Context(), 7) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +50,7 @@ func TestHeads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, client := serve(t, answers...)
 			failed := 0
-			for _, err := range dynamo.NewAuditTrail(client, "t").Heads(t.Context(), 7) {
+			for _, err := range dynamo.NewAuditTrail(client, "t", "d").Heads(t.Context(), 7) {
 				wantFault(t, err, "audit heads", "said by the server of nothing")
 				failed++
 			}

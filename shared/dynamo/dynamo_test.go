@@ -44,7 +44,8 @@ func TestAuditTrailContract(t *testing.T) {
 	endpoint := awstest.Need(t, awstest.DynamoDBVariable)
 	audittest.TestStore(t, func(t *testing.T) audit.Store {
 		client := newClient(endpoint)
-		return dynamo.NewAuditTrail(client, createTable(t, client, "AuditTable"))
+		disclosures := createTable(t, client, "DisclosureTable")
+		return dynamo.NewAuditTrail(client, createTable(t, client, "AuditTable"), disclosures)
 	})
 }
 

@@ -14,15 +14,15 @@ import (
 
 func hashRecord(t *testing.T, record attribute.Map) string {
 	t.Helper()
-	hash, err := audit.HashRecord(record)
+	hash, err := audit.HashStored(record)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return hash
 }
 
-func hashesOf(client dynamo.RecordsAPI) checkpoint.StoredHashes {
-	return checkpoint.StoredHashes{Records: dynamo.NewRecords(client, "licenses")}
+func hashesOf(client dynamo.RecordsAPI) checkpoint.StoredRecords {
+	return checkpoint.StoredRecords{Records: dynamo.NewRecords(client, "licenses")}
 }
 
 func TestRecordHashes(t *testing.T) {
@@ -33,7 +33,7 @@ func TestRecordHashes(t *testing.T) {
 			ok(`{"Items":[{"licenseid":{"S":"a"},"version":{"N":"1"}}],"LastEvaluatedKey":{"licenseid":{"S":"a"}}}`),
 			ok(`{"Items":[{"licenseid":{"S":"b"}}]}`))
 		var got []checkpoint.RecordHash
-		for hash, err := range hashesOf(client).All(t.Context()) {
+		for hash, err := range hashesOf(client).Hashes(t.Context()) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,20 +50,20 @@ func TestRecordHashes(t *testing.T) {
 		_, client := serve(t, ok(`{"Items":[{"licenseid":{"S":"a"}}],"LastEvaluatedKey":{"licenseid":{"S":"a"}}}`),
 			fault(400, "AccessDeniedException", ""))
 		var seen []error
-		for _, err := range hashesOf(client).All(t.Context()) {
+		for _, err := range hashesOf(client).Hashes(t.Context()) {
 			seen = append(seen, err)
 		}
 		if len(seen) != 2 || seen[0] != nil || seen[1] == nil {
 			t.Errorf("saw %v", seen)
 		}
 	})
-	t.Run("Of", func(t *testing.T) {
+	t.Run("Record", func(t *testing.T) {
 		w, client := serve(t, ok(`{"Item":{"licenseid":{"S":"a"},"version":{"N":"1"}}}`), noItem("licenses"))
 		hashes := hashesOf(client)
-		hash, err := hashes.Of(t.Context(), "a")
-		none, errNone := hashes.Of(t.Context(), "b")
-		if hash.Hash != ours || hash.Foreign || none.Hash != "" || errors.Join(err, errNone) != nil {
-			t.Errorf("got %v, %v, %v, %v", hash, none, err, errNone)
+		record, err := hashes.Record(t.Context(), "a")
+		none, errNone := hashes.Record(t.Context(), "b")
+		if hashRecord(t, record) != ours || none != nil || errors.Join(err, errNone) != nil {
+			t.Errorf("got %v, %v, %v, %v", record, none, err, errNone)
 		}
 		w.wantRequest(t, 0, "GetItem",
 			`{"TableName":"licenses","ConsistentRead":true,"ReturnConsumedCapacity":"TOTAL",
@@ -72,7 +72,7 @@ func TestRecordHashes(t *testing.T) {
 	for name, answers := range faults {
 		t.Run(name, func(t *testing.T) {
 			_, client := serve(t, answers...)
-			_, err := checkpoint.StoredHashes{Records: dynamo.NewRecords(client, "t")}.Of(t.Context(), "a")
+			_, err := checkpoint.StoredRecords{Records: dynamo.NewRecords(client, "t")}.Record(t.Context(), "a")
 			wantFault(t, err, "get license", "said by the server of nothing")
 		})
 	}

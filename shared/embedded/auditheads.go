@@ -66,26 +66,3 @@ func (s *AuditTrail) headsFrom(ctx context.Context, prefix, from []byte) (page [
 	})
 	return page, err
 }
-
-// earlierHeadsBucket holds the heads by license id alone, in files that were made before heads were in buckets.
-var earlierHeadsBucket = []byte("auditheads")
-
-// moveHeads moves the heads of an earlier version's file to where they are read now.
-func moveHeads(tx *bbolt.Tx) error {
-	earlier := tx.Bucket(earlierHeadsBucket)
-	if earlier == nil {
-		return nil
-	}
-	err := earlier.ForEach(func(id, sealed []byte) error {
-		head, err := unseal(id, sealed)
-		if err != nil {
-			return err
-		}
-		key := chainHeadKey(string(id))
-		return tx.Bucket(chainHeadsBucket).Put(key, seal(key, head))
-	})
-	if err != nil {
-		return err
-	}
-	return tx.DeleteBucket(earlierHeadsBucket)
-}

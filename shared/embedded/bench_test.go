@@ -156,7 +156,7 @@ func fillTrail(b *testing.B, folder *embedded.Folder) {
 		writers.Go(func() {
 			for id := range ids {
 				entry := audit.Entry{LicenseID: id, Sequence: 1, Action: audit.Issued}
-				if err := folder.AuditTrail.Append(b.Context(), audit.Head{}, entry); err != nil {
+				if err := folder.AuditTrail.Append(b.Context(), audit.Head{}, entry, audit.State{}); err != nil {
 					b.Error(err)
 				}
 			}

@@ -114,7 +114,7 @@ func TestHeadsOfManyChains(t *testing.T) {
 			continue
 		}
 		want[e.LicenseID] = true
-		if err := trail.Append(t.Context(), audit.Head{}, e); err != nil {
+		if err := trail.Append(t.Context(), audit.Head{}, e, audit.State{Head: audit.Head{}.After(e)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -126,37 +126,5 @@ func TestHeadsOfManyChains(t *testing.T) {
 	}
 	if len(want) != 0 {
 		t.Errorf("%d of %d heads are missing", len(want), chains)
-	}
-}
-
-// TestHeadsOfEarlierVersion: a file whose heads are by license id alone is taken over.
-func TestHeadsOfEarlierVersion(t *testing.T) {
-	path := t.TempDir()
-	folder := open(t, path)
-	events := audittest.History(t, 3)
-	for _, event := range events {
-		if err := (audit.Recorder{Store: folder.AuditTrail}).Record(t.Context(), event); err != nil {
-			t.Fatal(err)
-		}
-	}
-	id := events[0].LicenseID
-	want, err := folder.AuditTrail.Head(t.Context(), id)
-	if err != nil || want.Sequence != 3 {
-		t.Fatalf("got %+v, %v", want, err)
-	}
-	if err := embedded.HeadsAsInEarlierVersion(folder); err != nil {
-		t.Fatal(err)
-	}
-	if err := folder.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // the second time there is nothing to take over
-		folder = open(t, path)
-		if got, err := folder.AuditTrail.Head(t.Context(), id); err != nil || got != want {
-			t.Errorf("got %+v, %v, want %+v", got, err, want)
-		}
-		if err := folder.Close(); err != nil {
-			t.Fatal(err)
-		}
 	}
 }

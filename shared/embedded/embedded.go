@@ -170,9 +170,6 @@ func openDatabase(path string) (db *bbolt.DB, err error) {
 				return fmt.Errorf("data file %s: %w", path, err)
 			}
 		}
-		if err := moveHeads(tx); err != nil {
-			return fmt.Errorf("data file %s: %w", path, err)
-		}
 		return openIndexes(tx)
 	})
 }

@@ -39,27 +39,6 @@ func SetRecordsPage(n int) (undo func()) {
 	return func() { recordsPage = before }
 }
 
-// HeadsAsInEarlierVersion stores the heads as they were before they were in buckets.
-func HeadsAsInEarlierVersion(f *Folder) error {
-	return f.db.Update(func(tx *bbolt.Tx) error {
-		earlier, err := tx.CreateBucket(earlierHeadsBucket)
-		if err != nil {
-			return err
-		}
-		err = tx.Bucket(chainHeadsBucket).ForEach(func(key, sealed []byte) error {
-			head, err := unseal(key, sealed)
-			if err != nil {
-				return err
-			}
-			return earlier.Put(key[2:], seal(key[2:], head))
-		})
-		if err != nil {
-			return err
-		}
-		return tx.DeleteBucket(chainHeadsBucket)
-	})
-}
-
 // CheckedAtOpen is the size of the largest data file that is checked whole when it is opened.
 const CheckedAtOpen = checkedAtOpen
 

@@ -16,13 +16,13 @@ import (
 
 func TestRecordHashes(t *testing.T) {
 	licenses := open(t, t.TempDir()).Licenses
-	hashes := checkpoint.StoredHashes{Records: licenses}
+	hashes := checkpoint.StoredRecords{Records: licenses}
 	var want []checkpoint.RecordHash
 	for _, record := range []attribute.Map{{"licenseid": "a", "version": attribute.Number("1")}, {"licenseid": "b"}} {
 		if err := licenses.PutRecord(t.Context(), record); err != nil {
 			t.Fatal(err)
 		}
-		hash, err := audit.HashRecord(record)
+		hash, err := audit.HashStored(record)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func TestRecordHashes(t *testing.T) {
 		})
 	}
 	var got []checkpoint.RecordHash
-	for hash, err := range hashes.All(t.Context()) {
+	for hash, err := range hashes.Hashes(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,11 +40,12 @@ func TestRecordHashes(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if none, err := hashes.Of(t.Context(), "c"); none.Hash != "" || err != nil {
+	if none, err := hashes.Record(t.Context(), "c"); none != nil || err != nil {
 		t.Errorf("got %v, %v", none, err)
 	}
-	if hash, err := hashes.Of(t.Context(), "a"); hash != want[0] || err != nil {
-		t.Errorf("got %v, %v", hash, err)
+	record, err := hashes.Record(t.Context(), "b")
+	if diff := cmp.Diff(attribute.Map{"licenseid": "b"}, record); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
 

@@ -76,21 +76,24 @@ func TestChange(t *testing.T) {
 		"insert": {
 			stream.Change{
 				EventID: "c4ca4238a0b923820dcc509a6f758491", SequenceNumber: "4421584500000000017450439001",
-				Time: time.Date(2026, 11, 1, 13, 0, 0, 0, time.UTC), LicenseID: license1,
+				Stream: "2026-11-01T00:00:00.000",
+				Time:   time.Date(2026, 11, 1, 13, 0, 0, 0, time.UTC), LicenseID: license1,
 			},
 			nil, attribute.Number("1"),
 		},
 		"modify": {
 			stream.Change{
 				EventID: "c4ca4238a0b923820dcc509a6f758492", SequenceNumber: "4421584500000000017450439002",
-				Time: time.Date(2026, 11, 1, 14, 0, 0, 0, time.UTC), LicenseID: license1,
+				Stream: "2026-11-01T00:00:00.000",
+				Time:   time.Date(2026, 11, 1, 14, 0, 0, 0, time.UTC), LicenseID: license1,
 			},
 			attribute.Number("1"), attribute.Number("2"),
 		},
 		"expired": {
 			stream.Change{
 				EventID: "c4ca4238a0b923820dcc509a6f758495", SequenceNumber: "4421584500000000017450439003",
-				Time: time.Date(2026, 11, 1, 15, 0, 0, 0, time.UTC), LicenseID: license1, TimeToLive: true,
+				Stream: "2026-11-01T00:00:00.000",
+				Time:   time.Date(2026, 11, 1, 15, 0, 0, 0, time.UTC), LicenseID: license1, TimeToLive: true,
 			},
 			attribute.Number("2"), nil,
 		},

@@ -10,7 +10,7 @@ type AuditPage struct {
 	Head       *ChainHead    `json:"head,omitempty"`
 	RecordHash string        `json:"recordhash,omitempty"` // of the license's record as it stands
 	Foreign    bool          `json:"foreign,omitempty"`    // other tools alone have written the record
-	LeftBy     int64         `json:"leftby,omitempty"`     // the entry that has left the record so, where it is not the last
+	LeftBy     int64         `json:"leftby,omitempty"`     // the entry that has left it so, where it is not the last
 }
 
 // ChainHead is the end of a chain. It is zero where there is no chain.

@@ -73,10 +73,7 @@ type line struct {
 
 func lines(t *testing.T, store audit.Store, licenseID string) (got []line) {
 	t.Helper()
-	entries, err := store.Entries(t.Context(), licenseID, 0, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
+	entries := audittest.Chain(t, store, licenseID)
 	if _, err := audit.Verify(licenseID, audit.Head{}, entries); err != nil {
 		t.Fatal(err)
 	}
@@ -142,12 +139,12 @@ type failingStore struct {
 	failed    *bool
 }
 
-func (s failingStore) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
+func (s failingStore) Append(ctx context.Context, from audit.Head, e audit.Entry, to audit.State) error {
 	if e.LicenseID == s.licenseID && !*s.failed {
 		*s.failed = true
 		return s.fail()
 	}
-	return s.Store.Append(ctx, from, e)
+	return s.Store.Append(ctx, from, e, to)
 }
 
 // TestFailureStopsOneLicense: what failed comes again with all that follows it for the same license, in order,
@@ -190,9 +187,9 @@ func TestFailureStopsOneLicense(t *testing.T) {
 // hangingStore never returns before the context ends.
 type hangingStore struct{ audit.Store }
 
-func (hangingStore) Head(ctx context.Context, _ string) (audit.Head, error) {
+func (hangingStore) State(ctx context.Context, _ string) (audit.State, error) {
 	<-ctx.Done()
-	return audit.Head{}, ctx.Err()
+	return audit.State{}, ctx.Err()
 }
 
 // TestAnswersBeforeTheFunctionIsCutOff: when the store hangs, all records are reported in the function's time.
@@ -243,10 +240,7 @@ func TestEveryAttributeType(t *testing.T) {
 	if failures := handle(t, store, batch); len(failures) != 0 {
 		t.Fatalf("failures %v", failures)
 	}
-	entries, err := store.Entries(t.Context(), "x", 0, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	entries := audittest.Chain(t, store, "x")
 	var want map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(image), &want); err != nil {
 		t.Fatal(err)
@@ -320,7 +314,8 @@ func TestGapIsReported(t *testing.T) {
 	t.Run("Suppressed", func(t *testing.T) {
 		store := audittest.NewMemory(t)
 		store.SetHead(license1, audit.Head{
-			Sequence: 1 << 40, Hash: "planted", SequenceNumber: "9999999999999999999999999999999999999999",
+			Sequence: 1 << 40, Hash: "planted",
+			Stream: "2026-11-01T00:00:00.000", SequenceNumber: "9999999999999999999999999999999999999999",
 		})
 		first, batch, failures := run(t, store, readEvent(t, "insert"))
 		if first.Level != "ERROR" || first.Msg != "record" || first.LicenseID != license1 || failures != 1 {
@@ -357,14 +352,14 @@ func (s slowStore) slow() {
 	s.mu.Unlock()
 }
 
-func (s slowStore) Head(ctx context.Context, id string) (audit.Head, error) {
+func (s slowStore) State(ctx context.Context, id string) (audit.State, error) {
 	s.slow()
-	return s.Store.Head(ctx, id)
+	return s.Store.State(ctx, id)
 }
 
-func (s slowStore) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
+func (s slowStore) Append(ctx context.Context, from audit.Head, e audit.Entry, to audit.State) error {
 	s.slow()
-	return s.Store.Append(ctx, from, e)
+	return s.Store.Append(ctx, from, e, to)
 }
 
 // TestLicensesAreRecordedSideBySide: as many at once as the auditor is told, one license's changes in order.

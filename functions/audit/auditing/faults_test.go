@@ -62,25 +62,44 @@ func after(f fault, err error) error {
 	}
 }
 
-func (s *faultyStore) Head(ctx context.Context, licenseID string) (audit.Head, error) {
+func (s *faultyStore) State(ctx context.Context, licenseID string) (audit.State, error) {
 	f, err := s.next(licenseID)
 	if err != nil {
-		return audit.Head{}, err
+		return audit.State{}, err
 	}
-	head, err := s.runner.store.Head(ctx, licenseID)
-	return head, after(f, err)
+	state, err := s.runner.store.State(ctx, licenseID)
+	return state, after(f, err)
 }
 
-func (s *faultyStore) Append(ctx context.Context, from audit.Head, e audit.Entry) error {
+func (s *faultyStore) Append(ctx context.Context, from audit.Head, e audit.Entry, to audit.State) error {
 	f, err := s.next(e.LicenseID)
 	if err != nil {
 		return err
 	}
-	err = s.runner.store.Append(ctx, from, e)
+	err = s.runner.store.Append(ctx, from, e, to)
 	if s.runner.want != nil {
 		s.runner.checkPrefix(e.LicenseID)
 	}
 	return after(f, err)
+}
+
+func (s *faultyStore) Disclosures(
+	ctx context.Context, licenseID string, first, last int64,
+) ([]audit.Disclosure, error) {
+	f, err := s.next(licenseID)
+	if err != nil {
+		return nil, err
+	}
+	disclosures, err := s.runner.store.Disclosures(ctx, licenseID, first, last)
+	return disclosures, after(f, err)
+}
+
+func (s *faultyStore) Forget(ctx context.Context, licenseID string, before int64) error {
+	f, err := s.next(licenseID)
+	if err != nil {
+		return err
+	}
+	return after(f, s.runner.store.Forget(ctx, licenseID, before))
 }
 
 func (s *faultyStore) Entries(ctx context.Context, licenseID string, beyond int64, limit int) ([]audit.Entry, error) {

@@ -31,6 +31,7 @@ type streamRecord struct {
 	events.DynamoDBEventRecord
 	licenseID string
 	gap       bool
+	erased    bool
 }
 
 // life is what became of one license.
@@ -63,11 +64,13 @@ func (h *history) step(l *life) {
 		return
 	}
 	switch choice := rapid.SampledFrom([]string{
-		"ours", "ours", "ours", "ours",
+		"ours", "ours", "ours", "ours", "erasure",
 		"foreign edit", "foreign edit", "foreign replacement", "removal", "marked removal", "time to live",
 	}).Draw(h.t, "writer"); choice {
 	case "ours":
 		h.ours(l)
+	case "erasure":
+		h.erase(l)
 	case "foreign edit":
 		edited := maps.Clone(l.record)
 		names := []string{"notes", "isrevoked", "colour", "version", "changedby"}
@@ -128,6 +131,23 @@ func (h *history) ours(l *life) {
 	}
 }
 
+// erase forgets the customer.
+func (h *history) erase(l *life) {
+	erased := maps.Clone(l.record)
+	for name := range erased {
+		if license.IsPersonal(name) {
+			delete(erased, name)
+		}
+	}
+	change := h.change()
+	maps.Copy(erased, attribute.Map{
+		"customername": license.ErasedName, "notes": "", "erased": fmt.Sprint("mark ", len(h.records)),
+		"version":   attribute.Number(fmt.Sprint(license.RecordVersion(erased) + 1)),
+		"changedby": change.By, "changereason": change.Reason, "requestid": change.RequestID,
+	})
+	h.put(l, erased, "")
+}
+
 func (h *history) change() license.Change {
 	n := len(h.records)
 	return license.Change{
@@ -147,7 +167,7 @@ func (h *history) put(l *life, record attribute.Map, principal string) {
 	l.record = record
 	lost := rapid.IntRange(0, 19).Draw(h.t, "lost") == 19 && l.anyRecorded(h)
 	if !lost {
-		r := streamRecord{licenseID: l.id, gap: l.lost}
+		r := streamRecord{licenseID: l.id, gap: l.lost, erased: license.IsErasure(old, record)}
 		r.EventID, r.EventSource = fmt.Sprintf("%s-event-%d", l.id, len(h.records)), "aws:dynamodb"
 		r.Change.SequenceNumber = h.number.String()
 		at := licensetest.Now.Add(time.Duration(len(h.records)) * time.Minute)
@@ -164,8 +184,8 @@ func (h *history) put(l *life, record attribute.Map, principal string) {
 }
 
 func (h *history) same(a, b attribute.Map) bool {
-	hashA, errA := audit.HashRecord(a)
-	hashB, errB := audit.HashRecord(b)
+	hashA, errA := audit.HashStored(a)
+	hashB, errB := audit.HashStored(b)
 	if err := errors.Join(errA, errB); err != nil {
 		h.t.Fatalf("hash: %v", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"openlicenser/functions/checkpoint/checkpointing"
+	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/embedded"
@@ -33,7 +34,6 @@ type fixture struct {
 	checkpointing.Checkpointer
 	trail *embedded.AuditTrail
 	id    string // of the one license
-	head  audit.Head
 	log   *bytes.Buffer
 }
 
@@ -57,23 +57,20 @@ func newFixture(t *testing.T) fixture {
 		}
 	}
 	id := history[0].LicenseID
-	head, err := folder.AuditTrail.Head(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
 	log := &bytes.Buffer{}
 	return fixture{path, checkpointing.Checkpointer{
 		Maker: checkpoint.Maker{
 			Trail: folder.AuditTrail, Archive: archive, Signer: key, Origin: "openlicenser/test/audit",
 		},
+		Erasures: folder.AuditTrail,
 
 		Reconciler: checkpoint.Reconciler{
-			Records: oneRecord{id, head.RecordHash}, Chains: folder.AuditTrail, Archive: archive,
+			Records: oneRecord{id, history[2].New}, Chains: folder.AuditTrail, Archive: archive,
 		},
 
 		Now: func() time.Time { return now },
 		Log: slog.New(slog.NewJSONHandler(log, nil)),
-	}, folder.AuditTrail, id, head, log}
+	}, folder.AuditTrail, id, log}
 }
 
 // records returns the last log record of each message.
@@ -121,7 +118,7 @@ func TestSampleEvents(t *testing.T) {
 // cutTrail shows chains that were cut to nothing.
 type cutTrail struct{ checkpoint.Trail }
 
-func (cutTrail) Head(context.Context, string) (audit.Head, error) { return audit.Head{}, nil }
+func (cutTrail) State(context.Context, string) (audit.State, error) { return audit.State{}, nil }
 
 func (cutTrail) Heads(context.Context, int) iter.Seq2[audit.ChainHead, error] {
 	return func(func(audit.ChainHead, error) bool) {}
@@ -169,16 +166,21 @@ func TestFault(t *testing.T) {
 }
 
 // oneRecord is the license table with one license.
-type oneRecord struct{ id, hash string }
+type oneRecord struct {
+	id     string
+	record attribute.Map
+}
 
-func (r oneRecord) All(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
+func (r oneRecord) Hashes(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
 	return func(yield func(checkpoint.RecordHash, error) bool) {
-		yield(checkpoint.RecordHash{LicenseID: r.id, Hash: r.hash}, nil)
+		yield(checkpoint.HashOf(r.id, r.record))
 	}
 }
 
-func (r oneRecord) Of(_ context.Context, id string) (checkpoint.RecordHash, error) {
-	return checkpoint.RecordHash{LicenseID: id, Hash: r.hash}, nil
+func (r oneRecord) Record(context.Context, string) (attribute.Map, error) { return r.record, nil }
+
+func another(id string) oneRecord {
+	return oneRecord{id, attribute.Map{"licenseid": id, "notes": "another", "version": attribute.Number("9")}}
 }
 
 // at sets the time of the next run.
@@ -204,7 +206,7 @@ func (f *fixture) acknowledge(t *testing.T, sequence int64) error {
 // so.
 func TestReconciliation(t *testing.T) {
 	f := newFixture(t)
-	f.Reconciler.Records = oneRecord{f.id, "another"}
+	f.Reconciler.Records = another(f.id)
 	if got := f.handle(t); got.Missed != 0 || got.Backlog != 1 {
 		t.Errorf("got %+v", got)
 	}
@@ -239,7 +241,7 @@ func TestReconciliation(t *testing.T) {
 func TestEachGoesOnWithoutTheOther(t *testing.T) {
 	f := newFixture(t)
 	f.handle(t)
-	f.Reconciler.Records = oneRecord{f.id, "another"}
+	f.Reconciler.Records = another(f.id)
 	f.Maker.Origin = "another"
 	if got, err := f.Handle(t.Context(), events.EventBridgeEvent{}); err == nil || got.Backlog != 1 || got.Number != 0 {
 		t.Errorf("without a checkpoint: %+v, %v", got, err)
@@ -286,12 +288,14 @@ type headTrail struct {
 	head audit.Head
 }
 
-func (h headTrail) Head(context.Context, string) (audit.Head, error) { return h.head, nil }
+func (h headTrail) State(context.Context, string) (audit.State, error) {
+	return audit.State{Head: h.head}, nil
+}
 
 func (h headTrail) Heads(ctx context.Context, bucket int) iter.Seq2[audit.ChainHead, error] {
 	return func(yield func(audit.ChainHead, error) bool) {
 		for head := range h.Trail.Heads(ctx, bucket) {
-			head.Head = h.head
+			head.Sequence, head.Hash = h.head.Sequence, h.head.Hash
 			yield(head, nil)
 		}
 	}

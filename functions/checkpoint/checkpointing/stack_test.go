@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-lambda-go/cfn"
 
 	"openlicenser/functions/checkpoint/checkpointing"
+	"openlicenser/shared/attribute"
 	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
 )
@@ -177,13 +178,11 @@ func TestStackOutOfTime(t *testing.T) {
 // brokenRecords cannot be read.
 type brokenRecords struct{ err error }
 
-func (r brokenRecords) All(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
+func (r brokenRecords) Hashes(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
 	return func(yield func(checkpoint.RecordHash, error) bool) { yield(checkpoint.RecordHash{}, r.err) }
 }
 
-func (r brokenRecords) Of(context.Context, string) (checkpoint.RecordHash, error) {
-	return checkpoint.RecordHash{}, r.err
-}
+func (r brokenRecords) Record(context.Context, string) (attribute.Map, error) { return nil, r.err }
 
 // TestStackLongReason: CloudFormation takes 4,096 bytes.
 func TestStackLongReason(t *testing.T) {

@@ -165,6 +165,7 @@ type answer struct {
 		Hash     string
 	}
 	RecordHash string
+	LeftBy     int64
 }
 
 func (v vendor) handle(event events.APIGatewayProxyRequest) answer {
@@ -1142,9 +1143,25 @@ func TestAudit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, _ := audit.HashRecord(record)
-	if v.call("GET", "/licenses/{licenseid}/audit", l.LicenseID, "", nil).RecordHash != want {
-		t.Errorf("the record's hash is not %s", want)
+	changed := maps.Clone(record)
+	changed["notes"] = "changed"
+	for n, images := range [][2]attribute.Map{{nil, record}, {record, changed}} {
+		err := (audit.Recorder{Store: v.folder.AuditTrail}).Record(t.Context(), audit.Event{
+			ID: fmt.Sprint(n), SequenceNumber: fmt.Sprint(n + 1), LicenseID: l.LicenseID,
+			Old: images[0], New: images[1],
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := v.call("GET", "/licenses/{licenseid}/audit", l.LicenseID, "", nil)
+		isAsLast := page.RecordHash == page.Entries[n].RecordHash
+		if isAsLast != (n == 0) || page.LeftBy != int64(n) { // the second change is on the trail alone
+			t.Errorf("after entry %d the record has the hash %s, as entry %d has left it",
+				n+1, page.RecordHash, page.LeftBy)
+		}
+		if got := string(page.Entries[n].Changes["notes"].New); got != []string{`{"S":""}`, `{"S":"changed"}`}[n] {
+			t.Errorf("entry %d discloses %s", n+1, got)
+		}
 	}
 	if _, err := audit.Verify(history[0].LicenseID, audit.Head{}, entries); err != nil {
 		t.Error(err)

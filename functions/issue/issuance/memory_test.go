@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"openlicenser/shared/attribute"
-	"openlicenser/shared/audit"
 	"openlicenser/shared/checkpoint"
 	"openlicenser/shared/device"
 	"openlicenser/shared/idempotency"
@@ -124,17 +123,12 @@ func (m *memoryLicenses) List(_ context.Context, q license.Query) (page license.
 	return page, nil
 }
 
-// Of and All implement checkpoint.RecordHashes.
-func (m *memoryLicenses) Of(_ context.Context, id string) (checkpoint.RecordHash, error) {
-	record, found := m.records[id]
-	if !found {
-		return checkpoint.RecordHash{LicenseID: id}, nil
-	}
-	hash, err := audit.HashRecord(record)
-	return checkpoint.RecordHash{LicenseID: id, Hash: hash, Foreign: license.RecordVersion(record) < 1}, err
+// Record and Hashes implement checkpoint.Records.
+func (m *memoryLicenses) Record(_ context.Context, id string) (attribute.Map, error) {
+	return m.records[id], nil
 }
 
-func (m *memoryLicenses) All(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
+func (m *memoryLicenses) Hashes(context.Context) iter.Seq2[checkpoint.RecordHash, error] {
 	panic("the vendor's API asks for single ones")
 }
 

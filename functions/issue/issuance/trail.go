@@ -106,7 +106,8 @@ func (t Trail) entries(ctx context.Context, id string, after int64, limit int) (
 	return audit.Disclose(entries, disclosures), err
 }
 
-// compare says on the last page what the license's record is, and which entry has left it so where that is not the last.
+// compare says on the last page what the license's record is, and which entry has left it so where that is not the
+// last.
 func (t Trail) compare(ctx context.Context, page *vendorapi.AuditPage, id string, state audit.State) error {
 	record, err := t.record(ctx, id, state)
 	if err != nil {

@@ -343,8 +343,27 @@ func TestLateErasure(t *testing.T) {
 	store := audittest.NewMemory(t)
 	recordAll(t, store, events[0], events[1], events[2], events[4], events[3])
 	wantNone(t, everything(t, store))
-	if chain, _ := verified(t, store); chain[4].Action != audit.Erased || !chain[4].Late {
-		t.Errorf("got %+v", chain[4])
+	chain, findings := verified(t, store)
+	if chain[4].Action != audit.Erased || !chain[4].Late || len(findings) != 2 || !findings2(findings, 4, 5) {
+		t.Errorf("findings %v, %+v", findings, chain[4])
+	}
+
+	// One that is older than another erasure does not let back in what that has thrown out.
+	states := stream(person(1, nil), forgotten(2, "1"), person(3, nil), forgotten(4, "2"))
+	store = audittest.NewMemory(t)
+	recordAll(t, store, states[0], states[3], states[1], states[2])
+	wantNone(t, everything(t, store))
+}
+
+// TestChangeAfterErasure is what it is: the mark alone is no erasure.
+func TestChangeAfterErasure(t *testing.T) {
+	renewed := forgotten(3, "1")
+	renewed["expirationdate"] = "2100-01-01T00:00:00.000Z"
+	store := audittest.NewMemory(t)
+	recordAll(t, store, stream(person(1, nil), forgotten(2, "1"), renewed, forgotten(4, "2"))...)
+	chain, findings := verified(t, store)
+	if len(findings) != 0 || chain[2].Action != audit.Renewed || chain[3].Action != audit.Erased {
+		t.Errorf("findings %v, %s, %s", findings, chain[2].Action, chain[3].Action)
 	}
 }
 

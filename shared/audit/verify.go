@@ -203,8 +203,6 @@ func (v *Verifier) follow(e Entry) error {
 		v.record, v.names = map[string]json.RawMessage{}, nil
 	case e.Gap || e.Adopted:
 		v.record = nil
-	case e.Action == Erased && v.head.RecordHash == "": // of a license that is gone
-		v.record, v.names = map[string]json.RawMessage{}, nil
 	}
 	if v.record == nil {
 		return nil

@@ -405,6 +405,7 @@ func TestNames(t *testing.T) {
 		"TokenKey Description":    8192, "CheckpointKey Description": 8192, "AlarmKey Description": 8192,
 		"LicenseKeySecret Description": 2048,
 		"TokenKeyAlias AliasName":      256, "CheckpointKeyAlias AliasName": 256,
+		"ReadPolicy Description": 1000, "SupportPolicy Description": 1000,
 		"WebAcl Description": 256, "WebAcl VisibilityConfig": 255,
 		// No names: text of any length.
 		"Dashboard DashboardBody": 1 << 20, "VerifyRole Policies": 1024, "FirstCheckpoint Origin": 1024,

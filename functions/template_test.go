@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -324,8 +325,8 @@ func TestTokenKeys(t *testing.T) {
 // leaves nothing: what it made is empty, and would only be in the way of the next attempt.
 func TestRetained(t *testing.T) {
 	stores := []string{
-		"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::SecretsManager::Secret",
-		"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::Logs::LogGroup",
+		"AWS::DynamoDB::GlobalTable", "AWS::KMS::Key", "AWS::SecretsManager::Secret", "AWS::S3::Bucket",
+		"AWS::S3::BucketPolicy", "AWS::Logs::LogGroup",
 	}
 	transient := []string{
 		"IdempotencyTable", // it holds nothing for longer than a day
@@ -355,6 +356,99 @@ func TestRetained(t *testing.T) {
 	}
 	if len(found) != len(stores) {
 		t.Errorf("found only %v", found)
+	}
+}
+
+// TestReplicable: what cannot be changed later is right from the first stack. A key that is not a multi-Region key
+// never becomes one, nor does a plain table become a global one.
+func TestReplicable(t *testing.T) {
+	seen := 0
+	for name, resource := range ofType(t, readTree(t), "AWS::KMS::Key") {
+		if at(resource, "DeletionPolicy") == "RetainExceptOnCreate" {
+			seen++
+			if at(resource, "Properties", "MultiRegion") != true {
+				t.Errorf("%s is no multi-Region key", name)
+			}
+		}
+	}
+	for name, resource := range readTree(t)["Resources"].(tree) {
+		if at(resource, "Type") == "AWS::DynamoDB::Table" && at(resource, "DeletionPolicy") != "Delete" {
+			t.Errorf("%s is kept, and no global table", name)
+		}
+		if at(resource, "Type") == "AWS::DynamoDB::GlobalTable" {
+			seen++
+			replicas, _ := at(resource, "Properties", "Replicas").([]any)
+			if len(replicas) != 1 || !reflect.DeepEqual(at(replicas[0], "Region"), tree{"Ref": "AWS::Region"}) {
+				t.Errorf("%s has the replicas %v", name, replicas)
+			}
+		}
+	}
+	if seen < 8 {
+		t.Errorf("only %d resources", seen)
+	}
+}
+
+// TestPoliciesForPeople: who reads changes nothing, and who helps customers neither deletes nor erases. Each pattern
+// stands for a route that there is.
+func TestPoliciesForPeople(t *testing.T) {
+	routes, err := readTemplate(t).Routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	policies := ofType(t, readTree(t), "AWS::IAM::ManagedPolicy")
+	allowed := func(policy, method, path string) (is bool) {
+		statements := at(policies[policy], "Properties", "PolicyDocument", "Statement").([]any)
+		for _, resource := range at(statements[0], "Resource").([]any) {
+			_, pattern, _ := strings.Cut(at(resource, "Fn::Sub").(string), "${Stage}/")
+			pattern = "^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$"
+			is = is || regexp.MustCompile(pattern).MatchString(method+path)
+		}
+		return is
+	}
+	supported := 0
+	for route, function := range routes {
+		method, path, _ := strings.Cut(route, " ")
+		isErasing := strings.HasSuffix(path, "/erase") || method == "DELETE" && !strings.Contains(path, "/devices")
+		if got := allowed("ReadPolicy", method, path); got != (method == "GET") {
+			t.Errorf("who reads may %s: %v", route, got)
+		}
+		got := allowed("SupportPolicy", method, path)
+		if got && isErasing || !got && !isErasing && function == "IssueFunction" {
+			t.Errorf("who helps customers may %s: %v", route, got)
+		}
+		if got {
+			supported++
+		}
+	}
+	if supported < 15 {
+		t.Errorf("%d routes", supported)
+	}
+}
+
+// TestOwnDomain: with a domain, each address that is printed has it, and none the AWS host name, which a new stack
+// changes.
+func TestOwnDomain(t *testing.T) {
+	template, urls := readTree(t), 0
+	for name, output := range template["Outputs"].(tree) {
+		value := at(output, "Value")
+		choice, _ := at(value, "Fn::If").([]any)
+		isURL := strings.Contains(fmt.Sprint(value), "execute-api")
+		if !isURL {
+			continue
+		}
+		urls++
+		if len(choice) != 3 || choice[0] != "OwnDomain" {
+			t.Errorf("%s is %v", name, value)
+			continue
+		}
+		own, _ := strings.CutPrefix(at(choice[1], "Fn::Sub").(string), "https://${DomainName}")
+		_, ours, _ := strings.Cut(at(choice[2], "Fn::Sub").(string), "/${Stage}")
+		if own != ours {
+			t.Errorf("%s: %q with a domain, %q without", name, own, ours)
+		}
+	}
+	if urls < 6 {
+		t.Errorf("%d addresses", urls)
 	}
 }
 

@@ -179,6 +179,7 @@ func (s KeyStore) createKey(ctx context.Context) (name string, err error) {
 		Description: aws.String(s.description()),
 		KeySpec:     types.KeySpecRsa2048,
 		KeyUsage:    types.KeyUsageTypeSignVerify,
+		MultiRegion: aws.Bool(true), // as the first one
 		Policy:      policy.Policy,
 		Tags:        tags,
 	})

@@ -45,8 +45,11 @@ test: ## all tests that need no AWS
 	echo go test $$race ./...; LICENSER_TEST_BROWSER=none go test $$race -p $$packages ./... && \
 	echo go -C client test $$race ./... && go -C client test $$race ./...
 
-# All packages whose tests use shared/testing/awstest. A test that is skipped here for want of AWS is a failure.
+# First the template, as CloudFormation resolves it. Then all packages whose tests use shared/testing/awstest. A test
+# that is skipped here for want of AWS is a failure.
 test-aws: awslocal sam-build-here ## the tests against DynamoDB Local, moto, and the binaries of sam build; needs Java, Maven and Python
+	$(VENV)/bin/python .ci/resolved_test.py
+	$(VENV)/bin/python .ci/resolved.py
 	LICENSER_TEST_PYTHON='$(CURDIR)/$(VENV)/bin/python' go test -count=1 -run '^TestEvidenceInPython$$' ./cmd/licenser
 	LICENSER_TEST_BUILD='$(CURDIR)/$(HERE)' $(AWSLOCAL) run \
 	  go test -count=1 $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | sed -n '/shared\/testing\/awstest[] ]/s/ .*//p')

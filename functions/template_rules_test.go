@@ -390,50 +390,6 @@ func TestExisting(t *testing.T) {
 	}
 }
 
-// TestNames: a stack may have a name of 128 characters. What is named after it keeps to the limits of its service. All
-// else is named by CloudFormation, which cuts names itself.
-func TestNames(t *testing.T) {
-	long := strings.Repeat("n", 128)
-	template := readTemplate(t).With(map[string]any{
-		"AWS::StackName": long, "AuditFunctionLicenseChanges": "mapping", "IndexFunctionLicenseChanges": "mapping",
-	})
-	limits := map[string]int{
-		"Api Name": 128, "Api DefinitionBody": 1024,
-		"ApiErrors Dimensions": 1024, "ApiLatency Dimensions": 1024,
-		"KmsThrottled Namespace": 255, "KmsThrottles MetricTransformations": 255,
-		"Dashboard DashboardName": 255,
-		"TokenKey Description":    8192, "CheckpointKey Description": 8192, "AlarmKey Description": 8192,
-		"LicenseKeySecret Description": 2048,
-		"TokenKeyAlias AliasName":      256, "CheckpointKeyAlias AliasName": 256,
-		"ReadPolicy Description": 1000, "SupportPolicy Description": 1000,
-		"WebAcl Description": 256, "WebAcl VisibilityConfig": 255,
-		// No names: text of any length.
-		"Dashboard DashboardBody": 1 << 20, "VerifyRole Policies": 1024, "FirstCheckpoint Origin": 1024,
-		"CheckpointFunction Environment": 1024, "IssueFunction Environment": 1024,
-	}
-	named := map[string]bool{}
-	samtemplate.Walk(readTree(t)["Resources"], func(path []string, value any) {
-		if at(value, "Ref") == "AWS::StackName" || strings.Contains(text(at(value, "Fn::Sub")), "${AWS::StackName}") {
-			named[path[0]+" "+path[2]] = true
-		}
-	})
-	if len(named) < 10 {
-		t.Errorf("found %v", named)
-	}
-	for where := range named {
-		id, property, _ := strings.Cut(where, " ")
-		value, err := template.Property(id, property)
-		if err != nil {
-			t.Fatal(err)
-		}
-		samtemplate.Walk(value, func(_ []string, value any) {
-			if name := text(value); strings.Contains(name, long) && len(name) > limits[where] {
-				t.Errorf("%s: %d characters, where %d fit", where, len(name), limits[where])
-			}
-		})
-	}
-}
-
 // text returns a value that is a text, or "".
 func text(value any) string {
 	s, _ := value.(string)

@@ -50,6 +50,8 @@ test: ## all tests that need no AWS
 test-aws: awslocal sam-build-here ## the tests against DynamoDB Local, moto, and the binaries of sam build; needs Java, Maven and Python
 	$(VENV)/bin/python .ci/resolved_test.py
 	$(VENV)/bin/python .ci/resolved.py
+	$(VENV)/bin/python .ci/upgrade_test.py
+	$(VENV)/bin/python .ci/upgrade.py
 	LICENSER_TEST_PYTHON='$(CURDIR)/$(VENV)/bin/python' go test -count=1 -run '^TestEvidenceInPython$$' ./cmd/licenser
 	LICENSER_TEST_BUILD='$(CURDIR)/$(HERE)' $(AWSLOCAL) run \
 	  go test -count=1 $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | sed -n '/shared\/testing\/awstest[] ]/s/ .*//p')

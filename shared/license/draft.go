@@ -140,9 +140,9 @@ func (d Draft) Issue(id string, c Change) (License, error) {
 // Patch returns the license with the given fields changed, or an *InvalidError. A patch that changes nothing returns
 // the license as it is, with the same Version. Fields that are not given keep what other tools wrote into them.
 func (l License) Patch(p Patch, c Change) (License, error) {
-	p = p.fitted(l)
+	p, refused := p.fitted(l).withoutPersonal(l)
 	patched := l.mended(p.attributes()...)
-	if fields := p.apply(&patched, c.At); len(fields) > 0 {
+	if fields := append(refused, p.apply(&patched, c.At)...); len(fields) > 0 {
 		return l, &InvalidError{Fields: fields}
 	}
 	if set, remove := delta(l, patched); len(set) == 0 && len(remove) == 0 {

@@ -42,6 +42,7 @@ const (
 	attrChangeReason = "changereason"     // S
 	AttrRequestID    = "requestid"        // S
 	attrPutBack      = "putback"          // S, see PutBack
+	attrErased       = "erased"           // S, see License.Erase
 )
 
 // The bounds of what a record may say. More must be a mistake.
@@ -99,6 +100,7 @@ func (l License) record() attribute.Map {
 		attrChangedBy:    l.ChangedBy,
 		attrChangeReason: l.ChangeReason,
 		AttrRequestID:    l.RequestID,
+		attrErased:       l.Erased,
 	})
 	return record
 }
@@ -122,9 +124,13 @@ func putTexts(record attribute.Map, texts map[string]string) {
 }
 
 // Delta returns the attributes that an update from before to after sets, and those that it removes. An attribute that
-// could not be understood stays as it is stored until after has a value for it. The index attributes are among them.
+// could not be understood stays as it is stored until after has a value for it. One that the domain does not know stays
+// as well, but an erasure removes those that are personal. The index attributes are among the result.
 func Delta(before, after License) (set attribute.Map, remove []string) {
 	set, remove = delta(before, after)
+	if after.IsErased() && after.Erased != before.Erased {
+		remove = append(remove, before.unknownPersonal()...)
+	}
 	seen := after.Changed
 	if isDate(before.Changed) && before.Changed.Before(seen) { // the update overwrites it
 		seen = before.Changed
@@ -226,6 +232,7 @@ func FromRecord(record attribute.Map) (License, error) {
 		ChangedBy:    r.optionalText(attrChangedBy),
 		ChangeReason: r.optionalText(attrChangeReason),
 		RequestID:    r.optionalText(AttrRequestID),
+		Erased:       r.optionalText(attrErased),
 
 		stored: record,
 	}

@@ -91,6 +91,27 @@ func (m *memoryLicenses) Update(_ context.Context, before, after license.License
 	return nil
 }
 
+func (m *memoryLicenses) Erase(
+	_ context.Context, before, after license.License, references []string,
+) error {
+	stored, found := m.records[after.ID]
+	if before.ID == "" && found || before.ID != "" && !m.meets(before) {
+		return license.ErrConflict
+	}
+	for _, reference := range references {
+		if m.references[reference] == after.ID {
+			delete(m.references, reference)
+		}
+	}
+	if before.ID == "" {
+		m.put(after.ID, after.Tombstone())
+		return nil
+	}
+	set, remove := license.Delta(before, after)
+	m.put(after.ID, license.Amendment{Set: set, Remove: remove}.Apply(stored))
+	return nil
+}
+
 func (m *memoryLicenses) Remove(_ context.Context, l license.License) error {
 	if !m.meets(l) {
 		return license.ErrConflict

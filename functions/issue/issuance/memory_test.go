@@ -214,6 +214,11 @@ func (m memoryDevices) Write(_ context.Context, id string, w device.Write) error
 	return err
 }
 
+func (m memoryDevices) ForgetNames(_ context.Context, id string) error {
+	m[id] = m[id].WithoutNames()
+	return nil
+}
+
 func (m memoryDevices) Remove(_ context.Context, id string) error {
 	delete(m, id)
 	return nil

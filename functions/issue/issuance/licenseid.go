@@ -79,17 +79,22 @@ func note(ctx context.Context, l license.License) {
 // reference as it is stored. In either case an id names the same license, and callers differ in what they encode.
 func canonicalPath(r api.Request) string {
 	sent := r.PathParameter("licenseid")
-	canonical := strings.ToLower(sent)
-	if reference, isReference := strings.CutPrefix(sent, referencePrefix); isReference {
+	switch reference, isReference := strings.CutPrefix(sent, referencePrefix); {
+	case isReference:
 		stored, _ := license.CanonicalReference(reference)
-		canonical = url.PathEscape(referencePrefix + stored)
-	} else if !license.IsUUID(sent) {
-		return r.Path()
+		return pathOf(r, url.PathEscape(referencePrefix+stored))
+	case license.IsUUID(sent):
+		return pathOf(r, strings.ToLower(sent))
 	}
+	return r.Path()
+}
+
+// pathOf returns the request's path with another segment in place of what names the license.
+func pathOf(r api.Request, segment string) string {
 	segments := strings.Split(r.Path(), "/")
-	for i, segment := range segments {
-		if decoded, err := url.PathUnescape(segment); err == nil && decoded == sent {
-			segments[i] = canonical
+	for i, s := range segments {
+		if decoded, err := url.PathUnescape(s); err == nil && decoded == r.PathParameter("licenseid") {
+			segments[i] = segment
 		}
 	}
 	return strings.Join(segments, "/")

@@ -249,6 +249,9 @@ func (m memoryKeys) TakeOver(_ context.Context, key string, from, to time.Time) 
 
 func (m memoryKeys) Complete(_ context.Context, key string, a idempotency.Response) error {
 	r := m[key]
+	if r.Fingerprint == "" {
+		return idempotency.ErrGone
+	}
 	a.Header = maps.Clone(a.Header)
 	r.Response = &a
 	m[key] = r
@@ -257,5 +260,15 @@ func (m memoryKeys) Complete(_ context.Context, key string, a idempotency.Respon
 
 func (m memoryKeys) Release(_ context.Context, key string) error {
 	delete(m, key)
+	return nil
+}
+
+func (m memoryKeys) Forget(_ context.Context, licenseID, except string) error {
+	for key, r := range m {
+		if r.LicenseID == licenseID && key != except {
+			r.Fingerprint, r.Response = "", nil
+			m[key] = r
+		}
+	}
 	return nil
 }

@@ -177,7 +177,7 @@ func (c serveCommand) issuer(folder *embedded.Folder, checkpoints checkpoints, l
 		issuance.Licenses{
 			Store: folder.Licenses, Idempotency: folder.Idempotency, Keys: keys, Secrets: folder.Secrets,
 			Trail: folder.AuditTrail, Devices: folder.Devices, Plans: folder.Plans, Now: time.Now,
-			TokenLifetime: c.lifetime,
+			TokenLifetime: c.lifetime, // signatures are in memory alone
 		},
 		issuance.Plans{Store: folder.Plans, Secrets: folder.Secrets, Now: time.Now, TokenLifetime: c.lifetime},
 		keys,

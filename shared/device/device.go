@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -101,6 +102,14 @@ func (s *Seats) devices(epoch int64, isWanted func(Seat) bool) (devices []Device
 	}
 	slices.SortFunc(devices, func(a, b Device) int { return a.Since.Compare(b.Since) })
 	return devices
+}
+
+// IDs returns the ids of all devices that have a seat, be it one that has ended.
+func (s *Seats) IDs() []string {
+	if s == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(s.Held))
 }
 
 // WithoutNames returns the same seats without their names. A nil stands for no seats.

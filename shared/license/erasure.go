@@ -52,8 +52,8 @@ func (l License) IsErased() bool { return l.Erased != "" }
 // license that was erased is erased again, because another tool may have written to it. The error is an *InvalidError
 // about the reason, which stays, and so must not tell what goes.
 func (l License) Erase(c Change, mark string) (License, error) {
-	if problem := l.reasonProblem(c.Reason); problem != "" {
-		return l, &InvalidError{[]FieldError{{"reason", problem}}}
+	if err := CheckErasureReason(c.Reason, l.CustomerName, l.Email, l.Reference); err != nil {
+		return l, err
 	}
 	l = l.mended(AttrCustomerName, attrEmail, attrNotes, attrReference, attrErased)
 	l.CustomerName, l.Email, l.Notes, l.Reference = ErasedName, "", "", ""
@@ -65,21 +65,22 @@ func (l License) Erase(c Change, mark string) (License, error) {
 // of many words.
 const leastTelling = 4
 
-// reasonProblem says what is wrong with the reason for an erasure, or nothing.
-func (l License) reasonProblem(reason string) string {
+// CheckErasureReason returns an *InvalidError for a reason that is blank, or contains one of the values that the
+// erasure takes out, in whatever case.
+func CheckErasureReason(reason string, values ...string) error {
+	refuse := func(message string) error { return &InvalidError{[]FieldError{{"reason", message}}} }
 	if unicodetext.IsBlank(reason) {
-		return "is required: the audit trail keeps it"
+		return refuse("is required: the audit trail keeps it")
 	}
-	for _, told := range []struct{ what, value string }{
-		{"the customer's name", l.CustomerName}, {"the e-mail address", l.Email}, {"the reference", l.Reference},
-	} {
-		value := Fold(strings.TrimSpace(told.value))
+	for _, value := range values {
+		value = Fold(strings.TrimSpace(value))
 		isTold := utf8.RuneCountInString(value) >= leastTelling && strings.Contains(Fold(reason), value)
 		if isTold && value != ErasedName {
-			return "must not contain " + told.what + ", which the erasure takes out: the audit trail keeps the reason"
+			return refuse("must not tell the customer's name, e-mail address or reference: the audit trail keeps it, " +
+				"and the erasure takes these out")
 		}
 	}
-	return ""
+	return nil
 }
 
 // EraseRemoved returns what has to be put and removed again, so that the stream tells of the erasure of a license that

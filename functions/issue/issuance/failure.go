@@ -89,6 +89,15 @@ func failure(err error) api.Failure {
 	if errors.As(err, &taken) {
 		return referenceTaken(taken)
 	}
+	var unfinished *unfinishedError
+	if errors.As(err, &unfinished) {
+		return api.Failure{
+			Status: http.StatusInternalServerError, Code: "ERASURE_UNFINISHED",
+			Extensions: map[string]string{"licenseid": unfinished.licenseID},
+			Detail: "The record of the license is erased, and not yet all that belongs to it. " +
+				"Send the same request again, with the id of the license in place of a reference.",
+		}
+	}
 	var damaged *checkpoint.ArchiveError
 	if errors.As(err, &damaged) {
 		return api.Failure{

@@ -51,13 +51,18 @@ func spellings(id string) []string {
 	return all
 }
 
-// read returns the license that the path names, or license.ErrNotFound. Each further spelling of the id costs a read,
-// but only where the ones before have found nothing.
+// read returns the license that the path names, or license.ErrNotFound.
 func read(ctx context.Context, store license.Store, r api.Request) (l license.License, err error) {
 	asked, err := licenseID(ctx, store, r)
 	if err != nil {
 		return license.License{}, err
 	}
+	return readID(ctx, store, asked)
+}
+
+// readID returns the license with the id, or license.ErrNotFound. Each further spelling of the id costs a read, where
+// the ones before have found nothing.
+func readID(ctx context.Context, store license.Store, asked string) (l license.License, err error) {
 	for _, id := range spellings(asked) {
 		l, err = store.Get(ctx, id)
 		if err == nil {
@@ -87,6 +92,15 @@ func canonicalPath(r api.Request) string {
 		return pathOf(r, strings.ToLower(sent))
 	}
 	return r.Path()
+}
+
+// untellingPath returns canonicalPath without the reference, where there is one. What is kept of the path then tells
+// nothing of it, not even to someone who guesses it.
+func untellingPath(r api.Request) string {
+	if strings.HasPrefix(r.PathParameter("licenseid"), referencePrefix) {
+		return pathOf(r, referencePrefix)
+	}
+	return canonicalPath(r)
 }
 
 // pathOf returns the request's path with another segment in place of what names the license.

@@ -109,9 +109,10 @@ func TestLeastPrivilege(t *testing.T) {
 		},
 		"IssueRole": {
 			"dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:DeleteItem", "dynamodb:DeleteItem",
+			"dynamodb:DeleteItem", "dynamodb:DeleteItem", // of references and signatures, for erasures
 			"dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:GetItem",
 			"dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:PutItem",
-			"dynamodb:Query", "dynamodb:Query", "dynamodb:Query", "dynamodb:Scan",
+			"dynamodb:Query", "dynamodb:Query", "dynamodb:Query", "dynamodb:Query", "dynamodb:Scan",
 			"dynamodb:UpdateItem", "dynamodb:UpdateItem", "dynamodb:UpdateItem",
 			"kms:GetPublicKey", "s3:GetObject", "s3:ListBucket",
 			"secretsmanager:GetSecretValue",
@@ -483,7 +484,8 @@ func list(value any) []string {
 	}
 }
 
-// TestSignaturesAreCredentials: what makes tokens is encrypted, and no function but verify reaches it.
+// TestSignaturesAreCredentials: what makes tokens is encrypted, and no function but verify reads it. The issue function
+// removes it, and does nothing else.
 func TestSignaturesAreCredentials(t *testing.T) {
 	reached := false
 	resources := readTree(t)["Resources"].(tree)
@@ -495,13 +497,20 @@ func TestSignaturesAreCredentials(t *testing.T) {
 		if !strings.Contains(string(text), "SignatureTable") {
 			continue
 		}
-		if name != "VerifyRole" && name != "VerifyFunction" {
+		if name != "VerifyRole" && name != "VerifyFunction" && name != "IssueRole" && name != "IssueFunction" {
 			t.Errorf("%s reaches the table", name)
 		}
 		reached = true
 	}
 	if !reached {
 		t.Error("nobody reaches the table")
+	}
+	for _, statement := range statements(t, readTree(t), "IssueRole") {
+		actions := list(at(statement, "Action"))
+		if strings.Contains(fmt.Sprint(at(statement, "Resource")), "SignatureTable") &&
+			!slices.Equal(actions, []string{"dynamodb:DeleteItem"}) {
+			t.Errorf("the issue function may %v", actions)
+		}
 	}
 	table := resources["SignatureTable"].(tree)["Properties"].(tree)
 	if encryption := table["SSESpecification"].(tree); encryption["SSEEnabled"] != true ||

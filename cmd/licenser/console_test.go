@@ -421,6 +421,21 @@ func TestConsoleDay(t *testing.T) {
 	wants("revoked", 200, do("revoke", url.Values{"reason": {"contract ended"}}), "was ended for good")
 	s.trail(id, 11)
 	wants("the history", 200, b.get("licenses/"+id), "Revoked", "contract ended", "Devices reset", "<del>", "Notes: ")
+	status, text, _ = b.post("licenses/"+id+"/do/erase", url.Values{"reason": {"for " + *get().CustomerName}})
+	wants("an erasure that names the customer", status, text, "must not tell", "nobody can take that back")
+	wants("erased", 200, do("erase", url.Values{"reason": {"asked by letter"}}), "The license is erased.",
+		"what it told about the customer is gone", "<h1>erased</h1>")
+	if get(); l.Erased == "" || l.Email != "" || l.Notes != "" || *l.CustomerName != "erased" {
+		t.Errorf("erased: %+v", l)
+	}
+	if form := b.get(edit); strings.Contains(form, `name="customername"`) || strings.Contains(form, `name="notes"`) ||
+		!strings.Contains(form, `name="gracedays"`) {
+		t.Errorf("the form of an erased license: %s", form)
+	}
+	b.post(edit, url.Values{"gracedays": {"3"}})
+	if get(); l.GraceDays == nil || *l.GraceDays != 3 {
+		t.Errorf("changed to %+v", l)
+	}
 	do("delete", url.Values{"reason": {"a test"}})
 	if status, _ := s.call(http.MethodGet, "/licenses/"+id, ""); status != http.StatusNotFound {
 		t.Errorf("the license that was deleted: %d", status)
@@ -607,7 +622,7 @@ func TestFormsOfAnotherState(t *testing.T) {
 	}
 	forms := map[string]url.Values{}
 	for _, action := range []string{"renew", "suspend", "reinstate", "revoke", "reset-devices", "plan", "pin",
-		"delete"} {
+		"delete", "erase"} {
 		forms[action] = formOn(b.get(at + action))
 		forms[action].Set("reason", "x")
 	}

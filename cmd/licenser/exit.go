@@ -148,6 +148,8 @@ func explainProblem(p *vendorapi.Problem, command *kong.Node) string {
 		lines = append(lines, next)
 	case p.Code == "REFERENCE_TAKEN":
 		lines = append(lines, "It is that of: licenser license show "+p.LicenseID)
+	case p.Code == "ERASURE_UNFINISHED":
+		lines = append(lines, "Erase it again, by its id: "+p.LicenseID)
 	case p.Status == http.StatusUnauthorized:
 		lines = append(lines, "--api-token-file or LICENSER_API_TOKEN_FILE names the file that it is in.")
 	case p.Status == http.StatusForbidden:

@@ -27,6 +27,7 @@ type licenseCommand struct {
 	Reinstate reinstateCommand `cmd:"" help:"Take a suspension or a revocation back."`
 	Revoke    revokeCommand    `cmd:"" help:"End a license for good."`
 	Delete    deleteCommand    `cmd:"" help:"Remove a license that was issued by mistake."`
+	Erase     eraseCommand     `cmd:"" help:"Take out what a license tells about its customer."`
 
 	ResetDevices  resetDevicesCommand  `cmd:"" help:"Take the seats of all devices back."`
 	ReleaseDevice releaseDeviceCommand `cmd:"" help:"Take the seat of one device back."`

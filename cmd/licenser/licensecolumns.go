@@ -61,6 +61,7 @@ func licenseColumns(now time.Time) []column {
 		{Name: "maxleaseminutes", Text: func(l vendorapi.License) string { return numberText(l.MaxLeaseMinutes) }},
 		{Name: "notes", Text: func(l vendorapi.License) string { return l.Notes }},
 		{Name: "tokenkeyid", Text: func(l vendorapi.License) string { return l.TokenKeyID }},
+		{Name: "erased", Text: func(l vendorapi.License) string { return l.Erased }},
 		{Name: "version", Text: func(l vendorapi.License) string { return strconv.FormatInt(l.Version, 10) }},
 		{
 			Name: "created", Text: func(l vendorapi.License) string { return instantText(l.Created) },

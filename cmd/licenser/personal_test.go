@@ -70,6 +70,13 @@ func TestNothingPersonalIsLogged(t *testing.T) {
 	send("POST", path+"/revoke", quoted(map[string]any{"reason": 1, "notes": notes}))
 	send("POST", path+"/revoke", quoted(map[string]any{"reason": reason}))
 	send("GET", path+"/audit", "")
+	for _, erase := range []string{path, byReference, "/licenses/ref:" + reference + "-unknown"} {
+		send("POST", erase+"/erase", quoted(map[string]any{"reason": "for " + name}))
+	}
+	send("POST", byReference+"/erase", quoted(map[string]any{"reason": "asked by letter"}))
+	send("POST", byReference+"/erase", quoted(map[string]any{"reason": "asked by letter"})) // it leads nowhere
+	send("PATCH", path, quoted(map[string]any{"notes": notes, "email": mail}))
+	ask("/verify-license", device)
 	s.call("DELETE", path, "")
 	s.stop()
 

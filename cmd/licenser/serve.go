@@ -176,8 +176,9 @@ func (c serveCommand) issuer(folder *embedded.Folder, checkpoints checkpoints, l
 	return issuance.NewRouter(log,
 		issuance.Licenses{
 			Store: folder.Licenses, Idempotency: folder.Idempotency, Keys: keys, Secrets: folder.Secrets,
-			Trail: folder.AuditTrail, Devices: folder.Devices, Plans: folder.Plans, Now: time.Now,
-			TokenLifetime: c.lifetime,
+			Trail: folder.AuditTrail, References: issuance.DisclosedReferences(folder.AuditTrail),
+			Devices: folder.Devices, Plans: folder.Plans, Now: time.Now,
+			TokenLifetime: c.lifetime, // signatures are in memory alone
 		},
 		issuance.Plans{Store: folder.Plans, Secrets: folder.Secrets, Now: time.Now, TokenLifetime: c.lifetime},
 		keys,

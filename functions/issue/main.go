@@ -39,6 +39,10 @@ type environment struct {
 	IdempotencyTable string `env:"IDEMPOTENCY_TABLE,required,notEmpty"`
 	// DeviceTable is the name of the table that holds the seats of devices.
 	DeviceTable string `env:"DEVICE_TABLE,required,notEmpty"`
+	// SignatureTable is the name of the table in which the verify function keeps the signatures of tokens, if it does.
+	// This function removes those of a license that is erased, with which a guess of the customer's name could be
+	// confirmed, and reads none.
+	SignatureTable string `env:"SIGNATURE_TABLE"`
 	// PlanTable is the name of the table of plans.
 	PlanTable string `env:"PLAN_TABLE,required,notEmpty"`
 	// TokenLifetimeDays is how long an authorization token is valid, as the verify function has it. No license may say
@@ -68,6 +72,10 @@ func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.AP
 	trail := dynamo.NewAuditTrail(client, e.AuditTable, e.DisclosureTable)
 	secrets := awskeys.NewSecrets(secretsmanager.NewFromConfig(cfg), e.LicenseKeySecret)
 	plans := dynamo.NewPlans(client, e.PlanTable)
+	var signatures token.SignatureRemover
+	if e.SignatureTable != "" {
+		signatures = dynamo.NewSignatures(client, e.SignatureTable, licenses, nil)
+	}
 	keys := issuance.Keys{Licenses: licenses, Secrets: secrets, Issuer: e.Issuer, Now: time.Now}
 	router, err := issuance.NewRouter(slog.Default(),
 		issuance.Licenses{
@@ -76,9 +84,11 @@ func wire(e environment, cfg aws.Config) (bootstrap.Handler[api.Event, events.AP
 			Keys:          keys,
 			Secrets:       secrets,
 			Trail:         trail,
+			References:    issuance.DisclosedReferences(trail),
 			Devices:       dynamo.NewDevices(client, e.DeviceTable),
 			Plans:         plans,
 			Now:           time.Now,
+			Signatures:    signatures,
 			TokenLifetime: lifetime,
 		},
 		issuance.Plans{Store: plans, Secrets: secrets, Now: time.Now, TokenLifetime: lifetime},

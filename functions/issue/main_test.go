@@ -4,8 +4,11 @@ import (
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -25,6 +28,8 @@ func TestBinary(t *testing.T) {
 		t.Fatal(err)
 	}
 	var item map[string]any
+	var isErasing bool
+	var removed, queried []string
 	var transaction []byte
 	aws := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
 		"GetSecretValue": func(map[string]any) (int, any) {
@@ -43,9 +48,19 @@ func TestBinary(t *testing.T) {
 			transaction, _ = json.Marshal(input["TransactItems"])
 			return http.StatusOK, map[string]any{}
 		},
-		"GetItem": func(input map[string]any) (int, any) { return lambdatest.Item(input, nil) },
+		"GetItem": func(input map[string]any) (int, any) {
+			if input["TableName"] == "licenses" && isErasing {
+				return lambdatest.Item(input, item)
+			}
+			return lambdatest.Item(input, nil)
+		},
+		"DeleteItem": func(input map[string]any) (int, any) {
+			removed = append(removed, fmt.Sprint(input["TableName"], input["Key"]))
+			return http.StatusOK, map[string]any{}
+		},
 		"Query": func(input map[string]any) (int, any) {
-			if input["TableName"] != "audit" {
+			queried = append(queried, fmt.Sprint(input["TableName"], input["IndexName"]))
+			if input["TableName"] != "audit" && input["IndexName"] != "license" {
 				return lambdatest.Fault(http.StatusBadRequest, "ResourceNotFoundException")(input)
 			}
 			return http.StatusOK, map[string]any{"Items": []any{}}
@@ -54,7 +69,7 @@ func TestBinary(t *testing.T) {
 	bucket := lambdatest.NewBucket(t)
 	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "REFERENCE_TABLE=references", "AUDIT_TABLE=audit",
 		"DISCLOSURE_TABLE=disclosures",
-		"IDEMPOTENCY_TABLE=idempotency", "DEVICE_TABLE=devices", "PLAN_TABLE=plans",
+		"IDEMPOTENCY_TABLE=idempotency", "DEVICE_TABLE=devices", "PLAN_TABLE=plans", "SIGNATURE_TABLE=signatures",
 		"JWT_SECRETS_NAME=secret", "CHECKPOINT_BUCKET=checkpoints",
 		"CHECKPOINT_KEY_ID=alias/checkpoint",
 		"CHECKPOINT_ORIGIN=openlicenser/test/audit", "AWS_ENDPOINT_URL="+aws.URL, "AWS_ENDPOINT_URL_S3="+bucket.URL)
@@ -97,6 +112,17 @@ func TestBinary(t *testing.T) {
 		items[1].Put.TableName != "references" || aws.Calls("PutItem") != 2 {
 		t.Errorf("with a reference that is free: %d %s, written with %s", ordered.StatusCode, ordered.Body, transaction)
 	}
+	const id = "00000000-0000-4000-8000-000000000001"
+	item["licenseid"], isErasing = map[string]string{"S": id}, true
+	erased := invoke("erase")
+	if erased.StatusCode != http.StatusOK || !strings.Contains(erased.Body, `"customername":"erased"`) ||
+		!strings.Contains(string(transaction), `"Update":{`) || !strings.Contains(string(transaction), id) ||
+		!slices.Equal(removed, []string{"signaturesmap[licenseid:map[S:" + id + "]]"}) ||
+		!slices.Equal(queried, []string{"idempotencylicense", "idempotencylicense"}) {
+		t.Errorf("erased: %d %s by %s, removed %v, asked %v",
+			erased.StatusCode, erased.Body, transaction, removed, queried)
+	}
+	isErasing = false
 	trail := invoke("audit")
 	if trail.StatusCode != http.StatusOK || trail.Body != `{"entries":[],"head":{"sequence":0,"hash":""}}` {
 		t.Errorf("trail: %d %s", trail.StatusCode, trail.Body)

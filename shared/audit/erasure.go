@@ -2,7 +2,9 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // Erasures is what completing an erasure needs of a Store.
@@ -30,4 +32,25 @@ func CompleteErasure(ctx context.Context, store Erasures, licenseID string, sequ
 		return fmt.Errorf("erasure of %s: %w", licenseID, err)
 	}
 	return nil
+}
+
+// DisclosedTexts returns the texts that an attribute of a license had, as far as its chain discloses them, each once.
+func DisclosedTexts(ctx context.Context, store Store, licenseID, attribute string) (texts []string, err error) {
+	state, err := store.State(ctx, licenseID)
+	if err != nil {
+		return nil, err
+	}
+	disclosures, err := store.Disclosures(ctx, licenseID, state.ErasedSequence, state.Sequence)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range disclosures {
+		for _, value := range []json.RawMessage{d.Changes[attribute].Old, d.Changes[attribute].New} {
+			var text struct{ S string }
+			if json.Unmarshal(value, &text) == nil && text.S != "" && !slices.Contains(texts, text.S) {
+				texts = append(texts, text.S)
+			}
+		}
+	}
+	return texts, nil
 }

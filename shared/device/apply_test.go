@@ -32,6 +32,16 @@ func (a *applied) Write(ctx context.Context, licenseID string, w device.Write) e
 	return err
 }
 
+func (a *applied) ForgetNames(ctx context.Context, id string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	a.seats[id] = a.seats[id].WithoutNames()
+	return nil
+}
+
 func (a *applied) Remove(ctx context.Context, licenseID string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

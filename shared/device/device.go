@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -103,6 +104,28 @@ func (s *Seats) devices(epoch int64, isWanted func(Seat) bool) (devices []Device
 	return devices
 }
 
+// IDs returns the ids of all devices that have a seat, be it one that has ended.
+func (s *Seats) IDs() []string {
+	if s == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(s.Held))
+}
+
+// WithoutNames returns the same seats without their names. A nil stands for no seats.
+func (s *Seats) WithoutNames() *Seats {
+	if s == nil {
+		return nil
+	}
+	nameless := *s
+	nameless.Held = make(map[string]Seat, len(s.Held))
+	for id, seat := range s.Held {
+		seat.Name = ""
+		nameless.Held[id] = seat
+	}
+	return &nameless
+}
+
 // ErrConflict reports that the seats are not as they were read. Nothing was written.
 var ErrConflict = errors.New("the seats have changed meanwhile")
 
@@ -116,6 +139,10 @@ type Store interface {
 	// Write changes the seats of a license, or returns ErrConflict. A write that the store repeats because its response
 	// was lost may return ErrConflict too, although it was made.
 	Write(ctx context.Context, licenseID string, w Write) error
+
+	// ForgetNames takes the names out of the seats of a license, and leaves the seats. Where there are none it does
+	// nothing. It returns ErrConflict where others change the seats all the time.
+	ForgetNames(ctx context.Context, licenseID string) error
 
 	// Remove removes the seats of a license that is gone. Where there are none it does nothing.
 	Remove(ctx context.Context, licenseID string) error

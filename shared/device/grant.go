@@ -22,11 +22,20 @@ type Terms struct {
 
 // Wish is a device that wants a token.
 type Wish struct {
-	Device string
-	Name   string
-	Now    time.Time
-	Until  time.Time // when the token should expire; whole seconds
-	Enough time.Time // an end that is as good, so that no write is needed for a little more
+	Device   string
+	Name     string
+	Nameless bool // its seat is to have no name, not even the one that it has
+	Now      time.Time
+	Until    time.Time // when the token should expire; whole seconds
+	Enough   time.Time // an end that is as good, so that no write is needed for a little more
+}
+
+// name returns the name that the seat of the device gets in place of another.
+func (w Wish) name(earlier string) string {
+	if w.Nameless {
+		return ""
+	}
+	return cmp.Or(w.Name, earlier)
 }
 
 // Grant says until when the device of a wish may have a token, and what has to be written first.
@@ -60,11 +69,11 @@ const (
 // what has ended goes first, and the seat is extended only if fewer than Max of those that remain are older.
 func (s *Seats) Grant(t Terms, w Wish) Grant {
 	if s == nil {
-		seat := Seat{Until: w.Until, Since: since(w.Now, time.Time{}), Name: w.Name}
+		seat := Seat{Until: w.Until, Since: since(w.Now, time.Time{}), Name: w.name("")}
 		return Grant{Until: w.Until, Kind: Acquired, Write: &Write{Put: firstSeat(t, w.Device, seat)}}
 	}
 	if s.Epoch != t.Epoch { // what was granted in another epoch does not count
-		seat := Seat{Until: w.Until, Since: since(w.Now, s.Youngest), Name: w.Name}
+		seat := Seat{Until: w.Until, Since: since(w.Now, s.Youngest), Name: w.name("")}
 		replaced := s.Epoch
 		return Grant{Until: w.Until, Kind: Acquired, Write: &Write{
 			Put: firstSeat(t, w.Device, seat), Replaces: &replaced,
@@ -108,7 +117,7 @@ func (s *Seats) renew(t Terms, w Wish, own Seat) Grant {
 	}
 	extended := own
 	extended.Until = w.Until
-	extended.Name = cmp.Or(w.Name, own.Name)
+	extended.Name = w.name(own.Name)
 	write.To = &extended
 	return Grant{Until: w.Until, Kind: Extended, Write: &write}
 }
@@ -139,7 +148,7 @@ func (s *Seats) acquire(t Terms, w Wish, own Seat, has bool) Grant {
 			return Grant{Kind: Refused}
 		}
 	}
-	write.To = &Seat{Until: w.Until, Since: since(w.Now, s.Youngest), Name: w.Name}
+	write.To = &Seat{Until: w.Until, Since: since(w.Now, s.Youngest), Name: w.name("")}
 	write.Below = t.Max + len(write.Clear)
 	if has {
 		write.Below++

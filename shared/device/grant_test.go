@@ -260,6 +260,22 @@ func TestGrantName(t *testing.T) {
 	}
 }
 
+// TestGrantNameless: where no name is to be kept, the one that a seat has goes with the next write.
+func TestGrantNameless(t *testing.T) {
+	nameless := wish
+	nameless.Nameless = true
+	for name, s := range map[string]*device.Seats{
+		"first": nil, "another epoch": {Epoch: 3}, "another": {Epoch: 1, Held: held{}},
+		"renewed": seats(held{"a": named(at(time.Minute, 10), "old")}),
+		"anew":    seats(held{"a": named(at(-time.Minute, 10), "old")}),
+	} {
+		after, err := s.Grant(device.Terms{Epoch: 1, Max: 2}, nameless).Write.Apply(s)
+		if err != nil || after.Held["a"].Until != nameless.Until || after.Held["a"].Name != "" {
+			t.Errorf("%s: %+v, %v", name, after, err)
+		}
+	}
+}
+
 // TestGrantAgain: where more seats have to go than one write takes, writes that only remove come first, a hundred at a
 // time. Then the device gets its seat, be it new, ended or held.
 func TestGrantAgain(t *testing.T) {

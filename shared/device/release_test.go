@@ -105,6 +105,11 @@ func (m *memory) Write(_ context.Context, _ string, w device.Write) error {
 	return err
 }
 
+func (m *memory) ForgetNames(context.Context, string) error {
+	m.seats = m.seats.WithoutNames()
+	return nil
+}
+
 func (m *memory) Remove(context.Context, string) error { return nil }
 
 // TestGiveBack: others may change the seats meanwhile.

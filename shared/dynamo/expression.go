@@ -2,7 +2,9 @@ package dynamo
 
 import (
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"openlicenser/shared/attribute"
@@ -84,10 +86,18 @@ func (e expressions) equals(attr, name string, expected any) (string, error) {
 	return attr + " = " + value, err
 }
 
+// name returns the placeholder of an attribute. The names that other tools give are not all fit for one.
 func (e expressions) name(name string) string {
-	e.names["#"+name] = name
-	return "#" + name
+	placeholder := "#" + name
+	if !isPlainName(name) {
+		placeholder = "#N" + strconv.Itoa(len(e.names)) // which no plain name has
+	}
+	e.names[placeholder] = name
+	return placeholder
 }
+
+// isPlainName matches the names of all attributes that the domain knows.
+var isPlainName = regexp.MustCompile(`^[a-z][a-z0-9]{0,63}$`).MatchString
 
 func (e expressions) value(name string, value any) (string, error) {
 	v, err := encoder.Value(value)

@@ -20,9 +20,11 @@ type IdempotencyAPI interface {
 	PutItem(context.Context, *dynamodb.PutItemInput, ...option) (*dynamodb.PutItemOutput, error)
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...option) (*dynamodb.UpdateItemOutput, error)
 	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...option) (*dynamodb.DeleteItemOutput, error)
+	Query(context.Context, *dynamodb.QueryInput, ...option) (*dynamodb.QueryOutput, error)
 }
 
-// Idempotency keeps records of requests in a table with the partition key key (S) and the TTL attribute expires.
+// Idempotency keeps records of requests in a table with the partition key key (S) and the TTL attribute expires. Its
+// index license (licenseid, S) has the keys of those that are about a license.
 // DynamoDB deletes an expired item within days, so one that is still there counts as absent
 // (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html).
 // Responses hold license keys, so the table is encrypted and nobody else reads it.
@@ -45,6 +47,7 @@ type idempotencyItem struct {
 	RequestID   string `dynamodbav:"requestid"`
 	At          int64  `dynamodbav:"at"`
 	NewID       string `dynamodbav:"newid"`
+	LicenseID   string `dynamodbav:"licenseid,omitempty"` // the key of an index, which must not be empty
 	LeaseEnds   int64  `dynamodbav:"leaseends"`
 	Expires     int64  `dynamodbav:"expires"`          // Unix seconds
 	Answer      string `dynamodbav:"answer,omitempty"` // JSON
@@ -56,7 +59,7 @@ type idempotencyItem struct {
 func (s *Idempotency) Put(ctx context.Context, r idempotency.Record, now time.Time) (*idempotency.Record, error) {
 	stored, err := attributevalue.MarshalMap(idempotencyItem{
 		Key: r.Key, Fingerprint: r.Fingerprint, RequestID: r.ID, At: r.At.UnixMilli(), NewID: r.NewID,
-		LeaseEnds: r.LeaseEnds.UnixMilli(), Expires: r.Expires.Unix(),
+		LicenseID: r.LicenseID, LeaseEnds: r.LeaseEnds.UnixMilli(), Expires: r.Expires.Unix(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("put idempotency record: %w", err)
@@ -101,7 +104,7 @@ func toIdempotencyRecord(values item) (*idempotency.Record, error) {
 	r := &idempotency.Record{
 		Request: idempotency.Request{
 			Key: stored.Key, Fingerprint: stored.Fingerprint, ID: stored.RequestID,
-			At: time.UnixMilli(stored.At).UTC(), NewID: stored.NewID,
+			At: time.UnixMilli(stored.At).UTC(), NewID: stored.NewID, LicenseID: stored.LicenseID,
 		},
 		LeaseEnds: time.UnixMilli(stored.LeaseEnds).UTC(),
 		Expires:   time.Unix(stored.Expires, 0).UTC(),
@@ -130,8 +133,13 @@ func (s *Idempotency) Complete(ctx context.Context, key string, r idempotency.Re
 	if err != nil {
 		return fmt.Errorf("update idempotency record: %w", err)
 	}
-	return s.update(ctx, key, "SET #answer = :answer", "attribute_exists(#key)",
-		map[string]string{"#answer": "answer", "#key": "key"}, map[string]any{":answer": string(text)})
+	err = s.update(ctx, key, "SET #answer = :answer", "attribute_exists(#fingerprint)",
+		map[string]string{"#answer": "answer", "#fingerprint": "fingerprint"}, map[string]any{":answer": string(text)})
+	var failed *types.ConditionalCheckFailedException
+	if errors.As(err, &failed) {
+		return idempotency.ErrGone
+	}
+	return err
 }
 
 func (s *Idempotency) update(

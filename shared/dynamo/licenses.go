@@ -65,16 +65,9 @@ func (s *Licenses) Get(ctx context.Context, id string) (license.License, error) 
 // Create implements license.Store.
 func (s *Licenses) Create(ctx context.Context, l license.License) error {
 	record := l.Record()
-	values, err := encoder.Map(record)
+	put, err := s.putIfAbsent(record)
 	if err != nil {
 		return fmt.Errorf("create license: %w", err)
-	}
-	put := types.Put{
-		TableName:                           &s.table,
-		Item:                                values,
-		ConditionExpression:                 aws.String("attribute_not_exists(#licenseid)"),
-		ExpressionAttributeNames:            map[string]string{"#licenseid": attrLicenseID},
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
 	if l.Reference != "" {
 		reference := s.putReference(l, "attribute_not_exists(#reference)", nil)
@@ -98,18 +91,9 @@ func (s *Licenses) Create(ctx context.Context, l license.License) error {
 // attributes that the domain does not know stay as they are.
 func (s *Licenses) Update(ctx context.Context, before, after license.License) error {
 	set, remove := license.Delta(before, after)
-	e, err := updateExpressions(set, remove, before.Expectation())
+	update, err := s.update(before, set, remove)
 	if err != nil {
 		return fmt.Errorf("update license: %w", err)
-	}
-	update := types.Update{
-		TableName:                           &s.table,
-		Key:                                 licenseKey(before.ID),
-		UpdateExpression:                    &e.update,
-		ConditionExpression:                 &e.condition,
-		ExpressionAttributeNames:            e.names,
-		ExpressionAttributeValues:           e.values,
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
 	if after.Reference != before.Reference && after.Reference != "" {
 		// Another tool may have dropped the attribute, while the row is still there.
@@ -131,6 +115,32 @@ func (s *Licenses) Update(ctx context.Context, before, after license.License) er
 		})
 	}
 	return writeError("update license", err, license.ErrConflict, set, remove)
+}
+
+// update returns the update of the record that before was read from.
+func (s *Licenses) update(before license.License, set attribute.Map, remove []string) (types.Update, error) {
+	e, err := updateExpressions(set, remove, before.Expectation())
+	return types.Update{
+		TableName:                           &s.table,
+		Key:                                 licenseKey(before.ID),
+		UpdateExpression:                    &e.update,
+		ConditionExpression:                 &e.condition,
+		ExpressionAttributeNames:            e.names,
+		ExpressionAttributeValues:           e.values,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}, err
+}
+
+// putIfAbsent returns the put of a record where there is none.
+func (s *Licenses) putIfAbsent(record attribute.Map) (types.Put, error) {
+	values, err := encoder.Map(record)
+	return types.Put{
+		TableName:                           &s.table,
+		Item:                                values,
+		ConditionExpression:                 aws.String("attribute_not_exists(#licenseid)"),
+		ExpressionAttributeNames:            map[string]string{"#licenseid": attrLicenseID},
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}, err
 }
 
 // Remove implements license.Store. It deletes the record on condition of the license's Expectation. Where the SDK

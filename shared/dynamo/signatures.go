@@ -31,6 +31,7 @@ const (
 type SignatureAPI interface {
 	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...option) (*dynamodb.BatchGetItemOutput, error)
 	PutItem(context.Context, *dynamodb.PutItemInput, ...option) (*dynamodb.PutItemOutput, error)
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...option) (*dynamodb.DeleteItemOutput, error)
 }
 
 // Signatures keeps the signatures of authorization tokens in a table of their own with the partition key licenseid (S):
@@ -43,7 +44,10 @@ type Signatures struct {
 	devices  *Devices
 }
 
-var _ token.Signatures = (*Signatures)(nil)
+var (
+	_ token.Signatures       = (*Signatures)(nil)
+	_ token.SignatureRemover = (*Signatures)(nil)
+)
 
 // NewSignatures returns a store in the table with the name or ARN, which also reads licenses and, unless devices is
 // nil, their seats.
@@ -213,6 +217,18 @@ func (s *Signatures) Keep(
 	}
 	if _, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.table, Item: values}); err != nil {
 		return fmt.Errorf("keep signature: %w", err)
+	}
+	return nil
+}
+
+// Forget implements token.SignatureRemover. It deletes one item after the other: BatchWriteItem would take a permission
+// to put items as well.
+func (s *Signatures) Forget(ctx context.Context, id string, deviceIDs []string) error {
+	for _, deviceID := range append([]string{""}, deviceIDs...) {
+		in := &dynamodb.DeleteItemInput{TableName: &s.table, Key: licenseKey(signatureID(id, deviceID))}
+		if _, err := s.client.DeleteItem(ctx, in); err != nil {
+			return fmt.Errorf("forget signature: %w", err)
+		}
 	}
 	return nil
 }

@@ -159,3 +159,19 @@ func get(ctx context.Context, s *dynamo.Signatures, id string) (license.License,
 	kept, err := s.Get(ctx, id, "")
 	return kept.License, kept.Signature, err
 }
+
+func TestSignaturesForget(t *testing.T) {
+	w, s := signatures(t, ok(`{}`), ok(`{}`), ok(`{}`))
+	if err := s.Forget(t.Context(), "some-id", []string{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	for i, key := range []string{"some-id", "some-id/a", "some-id/b"} {
+		w.wantRequest(t, i, "DeleteItem", `{"TableName":"signatures","Key":{"licenseid":{"S":"`+key+`"}}}`)
+	}
+	for name, answers := range faults {
+		t.Run(name, func(t *testing.T) {
+			_, s := signatures(t, answers...)
+			wantFault(t, s.Forget(t.Context(), "some-id", []string{"a"}), "forget signature", "signed")
+		})
+	}
+}

@@ -251,4 +251,9 @@ func TestSignaturesOfDevices(t *testing.T) {
 	want("device-1", "signed", "of 1", seats)
 	want("device-2", "signed", "of 2", seats)
 	want("device-3", "signed", "", seats)
+	if err := s.Forget(t.Context(), l.ID, []string{"device-1", "device-3"}); err != nil {
+		t.Fatal(err)
+	}
+	want("device-1", "", "", seats)
+	want("device-2", "", "of 2", seats)
 }

@@ -49,6 +49,17 @@ func (d *Devices) Write(ctx context.Context, licenseID string, w device.Write) e
 	})
 }
 
+// ForgetNames implements device.Store.
+func (d *Devices) ForgetNames(ctx context.Context, licenseID string) error {
+	return write(ctx, d.db, func(tx *bbolt.Tx) (refusal, err error) {
+		seats, err := readSeats(tx, licenseID)
+		if seats == nil || err != nil {
+			return nil, err
+		}
+		return nil, putJSON(tx.Bucket(devicesBucket), []byte(licenseID), seats.WithoutNames())
+	})
+}
+
 // Remove implements device.Store.
 func (d *Devices) Remove(ctx context.Context, licenseID string) error {
 	return write(ctx, d.db, func(tx *bbolt.Tx) (refusal, err error) {

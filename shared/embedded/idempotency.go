@@ -63,8 +63,11 @@ func (s *Idempotency) TakeOver(ctx context.Context, key string, from, to time.Ti
 func (s *Idempotency) Complete(ctx context.Context, key string, a idempotency.Response) error {
 	return write(ctx, s.db, func(tx *bbolt.Tx) (refusal, err error) {
 		r, err := readIdempotency(tx, key)
-		if r == nil || err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case r == nil || r.Fingerprint == "":
+			return idempotency.ErrGone, nil
 		}
 		r.Response = &a
 		return nil, putJSON(tx.Bucket(idempotencyBucket), []byte(key), r)
@@ -79,6 +82,34 @@ func (s *Idempotency) Release(ctx context.Context, key string) error {
 			return nil, err
 		}
 		return nil, removeIdempotency(tx, expiryKey(*r), []byte(key))
+	})
+}
+
+// Forget implements idempotency.Store. It goes through all records, which are those of a day.
+func (s *Idempotency) Forget(ctx context.Context, licenseID, except string) error {
+	return write(ctx, s.db, func(tx *bbolt.Tx) (refusal, err error) {
+		var found []idempotency.Record
+		bucket := tx.Bucket(idempotencyBucket)
+		err = bucket.ForEach(func(key, value []byte) error {
+			var r idempotency.Record
+			if err := unmarshalSealed(key, value, &r); err != nil {
+				return err
+			}
+			if r.LicenseID == licenseID && r.Key != except {
+				found = append(found, r)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range found { // behind the loop, in which nothing may be written
+			r.Fingerprint, r.Response = "", nil
+			if err := putJSON(bucket, []byte(r.Key), r); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
 	})
 }
 

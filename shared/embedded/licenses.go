@@ -81,6 +81,46 @@ func (s *Licenses) Update(ctx context.Context, before, after license.License) er
 	})
 }
 
+// Erase implements license.Store.
+func (s *Licenses) Erase(ctx context.Context, before, after license.License, references []string) error {
+	return s.write(ctx, func(tx *bbolt.Tx) (refusal, err error) {
+		stored, erased, err := readErased(tx, before, after)
+		if erased == nil || err != nil {
+			return license.ErrConflict, err
+		}
+		for _, reference := range references {
+			holder, err := readReference(tx, reference)
+			switch {
+			case errors.Is(err, license.ErrNotFound) || err == nil && holder != after.ID:
+				continue
+			case err == nil:
+				err = tx.Bucket(referencesBucket).Delete([]byte(reference))
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return nil, s.put(tx, after.ID, stored, erased)
+	})
+}
+
+// readErased returns the record as it is stored, and as it is after an erasure. The latter is nil where that does not
+// begin with before.
+func readErased(tx *bbolt.Tx, before, after license.License) (stored, erased attribute.Map, err error) {
+	if before.ID == "" {
+		if tx.Bucket(licensesBucket).Get([]byte(after.ID)) != nil {
+			return nil, nil, nil
+		}
+		return nil, after.Tombstone(), nil
+	}
+	stored, err = readExpected(tx, before)
+	if stored == nil || err != nil {
+		return nil, nil, err
+	}
+	set, remove := license.Delta(before, after)
+	return stored, license.Amendment{Set: set, Remove: remove}.Apply(stored), nil
+}
+
 // Referenced implements license.Store.
 func (s *Licenses) Referenced(ctx context.Context, reference string) (id string, err error) {
 	if err := ctx.Err(); err != nil {

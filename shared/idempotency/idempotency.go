@@ -16,10 +16,11 @@ const Lifetime = 24 * time.Hour
 // MaxKey is the longest key in bytes.
 const MaxKey = 255
 
-// The errors of Begin, to be tested with errors.Is.
+// The errors of Begin and of a Store, to be tested with errors.Is.
 var (
 	ErrInFlight     = errors.New("a request with this key is under way")
-	ErrOtherRequest = errors.New("the key was used for another request")
+	ErrOtherRequest = errors.New("the key was used for another request, or its request was forgotten")
+	ErrGone         = errors.New("the record of the request is gone, or was forgotten")
 )
 
 // Request is a request that carries a key.
@@ -28,7 +29,15 @@ type Request struct {
 	Fingerprint string // of what is asked for
 	ID          string // by which the first attempt marks what it changes
 	At          time.Time
-	NewID       string // the id of what it makes, if it makes anything
+	NewID       string // the id of the license that it makes, if it makes one
+	LicenseID   string // of the license that it is about, in lower case; NewID where it makes one; empty: not known
+}
+
+// isSame reports whether both requests are the same one, of which first was stored. That is so whatever new id each has
+// for what it makes, and also where the license of the later one is found no more.
+func (r Request) isSame(first Request) bool {
+	isOther := first.LicenseID != "" && r.LicenseID != "" && r.LicenseID != r.NewID && r.LicenseID != first.LicenseID
+	return r.Fingerprint == first.Fingerprint && !isOther
 }
 
 // RecordKey returns the key of the record for an Idempotency-Key. It keeps the keys of principals apart.
@@ -71,11 +80,18 @@ type Store interface {
 	// where someone else has moved it.
 	TakeOver(ctx context.Context, key string, from, to time.Time) error
 
-	// Complete stores the response in a record.
+	// Complete stores the response in a record. It returns ErrGone, and stores nothing, where there is none or it was
+	// forgotten.
 	Complete(ctx context.Context, key string, r Response) error
 
 	// Release removes a record whose request had no effect.
 	Release(ctx context.Context, key string) error
+
+	// Forget removes what a license has left in the records that were put up to now: responses, and fingerprints, which
+	// a guess could be compared with. It does so of expired records and of requests that are under way too. The records
+	// stay, so that nothing takes effect twice: whoever comes with their keys gets ErrOtherRequest. The record with the
+	// key except is left as it is.
+	Forget(ctx context.Context, licenseID, except string) error
 }
 
 // Outcome is what Begin found.
@@ -95,7 +111,7 @@ func Begin(ctx context.Context, store Store, r Request, leaseEnds time.Time) (Ou
 		return Outcome{}, err
 	case existing == nil:
 		return Outcome{Request: r}, nil
-	case existing.Fingerprint != r.Fingerprint:
+	case !r.isSame(existing.Request):
 		return Outcome{}, ErrOtherRequest
 	case existing.Response != nil:
 		return Outcome{Response: existing.Response, Request: existing.Request}, nil

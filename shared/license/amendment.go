@@ -51,13 +51,13 @@ func (a Amendment) Apply(record attribute.Map) attribute.Map {
 func Amended() []string { return slices.Concat(stamps, kept, IndexAttributes) }
 
 // stamps are the attributes that say who has put back what is kept.
-var stamps = []string{attrVersion, attrChangedBy, AttrChangeReason, AttrRequestID, attrPutBack}
+var stamps = []string{attrVersion, attrChangedBy, attrChangeReason, AttrRequestID, attrPutBack}
 
 // kept are the attributes that only we know, and that survive the writes of others. The mark of a removal is not among
 // them: the removal was not acknowledged, and whoever asks for it again is named in a new mark.
 var kept = []string{
-	attrCreated, AttrSuspended, AttrGraceDays, AttrTokenKeyID, attrReference, attrEmail, AttrMaxDevices, attrLease,
-	attrMaxLease, attrSeatsEpoch, AttrPlan, attrUpdatesUntil,
+	attrCreated, AttrSuspended, AttrGraceDays, AttrTokenKeyID, AttrReference, attrEmail, AttrMaxDevices, attrLease,
+	attrMaxLease, attrSeatsEpoch, AttrPlan, attrUpdatesUntil, AttrErased,
 }
 
 // Adopt returns what a record lacks that was there before anybody watched. It was issued at the latest when it was
@@ -126,16 +126,20 @@ func putBack(record attribute.Map, e Event) Amendment {
 		return a
 	}
 	_, oldSeen := readPutBack(e.Old)
-	wanted, mark := attribute.Map{}, e.SequenceNumber
-	for _, name := range kept {
-		stored, old := stateOf(record, name, seen), stateOf(e.Old, name, oldSeen)
+	latestOf := func(name string) state {
+		old := stateOf(e.Old, name, oldSeen)
 		if old.isOurs {
 			old.seenAt = e.SequenceNumber
 		}
-		latest := stored
-		if old.isKnown() && !stored.isOurs && (!stored.isKnown() || IsLater(old.seenAt, stored.seenAt)) {
-			latest = old
+		return stateOf(record, name, seen).or(old)
+	}
+	isErased := latestOf(AttrErased).isThere
+	wanted, mark := attribute.Map{}, e.SequenceNumber
+	for _, name := range kept {
+		if isErased && IsPersonal(name) {
+			continue
 		}
+		latest := latestOf(name)
 		if latest.isThere {
 			wanted[name] = latest.value
 		}
@@ -149,7 +153,7 @@ func putBack(record attribute.Map, e Event) Amendment {
 		}
 	}
 	wanted[attrVersion] = versionNumber(max(version, oldVersion) + 1)
-	wanted[attrChangedBy], wanted[AttrChangeReason] = PutBackActor, putBackReason
+	wanted[attrChangedBy], wanted[attrChangeReason] = PutBackActor, putBackReason
 	wanted[attrPutBack] = mark
 	a.Set, a.Remove = difference(record, wanted, slices.Concat(stamps, kept))
 	for _, name := range slices.Concat(stamps, kept) {
@@ -170,6 +174,15 @@ type state struct {
 // isKnown reports whether the record tells anything. That an attribute is not there tells nothing of a record that may
 // never have got it back.
 func (s state) isKnown() bool { return s.isThere || s.isOurs || s.seenAt != "" }
+
+// or returns what is to be taken for the state of an attribute, of which s is stored and old was replaced: the later
+// one.
+func (s state) or(old state) state {
+	if old.isKnown() && !s.isOurs && (!s.isKnown() || IsLater(old.seenAt, s.seenAt)) {
+		return old
+	}
+	return s
+}
 
 // stateOf returns the state of an attribute in a record whose attrPutBack says what was seen at which event.
 func stateOf(record attribute.Map, name string, seen map[string]string) state {

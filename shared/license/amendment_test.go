@@ -81,6 +81,33 @@ func TestPutBack(t *testing.T) {
 			"issuspended": true, "gracedays": number("9"),
 			"createdtimestamp": number("1"),
 		}},
+		"erased before it was put back": {with(attribute.Map{
+			"version": number("1"), "changedby": "vendor", "erased": "m",
+		}), license.Amendment{Set: attribute.Map{"email": "e", "reference": "r"}}.Apply(old), foreign, "10",
+			license.Amendment{Set: attribute.Map{
+				"erased": "m", "putback": "10 createdtimestamp issuspended gracedays erased=-",
+			}}.Apply(restored)},
+		"the mark of an erasure": {foreign, license.Amendment{Set: attribute.Map{"erased": "m"}}.Apply(old), foreign,
+			"10", license.Amendment{Set: attribute.Map{
+				"erased": "m", "putback": "10 createdtimestamp issuspended gracedays erased",
+			}}.Apply(restored)},
+		// The record was erased between two writes of the other tool, and the events of both came late.
+		"the mark, after what was personal": {license.Amendment{Set: attribute.Map{
+			"email": "e", "reference": "r", "putback": "10 createdtimestamp issuspended gracedays reference email",
+		}}.Apply(with(restored)), with(attribute.Map{
+			"version": number("1"), "changedby": "vendor", "erased": "m",
+		}), foreign, "20", attribute.Map{
+			"version": number("7"), "changedby": index, "changereason": "put back what another tool had left out",
+			"putback":     "20 createdtimestamp=10 issuspended=10 gracedays=10 erased",
+			"issuspended": true, "gracedays": number("5"), "createdtimestamp": number("1"), "erased": "m",
+		}},
+		"the latest mark": {with(attribute.Map{
+			"version": number("7"), "changedby": "vendor", "erased": "m2", "putback": "10 erased",
+		}), with(attribute.Map{"version": number("6"), "changedby": "vendor", "erased": "m1"}), foreign, "20",
+			attribute.Map{
+				"version": number("8"), "changedby": index, "changereason": "put back what another tool had left out",
+				"putback": "20 erased=-", "erased": "m2",
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := license.Amend(test.record, license.Event{Old: test.old, New: test.new, SequenceNumber: test.number})

@@ -140,9 +140,9 @@ func (d Draft) Issue(id string, c Change) (License, error) {
 // Patch returns the license with the given fields changed, or an *InvalidError. A patch that changes nothing returns
 // the license as it is, with the same Version. Fields that are not given keep what other tools wrote into them.
 func (l License) Patch(p Patch, c Change) (License, error) {
-	p = p.fitted(l)
+	p, refused := p.fitted(l).withoutPersonal(l)
 	patched := l.mended(p.attributes()...)
-	if fields := p.apply(&patched, c.At); len(fields) > 0 {
+	if fields := append(refused, p.apply(&patched, c.At)...); len(fields) > 0 {
 		return l, &InvalidError{Fields: fields}
 	}
 	if set, remove := delta(l, patched); len(set) == 0 && len(remove) == 0 {
@@ -163,7 +163,7 @@ func (p Patch) attributes() (names []string) {
 		AttrGraceDays:      p.GraceDays != nil,
 		attrUpdatesUntil:   p.UpdatesUntil != nil,
 		AttrTokenKeyID:     p.TokenKeyID != nil,
-		attrReference:      p.Reference != nil,
+		AttrReference:      p.Reference != nil,
 		attrEmail:          p.Email != nil,
 		AttrMaxDevices:     p.MaxDevices != nil,
 		attrLease:          p.LeaseMinutes != nil,
@@ -232,7 +232,7 @@ func (p Patch) apply(l *License, now time.Time) (fields []FieldError) {
 			problem = "must stay as it is: a reference is for good"
 		}
 		if problem != "" && (*p.Reference != "" || l.Reference != "") {
-			refuse(attrReference, problem)
+			refuse(AttrReference, problem)
 		}
 		l.Reference = reference
 	}

@@ -32,7 +32,8 @@ type License struct {
 	SeatsEpoch      int64  // changes where all seats are taken back; what was granted in another epoch does not count
 	Revoked         bool
 	Suspended       bool
-	Deleted         bool // marked for removal, which says who removed it; see Delete
+	Deleted         bool   // marked for removal, which says who removed it; see Delete
+	Erased          string // the mark of the last erasure, which is new with each; empty: there was none; see Erase
 
 	// Version counts the changes, from 1. It is 0 in a record that another tool wrote.
 	Version      int64

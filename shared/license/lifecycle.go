@@ -108,7 +108,7 @@ func (l License) Delete(c Change) License {
 }
 
 func (l License) stamped(c Change) License {
-	l = l.mended(attrVersion, attrChanged, attrChangedBy, AttrChangeReason, AttrRequestID)
+	l = l.mended(attrVersion, attrChanged, attrChangedBy, attrChangeReason, AttrRequestID)
 	l.Version++
 	l.Changed = c.At
 	l.ChangedBy = c.By

@@ -30,7 +30,7 @@ const (
 	attrDeleted      = "isdeleted"        // BOOL
 	AttrGraceDays    = "gracedays"        // N
 	AttrTokenKeyID   = "tokenkeyid"       // S
-	attrReference    = "reference"        // S
+	AttrReference    = "reference"        // S
 	attrEmail        = "email"            // S
 	AttrMaxDevices   = "maxdevices"       // N
 	attrLease        = "leaseminutes"     // N
@@ -39,10 +39,10 @@ const (
 	attrUpdatesUntil = "updatesuntil"     // S, ISO 8601
 	attrSeatsEpoch   = "seatsepoch"       // N, Unix milliseconds, or the number after the last one
 	attrChangedBy    = "changedby"        // S
-	AttrChangeReason = "changereason"     // S
+	attrChangeReason = "changereason"     // S
 	AttrRequestID    = "requestid"        // S
 	attrPutBack      = "putback"          // S, see PutBack
-	AttrErased       = "erased"           // S, new with each erasure
+	AttrErased       = "erased"           // S, see License.Erase
 )
 
 // The bounds of what a record may say. More must be a mistake.
@@ -95,11 +95,12 @@ func (l License) record() attribute.Map {
 	putTexts(record, map[string]string{
 		AttrPlan:         l.Plan,
 		AttrTokenKeyID:   l.TokenKeyID,
-		attrReference:    l.Reference,
+		AttrReference:    l.Reference,
 		attrEmail:        l.Email,
 		attrChangedBy:    l.ChangedBy,
-		AttrChangeReason: l.ChangeReason,
+		attrChangeReason: l.ChangeReason,
 		AttrRequestID:    l.RequestID,
+		AttrErased:       l.Erased,
 	})
 	return record
 }
@@ -123,9 +124,13 @@ func putTexts(record attribute.Map, texts map[string]string) {
 }
 
 // Delta returns the attributes that an update from before to after sets, and those that it removes. An attribute that
-// could not be understood stays as it is stored until after has a value for it. The index attributes are among them.
+// could not be understood stays as it is stored until after has a value for it. One that the domain does not know stays
+// as well, but an erasure removes those that are personal. The index attributes are among the result.
 func Delta(before, after License) (set attribute.Map, remove []string) {
 	set, remove = delta(before, after)
+	if after.IsErased() && after.Erased != before.Erased {
+		remove = append(remove, before.unknownPersonal()...)
+	}
 	seen := after.Changed
 	if isDate(before.Changed) && before.Changed.Before(seen) { // the update overwrites it
 		seen = before.Changed
@@ -217,7 +222,7 @@ func FromRecord(record attribute.Map) (License, error) {
 		CustomerID:   r.optionalText(AttrCustomerID),
 		Notes:        r.optionalText(attrNotes),
 		TokenKeyID:   r.optionalText(AttrTokenKeyID),
-		Reference:    r.optionalText(attrReference),
+		Reference:    r.optionalText(AttrReference),
 		Email:        r.optionalText(attrEmail),
 		Plan:         r.optionalText(AttrPlan),
 		SeatsEpoch:   r.optionalInteger(attrSeatsEpoch),
@@ -225,8 +230,9 @@ func FromRecord(record attribute.Map) (License, error) {
 		Created:      r.optionalInstant(attrCreated),
 		Changed:      r.optionalInstant(attrChanged),
 		ChangedBy:    r.optionalText(attrChangedBy),
-		ChangeReason: r.optionalText(AttrChangeReason),
+		ChangeReason: r.optionalText(attrChangeReason),
 		RequestID:    r.optionalText(AttrRequestID),
+		Erased:       r.optionalText(AttrErased),
 
 		stored: record,
 	}

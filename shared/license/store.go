@@ -57,6 +57,12 @@ type Store interface {
 	// ErrNotFound if no license ever had it. It is strongly consistent.
 	Referenced(ctx context.Context, reference string) (id string, err error)
 
+	// Erase writes an erasure: what differs between before, as read from this store, and after, as Update does. The
+	// zero before stands for no record, and after's Tombstone is then put. In the same moment the references become
+	// free, as far as they are this license's: all of it is done, or nothing. It returns ErrConflict, and changes
+	// nothing, if the stored record does not meet before's Expectation any more, or is gone, or is there after all.
+	Erase(ctx context.Context, before, after License, references []string) error
+
 	// Remove removes the record of l, as read from this store or written to it. It returns ErrConflict, and changes
 	// nothing, if the stored record does not meet l's Expectation, or is gone.
 	Remove(ctx context.Context, l License) error

@@ -45,11 +45,11 @@ func refuseText(refuse func(field, message string), field, text string, longest 
 func CanonicalReference(text string) (reference, problem string) {
 	reference = norm.NFC.String(text)
 	refuse := func(_, message string) { problem = message }
-	refuseName(refuse, attrReference, reference, MaxReference)
+	refuseName(refuse, AttrReference, reference, MaxReference)
 	switch {
 	case problem != "":
 	case utf8.RuneCountInString(text) > MaxReference: // NFC can be shorter
-		refuseName(refuse, attrReference, text, MaxReference)
+		refuseName(refuse, AttrReference, text, MaxReference)
 	case strings.TrimSpace(reference) != reference:
 		problem = "must not begin or end with a space"
 	case IsUUID(reference):

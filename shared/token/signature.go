@@ -66,3 +66,10 @@ type Signatures interface {
 	// is of no use from expires on.
 	Keep(ctx context.Context, licenseID, deviceID string, s Signature, expires time.Time) error
 }
+
+// SignatureRemover is the port to the same signatures for whoever reads none.
+type SignatureRemover interface {
+	// Forget removes the signatures of a license's token and of those of its devices. What is not there is removed
+	// already. A token says the customer's name, and with its signature a guess of it can be confirmed.
+	Forget(ctx context.Context, licenseID string, deviceIDs []string) error
+}

@@ -179,6 +179,8 @@ func (c *Client) send(ctx context.Context, r request, body []byte, into any) (ht
 		return nil, err
 	case response.StatusCode < 200 || response.StatusCode > 299:
 		return nil, newProblem(r.method+" "+r.path, response, text)
+	case response.StatusCode == http.StatusNoContent:
+		return response.Header, nil
 	}
 	switch into := into.(type) {
 	case nil:

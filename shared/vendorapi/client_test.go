@@ -495,6 +495,36 @@ func TestDevices(t *testing.T) {
 }
 
 // TestVerify: a verification carries no credentials, and a definite no is its code.
+// TestErase: of a license that is gone there is none to return.
+func TestErase(t *testing.T) {
+	s := &script{responses: []*http.Response{
+		response(http.StatusOK, `{"licenseid":"a","customername":"erased","erased":"m"}`, "ETag", `"2-x"`),
+		response(http.StatusNoContent, ""),
+		response(http.StatusInternalServerError, `{"code":"ERASURE_UNFINISHED","licenseid":"a"}`),
+	}}
+	c := newClient(t, vendorapi.Config{URL: parse(t, "http://127.0.0.1"), Transport: s})
+	options := vendorapi.Options{IfMatch: `"1-x"`, IdempotencyKey: "key"}
+	erase := func() (vendorapi.License, error) {
+		return c.Erase(t.Context(), vendorapi.ByReference("order 1"), "asked by letter", options)
+	}
+	if l, err := erase(); err != nil || l.LicenseID != "a" || l.Erased != "m" || l.ETag != `"2-x"` {
+		t.Errorf("got %+v, %v", l, err)
+	}
+	if l, err := erase(); err != nil || l.LicenseID != "" {
+		t.Errorf("one that is gone: %+v, %v", l, err)
+	}
+	_, err := erase()
+	if problem, isProblem := errors.AsType[*vendorapi.Problem](err); !isProblem || problem.LicenseID != "a" {
+		t.Errorf("unfinished: %v", err)
+	}
+	sent := s.sent[0]
+	if sent.Method != http.MethodPost || sent.URL.EscapedPath() != "/licenses/ref:order%201/erase" ||
+		sent.Header.Get("If-Match") != `"1-x"` || sent.Header.Get("Idempotency-Key") != "key" ||
+		s.bodies[0] != `{"reason":"asked by letter"}` {
+		t.Errorf("sent %s %s %v %s", sent.Method, sent.URL, sent.Header, s.bodies[0])
+	}
+}
+
 func TestVerify(t *testing.T) {
 	s := &script{responses: []*http.Response{
 		response(200, `{"message":"token"}`), response(400, `{"error":"LICENSE_REVOKED"}`),

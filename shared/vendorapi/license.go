@@ -27,6 +27,7 @@ type License struct {
 	LeaseMinutes    int             `json:"leaseminutes,omitempty"`    // absent: as long as a token is valid
 	MaxLeaseMinutes int             `json:"maxleaseminutes,omitempty"` // absent: leaseminutes
 	TokenKeyID      string          `json:"tokenkeyid,omitempty"`
+	Erased          string          `json:"erased,omitempty"` // the mark of the last erasure; absent: there was none
 	Version         int64           `json:"version"`
 	Created         Instant         `json:"created,omitzero"`
 	Changed         Instant         `json:"changed,omitzero"`

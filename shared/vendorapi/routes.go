@@ -61,6 +61,12 @@ func (c *Client) Renew(ctx context.Context, licenseID, expirationDate, reason st
 	return c.transition(ctx, licenseID, "/renew", change{ExpirationDate: expirationDate, Reason: reason}, o)
 }
 
+// Erase takes out what a license tells about a person. The server wants a reason. It returns the zero License for one
+// that is gone, of which it erases what is left. By its reference a license can be erased once: the reference goes too.
+func (c *Client) Erase(ctx context.Context, licenseID, reason string, o Options) (License, error) {
+	return c.transition(ctx, licenseID, "/erase", change{Reason: reason}, o)
+}
+
 // change is the body of a transition, a renewal or a removal.
 type change struct {
 	ExpirationDate string `json:"expirationdate,omitempty"`

@@ -87,6 +87,13 @@ var actions = map[string]action{
 			return api.Delete(ctx, id, f.text("reason"), vendorapi.Options{IfMatch: f.text("etag")})
 		},
 	},
+	"erase": {
+		title: "Erase", button: "Erase for good", danger: true, done: "The license is erased.", fields: eraseFields,
+		effect: "For a customer who asks to be forgotten. The customer's name, e-mail address, notes, reference and " +
+			"the names of devices go from the license, and nobody can take that back. The customer can use the " +
+			"license as before.",
+		do: changing((*vendorapi.Client).Erase),
+	},
 	"plan": {
 		title: "Another plan", button: "Take this plan", done: "The license has what the plan has.", fields: planFields,
 		effect: "The license gets what the plan has of services, application URLs, days of grace and devices. Its " +
@@ -129,6 +136,12 @@ var actions = map[string]action{
 			return api.ReleaseDevice(ctx, id, f.text("device"), f.text("reason"), vendorapi.Options{})
 		},
 	},
+}
+
+func eraseFields(*Console, context.Context, vendorapi.License) ([]field, error) {
+	reason := reasonField(true)
+	reason.Help = "For the audit trail, which keeps it: it must not name the customer."
+	return []field{reason}, nil
 }
 
 // otherDate stands for the date that is typed.

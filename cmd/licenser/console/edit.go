@@ -50,6 +50,8 @@ func editFields(l vendorapi.License) (fields []field) {
 			continue
 		case f.Name == "reference" && l.Reference != "":
 			continue // it is for good
+		case l.Erased != "" && license.IsPersonal(f.Name) && (f.Value == "" || f.Value == license.ErasedName):
+			continue // it takes no other value
 		}
 		if rows := len(lines(f.Value)) + 1; f.Type == "textarea" {
 			f.Rows = min(max(f.Rows, rows), 20)

@@ -99,7 +99,7 @@ func differences(e audit.Entry) (all []difference) {
 // names of attributes, as the forms have them.
 var names = map[string]string{
 	"isrevoked": "Revoked", "issuspended": "Suspended", "isdeleted": "Marked to be deleted", "seatsepoch": "Seats",
-	"customerid": "Customer id",
+	"customerid": "Customer id", "erased": "Erased",
 }
 
 func init() {
@@ -111,7 +111,7 @@ func init() {
 
 func readable(attribute, value string) string {
 	switch {
-	case value == "" || attribute == "seatsepoch":
+	case value == "" || attribute == "seatsepoch" || attribute == "erased":
 		return ""
 	case value == "true":
 		return "yes"

@@ -74,7 +74,7 @@ var fields = map[string]kind{
 	"services": list, "appurls": list,
 
 	statusField: text, exportedField: ignored,
-	"licenseid": ignored, "tokenkeyid": ignored, "created": ignored, "changed": ignored,
+	"licenseid": ignored, "tokenkeyid": ignored, "erased": ignored, "created": ignored, "changed": ignored,
 	"changedby": ignored, "changereason": ignored, "problems": ignored, "licensekey": ignored, "shortkey": ignored,
 }
 

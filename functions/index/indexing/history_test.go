@@ -55,11 +55,15 @@ type life struct {
 	seen    time.Time       // the first instant at which the stream told of the license
 	version int64           // the latest that there was
 	wipes   []string        // the sequence numbers at which the other tool has left out what is not put back yet
+	inDoubt bool            // what we took away may stand again: see the end of putBack's comment
 }
+
+// isErased reports whether we have erased the license. From then on nothing personal of ours is to come back.
+func (l *life) isErased() bool { return l.ours["erased"] != nil }
 
 // oursOnly are the attributes that only we know and that have to survive.
 var oursOnly = []string{
-	"createdtimestamp", "issuspended", "gracedays", "tokenkeyid", "reference", "email", "updatesuntil",
+	"createdtimestamp", "issuspended", "gracedays", "tokenkeyid", "reference", "email", "updatesuntil", "erased",
 }
 
 // theirs are the attributes that the other tool knows.
@@ -274,7 +278,9 @@ func (w *world) ours(l *life) {
 		l.copies = append(l.copies, pick(issued.Record(), theirs))
 		return
 	}
-	if len(l.wipes) > 0 && putBackUpTo(record) != "" {
+	kind := oneOf(w, "suspend", "reinstate", "revoke", "days", "email", "name", "updates", "erase")
+	isInDoubt := len(l.wipes) > 0 && putBackUpTo(record) != ""
+	if isInDoubt && kind != "erase" {
 		return // see the end of putBack's comment
 	}
 	before, err := license.FromRecord(record)
@@ -286,7 +292,7 @@ func (w *world) ours(l *life) {
 	email := oneOf(w, "", "a@example.com", "B@Example.com")
 	name := oneOf(w, "Ａcme", "STRASSE", "Straße GmbH")
 	updates := oneOf(w, "never", "2027-01-31", "2020-01-31T12:00:00Z")
-	switch oneOf(w, "suspend", "reinstate", "revoke", "days", "email", "name", "updates") {
+	switch kind {
 	case "suspend":
 		after, err = before.Suspend(change)
 	case "reinstate":
@@ -301,13 +307,16 @@ func (w *world) ours(l *life) {
 		after, err = before.Patch(license.Patch{UpdatesUntil: &updates}, change)
 	case "name":
 		after, err = before.Patch(license.Patch{CustomerName: &name}, change)
+	case "erase":
+		after, err = before.Erase(change, fmt.Sprint("mark-", len(w.stream)))
+		l.inDoubt = l.inDoubt || isInDoubt
 	}
 	if err != nil || after.Version == before.Version {
 		return
 	}
 	set, remove := license.Delta(before, after)
 	takesAway := func(name string) bool { return slices.Contains(oursOnly, name) }
-	if len(l.wipes) > 0 && slices.ContainsFunc(remove, takesAway) {
+	if len(l.wipes) > 0 && kind != "erase" && slices.ContainsFunc(remove, takesAway) {
 		return // see there
 	}
 	updated := license.Amendment{Set: set, Remove: remove}.Apply(record)
@@ -318,6 +327,10 @@ func (w *world) ours(l *life) {
 	maps.Copy(l.ours, pick(set, oursOnly))
 	for _, name := range remove {
 		delete(l.ours, name)
+	}
+	if l.isErased() { // also where the record has lost the mark for now
+		delete(l.ours, "email")
+		delete(l.ours, "reference")
 	}
 }
 
@@ -356,7 +369,7 @@ const rounds = 10
 // TestHistories: whatever both kinds of writers do, and however often and late the stream tells of it, in the end the
 // index attributes follow from the record, nothing of ours is lost, and nothing of theirs is undone.
 func TestHistories(t *testing.T) {
-	replaced := 0
+	replaced, erased := 0, 0
 	history := func(t *rapid.T) {
 		plan := rapid.SliceOfN(rapid.Byte(), 60, 200).Draw(t, "plan")
 		w := &world{t: t, table: map[string]attribute.Map{}, plan: plan}
@@ -369,6 +382,9 @@ func TestHistories(t *testing.T) {
 		w.settle()
 		for _, l := range w.lives {
 			w.check(l)
+			if l.isErased() {
+				erased++
+			}
 		}
 		w.checkTrail()
 		replaced += w.replaced
@@ -376,8 +392,8 @@ func TestHistories(t *testing.T) {
 	for range rounds {
 		rapid.Check(t, history)
 	}
-	if replaced == 0 {
-		t.Error("no history had a replacement")
+	if replaced == 0 || erased == 0 {
+		t.Errorf("in all histories %d licenses were replaced, and %d erased", replaced, erased)
 	}
 }
 
@@ -386,8 +402,12 @@ func (w *world) check(l *life) {
 	if record == nil {
 		return
 	}
-	if got := pick(record, oursOnly); !reflect.DeepEqual(got, orEmpty(l.ours)) {
-		w.t.Errorf("%s has %v of ours, want %v", l.id, got, l.ours)
+	compared := oursOnly
+	if l.inDoubt {
+		compared = []string{"reference", "email", "erased"}
+	}
+	if got, want := pick(record, compared), pick(l.ours, compared); !reflect.DeepEqual(got, want) {
+		w.t.Errorf("%s has %v of ours, want %v", l.id, got, want)
 	}
 	if got := license.RecordVersion(record); got != l.version {
 		w.t.Errorf("%s has the version %d, and had %d", l.id, got, l.version)
@@ -404,13 +424,6 @@ func (w *world) check(l *life) {
 	if got := pick(record, license.IndexAttributes); !reflect.DeepEqual(got, want) {
 		w.t.Errorf("%s has the index attributes\n%v, want\n%v", l.id, got, want)
 	}
-}
-
-func orEmpty(m attribute.Map) attribute.Map {
-	if m == nil {
-		return attribute.Map{}
-	}
-	return m
 }
 
 // checkTrail: the audit trail of the same stream has an entry for each change but those of index attributes alone. So a

@@ -24,6 +24,9 @@ type attempt struct {
 	requestID string
 	newID     string // of the license to issue
 	again     bool   // an earlier attempt may have had its effect
+
+	key       string // of the record of an Idempotency-Key; empty: the request came without one
+	licenseID string // that the first attempt with the key has found in the path; empty: none
 }
 
 // change returns the change that the attempt makes, in the name of whom the front has named for the request.
@@ -79,7 +82,10 @@ var errIdempotencyKey = errors.New("Idempotency-Key is not one value of 1 to 255
 // once lets a request with an Idempotency-Key take effect once, and repeats its response for 24 hours
 // (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/). Refusals are not kept: they changed
 // nothing, and the caller may mend the request under the same key.
-func (s Licenses) once(do attemptHandler) api.Handler {
+func (s Licenses) once(do attemptHandler) api.Handler { return s.onceAt(canonicalPath, do) }
+
+// onceAt is once for requests that are the same where their path is, as the function returns it.
+func (s Licenses) onceAt(path func(api.Request) string, do attemptHandler) api.Handler {
 	return func(ctx context.Context, r api.Request) (api.Response, error) {
 		a, err := s.newAttempt(r)
 		if err != nil {
@@ -89,7 +95,7 @@ func (s Licenses) once(do attemptHandler) api.Handler {
 		if keys == nil {
 			return do(ctx, r, a)
 		}
-		request, err := idempotentRequest(r, keys, a)
+		request, err := s.idempotentRequest(ctx, r, path(r), keys, a)
 		if err != nil {
 			return api.Response{}, err
 		}
@@ -104,13 +110,16 @@ func (s Licenses) once(do attemptHandler) api.Handler {
 		first := outcome.Request
 		response, err := do(ctx, r, attempt{
 			at: first.At, by: a.by, requestID: first.ID, newID: first.NewID, again: outcome.Again,
+			key: request.Key, licenseID: first.LicenseID,
 		})
 		s.conclude(ctx, request.Key, lease, a.at, response, err)
 		return response, err
 	}
 }
 
-func idempotentRequest(r api.Request, keys []string, a attempt) (idempotency.Request, error) {
+func (s Licenses) idempotentRequest(
+	ctx context.Context, r api.Request, path string, keys []string, a attempt,
+) (idempotency.Request, error) {
 	key := keys[0]
 	isPrintable := strings.IndexFunc(key, func(c rune) bool { return c < ' ' || c > '~' }) < 0
 	if !isPrintable || strings.Trim(key, " ") == "" || len(key) > idempotency.MaxKey || len(slices.Compact(keys)) > 1 {
@@ -120,13 +129,31 @@ func idempotentRequest(r api.Request, keys []string, a attempt) (idempotency.Req
 	if err != nil {
 		return idempotency.Request{}, err
 	}
+	about, err := s.about(ctx, r, a)
+	if err != nil {
+		return idempotency.Request{}, err
+	}
 	return idempotency.Request{
 		Key:         idempotency.RecordKey(a.by, key),
-		Fingerprint: idempotency.Fingerprint(r.Method(), canonicalPath(r), string(body)),
+		Fingerprint: idempotency.Fingerprint(r.Method(), path, string(body)),
 		ID:          a.requestID,
 		At:          a.at,
 		NewID:       a.newID,
+		LicenseID:   about,
 	}, nil
+}
+
+// about returns the id of the license that the request is about, in lower case: the one that it makes, or the one that
+// its path names. It is empty where the path names none. A reference costs a read of its own.
+func (s Licenses) about(ctx context.Context, r api.Request, a attempt) (string, error) {
+	if r.PathParameter("licenseid") == "" {
+		return a.newID, nil
+	}
+	id, err := licenseID(ctx, s.Store, r)
+	if errors.Is(err, license.ErrNotFound) {
+		return "", nil
+	}
+	return strings.ToLower(id), err
 }
 
 // unboundedLease is the lease of a request without a deadline.

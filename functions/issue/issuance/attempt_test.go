@@ -205,6 +205,10 @@ func (s crashingKeys) TakeOver(ctx context.Context, key string, from, to time.Ti
 	return s.write(func() error { return s.Store.TakeOver(ctx, key, from, to) })
 }
 
+func (s crashingKeys) Forget(ctx context.Context, licenseID, except string) error {
+	return s.write(func() error { return s.Store.Forget(ctx, licenseID, except) })
+}
+
 func (s crashingKeys) Complete(ctx context.Context, key string, a idempotency.Response) error {
 	return s.write(func() error { return s.Store.Complete(ctx, key, a) })
 }
@@ -220,6 +224,16 @@ func (s crashingLicenses) Create(ctx context.Context, l license.License) error {
 
 func (s crashingLicenses) Update(ctx context.Context, before, after license.License) error {
 	return s.write(func() error { return s.Store.Update(ctx, before, after) })
+}
+
+func (s crashingLicenses) Erase(
+	ctx context.Context, before, after license.License, references []string,
+) error {
+	return s.write(func() error { return s.Store.Erase(ctx, before, after, references) })
+}
+
+func (s crashingLicenses) Remove(ctx context.Context, l license.License) error {
+	return s.write(func() error { return s.Store.Remove(ctx, l) })
 }
 
 // TestCrash cuts the function off at every write, before and after it takes effect. The client sends the request again

@@ -98,6 +98,7 @@ func TestIfMatchOfEveryRoute(t *testing.T) {
 		"POST /licenses/{licenseid}/suspend":   ``,
 		"POST /licenses/{licenseid}/reinstate": ``,
 		"POST /licenses/{licenseid}/renew":     `{"expirationdate":"2040-01-31"}`,
+		"POST /licenses/{licenseid}/erase":     `{"reason":"x"}`,
 	} {
 		method, resource, _ := strings.Cut(route, " ")
 		for _, ifMatch := range []string{" ", `"`, `*, *`} {

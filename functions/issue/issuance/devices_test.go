@@ -381,7 +381,7 @@ func TestDevicesNotUnderstood(t *testing.T) {
 // faultyDevices is a device.Store whose calls fail with the error, where it has one.
 type faultyDevices struct {
 	device.Store
-	read, write, remove error
+	read, write, remove, forget error
 }
 
 func (f faultyDevices) Seats(ctx context.Context, id string) (*device.Seats, error) {
@@ -396,6 +396,13 @@ func (f faultyDevices) Write(ctx context.Context, id string, w device.Write) err
 		return f.write
 	}
 	return f.Store.Write(ctx, id, w)
+}
+
+func (f faultyDevices) ForgetNames(ctx context.Context, id string) error {
+	if f.forget != nil {
+		return f.forget
+	}
+	return f.Store.ForgetNames(ctx, id)
 }
 
 func (f faultyDevices) Remove(ctx context.Context, id string) error {

@@ -41,7 +41,8 @@ var failures = []struct {
 		fmt.Sprintf("Idempotency-Key must be one value of 1 to %d printable ASCII characters, not all of them blank, "+
 			"as a UUID; leave it out to send none.", idempotency.MaxKey)},
 	{idempotency.ErrOtherRequest, http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED",
-		"This Idempotency-Key came with another request; use a new key for each request."},
+		"This Idempotency-Key came with another request, or its license was erased since; " +
+			"use a new key for each request."},
 	{idempotency.ErrInFlight, http.StatusConflict, "IDEMPOTENCY_IN_FLIGHT",
 		"A request with this Idempotency-Key is under way; send it again in some seconds."},
 	{errNoIfMatch, http.StatusPreconditionRequired, "IF_MATCH_REQUIRED",
@@ -87,6 +88,15 @@ func failure(err error) api.Failure {
 	var taken *license.ReferenceTakenError
 	if errors.As(err, &taken) {
 		return referenceTaken(taken)
+	}
+	var unfinished *unfinishedError
+	if errors.As(err, &unfinished) {
+		return api.Failure{
+			Status: http.StatusInternalServerError, Code: "ERASURE_UNFINISHED",
+			Extensions: map[string]string{"licenseid": unfinished.licenseID},
+			Detail: "The record of the license is erased, and not yet all that belongs to it. " +
+				"Send the same request again, with the id of the license in place of a reference.",
+		}
 	}
 	var damaged *checkpoint.ArchiveError
 	if errors.As(err, &damaged) {

@@ -186,6 +186,9 @@ func FuzzRequest(f *testing.F) {
 		{"POST /licenses/{licenseid}/reinstate", theID, "", "", "", `{"reason":"a mistake"}`, 0},
 		{"POST /licenses/{licenseid}/renew", theID, "", "", "key-1",
 			`{"expirationdate":"2040-01-31T00:00:00Z","reason":"paid"}`, withKey},
+		{"POST /licenses/{licenseid}/erase", theID, "", `ETAG`, "key-1", `{"reason":"asked"}`, withIfMatch | withKey},
+		{"POST /licenses/{licenseid}/erase", "ref:order%201", "", "", "key-1", `{"reason":"asked"}`, withKey},
+		{"POST /licenses/{licenseid}/erase", theID, "", "", "", `{"reason":"by order 1"}`, foreignRecord},
 		{"GET /licenses/{licenseid}/audit", theID, "limit=1&cursor=CURSOR", "", "", "", 0},
 		{"GET /licenses/{licenseid}/audit/proof", theID, "", "", "", "", 0},
 		{"POST /licenses", "", "", "", "key-1", `{"customername":"E","expirationdate":"never","maxdevices":250,` +

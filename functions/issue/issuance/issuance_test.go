@@ -60,6 +60,8 @@ type ports struct {
 	Checkpoints   checkpoint.Reader
 	CheckpointKey checkpoint.Key
 	Now           func() time.Time
+	References    func(context.Context, string) ([]string, error) // may be nil
+	Signatures    token.SignatureRemover                          // may be nil
 }
 
 const (
@@ -73,6 +75,7 @@ func (p ports) parts() (issuance.Licenses, issuance.Plans, issuance.Keys, issuan
 	return issuance.Licenses{
 			Store: p.Licenses, Idempotency: p.Idempotency, Keys: keys, Secrets: p.Secrets, Trail: p.Trail,
 			Devices: p.Devices, Plans: p.Plans, Now: p.Now, TokenLifetime: tokenLifetime,
+			References: p.References, Signatures: p.Signatures,
 		},
 		issuance.Plans{Store: p.Plans, Secrets: p.Secrets, Now: p.Now, TokenLifetime: tokenLifetime},
 		keys,
@@ -154,6 +157,8 @@ type answer struct {
 	AppURLs        []license.AppURL
 	Reference      string
 	Email          string
+	CustomerName   string
+	Erased         string
 	Licenses       []struct {
 		LicenseID, Status string
 		Problems          []license.FieldError
@@ -1292,6 +1297,7 @@ func TestEvents(t *testing.T) {
 		"suspend":            {http.StatusOK, `"status":"suspended"`},
 		"reinstate":          {http.StatusOK, `"status":"active"`},
 		"renew":              {http.StatusOK, `"expirationdate":"2100-01-31T23:59:59.999Z"`},
+		"erase":              {http.StatusOK, `"customername":"erased"`},
 		"patch":              {http.StatusOK, `"appurls":[{"URL":"https://new.example.com"}]`},
 		"delete":             {http.StatusNoContent, ``},
 		"create-for-devices": {http.StatusCreated, `"maxdevices":3,"leaseminutes":20160,"maxleaseminutes":129600`},

@@ -51,13 +51,18 @@ func spellings(id string) []string {
 	return all
 }
 
-// read returns the license that the path names, or license.ErrNotFound. Each further spelling of the id costs a read,
-// but only where the ones before have found nothing.
+// read returns the license that the path names, or license.ErrNotFound.
 func read(ctx context.Context, store license.Store, r api.Request) (l license.License, err error) {
 	asked, err := licenseID(ctx, store, r)
 	if err != nil {
 		return license.License{}, err
 	}
+	return readID(ctx, store, asked)
+}
+
+// readID returns the license with the id, or license.ErrNotFound. Each further spelling of the id costs a read, where
+// the ones before have found nothing.
+func readID(ctx context.Context, store license.Store, asked string) (l license.License, err error) {
 	for _, id := range spellings(asked) {
 		l, err = store.Get(ctx, id)
 		if err == nil {
@@ -79,17 +84,31 @@ func note(ctx context.Context, l license.License) {
 // reference as it is stored. In either case an id names the same license, and callers differ in what they encode.
 func canonicalPath(r api.Request) string {
 	sent := r.PathParameter("licenseid")
-	canonical := strings.ToLower(sent)
-	if reference, isReference := strings.CutPrefix(sent, referencePrefix); isReference {
+	switch reference, isReference := strings.CutPrefix(sent, referencePrefix); {
+	case isReference:
 		stored, _ := license.CanonicalReference(reference)
-		canonical = url.PathEscape(referencePrefix + stored)
-	} else if !license.IsUUID(sent) {
-		return r.Path()
+		return pathOf(r, url.PathEscape(referencePrefix+stored))
+	case license.IsUUID(sent):
+		return pathOf(r, strings.ToLower(sent))
 	}
+	return r.Path()
+}
+
+// untellingPath returns canonicalPath without the reference, where there is one. What is kept of the path then tells
+// nothing of it, not even to someone who guesses it.
+func untellingPath(r api.Request) string {
+	if strings.HasPrefix(r.PathParameter("licenseid"), referencePrefix) {
+		return pathOf(r, referencePrefix)
+	}
+	return canonicalPath(r)
+}
+
+// pathOf returns the request's path with another segment in place of what names the license.
+func pathOf(r api.Request, segment string) string {
 	segments := strings.Split(r.Path(), "/")
-	for i, segment := range segments {
-		if decoded, err := url.PathUnescape(segment); err == nil && decoded == sent {
-			segments[i] = canonical
+	for i, s := range segments {
+		if decoded, err := url.PathUnescape(s); err == nil && decoded == r.PathParameter("licenseid") {
+			segments[i] = segment
 		}
 	}
 	return strings.Join(segments, "/")

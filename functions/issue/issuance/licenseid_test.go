@@ -59,6 +59,7 @@ func TestEitherCase(t *testing.T) {
 				{"POST /reinstate", "", 200},
 				{"POST /renew", `{"expirationdate":"2031-01-03"}`, 200},
 				{"POST /revoke", "", 200},
+				{"POST /erase", `{"reason":"x"}`, 200},
 				{"DELETE", `{"reason":"x"}`, 204},
 			} {
 				method, action, _ := strings.Cut(step.route, " ")

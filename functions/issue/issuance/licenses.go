@@ -29,6 +29,13 @@ type Licenses struct {
 	Plans       license.PlanStore // are only read
 	Now         func() time.Time
 
+	// References returns the references that a license had according to its history, which an erasure frees besides the
+	// one that its record has. Nil: nobody knows of any.
+	References func(ctx context.Context, licenseID string) ([]string, error)
+
+	// Signatures are removed by an erasure. Nil: none are kept.
+	Signatures token.SignatureRemover
+
 	// TokenLifetime is how long an authorization token is valid. No license may say a longer leaseminutes.
 	TokenLifetime time.Duration
 }
@@ -46,6 +53,7 @@ func (s Licenses) routes() api.Routes {
 		"POST /licenses/{licenseid}/suspend":   s.once(s.transition(license.License.Suspend)),
 		"POST /licenses/{licenseid}/reinstate": s.once(s.transition(license.License.Reinstate)),
 		"POST /licenses/{licenseid}/renew":     s.once(s.renew),
+		"POST /licenses/{licenseid}/erase":     s.onceAt(untellingPath, s.erase),
 
 		"GET /licenses/{licenseid}/devices":             s.devices,
 		"DELETE /licenses/{licenseid}/devices":          s.once(s.resetDevices),

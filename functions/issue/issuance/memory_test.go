@@ -90,6 +90,27 @@ func (m *memoryLicenses) Update(_ context.Context, before, after license.License
 	return nil
 }
 
+func (m *memoryLicenses) Erase(
+	_ context.Context, before, after license.License, references []string,
+) error {
+	stored, found := m.records[after.ID]
+	if before.ID == "" && found || before.ID != "" && !m.meets(before) {
+		return license.ErrConflict
+	}
+	for _, reference := range references {
+		if m.references[reference] == after.ID {
+			delete(m.references, reference)
+		}
+	}
+	if before.ID == "" {
+		m.put(after.ID, after.Tombstone())
+		return nil
+	}
+	set, remove := license.Delta(before, after)
+	m.put(after.ID, license.Amendment{Set: set, Remove: remove}.Apply(stored))
+	return nil
+}
+
 func (m *memoryLicenses) Remove(_ context.Context, l license.License) error {
 	if !m.meets(l) {
 		return license.ErrConflict
@@ -187,6 +208,11 @@ func (m memoryDevices) Write(_ context.Context, id string, w device.Write) error
 	return err
 }
 
+func (m memoryDevices) ForgetNames(_ context.Context, id string) error {
+	m[id] = m[id].WithoutNames()
+	return nil
+}
+
 func (m memoryDevices) Remove(_ context.Context, id string) error {
 	delete(m, id)
 	return nil
@@ -217,6 +243,9 @@ func (m memoryKeys) TakeOver(_ context.Context, key string, from, to time.Time) 
 
 func (m memoryKeys) Complete(_ context.Context, key string, a idempotency.Response) error {
 	r := m[key]
+	if r.Fingerprint == "" {
+		return idempotency.ErrGone
+	}
 	a.Header = maps.Clone(a.Header)
 	r.Response = &a
 	m[key] = r
@@ -225,5 +254,15 @@ func (m memoryKeys) Complete(_ context.Context, key string, a idempotency.Respon
 
 func (m memoryKeys) Release(_ context.Context, key string) error {
 	delete(m, key)
+	return nil
+}
+
+func (m memoryKeys) Forget(_ context.Context, licenseID, except string) error {
+	for key, r := range m {
+		if r.LicenseID == licenseID && key != except {
+			r.Fingerprint, r.Response = "", nil
+			m[key] = r
+		}
+	}
 	return nil
 }

@@ -60,6 +60,7 @@ func TestOpenAPILimits(t *testing.T) {
 		"schemas AppURL properties URL maxLength":              urlpattern.MaxURL,
 		"schemas ReasonText maxLength":                         license.MaxReason,
 		"schemas Removal properties reason maxLength":          license.MaxReason,
+		"schemas Erasure properties reason maxLength":          license.MaxReason,
 		"schemas LicenseList properties licenses maxItems":     vendorapi.MaxLimit,
 		"schemas AuditPage properties entries maxItems":        vendorapi.MaxLimit,
 		"parameters Limit schema maximum":                      vendorapi.MaxLimit,
@@ -102,7 +103,7 @@ func TestOpenAPICodes(t *testing.T) {
 	}
 	errs := []error{
 		&license.InvalidError{}, &license.TransitionError{}, &license.ReferenceTakenError{}, &bodyError{},
-		&checkpoint.ArchiveError{}, errors.New("anything else"),
+		&checkpoint.ArchiveError{}, &unfinishedError{cause: errors.New("x")}, errors.New("anything else"),
 	}
 	for _, f := range failures {
 		errs = append(errs, f.err)

@@ -136,7 +136,7 @@ func TestEveryRouteByReference(t *testing.T) {
 			{"POST /renew", `{"expirationdate":"2031-01-31"}`}, {"POST /revoke", ""},
 			{"DELETE ", `{"reason":"x"}`},
 		}
-		driven := map[string]bool{}
+		driven := map[string]bool{"POST /licenses/{licenseid}/erase": true} // at the end
 		for _, step := range steps {
 			method, action, _ := strings.Cut(step.route, " ")
 			route := method + " /licenses/{licenseid}" + action
@@ -169,6 +169,14 @@ func TestEveryRouteByReference(t *testing.T) {
 		a := v.call("GET", "/licenses/{licenseid}", byReference(reference), "", nil)
 		if a.status != http.StatusNotFound || a.Code != "LICENSE_NOT_FOUND" {
 			t.Errorf("%q, which is gone: %d %s", reference, a.status, a.text)
+		}
+		a = v.call("POST", "/licenses/{licenseid}/erase", byReference(reference), `{"reason":"asked"}`, nil)
+		if a.status != http.StatusNoContent {
+			t.Errorf("%q erased: %d %s", reference, a.status, a.text)
+		}
+		trail = v.call("GET", "/licenses/{licenseid}/audit", byReference(reference), "", nil)
+		if trail.Code != "LICENSE_NOT_FOUND" {
+			t.Errorf("%q, which is erased, leads to %d %s", reference, trail.status, trail.text)
 		}
 	}
 }

@@ -29,6 +29,7 @@ func represent(l license.License, now time.Time) vendorapi.License {
 		LeaseMinutes:    l.LeaseMinutes,
 		MaxLeaseMinutes: l.MaxLeaseMinutes,
 		TokenKeyID:      l.TokenKeyID,
+		Erased:          l.Erased,
 		Version:         l.Version,
 		Created:         instant(l.Created),
 		Changed:         instant(l.Changed),

@@ -108,7 +108,9 @@ func (v Verifier) wish(l license.License, asked request, deviceID string, now ti
 	if until.Before(enough) {
 		enough = until
 	}
-	return device.Wish{Device: deviceID, Name: asked.deviceName, Now: now, Until: until, Enough: enough}
+	return device.Wish{
+		Device: deviceID, Name: asked.deviceName, Nameless: l.IsErased(), Now: now, Until: until, Enough: enough,
+	}
 }
 
 // lease returns for how long a device gets its seat.

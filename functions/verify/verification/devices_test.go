@@ -940,3 +940,25 @@ func TestFingerprintIsNowhere(t *testing.T) {
 		t.Errorf("%v; the device's name was found: %v", err, found)
 	}
 }
+
+// TestErasedDevices: no name of a device is stored for a license that was erased, and one that came late goes. Seats
+// and tokens are as before.
+func TestErasedDevices(t *testing.T) {
+	o := newOffice(t, license.Draft{MaxDevices: 2})
+	o.want("", "Anna")
+	o.change(func(l license.License, c license.Change) (license.License, error) {
+		c.Reason = "asked by letter"
+		return l.Erase(c, "mark-1")
+	})
+	o.want("", "Bert")
+	if got := o.holders(); got != "Anna " { // whose name somebody has yet to take out
+		t.Errorf("the devices are %q", got)
+	}
+	o.now = o.now.AddDate(0, 0, 60)
+	o.want("", "Anna")
+	o.want("", "Bert")
+	if got := o.holders(); got != " " {
+		t.Errorf("the devices are %q", got)
+	}
+	o.want("DEVICE_LIMIT_REACHED", "Carla")
+}

@@ -49,6 +49,9 @@ func TestStore(t *testing.T, open func(t *testing.T) device.Store) {
 		"Update/Effects":    updateEffects,
 		"Update/Absent":     updateAbsent,
 		"Update/Hundred":    updateHundred,
+		"ForgetNames":       forgetNames,
+		"ForgetNames/None":  forgetNoNames,
+		"Concurrent/Names":  forgetNamesConcurrently,
 		"Remove":            remove,
 		"Concurrent/Seats":  acquireConcurrently,
 		"Concurrent/Ends":   renewConcurrently,
@@ -334,6 +337,9 @@ func contextEnded(t *testing.T, store device.Store) {
 	}
 	wantSeats(t, store, nil)
 	put(t, store, SeatsOf(1))
+	if err := store.ForgetNames(ctx, LicenseID); err == nil || errors.Is(err, device.ErrConflict) {
+		t.Errorf("forget names: %v", err)
+	}
 	if err := store.Remove(ctx, LicenseID); err == nil {
 		t.Error("removed")
 	}

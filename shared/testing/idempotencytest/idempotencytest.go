@@ -27,8 +27,12 @@ func TestStore(t *testing.T, open func(t *testing.T) idempotency.Store) {
 		"TakeOver/OnlyOne":    takeOver,
 		"TakeOver/Completed":  takeOverCompleted,
 		"Complete/ThenFindIt": complete,
+		"Complete/ErrGone":    completeGone,
 		"Release/ThenPut":     release,
+		"Forget/ThenBegin":    forget,
+		"Forget/UnderWay":     forgetUnderWay,
 		"Begin/WholeLife":     begin,
+		"Begin/License":       beginLicense,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -37,7 +41,7 @@ func TestStore(t *testing.T, open func(t *testing.T) idempotency.Store) {
 func request() idempotency.Request {
 	return idempotency.Request{
 		Key: idempotency.RecordKey("someone", "key-1"), Fingerprint: idempotency.Fingerprint("POST", "/licenses", "{}"),
-		ID: "request-1", At: now, NewID: "license-1",
+		ID: "request-1", At: now, NewID: "license-1", LicenseID: "license-1",
 	}
 }
 
@@ -180,6 +184,84 @@ func complete(t *testing.T, store idempotency.Store) {
 	}
 }
 
+func completeGone(t *testing.T, store idempotency.Store) {
+	err := store.Complete(t.Context(), record().Key, idempotency.Response{Status: 201})
+	if !errors.Is(err, idempotency.ErrGone) {
+		t.Errorf("got %v", err)
+	}
+	if existing := put(t, store, record(), now); existing != nil {
+		t.Errorf("it has made %+v", existing)
+	}
+}
+
+// recordOf returns a record of another key, about a license.
+func recordOf(key, licenseID string) idempotency.Record {
+	r := record()
+	r.Key, r.LicenseID, r.NewID = idempotency.RecordKey("someone", key), licenseID, "new id of "+key
+	return r
+}
+
+// forget: fingerprints and responses of the license go, also of what has expired, and no others. The keys stay in use.
+func forget(t *testing.T, store idempotency.Store) {
+	expired := recordOf("expired", "license-1")
+	expired.Expires = now.Add(-time.Hour)
+	records := map[string]idempotency.Record{
+		"made": record(), "changed": recordOf("changed", "license-1"), "expired": expired,
+		"excepted": recordOf("excepted", "license-1"), "another's": recordOf("another's", "license-2"),
+		"nobody's": recordOf("nobody's", ""),
+	}
+	response := idempotency.Response{Status: 200, Header: map[string]string{"ETag": `"1"`}, Body: "Jane"}
+	for _, r := range records {
+		if existing := put(t, store, r, now.Add(-2*time.Hour)); existing != nil {
+			t.Fatalf("there is %+v", existing)
+		}
+		if err := store.Complete(t.Context(), r.Key, response); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := store.Forget(t.Context(), "license-1", records["excepted"].Key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, r := range records {
+		later := r
+		later.ID = "another request"
+		want := r
+		want.Response = &response
+		if name == "made" || name == "changed" || name == "expired" {
+			want.Fingerprint, want.Response = "", nil
+		}
+		if diff := cmp.Diff(&want, put(t, store, later, now.Add(-2*time.Hour))); diff != "" {
+			t.Errorf("%s (-want +found):\n%s", name, diff)
+		}
+	}
+	for name, want := range map[string]error{
+		"made": idempotency.ErrOtherRequest, "changed": idempotency.ErrOtherRequest, "excepted": nil,
+	} {
+		again := records[name].Request
+		again.ID = "another request"
+		if _, err := idempotency.Begin(t.Context(), store, again, now.Add(time.Minute)); !errors.Is(err, want) {
+			t.Errorf("%s again: %v", name, err)
+		}
+	}
+}
+
+// forgetUnderWay: a request that ends after its record was forgotten leaves no response in it.
+func forgetUnderWay(t *testing.T, store idempotency.Store) {
+	put(t, store, record(), now)
+	if err := store.Forget(t.Context(), "license-1", ""); err != nil {
+		t.Fatal(err)
+	}
+	err := store.Complete(t.Context(), record().Key, idempotency.Response{Status: 200, Body: "Jane"})
+	if !errors.Is(err, idempotency.ErrGone) {
+		t.Errorf("got %v", err)
+	}
+	if found := find(t, store); found == nil || found.Response != nil || found.Fingerprint != "" {
+		t.Errorf("found %+v", found)
+	}
+}
+
 func release(t *testing.T, store idempotency.Store) {
 	put(t, store, record(), now)
 	if err := store.Release(t.Context(), record().Key); err != nil {
@@ -205,7 +287,7 @@ func begin(t *testing.T, store idempotency.Store) {
 	first := request()
 	want("first", first, false, nil)
 	second := first
-	second.ID, second.NewID = "request-2", "license-2"
+	second.ID, second.NewID, second.LicenseID = "request-2", "license-2", "license-2"
 	want("at the same moment", second, false, idempotency.ErrInFlight)
 	other := second
 	other.Fingerprint = "another"
@@ -213,7 +295,8 @@ func begin(t *testing.T, store idempotency.Store) {
 
 	second.At = first.At.Add(time.Minute)
 	took := want("after the first has died", second, true, nil)
-	if took.Request.ID != "request-1" || took.Request.NewID != "license-1" || !took.Request.At.Equal(first.At) {
+	if took.Request.ID != "request-1" || took.Request.NewID != "license-1" ||
+		took.Request.LicenseID != "license-1" || !took.Request.At.Equal(first.At) {
 		t.Errorf("goes on as %+v", took.Request)
 	}
 	want("while it goes on", second, false, idempotency.ErrInFlight)
@@ -224,4 +307,26 @@ func begin(t *testing.T, store idempotency.Store) {
 		t.Errorf("got %+v", got)
 	}
 	want("another request after the response", other, false, idempotency.ErrOtherRequest)
+}
+
+// beginLicense: a key is for one license. A request that makes one has another id for it each time, and one whose
+// license is found no more has none.
+func beginLicense(t *testing.T, store idempotency.Store) {
+	first := recordOf("change", "license-1").Request
+	if _, err := idempotency.Begin(t.Context(), store, first, first.At.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Complete(t.Context(), first.Key, idempotency.Response{Status: 200}); err != nil {
+		t.Fatal(err)
+	}
+	for licenseID, want := range map[string]error{
+		"license-1": nil, "": nil, "license-2": idempotency.ErrOtherRequest,
+	} {
+		again := first
+		again.ID, again.NewID, again.LicenseID = "request-2", "another new id", licenseID
+		outcome, err := idempotency.Begin(t.Context(), store, again, first.At.Add(time.Minute))
+		if !errors.Is(err, want) || err == nil && outcome.Request.LicenseID != "license-1" {
+			t.Errorf("%q: got %+v, %v", licenseID, outcome, err)
+		}
+	}
 }

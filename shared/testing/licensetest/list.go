@@ -289,6 +289,9 @@ func contextEnded(t *testing.T, h Harness) {
 	if err := h.Store.Update(ended, l, Revoke(t, l, "")); err == nil {
 		t.Error("an update whose context has ended was acknowledged")
 	}
+	if err := h.Store.Erase(ended, l, Erase(t, l, "mark-1"), nil); err == nil {
+		t.Error("an erasure whose context has ended was acknowledged")
+	}
 	if err := h.Store.Remove(ended, l); err == nil {
 		t.Error("a removal whose context has ended was acknowledged")
 	}

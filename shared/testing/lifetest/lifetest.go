@@ -67,6 +67,7 @@ func Run(t *testing.T, service Service) {
 	l = d.transitions(l)
 	d.remove(l)
 	d.audit(l, 11) // nine changes of the one license, and two others were issued
+	d.erase()
 	d.plans()
 }
 

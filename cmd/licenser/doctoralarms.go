@@ -26,19 +26,17 @@ func (d *doctor) alarms(ctx context.Context) {
 	if !known || len(of) == 0 {
 		return
 	}
-	pages := cloudwatch.NewDescribeAlarmsPaginator(cloudwatch.NewFromConfig(d.cfg), &cloudwatch.DescribeAlarmsInput{
-		AlarmNames: mapped(of, func(r resource) string { return r.name }), // at most 100, as a request takes
+	out, err := cloudwatch.NewFromConfig(d.cfg).DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{
+		AlarmNames: mapped(of, func(r resource) string { return r.name }), // at most 100
+		MaxRecords: aws.Int32(100),
 	})
+	if err != nil {
+		d.on(check).untried(err)
+		return
+	}
 	described := map[string]types.MetricAlarm{}
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			d.on(check).untried(err)
-			return
-		}
-		for _, alarm := range page.MetricAlarms {
-			described[aws.ToString(alarm.AlarmName)] = alarm
-		}
+	for _, alarm := range out.MetricAlarms {
+		described[aws.ToString(alarm.AlarmName)] = alarm
 	}
 	before := len(d.rows)
 	var topics []string

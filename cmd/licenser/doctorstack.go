@@ -56,16 +56,26 @@ func readStack(ctx context.Context, client *cloudformation.Client, name, region 
 	for _, parameter := range described.Parameters {
 		s.parameters[aws.ToString(parameter.ParameterKey)] = aws.ToString(parameter.ParameterValue)
 	}
-	pages := cloudformation.NewListStackResourcesPaginator(client, &cloudformation.ListStackResourcesInput{
-		StackName: &name,
-	})
-	for pages.HasMorePages() && s.resourcesErr == nil {
-		page, err := pages.NextPage(ctx)
-		if s.resourcesErr = err; err == nil {
-			s.resources = append(s.resources, page.StackResourceSummaries...)
+	s.resources, s.resourcesErr = listResources(ctx, client, name)
+	return s, nil
+}
+
+// listResources does without the SDK's paginator: it takes an interface, and the program would have all methods of the
+// client in it: two megabytes for each such client.
+func listResources(
+	ctx context.Context, client *cloudformation.Client, stack string,
+) (all []types.StackResourceSummary, err error) {
+	in := &cloudformation.ListStackResourcesInput{StackName: &stack}
+	for {
+		page, err := client.ListStackResources(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.StackResourceSummaries...)
+		if in.NextToken = page.NextToken; in.NextToken == nil {
+			return all, nil
 		}
 	}
-	return s, nil
 }
 
 // resource is one of those that a stack is made of.

@@ -93,6 +93,7 @@ func (c doctorCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	case slices.ContainsFunc(d.rows, examined.isToDo):
 		return errToDo
 	}
+	t.Say("All is well.")
 	return nil
 }
 

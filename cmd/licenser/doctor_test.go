@@ -95,11 +95,13 @@ func TestDoctor(t *testing.T) {
 		"ok      stack ", "1 served, as JWK set and PEM", "current since ", "GET /licenses is refused with 403",
 		"a token of the key ", "verify when revoked ", "the license is gone", " entries; the first was there within ",
 		"is signed by the key in KMS", "with its stream and 6 indexes", "6 can run", "18: none sounds",
-		"\nAll is well.\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("does not say %q:\n%s", want, &out)
 		}
+	}
+	if !strings.HasSuffix(said.String(), "\nAll is well.\n") {
+		t.Errorf("said %s", &said)
 	}
 	if deleted.Load() != 1 || c.left() != 0 {
 		t.Errorf("%d removals, %d licenses are left", deleted.Load(), c.left())
@@ -282,6 +284,27 @@ func TestDoctorRemoves(t *testing.T) {
 		},
 		"response of the issue function is lost": func(func()) func(http.ResponseWriter, *http.Request) bool {
 			return c.lost("POST", "/licenses")
+		},
+		"issue function takes its time": func(func()) func(http.ResponseWriter, *http.Request) bool {
+			var tries atomic.Int32
+			return func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != "POST" || r.URL.Path != "/licenses" {
+					return false
+				}
+				switch tries.Add(1) {
+				case 1:
+					c.forward(r)
+					panic(http.ErrAbortHandler)
+				case 2, 3, 4:
+					w.Header().Set("Content-Type", "application/problem+json")
+					w.Header().Set("Cache-Control", "no-store")
+					w.Header().Set("X-Request-Id", "another")
+					w.WriteHeader(http.StatusConflict)
+					_, _ = w.Write(gatewayBody(http.StatusConflict, inFlight, "It is under way."))
+					return true
+				}
+				return false
+			}
 		},
 		"interrupted while it is issued": func(cancel func()) func(http.ResponseWriter, *http.Request) bool {
 			return once(func(_ http.ResponseWriter, r *http.Request) bool {

@@ -355,6 +355,7 @@ func writeXML(w http.ResponseWriter, operation string, output object) {
 	var b bytes.Buffer
 	appendXML(&b, operation+"Response", object{operation + "Result": output})
 	w.Header().Set("Content-Type", "text/xml")
+	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
 	w.Write(b.Bytes())
 }
 

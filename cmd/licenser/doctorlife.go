@@ -31,10 +31,13 @@ func (d *doctor) unsignedRequest(ctx context.Context) {
 	case errors.As(err, &problem) && problem.Status == http.StatusForbidden:
 		f.ok("%s is refused with 403 %s", problem.Request(), problem.Code)
 	case err == nil:
+		var stop []string
+		if name := d.stack.named("IssueFunction"); name != "" {
+			stop = append(stop, "aws lambda put-function-concurrency --reserved-concurrent-executions 0 "+
+				"--function-name "+quoteForShell(name))
+		}
 		f.toDo("VENDOR_API_OPEN", "GET /licenses is served to anybody, without credentials",
-			"Stop the issue function at once, and find out why its routes are not behind IAM.",
-			"aws lambda put-function-concurrency --reserved-concurrent-executions 0 --function-name "+
-				quoteForShell(d.stack.named("IssueFunction")))
+			"Stop the issue function at once, and find out why its routes are not behind IAM.", stop...)
 	default:
 		f.untried(err)
 	}
@@ -217,25 +220,38 @@ func (t *trial) deleted(ctx context.Context) error {
 	return err
 }
 
+// inFlight is the code of a request whose earlier attempt may still take effect.
+const inFlight = "IDEMPOTENCY_IN_FLIGHT"
+
 // removeUnknown deletes what a request to issue may have made although it failed. The same request takes effect once:
 // its response is what it has made, now or before.
 func (t *trial) removeUnknown(ctx context.Context, failed error) {
 	var problem *vendorapi.Problem
-	isRefused := errors.As(failed, &problem) && problem.Status < http.StatusInternalServerError
+	isRefused := errors.As(failed, &problem) && problem.Status < http.StatusInternalServerError &&
+		problem.Code != inFlight
 	if isRefused || errors.As(failed, new(*vendorapi.CredentialsError)) {
 		return
 	}
 	again, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 	defer cancel()
-	var err error
-	t.made, err = t.signed.Issue(again, t.draft, vendorapi.Options{IdempotencyKey: t.key})
+	until, err := time.Now().Add(removeTimeout), failed
+	for err != nil {
+		t.made, err = t.signed.Issue(again, t.draft, vendorapi.Options{IdempotencyKey: t.key})
+		if err != nil && (!isCode(err, inFlight) || !sleep(again, t.pause, until)) {
+			break
+		}
+	}
 	if err != nil {
-		if _, errFind := t.signed.License(again, vendorapi.ByReference(t.draft.Reference)); isNotFound(errFind) {
+		var errFind error
+		t.made, errFind = t.signed.License(again, vendorapi.ByReference(t.draft.Reference))
+		switch {
+		case isNotFound(errFind):
+			return
+		case errFind != nil:
+			t.on("delete").toDo("LICENSE_LEFT", "whether a license was issued is not known: "+err.Error(),
+				"Look for it, and delete it; it ends within a day.", t.deleteCommand(t.draft.Reference))
 			return
 		}
-		t.on("delete").toDo("LICENSE_LEFT", "whether a license was issued is not known: "+err.Error(),
-			"Look for it, and delete it; it ends within a day.", t.deleteCommand(t.draft.Reference))
-		return
 	}
 	t.remove(ctx)
 }

@@ -170,9 +170,6 @@ func (r *report) write(t *terminal.Terminal) error {
 			fmt.Fprintf(&text, "%s\n", command)
 		}
 	}
-	if steps == 0 {
-		text.WriteString("\nAll is well.\n")
-	}
 	_, err = fmt.Fprint(t.Out, text.String())
 	return err
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -41,11 +43,13 @@ var (
 	// A whole command, up to a comment, a pipe or a redirection.
 	wholeCommand = regexp.MustCompile(
 		`(?m)(?:^|[ /=])licenser (` +
-			`(?:serve|license|plan|import|export|console|completion|keys|token-key|audit|adopt|--version)[^#|>\n]*)`)
+			`(?:serve|license|plan|import|export|console|completion|keys|token-key|audit|adopt|doctor|--version)` +
+			`[^#|>\n]*)`)
 	// The beginning of one, as running text names it.
 	namedCommand = regexp.MustCompile(
 		"`(?:(?:bin/)?licenser )?(" +
-			"(?:serve|license|plan|keys|token-key|audit|adopt) [a-z-][^`]*|serve|adopt|console|--version)`")
+			"(?:serve|license|plan|keys|token-key|audit|adopt|doctor) [a-z-][^`]*|" +
+			"serve|adopt|doctor|console|--version)`")
 )
 
 func testParser(t *testing.T) *kong.Kong {
@@ -187,8 +191,8 @@ func TestDocumentedCommandsRun(t *testing.T) {
 	for _, name := range []string{"README.md", "audit-trail.md", "keys-and-tokens.md"} {
 		for _, block := range fence.FindAllStringSubmatch(documents[name], -1) {
 			for _, match := range local.FindAllStringSubmatch(block[1], -1) {
-				if match[1] == "audit replay" {
-					continue // see TestReplay: it takes a failure, and a server that is stopped
+				if match[1] == "audit replay" || match[1] == "doctor --stack" {
+					continue // see TestReplay: it takes a failure, and a server that is stopped; and TestExamples
 				}
 				ran++
 				output, err := run(here.Replace(match[0]))
@@ -203,6 +207,45 @@ func TestDocumentedCommandsRun(t *testing.T) {
 		t.Errorf("ran %d", ran)
 	}
 	s.stop()
+}
+
+// TestDocumentedDoctor: docs/deploy.md has each code of the report of licenser doctor in its table, each name of its
+// JSON, and each permission in its policy, and no other.
+func TestDocumentedDoctor(t *testing.T) {
+	_, text, _ := strings.Cut(readDocuments(t)["deploy.md"], "\n## After the first deployment\n")
+	text, _, found := strings.Cut(text, "\n## ")
+	if !found {
+		t.Fatal("docs/deploy.md has no such section")
+	}
+	named := map[string]bool{}
+	for _, match := range regexp.MustCompile("`([A-Z]+_[A-Z_]+)`").FindAllStringSubmatch(text, -1) {
+		named[match[1]] = true
+	}
+	for _, code := range codesOfDoctor(t) {
+		if !named[code] {
+			t.Errorf("docs/deploy.md does not name %s", code)
+		}
+		delete(named, code)
+	}
+	if len(named) > 0 {
+		t.Errorf("docs/deploy.md names %v, which nothing leads to", named)
+	}
+	for field := range reflect.TypeFor[examined]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("docs/deploy.md does not name %s", name)
+		}
+	}
+	var policy struct {
+		Statement []struct{ Action []string }
+	}
+	_, block, _ := strings.Cut(text, "```json\n")
+	if err := json.NewDecoder(strings.NewReader(block)).Decode(&policy); err != nil || len(policy.Statement) != 1 {
+		t.Fatal(err, policy)
+	}
+	if got := policy.Statement[0].Action; !slices.Equal(got, doctorActions) {
+		t.Errorf("docs/deploy.md allows %v", got)
+	}
 }
 
 // TestDocumentedCheck: docs/migrate.md names every field of the report of licenser adopt --check, and every finding.

@@ -37,8 +37,9 @@ type program struct {
 	Keys     keysCommand     `cmd:"" help:"Work on the secrets that sign license keys."`
 	TokenKey tokenKeyCommand `cmd:"" help:"Replace the key that signs authorization tokens, so that no product notices."`
 
-	Serve serveCommand `cmd:"" help:"Serve the licensing API on this machine, without AWS."`
-	Adopt adoptCommand `cmd:"" help:"Move over from an existing Open Licenser: give the licenses that are there what the vendor's lists read. --check says what has to be done first."`
+	Serve  serveCommand  `cmd:"" help:"Serve the licensing API on this machine, without AWS."`
+	Adopt  adoptCommand  `cmd:"" help:"Move over from an existing Open Licenser: give the licenses that are there what the vendor's lists read. --check says what has to be done first."`
+	Doctor doctorCommand `cmd:"" help:"Examine a stack on AWS: say what is well, what is not, and what to do about it. For the minutes after its first deployment, above all."`
 
 	Completion completionCommand `cmd:"" help:"Print what makes a shell complete the commands and flags of licenser."`
 }

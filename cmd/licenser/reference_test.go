@@ -152,7 +152,9 @@ func TestExamples(t *testing.T) {
 	if err != nil || runtime.GOOS == "windows" {
 		t.Skip("there is no sh")
 	}
-	s := start(t, filepath.Join(t.TempDir(), "served"), "--checkpoint-interval", "100ms")
+	data := filepath.Join(t.TempDir(), "served")
+	s := start(t, data, "--checkpoint-interval", "100ms")
+	newCloud(t, s, data) // for licenser doctor
 	t.Chdir(t.TempDir())
 	prepareExamples(t, s)
 	run := func(line string) (output string, err error) {

@@ -168,7 +168,7 @@ func TestImportAtATerminal(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	for line, want := range map[string]string{
 		"": "license plan import export console audit keys token-key serve adopt " +
-			"completion",
+			"doctor completion",
 		"lic":                            "license",
 		"license re":                     "renew reinstate revoke reset-devices release-device",
 		"license revoke --re":            "--reason",
@@ -186,7 +186,7 @@ func TestCompletion(t *testing.T) {
 		"completion z":                   "zsh",
 		"import ":                        "",
 		"nothing like that ": "license plan import export console audit keys token-key serve adopt " +
-			"completion",
+			"doctor completion",
 		"license issue --customer-name list": "",
 	} {
 		words := strings.Split(line, " ")

@@ -544,6 +544,18 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestPublicKeyPEM: the key comes as it is, and is asked for without credentials.
+func TestPublicKeyPEM(t *testing.T) {
+	const text = "-----BEGIN PUBLIC KEY-----\n"
+	s := &script{responses: []*http.Response{response(200, text)}}
+	c := newClient(t, vendorapi.Config{URL: parse(t, "https://api.example.com"), Transport: s, Token: "secret"})
+	got, err := c.PublicKeyPEM(t.Context())
+	if got != text || err != nil || s.sent[0].URL.Path != "/public-key.pem" ||
+		s.sent[0].Header["Authorization"] != nil {
+		t.Errorf("got %q, %v from %s with %v", got, err, s.sent[0].URL, s.sent[0].Header)
+	}
+}
+
 // TestActivity: the local server has a route for it.
 func TestActivity(t *testing.T) {
 	s, c := scripted(t, response(200,

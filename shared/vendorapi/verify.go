@@ -30,3 +30,9 @@ func (c *Client) TokenKeys(ctx context.Context) (set token.KeySet, err error) {
 	_, err = c.do(ctx, request{method: http.MethodGet, path: "/.well-known/jwks.json", isPublic: true}, &set)
 	return set, err
 }
+
+// PublicKeyPEM returns the token key that signs now, as products embed it.
+func (c *Client) PublicKeyPEM(ctx context.Context) (text string, err error) {
+	_, err = c.do(ctx, request{method: http.MethodGet, path: "/public-key.pem", isPublic: true}, &text)
+	return text, err
+}

@@ -21,6 +21,7 @@ type Template struct {
 	parameters map[string]any // their defaults
 	conditions map[string]yaml.Node
 	resources  map[string]resource
+	outputs    map[string]output
 	values     map[string]any // of what !Ref and !GetAtt name
 }
 
@@ -28,6 +29,11 @@ type resource struct {
 	Type       string    `yaml:"Type"`
 	Condition  string    `yaml:"Condition"`
 	Properties yaml.Node `yaml:"Properties"`
+}
+
+type output struct {
+	Condition string    `yaml:"Condition"`
+	Value     yaml.Node `yaml:"Value"`
 }
 
 // Root returns the repository's folder, to which the working folder belongs.
@@ -76,11 +82,12 @@ func Parse(text []byte) (*Template, error) {
 		} `yaml:"Parameters"`
 		Conditions map[string]yaml.Node `yaml:"Conditions"`
 		Resources  map[string]resource  `yaml:"Resources"`
+		Outputs    map[string]output    `yaml:"Outputs"`
 	}
 	if err := t.Decode(&sections); err != nil {
 		return nil, err
 	}
-	t.conditions, t.resources = sections.Conditions, sections.Resources
+	t.conditions, t.resources, t.outputs = sections.Conditions, sections.Resources, sections.Outputs
 	for name, parameter := range sections.Parameters {
 		t.parameters[name] = parameter.Default
 	}
@@ -150,6 +157,40 @@ func (t *Template) Property(id, name string) (any, error) {
 		}
 	}
 	return nil, nil
+}
+
+// Outputs returns the outputs that the conditions let be, evaluated.
+func (t *Template) Outputs() (map[string]string, error) {
+	outputs := map[string]string{}
+	for name, output := range t.outputs {
+		exists, err := t.condition(output.Condition)
+		var value any
+		if err == nil && exists {
+			value, err = t.evaluate(&output.Value)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("output %s: %w", name, err)
+		}
+		if exists {
+			outputs[name] = fmt.Sprint(value)
+		}
+	}
+	return outputs, nil
+}
+
+// Parameters returns the parameters with their values, or "" where one has none.
+func (t *Template) Parameters() map[string]string {
+	parameters := map[string]string{}
+	for name, value := range t.parameters {
+		if given, isGiven := t.values[name]; isGiven {
+			value = given
+		}
+		if value == nil {
+			value = ""
+		}
+		parameters[name] = fmt.Sprint(value)
+	}
+	return parameters
 }
 
 // Environment returns the environment of a function, NAME=value. A variable without a value is not set.

@@ -39,6 +39,10 @@ Resources:
       Missing: !Ref Required
       Unknown: !Ref Nothing
       Function: !Cidr [x]
+Outputs:
+  Table: {Condition: ModeA, Value: !Ref Table}
+  Other: {Condition: NotA, Value: !Ref Other}
+  Url: {Value: !Sub 'https://${AWS::Region}/${Mode}'}
 `
 
 func TestTemplate(t *testing.T) {
@@ -66,6 +70,11 @@ func TestTemplate(t *testing.T) {
 	if diff := cmp.Diff([]string{"Table"}, tables); diff != "" || err != nil {
 		t.Errorf("tables (-want +got):\n%s %v", diff, err)
 	}
+	outputs, err := template.Outputs()
+	wantOutputs := map[string]string{"Table": "Table", "Url": "https://eu-central-1/a"}
+	if diff := cmp.Diff(wantOutputs, outputs); diff != "" || err != nil {
+		t.Errorf("outputs (-want +got):\n%s %v", diff, err)
+	}
 	for _, property := range []string{"Missing", "Unknown", "Function"} {
 		if value, err := template.Property("F", property); err == nil {
 			t.Errorf("%s is %v", property, value)
@@ -86,6 +95,10 @@ func TestTemplateWithOtherValues(t *testing.T) {
 	const want = "CHOSEN=no EITHER=1 NONE=x REF=name TEXT=x/name/Table.Arn/"
 	if got := strings.Join(environment, " "); !strings.Contains(got, want) {
 		t.Errorf("environment %s", got)
+	}
+	wantParameters := map[string]string{"Mode": "b", "Required": ""}
+	if diff := cmp.Diff(wantParameters, template.Parameters()); diff != "" {
+		t.Errorf("parameters (-want +got):\n%s", diff)
 	}
 	if tables, err := template.Of("AWS::DynamoDB::Table"); err != nil || len(tables) != 1 || tables[0] != "Other" {
 		t.Errorf("tables %v, %v", tables, err)

@@ -10,7 +10,7 @@ import (
 )
 
 // AuditTrail is the audit.Store in a data folder.
-type AuditTrail struct{ db *bbolt.DB }
+type AuditTrail struct{ db *database }
 
 var _ audit.Store = (*AuditTrail)(nil)
 

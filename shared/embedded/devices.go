@@ -9,7 +9,7 @@ import (
 )
 
 // Devices is the device.Store in a data folder.
-type Devices struct{ db *bbolt.DB }
+type Devices struct{ db *database }
 
 var _ device.Store = (*Devices)(nil)
 

@@ -11,7 +11,7 @@ import (
 )
 
 // Idempotency is the idempotency.Store in a data folder.
-type Idempotency struct{ db *bbolt.DB }
+type Idempotency struct{ db *database }
 
 var _ idempotency.Store = (*Idempotency)(nil)
 

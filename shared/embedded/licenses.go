@@ -16,7 +16,7 @@ import (
 // Licenses is the license.Store in a data folder. Each write adds to the folder's feed of changes in the same
 // transaction.
 type Licenses struct {
-	db      *bbolt.DB
+	db      *database
 	changes *Changes
 }
 

@@ -92,7 +92,7 @@ func (c replayCommand) Run(ctx context.Context, t *terminal.Terminal) (err error
 		if errOpen != nil {
 			return errOpen
 		}
-		defer func() { err = errors.Join(err, folder.Close()) }()
+		defer func() { err = errors.Join(err, scrubAndClose(ctx, folder)) }()
 		handle = streamHandler(folder, telemetry.NewConsoleLogger(t.Err))
 	}
 	var failed error

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -67,7 +68,7 @@ func (s *server) sellToQuill(reference string) (l issued) {
 	s.t.Helper()
 	draft, err := json.Marshal(map[string]any{
 		"customername": "Zacharias Quill", "email": "zacharias@quill.example", "reference": reference,
-		"notes":          strings.Repeat("plays the xylophone. ", 400),
+		"notes":          strings.Repeat("plays the xylophone. ", 190),
 		"expirationdate": "2100-01-01", "maxdevices": 1, "leaseminutes": 60,
 	})
 	if err != nil {
@@ -83,8 +84,9 @@ func (s *server) sellToQuill(reference string) (l issued) {
 		s.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if err := json.NewDecoder(response.Body).Decode(&l); err != nil || l.LicenseKey == "" {
-		s.t.Fatalf("%+v, %v", l, err)
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusCreated || json.Unmarshal(text, &l) != nil {
+		s.t.Fatalf("%d %s, %v", response.StatusCode, text, err)
 	}
 	for _, call := range [][2]string{
 		{"POST /verify-license", fmt.Sprintf(

@@ -103,6 +103,7 @@ func (c serveCommand) Run(ctx context.Context) (err error) {
 	stream := c.stream(folder, log)
 	streaming.Go(func() { stream.run(streamContext) })
 	streaming.Go(func() { checkpoints.run(streamContext) })
+	streaming.Go(func() { scrub(streamContext, folder, log) })
 	err = whileSound(ctx, folder, log, func(ctx context.Context) error {
 		return serveHTTP(ctx, listener, c.guard.checkName(handler))
 	})

@@ -12,7 +12,7 @@ import (
 )
 
 // AuditTrail is the audit.Store in a data folder.
-type AuditTrail struct{ db *bbolt.DB }
+type AuditTrail struct{ db *database }
 
 var _ audit.Store = (*AuditTrail)(nil)
 
@@ -110,12 +110,15 @@ func (s *AuditTrail) Forget(ctx context.Context, licenseID string, before int64)
 				forgotten = append(forgotten, bytes.Clone(key))
 			}
 		}
+		if len(forgotten) == 0 {
+			return nil, nil
+		}
 		for _, key := range forgotten {
 			if err := bucket.Delete(key); err != nil {
 				return nil, err
 			}
 		}
-		return nil, nil
+		return nil, s.db.markScrub(tx)
 	})
 }
 

@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 	"slices"
 	"strings"
 	"sync"
@@ -193,6 +196,99 @@ func startAndStop(b *testing.B, binary, data string) (start, stop time.Duration)
 		b.Fatal(err)
 	}
 	return start, time.Since(begun)
+}
+
+// BenchmarkScrub scrubs a file with 100 MB in free pages, apart from each other or side by side, beside as much that is
+// in use. It reports how long that took, how long the longest write and the longest read of others took meanwhile, how
+// much more was on the heap, and by how much the file has grown.
+func BenchmarkScrub(b *testing.B) {
+	const size = 100 << 20
+	defer debug.SetGCPercent(debug.SetGCPercent(10)) // or the heap is garbage, most of it
+	for name, isFree := range map[string]func(page int) bool{
+		"Apart":      func(page int) bool { return page%2 == 0 },
+		"SideBySide": func(page int) bool { return page < size/os.Getpagesize() },
+	} {
+		b.Run(name, func(b *testing.B) {
+			path := freeFolder(b, size, isFree)
+			folder, file := open(b, path), dataFile(path)
+			if err := folder.Check(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			var heap, growth []float64
+			var writes, reads []time.Duration
+			for b.Loop() {
+				before := fileSize(b, file)
+				if err := folder.MarkScrub(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				peak, write, read := observe(b, folder, func() { scrub(b, folder) })
+				heap, growth = append(heap, peak), append(growth, fileSize(b, file)-before)
+				writes, reads = append(writes, write), append(reads, read)
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s")
+			b.ReportMetric(float64(slices.Max(writes).Milliseconds()), "ms/write")
+			b.ReportMetric(float64(slices.Max(reads).Milliseconds()), "ms/read")
+			b.ReportMetric(slices.Max(heap)/1e6, "MB-heap")
+			b.ReportMetric(slices.Max(growth)/1e6, "MB-growth")
+		})
+	}
+}
+
+func fileSize(b *testing.B, file string) float64 {
+	b.Helper()
+	info, err := os.Stat(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return float64(info.Size())
+}
+
+// observe returns the most bytes on the heap while work is done, beyond those before, and how long the longest write
+// and the longest read of another waited.
+func observe(b *testing.B, folder *embedded.Folder, work func()) (heap float64, write, read time.Duration) {
+	b.Helper()
+	l := licensetest.Issue(b)
+	done := make(chan struct{})
+	var others sync.WaitGroup
+	repeat := func(do func()) {
+		others.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				case <-time.After(time.Millisecond):
+					do()
+				}
+			}
+		})
+	}
+	timed := func(longest *time.Duration, do func() error) func() {
+		return func() {
+			begun := time.Now()
+			if err := do(); err != nil {
+				b.Error(err)
+			}
+			*longest = max(*longest, time.Since(begun))
+		}
+	}
+	onHeap := func() float64 {
+		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		metrics.Read(sample)
+		return float64(sample[0].Value.Uint64())
+	}
+	runtime.GC()
+	before := onHeap()
+	repeat(func() { heap = max(heap, onHeap()-before) })
+	repeat(timed(&write, func() error { return folder.Licenses.PutRecord(b.Context(), l.Record()) }))
+	repeat(timed(&read, func() error {
+		_, err := folder.Licenses.List(b.Context(), license.Query{Limit: 1})
+		return err
+	}))
+	work()
+	close(done)
+	others.Wait()
+	return heap, write, read
 }
 
 func median(of []time.Duration) time.Duration { return slices.Sorted(slices.Values(of))[len(of)/2] }

@@ -17,7 +17,7 @@ import (
 // Changes is the feed of changes to licenses, in order, as a DynamoDB stream is on AWS. A change stays in it until it
 // is removed, also across a restart.
 type Changes struct {
-	db    *bbolt.DB
+	db    *database
 	added chan struct{}
 	limit atomic.Uint64 // zero: no limit
 
@@ -29,7 +29,7 @@ type Changes struct {
 	removed chan struct{} // closed with the next removal
 }
 
-func newChanges(db *bbolt.DB) *Changes {
+func newChanges(db *database) *Changes {
 	return &Changes{
 		db:      db,
 		added:   make(chan struct{}, 1),
@@ -50,12 +50,7 @@ type Change struct {
 // Added returns a channel that receives after changes were added, once or more for all of them together.
 func (c *Changes) Added() <-chan struct{} { return c.added }
 
-func (c *Changes) signal() {
-	select {
-	case c.added <- struct{}{}:
-	default: // the last signal still waits for its receiver, who will see this change too
-	}
-}
+func (c *Changes) signal() { notify(c.added) }
 
 // Oldest returns up to limit changes, from the oldest on.
 func (c *Changes) Oldest(ctx context.Context, limit int) (changes []Change, err error) {

@@ -25,6 +25,7 @@ func (f *Folder) Check(ctx context.Context) error {
 		return err
 	}
 	f.unchecked.Store(false)
+	notify(f.db.scrubbing)
 	return nil
 }
 
@@ -50,7 +51,7 @@ var errUncertain = errors.New("the license is not found, but the data file is no
 //
 // It reads in transactions of checkPage entries. One that stays open would keep the file from reusing space, and from
 // growing. What belongs together is compared within one, so writes can go on.
-func checkWhole(ctx context.Context, db *bbolt.DB) error {
+func checkWhole(ctx context.Context, db *database) error {
 	path := db.Path()
 	names, err := bucketNames(db)
 	if err != nil {
@@ -71,7 +72,7 @@ func checkWhole(ctx context.Context, db *bbolt.DB) error {
 	return nil
 }
 
-func bucketNames(db *bbolt.DB) (names [][]byte, err error) {
+func bucketNames(db *database) (names [][]byte, err error) {
 	err = viewSuspect(db, func(tx *bbolt.Tx) error {
 		return tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
 			names = append(names, bytes.Clone(name))
@@ -86,7 +87,7 @@ const checkPage = 250
 
 // checkAfter checks a page of a bucket's entries: those behind a key, or the first where it is nil. It returns the key
 // of the last, and reports whether there may be more.
-func checkAfter(db *bbolt.DB, name, after []byte) (last []byte, more bool, err error) {
+func checkAfter(db *database, name, after []byte) (last []byte, more bool, err error) {
 	err = viewSuspect(db, func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket(name)
 		cursor := bucket.Cursor()
@@ -179,7 +180,7 @@ func showsText(text []byte, attribute string, value []byte) bool {
 
 // viewSuspect reads from a file that may be damaged. That can lead bbolt to read outside of the mapped file, or to
 // panic: both become errors.
-func viewSuspect(db *bbolt.DB, view func(tx *bbolt.Tx) error) (err error) {
+func viewSuspect(db *database, view func(tx *bbolt.Tx) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if v := recover(); v != nil {

@@ -86,7 +86,7 @@ func editBytes(t *testing.T, path string, edit func(content []byte)) {
 	}
 }
 
-func editBuckets(t *testing.T, path string, edit func(tx *bbolt.Tx) error) {
+func editBuckets(t testing.TB, path string, edit func(tx *bbolt.Tx) error) {
 	t.Helper()
 	db, err := bbolt.Open(dataFile(path), 0o600, &bbolt.Options{NoSync: true})
 	if err != nil {

@@ -41,7 +41,7 @@ const headSize = 128 << 10
 
 // writeDigest writes the digest of the data file. It waits for a write that has begun, and lets none begin while it
 // reads.
-func writeDigest(db *bbolt.DB) error {
+func writeDigest(db *database) error {
 	tx, err := db.Begin(true)
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func damaged(path string, why error) error {
 }
 
 // checkSize returns an error where the end of the data file is missing.
-func checkSize(db *bbolt.DB, path string) error {
+func checkSize(db *database, path string) error {
 	return db.View(func(tx *bbolt.Tx) error {
 		info, err := os.Stat(path)
 		if err != nil {

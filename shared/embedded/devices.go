@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 
 	"go.etcd.io/bbolt"
@@ -9,7 +10,7 @@ import (
 )
 
 // Devices is the device.Store in a data folder.
-type Devices struct{ db *bbolt.DB }
+type Devices struct{ db *database }
 
 var _ device.Store = (*Devices)(nil)
 
@@ -53,10 +54,10 @@ func (d *Devices) Write(ctx context.Context, licenseID string, w device.Write) e
 func (d *Devices) ForgetNames(ctx context.Context, licenseID string) error {
 	return write(ctx, d.db, func(tx *bbolt.Tx) (refusal, err error) {
 		seats, err := readSeats(tx, licenseID)
-		if seats == nil || err != nil {
-			return nil, err
+		if err == nil && seats != nil {
+			err = putJSON(tx.Bucket(devicesBucket), []byte(licenseID), seats.WithoutNames())
 		}
-		return nil, putJSON(tx.Bucket(devicesBucket), []byte(licenseID), seats.WithoutNames())
+		return nil, cmp.Or(err, d.db.markScrub(tx))
 	})
 }
 

@@ -56,7 +56,7 @@ type Folder struct {
 
 	Idempotency *Idempotency
 
-	db        *bbolt.DB
+	db        *database
 	unchecked atomic.Bool // see Check
 }
 
@@ -132,7 +132,7 @@ func isEmpty(path string) bool {
 	return err != nil || info.Size() == 0
 }
 
-func isWithoutLicenses(db *bbolt.DB) (without bool, err error) {
+func isWithoutLicenses(db *database) (without bool, err error) {
 	err = viewSuspect(db, func(tx *bbolt.Tx) error {
 		key, _ := tx.Bucket(licensesBucket).Cursor().First()
 		without = key == nil
@@ -141,8 +141,8 @@ func isWithoutLicenses(db *bbolt.DB) (without bool, err error) {
 	return without, err
 }
 
-// Close writes the digest of the data file, and lets another process open the folder. All writers must have ended, and
-// Check too.
+// Close writes the digest of the data file, and lets another process open the folder. All writers must have ended,
+// Check and Scrub too.
 func (f *Folder) Close() error {
 	if f.db.Path() == "" {
 		return nil // closed already
@@ -152,7 +152,7 @@ func (f *Folder) Close() error {
 	return errors.Join(err, f.db.Close())
 }
 
-func openDatabase(path string) (db *bbolt.DB, err error) {
+func openDatabase(path string) (db *database, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer closeDamaged(path, &db, &err)
 	db, err = openChecked(path, &bbolt.Options{Timeout: lockTimeout})
@@ -165,7 +165,8 @@ func openDatabase(path string) (db *bbolt.DB, err error) {
 	db.MaxBatchDelay = batchDelay
 	return db, db.Update(func(tx *bbolt.Tx) error {
 		for _, name := range [][]byte{licensesBucket, referencesBucket, devicesBucket, plansBucket, changesBucket,
-			auditBucket, chainHeadsBucket, disclosuresBucket, idempotencyBucket, idempotencyExpiryBucket} {
+			auditBucket, chainHeadsBucket, disclosuresBucket, idempotencyBucket, idempotencyExpiryBucket,
+			scrubBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return fmt.Errorf("data file %s: %w", path, err)
 			}
@@ -176,13 +177,13 @@ func openDatabase(path string) (db *bbolt.DB, err error) {
 
 // openChecked opens a data file that is as it was left, and whole. Of a large one it checks what takes no longer the
 // larger the file is: the meta pages, the list of free pages and the size.
-func openChecked(path string, options *bbolt.Options) (db *bbolt.DB, err error) {
+func openChecked(path string, options *bbolt.Options) (db *database, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer closeDamaged(path, &db, &err)
 	if err := checkDigest(path); err != nil {
 		return nil, err
 	}
-	db, err = bbolt.Open(path, 0o600, options)
+	opened, err := bbolt.Open(path, 0o600, options)
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, fmt.Errorf("data file %s: another process has it open", path)
@@ -192,6 +193,7 @@ func openChecked(path string, options *bbolt.Options) (db *bbolt.DB, err error) 
 	case err != nil:
 		return nil, fmt.Errorf("data file %s: %w", path, err)
 	}
+	db = newDatabase(opened)
 	if err := checkSize(db, path); err != nil {
 		return nil, errors.Join(damaged(path, err), db.Close())
 	}
@@ -206,7 +208,7 @@ func openChecked(path string, options *bbolt.Options) (db *bbolt.DB, err error) 
 
 // closeDamaged is deferred where bbolt reads a file that may be damaged. That can lead it to read outside of the mapped
 // file, or to panic: both become errors.
-func closeDamaged(path string, db **bbolt.DB, err *error) {
+func closeDamaged(path string, db **database, err *error) {
 	v := recover()
 	if v == nil {
 		return
@@ -244,22 +246,4 @@ func unmarshalSealed(key, sealed []byte, v any) error {
 		return self.UnmarshalJSON(text)
 	}
 	return json.Unmarshal(text, v)
-}
-
-// write runs change in a transaction. Under load it shares the transaction with other writes, and one write to disk
-// then makes all of them durable. A change that returns a refusal has written nothing. A refusal is no error of the
-// transaction, which would undo the others' changes too.
-func write(ctx context.Context, db *bbolt.DB, change func(tx *bbolt.Tx) (refusal, err error)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	var refusal error
-	err := db.Batch(func(tx *bbolt.Tx) (err error) {
-		refusal, err = change(tx)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return refusal
 }

@@ -39,6 +39,36 @@ func SetRecordsPage(n int) (undo func()) {
 	return func() { recordsPage = before }
 }
 
+// SetFillSize sets how much a scrub fills in one transaction, until undo is called.
+func SetFillSize(n int) (undo func()) {
+	before := fillSize
+	fillSize = n
+	return func() { fillSize = before }
+}
+
+// MarkScrub sets the mark of an erasure that has just been made.
+func (f *Folder) MarkScrub(ctx context.Context) error {
+	return write(ctx, f.db, func(tx *bbolt.Tx) (refusal, err error) { return nil, f.db.markScrub(tx) })
+}
+
+// Reading calls do within a read.
+func (f *Folder) Reading(do func()) error {
+	return f.db.View(func(*bbolt.Tx) error {
+		do()
+		return nil
+	})
+}
+
+// BetweenWrites calls do while nothing is written. It lets a scrub's writes wait too.
+func (f *Folder) BetweenWrites(do func()) error {
+	tx, err := f.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	do()
+	return tx.Rollback()
+}
+
 // CheckedAtOpen is the size of the largest data file that is checked whole when it is opened.
 const CheckedAtOpen = checkedAtOpen
 

@@ -11,7 +11,7 @@ import (
 )
 
 // Idempotency is the idempotency.Store in a data folder.
-type Idempotency struct{ db *bbolt.DB }
+type Idempotency struct{ db *database }
 
 var _ idempotency.Store = (*Idempotency)(nil)
 
@@ -109,7 +109,7 @@ func (s *Idempotency) Forget(ctx context.Context, licenseID, except string) erro
 				return nil, err
 			}
 		}
-		return nil, nil
+		return nil, s.db.markScrub(tx)
 	})
 }
 

@@ -16,7 +16,7 @@ import (
 // Licenses is the license.Store in a data folder. Each write adds to the folder's feed of changes in the same
 // transaction.
 type Licenses struct {
-	db      *bbolt.DB
+	db      *database
 	changes *Changes
 }
 
@@ -100,7 +100,10 @@ func (s *Licenses) Erase(ctx context.Context, before, after license.License, ref
 				return nil, err
 			}
 		}
-		return nil, s.put(tx, after.ID, stored, erased)
+		if err := s.put(tx, after.ID, stored, erased); err != nil {
+			return nil, err
+		}
+		return nil, s.db.markScrub(tx)
 	})
 }
 

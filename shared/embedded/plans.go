@@ -12,7 +12,7 @@ import (
 )
 
 // Plans is the license.PlanStore in a data folder. The keys of its bucket are in the order of the list.
-type Plans struct{ db *bbolt.DB }
+type Plans struct{ db *database }
 
 var _ license.PlanStore = (*Plans)(nil)
 

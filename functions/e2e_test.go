@@ -136,21 +136,24 @@ func (s stack) function(name string) *lambdatest.Function {
 		return s.running[name]
 	}
 	var environment []string
-	declared, err := s.template.Property(name, "Environment")
-	if err == nil && declared != nil { // the rotate function has none
-		environment, err = s.template.Environment(name)
-	}
-	if err != nil {
-		s.Fatal(err)
+	if s.property(name, "Environment") != nil { // the rotate function has none
+		var err error
+		if environment, err = s.template.Environment(name); err != nil {
+			s.Fatal(err)
+		}
 	}
 	if s.recorded[name] == nil {
 		s.recorded[name] = iamtest.NewRecorder(s, s.backends, func(alias string) string {
 			return kmstest.ARN(s.cloud.KMS.Target(alias))
 		})
 	}
-	s.running[name] = lambdatest.Run(s, filepath.Join(s.build, name, "bootstrap"),
+	function := lambdatest.Run(s, filepath.Join(s.build, name, "bootstrap"),
 		append(environment, "AWS_ENDPOINT_URL="+s.recorded[name].URL)...)
-	return s.running[name]
+	if timeout, isSet := s.property(name, "Timeout").(int); isSet {
+		function.Timeout = time.Duration(timeout) * time.Second
+	}
+	s.running[name] = function
+	return function
 }
 
 // tablesOf returns the logical ids of the template's tables.

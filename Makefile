@@ -216,5 +216,5 @@ ci: ## all that CI runs
 	.ci/run
 
 clean: ## remove what was built and installed here; data in .licenser/ stays
-	rm -rf bin dist .aws-sam .tools clients/java/target clients/typescript/dist clients/typescript/dist-test
+	rm -rf bin dist .aws-sam .tools .ci/__pycache__ clients/java/target clients/typescript/dist clients/typescript/dist-test
 	rm -f clients/typescript/node_modules

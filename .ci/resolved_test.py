@@ -3,10 +3,9 @@
 import copy
 import unittest
 
-from resolved import STACK_NAMES, check, check_conditions, check_pairs
-from stack import transformed  # first: it says where SAM's and cfn-lint's code believes to be
-
 from parametersets import ROOT, bounds, sets
+from resolved import STACK_NAMES, check, check_conditions, check_pairs
+from stack import transformed
 
 TEMPLATE = transformed((ROOT / "template.yaml").read_text())
 SHORT, LONG = STACK_NAMES[1:]

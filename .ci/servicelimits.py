@@ -45,8 +45,8 @@ def refused(stack, resources):
 def refused_of_alarm(alarm, name, resources):
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
     stats = [m["MetricStat"] for m in alarm.get("Metrics", []) if "MetricStat" in m] or [alarm]
-    period = max(stat["Period"] for stat in stats)
-    seconds, most = period * alarm["EvaluationPeriods"], 86400 if period < 3600 else 604800
+    period = max(stat.get("Period", 0) for stat in stats)
+    seconds, most = period * alarm.get("EvaluationPeriods", 0), 86400 if period < 3600 else 604800
     if seconds > most:
         yield f"looks at {seconds} seconds, where at most {most} are allowed"
 
@@ -61,17 +61,19 @@ def refused_of_dashboard(dashboard, name, resources):
     if len(widgets) > 500:
         yield f"has {len(widgets)} widgets, where at most 500 are allowed"
     for i, widget in enumerate(widgets):
-        x, y, width, height, body = (widget.get(k, 0) for k in ("x", "y", "width", "height", "properties"))
+        x, y, width, height = (widget.get(k, 0) for k in ("x", "y", "width", "height"))
+        kind, body = widget.get("type"), widget.get("properties", {})
         if not (0 <= x < x + width <= 24 and 0 <= y and 0 < height <= 1000):
             yield f"has the widget {i} at {x}, {y} with the size {width}, {height}"
-        if widget["type"] == "metric":
+        if kind == "metric":
             if not (body.get("region") and body.get("metrics") and all(isinstance(m, list) for m in body["metrics"])):
                 yield f"has the widget {i} without region or metrics"
-        elif widget["type"] == "alarm":
-            if not (0 < len(body["alarms"]) <= 100 and all(":alarm:" in arn for arn in body["alarms"])):
-                yield f"has the widget {i} with the alarms {body['alarms']}"
+        elif kind == "alarm":
+            arns = body.get("alarms", [])
+            if not (0 < len(arns) <= 100 and all(":alarm:" in arn for arn in arns)):
+                yield f"has the widget {i} with the alarms {arns}"
         else:
-            yield f"has the widget {i} of the type {widget['type']}, which is not known here"
+            yield f"has the widget {i} of the type {kind}, which is not known here"
 
 
 def refused_of_role(role, name, resources):

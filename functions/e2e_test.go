@@ -8,11 +8,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,34 +29,41 @@ import (
 
 	"openlicenser/shared/license"
 	"openlicenser/shared/testing/awstest"
+	"openlicenser/shared/testing/iamtest"
+	"openlicenser/shared/testing/kmstest"
 	"openlicenser/shared/testing/lambdatest"
 	"openlicenser/shared/testing/lifetest"
 	"openlicenser/shared/testing/samtemplate"
 	"openlicenser/shared/vendorapi"
 )
 
-// stack is what sam build has built, behind the Lambda Runtime API. The environment, the tables, the secret and the key
-// are those that the template declares.
+// stack is what sam build has built, behind the Lambda Runtime API. The environment, the tables, the secret and the
+// keys are those that the template declares. What a function calls of AWS is recorded.
 type stack struct {
 	*testing.T
+	build    string // folder that sam build has filled
 	cloud    awstest.Cloud
 	template *samtemplate.Template
-	url      string // of the API
+	backends iamtest.Backends
 	stream   awstest.Stream
-	readers  map[string]*lambdatest.Function // of the stream, by the functions' names
+	url      string                          // of the API
+	running  map[string]*lambdatest.Function // by the functions' names
+	recorded map[string]*iamtest.Recorder    // by the functions' names
 }
 
+// newStack returns a stack in which a call that a function's role does not allow fails the test in the end.
 func newStack(t *testing.T) stack {
 	t.Helper()
 	build := awstest.Need(t, awstest.BuildVariable)
 	dynamoDB, moto := awstest.Need(t, awstest.DynamoDBVariable), awstest.Need(t, awstest.MotoVariable)
 	cloud := awstest.NewCloud(dynamoDB, moto)
-	kms := httptest.NewServer(cloud.KMS)
-	t.Cleanup(kms.Close)
 	name := func(id string) string { return id + "-" + uuid.NewString() }
 	template, err := awstest.Deploy(t.Context(), readTemplate(t), cloud, name)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, role := range of(t, template, "AWS::IAM::Role") {
+		template = template.With(map[string]any{role + ".Arn": roleARN + role})
 	}
 	for _, table := range tablesOf(t, template) {
 		t.Cleanup(func() {
@@ -61,38 +71,103 @@ func newStack(t *testing.T) stack {
 			_, _ = cloud.DynamoDB.DeleteTable(context.Background(), &input)
 		})
 	}
-	run := func(function string) *lambdatest.Function {
-		environment, err := template.Environment(function)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return lambdatest.Run(t, filepath.Join(build, function, "bootstrap"), append(environment,
-			"AWS_ENDPOINT_URL_DYNAMODB="+dynamoDB, "AWS_ENDPOINT_URL_SECRETS_MANAGER="+moto,
-			"AWS_ENDPOINT_URL_KMS="+kms.URL)...)
-	}
+	bucket := lambdatest.NewBucket(t)
 	s := stack{
-		T: t, cloud: cloud, template: template, url: serveGateway(t, template, run),
+		T: t, build: build, cloud: cloud, template: template, backends: iamtest.Backends{
+			"dynamodb": proxy(t, dynamoDB), "secretsmanager": proxy(t, moto), "kms": cloud.KMS, "s3": bucket,
+		},
 		stream: awstest.Stream{
 			Client: dynamodbstreams.NewFromConfig(awstest.Config(dynamoDB)),
 			ARN:    template.Value("LicenseTable.StreamArn"),
 		},
-		readers: map[string]*lambdatest.Function{},
 	}
-	for _, function := range streamReaders {
-		s.readers[function] = run(function)
-	}
+	s = s.with(nil)
+	t.Cleanup(func() {
+		for _, problem := range denied(actorsOf(s, s)) {
+			t.Error(problem)
+		}
+	})
 	return s
 }
 
-// tablesOf returns the logical ids of the template's tables.
-func tablesOf(t *testing.T, template *samtemplate.Template) (ids []string) {
-	t.Helper()
-	for _, resourceType := range []string{"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"} {
-		of, err := template.Of(resourceType)
-		if err != nil {
-			t.Fatal(err)
+// over returns a stack over what this one has made, as over what an earlier one has left.
+func (s stack) over() stack {
+	s.Helper()
+	made := s.template.Values()
+	parameters := map[string]any{
+		"ExistingTable": made["LicenseTable"], "ExistingTableStream": made["LicenseTable.StreamArn"],
+		"ExistingSecret": made["LicenseKeySecret"], "ExistingKey": made["TokenKey.Arn"],
+		"ExistingCheckpointKey": made["CheckpointKey.Arn"],
+	}
+	for _, parameter := range s.template.Parameters() {
+		id, isExisting := strings.CutPrefix(parameter, "Existing")
+		if isExisting && parameters[parameter] == nil { // it is called after what it names
+			parameters[parameter] = made[id]
 		}
-		ids = append(ids, of...)
+		if isExisting && parameters[parameter] == nil {
+			s.Fatalf("%s names what the stack has not made", parameter)
+		}
+	}
+	return s.with(parameters)
+}
+
+// with returns a stack that has these parameters, and functions of its own.
+func (s stack) with(parameters map[string]any) stack {
+	s.Helper()
+	s.template = s.template.With(parameters)
+	s.running, s.recorded = map[string]*lambdatest.Function{}, map[string]*iamtest.Recorder{}
+	s.url = s.serveGateway()
+	return s
+}
+
+func proxy(t *testing.T, endpoint string) http.Handler {
+	t.Helper()
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return httputil.NewSingleHostReverseProxy(u)
+}
+
+// function returns a function of the stack, by its logical id. It starts when it is first asked for.
+func (s stack) function(name string) *lambdatest.Function {
+	s.Helper()
+	if s.running[name] != nil {
+		return s.running[name]
+	}
+	var environment []string
+	if s.property(name, "Environment") != nil { // the rotate function has none
+		var err error
+		if environment, err = s.template.Environment(name); err != nil {
+			s.Fatal(err)
+		}
+	}
+	if s.recorded[name] == nil {
+		s.recorded[name] = iamtest.NewRecorder(s, s.backends, func(alias string) string {
+			return kmstest.ARN(s.cloud.KMS.Target(alias))
+		})
+	}
+	function := lambdatest.Run(s, filepath.Join(s.build, name, "bootstrap"),
+		append(environment, "AWS_ENDPOINT_URL="+s.recorded[name].URL)...)
+	if timeout, isSet := s.property(name, "Timeout").(int); isSet {
+		function.Timeout = time.Duration(timeout) * time.Second
+	}
+	s.running[name] = function
+	return function
+}
+
+// tablesOf returns the logical ids of the template's tables.
+func tablesOf(t *testing.T, template *samtemplate.Template) []string {
+	t.Helper()
+	return append(of(t, template, "AWS::DynamoDB::GlobalTable"), of(t, template, "AWS::DynamoDB::Table")...)
+}
+
+// of returns the logical ids of the template's resources of a type.
+func of(t *testing.T, template *samtemplate.Template, resourceType string) []string {
+	t.Helper()
+	ids, err := template.Of(resourceType)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return ids
 }
@@ -100,9 +175,10 @@ func tablesOf(t *testing.T, template *samtemplate.Template) (ids []string) {
 // streamReaders are the functions on the stream of the license table.
 var streamReaders = []string{"IndexFunction", "AuditFunction"}
 
-// invoke hands an event to a reader of the stream.
+// invoke hands an event to a function.
 func (s stack) invoke(function string, event, answer any) {
-	s.readers[function].Invoke(event, "", answer)
+	s.Helper()
+	s.function(function).Invoke(event, "", answer)
 }
 
 // TestBuiltFunctions: the whole life of a license, through all functions that a change of it reaches. Our own changes
@@ -119,14 +195,7 @@ func TestBuiltFunctions(t *testing.T) {
 // only we know is back, what the other tool said stands, and the trail tells who did which.
 func TestForeignWrites(t *testing.T) {
 	s := newStack(t)
-	u, err := vendorapi.ParseURL(s.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	api, err := vendorapi.New(vendorapi.Config{URL: u})
-	if err != nil {
-		t.Fatal(err)
-	}
+	api := s.api()
 	draft := vendorapi.LicenseDraft{
 		CustomerName: "Example & Söhne", ExpirationDate: "2099-01-31", Reference: "order-4711", Email: "a@example.com",
 	}
@@ -171,6 +240,20 @@ func TestForeignWrites(t *testing.T) {
 	s.wantTrail(api, ours.LicenseID,
 		"ISSUED "+shop, "SUSPENDED "+shop, "REINSTATED unknown", "SUSPENDED "+license.PutBackActor)
 	s.wantTrail(api, foreign, "ISSUED unknown")
+}
+
+// api returns a client of the stack's API.
+func (s stack) api() *vendorapi.Client {
+	s.Helper()
+	u, err := vendorapi.ParseURL(s.url)
+	if err != nil {
+		s.Fatal(err)
+	}
+	api, err := vendorapi.New(vendorapi.Config{URL: u})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return api
 }
 
 // putForeign puts a record as the original's application does: whole, and of what that knows.
@@ -240,25 +323,23 @@ func deliver(
 
 var pathParameter = regexp.MustCompile(`{([^}]+)}`)
 
-// serveGateway stands in for API Gateway: it turns requests into events for the function that the template names.
-func serveGateway(
-	t *testing.T, template *samtemplate.Template, run func(function string) *lambdatest.Function,
-) (url string) {
-	t.Helper()
-	routes, err := template.Routes()
+// serveGateway stands in for API Gateway: it turns requests into events for the function that the template names. It
+// serves one request at a time.
+func (s stack) serveGateway() (url string) {
+	s.Helper()
+	routes, err := s.template.Routes()
 	if err != nil {
-		t.Fatal(err)
+		s.Fatal(err)
 	}
-	running := map[string]*lambdatest.Function{}
+	var mu sync.Mutex
 	mux := http.NewServeMux()
 	for route, function := range routes {
-		if running[function] == nil {
-			running[function] = run(function)
-		}
 		_, resource, _ := strings.Cut(route, " ")
 		mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
 			var response events.APIGatewayProxyResponse
-			running[function].Invoke(proxyEvent(r, resource), "", &response)
+			s.invoke(function, proxyEvent(r, resource), &response)
 			for name, value := range response.Headers {
 				w.Header().Set(name, value)
 			}
@@ -267,7 +348,7 @@ func serveGateway(
 		})
 	}
 	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
+	s.Cleanup(server.Close)
 	return server.URL
 }
 
@@ -299,8 +380,8 @@ func proxyEvent(r *http.Request, resource string) events.APIGatewayProxyRequest 
 // TestSAMLocal drives the API that the SAM CLI has started. No stream is connected there, so the test has the CLI
 // invoke the stream's readers.
 func TestSAMLocal(t *testing.T) {
-	url := os.Getenv(awstest.APIVariable)
-	if url == "" {
+	api := os.Getenv(awstest.APIVariable)
+	if api == "" {
 		t.Skip("make sam-local-test runs this")
 	}
 	cfg := awstest.Config(awstest.Need(t, awstest.DynamoDBVariable))
@@ -311,7 +392,7 @@ func TestSAMLocal(t *testing.T) {
 	}
 	stream := awstest.Stream{Client: dynamodbstreams.NewFromConfig(cfg), ARN: aws.ToString(table.Table.LatestStreamArn)}
 	lifetest.Run(t, lifetest.Service{
-		URL: url,
+		URL: api,
 		Settle: func(changes int) {
 			settle(t, stream, changes, func(function string, event, answer any) {
 				samInvoke(t, function, event, answer)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,7 +36,7 @@ func NewCloud(dynamoDB, moto string) Cloud {
 type values = map[string]any
 
 // Deploy makes the tables, secrets and keys that the template declares. It returns the template with their names and
-// ARNs for values. name returns the name of a resource by its logical id.
+// ARNs for values, and those of its buckets. name returns the name of a resource by its logical id.
 func Deploy(
 	ctx context.Context, t *samtemplate.Template, cloud Cloud, name func(id string) string,
 ) (*samtemplate.Template, error) {
@@ -47,6 +48,7 @@ func Deploy(
 		"AWS::DynamoDB::Table":        cloud.deployTable,
 		"AWS::SecretsManager::Secret": cloud.deploySecret,
 		"AWS::KMS::Alias":             cloud.deployKey,
+		"AWS::S3::Bucket":             nameBucket,
 	} {
 		ids, err := t.Of(resourceType)
 		if err != nil {
@@ -68,11 +70,18 @@ func (c Cloud) deployTable(ctx context.Context, t *samtemplate.Template, id, nam
 	if err != nil {
 		return nil, err
 	}
-	of := values{id: name, id + ".Arn": aws.ToString(table.TableArn)}
+	// DynamoDB Local has an account of its own in its ARNs.
+	of := values{id: name, id + ".Arn": "arn:aws:dynamodb:" + Region + ":" + samtemplate.Account + ":table/" + name}
 	if table.LatestStreamArn != nil {
 		of[id+".StreamArn"] = *table.LatestStreamArn
 	}
 	return of, enableTimeToLive(ctx, c.DynamoDB, t, id, name)
+}
+
+// nameBucket makes nothing: a stand-in for S3 has every bucket.
+func nameBucket(_ context.Context, _ *samtemplate.Template, id, name string) (values, error) {
+	name = strings.ToLower(name)
+	return values{id: name, id + ".Arn": "arn:aws:s3:::" + name}, nil
 }
 
 func (c Cloud) deploySecret(ctx context.Context, t *samtemplate.Template, id, name string) (values, error) {

@@ -109,6 +109,8 @@ func (a *AWS) serve(w http.ResponseWriter, r *http.Request) {
 
 // Function is a running function.
 type Function struct {
+	Timeout time.Duration // which the function is told it has for an invocation
+
 	t      testing.TB
 	events chan invocation
 	output *lockedBuffer
@@ -160,7 +162,9 @@ func dependOn(t testing.TB, folder string) {
 // Run runs a built function until the test ends. It has the environment, NAME=value, and nothing of this process's.
 func Run(t testing.TB, binary string, environment ...string) *Function {
 	t.Helper()
-	f := &Function{t: t, events: make(chan invocation), output: &lockedBuffer{}}
+	f := &Function{
+		Timeout: invocationTimeout, t: t, events: make(chan invocation), output: &lockedBuffer{},
+	}
 	runtime := httptest.NewServer(f.runtimeAPI())
 	command := exec.Command(binary)
 	command.Env = append(environment,
@@ -181,7 +185,7 @@ func Run(t testing.TB, binary string, environment ...string) *Function {
 	return f
 }
 
-// invocationTimeout is the time that the function is told it has for an invocation.
+// invocationTimeout is the Timeout of a function unless a test sets another.
 const invocationTimeout = 10 * time.Second
 
 // runtimeAPI returns the Lambda Runtime API (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html).
@@ -197,7 +201,7 @@ func (f *Function) runtimeAPI() http.Handler {
 			responses[id] = next.response
 			mu.Unlock()
 			w.Header().Set("Lambda-Runtime-Aws-Request-Id", id)
-			w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(invocationTimeout).UnixMilli()))
+			w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(f.Timeout).UnixMilli()))
 			w.Header().Set("Lambda-Runtime-Invoked-Function-Arn",
 				"arn:aws:lambda:eu-central-1:123456789012:function:test")
 			if next.traceID != "" {

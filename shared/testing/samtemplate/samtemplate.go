@@ -108,6 +108,9 @@ func (t *Template) With(values map[string]any) *Template {
 // Value returns the value of a name that With was given, as text.
 func (t *Template) Value(name string) string { return fmt.Sprint(t.values[name]) }
 
+// Values returns all values that With was given.
+func (t *Template) Values() map[string]any { return maps.Clone(t.values) }
+
 // Decode decodes the template into a struct with yaml tags. CloudFormation's functions are left out: !Sub X is X.
 func (t *Template) Decode(into any) error { return t.document.Decode(into) }
 
@@ -129,6 +132,9 @@ func (t *Template) Of(resourceType string) ([]string, error) {
 	slices.Sort(ids)
 	return ids, nil
 }
+
+// Parameters returns the names of all parameters, in order.
+func (t *Template) Parameters() []string { return slices.Sorted(maps.Keys(t.parameters)) }
 
 // Type returns the type of a resource, or "" where there is none of that logical id.
 func (t *Template) Type(id string) string { return t.resources[id].Type }

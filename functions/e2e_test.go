@@ -99,7 +99,7 @@ func (s stack) over() stack {
 		"ExistingSecret": made["LicenseKeySecret"], "ExistingKey": made["TokenKey.Arn"],
 		"ExistingCheckpointKey": made["CheckpointKey.Arn"],
 	}
-	for _, parameter := range s.template.Parameters() {
+	for parameter := range s.template.Parameters() {
 		id, isExisting := strings.CutPrefix(parameter, "Existing")
 		if isExisting && parameters[parameter] == nil { // it is called after what it names
 			parameters[parameter] = made[id]

@@ -33,6 +33,7 @@ func (s stack) drive() {
 	})
 	s.driveDevices(api)
 	s.driveRefusals(api)
+	s.driveErasure(api)
 	s.driveForeignWrites(api)
 	s.driveCheckpoints(api)
 	s.driveRotation()
@@ -148,6 +149,19 @@ func (s stack) driveRefusals(api *vendorapi.Client) {
 	suspend(`"0-0"`)
 	s.recorded["IssueFunction"].Fail("UpdateItem", "ValidationException")
 	suspend(l.ETag)
+}
+
+// driveErasure erases a license that has left a reference, a response, a device and a signature.
+func (s stack) driveErasure(api *vendorapi.Client) {
+	s.Helper()
+	l := s.issue(api)
+	v := vendorapi.Verification{LicenseKey: l.LicenseKey, Fingerprint: "device-one", DeviceName: "Anna's laptop"}
+	_, err := api.Verify(s.Context(), v)
+	s.must(err)
+	_, err = api.Suspend(s.Context(), l.LicenseID, "unpaid", vendorapi.Options{IdempotencyKey: uuid.NewString()})
+	s.must(err)
+	_, err = api.Erase(s.Context(), l.LicenseID, "asked for", vendorapi.Options{})
+	s.must(err)
 }
 
 // driveForeignWrites has another tool put whole records over ours, one with all that only we know.

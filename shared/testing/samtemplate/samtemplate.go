@@ -133,9 +133,6 @@ func (t *Template) Of(resourceType string) ([]string, error) {
 	return ids, nil
 }
 
-// Parameters returns the names of all parameters, in order.
-func (t *Template) Parameters() []string { return slices.Sorted(maps.Keys(t.parameters)) }
-
 // Type returns the type of a resource, or "" where there is none of that logical id.
 func (t *Template) Type(id string) string { return t.resources[id].Type }
 

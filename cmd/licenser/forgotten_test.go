@@ -21,9 +21,7 @@ func TestForgotten(t *testing.T) {
 	data := t.TempDir()
 	s := start(t, data, "--checkpoint-interval", "50ms")
 	living, removed := s.sellToQuill("quill-order-1"), s.sellToQuill("quill-order-2")
-	if status, text := s.call("DELETE", "/licenses/"+removed.LicenseID, `{"reason":"quill has gone"}`); status != 204 {
-		t.Fatal(status, text)
-	}
+	s.done("license", "delete", removed.LicenseID, "--reason", "quill has gone", "--yes")
 	s.trail(removed.LicenseID, 7)
 	before := s.done("audit", "export", living.LicenseID)
 	if !strings.Contains(before, "Zacharias") {
@@ -74,32 +72,38 @@ func (s *server) sellToQuill(reference string) (l issued) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	request, err := http.NewRequest("POST", s.url+"/licenses", strings.NewReader(string(draft)))
-	if err != nil {
+	send := func(key, method, path, body string) []byte {
+		request, err := http.NewRequest(method, s.url+path, strings.NewReader(body))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		request.Header.Set("Idempotency-Key", key)
+		request.Header.Set("If-Match", "*")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil || response.StatusCode > http.StatusCreated {
+			s.t.Fatalf("%s %s: %d %s, %v", method, path, response.StatusCode, text, err)
+		}
+		return text
+	}
+	text := send(reference, "POST", "/licenses", string(draft))
+	if err := json.Unmarshal(text, &l); err != nil {
 		s.t.Fatal(err)
 	}
-	request.Header.Set("Idempotency-Key", reference)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusCreated || json.Unmarshal(text, &l) != nil {
-		s.t.Fatalf("%d %s, %v", response.StatusCode, text, err)
-	}
-	for _, call := range [][2]string{
+	for n, call := range [][2]string{
 		{"POST /verify-license", fmt.Sprintf(
 			`{"licensekey":%q,"fingerprint":"machine-0815","devicename":"quills laptop"}`, l.LicenseKey)},
 		{"PATCH /licenses/" + l.LicenseID, `{"notes":"plays the xylophone no more"}`},
 		{"POST /licenses/" + l.LicenseID + "/suspend", `{"reason":"quill does not pay"}`},
 		{"POST /licenses/" + l.LicenseID + "/reinstate", `{"reason":"quill has paid"}`},
-		{"PATCH /licenses/" + l.LicenseID, `{"maxdevices":0}`},
+		{"PATCH /licenses/" + l.LicenseID, `{"maxdevices":0,"leaseminutes":0}`},
 	} {
 		method, path, _ := strings.Cut(call[0], " ")
-		if status, text := s.call(method, path, call[1]); status != http.StatusOK {
-			s.t.Fatalf("%s: %d %s", call[0], status, text)
-		}
+		send(fmt.Sprint(reference, n), method, path, call[1])
 	}
 	return l
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,8 +50,14 @@ func all(c *verifyCommand) { c.Licenses, c.All, c.Checkpoint = nil, true, true }
 // checked too.
 func TestVerifyAllSigned(t *testing.T) {
 	s, gone, young := newSignedServer(t)
+	var mu sync.Mutex
 	asked := map[string]int{}
-	s.tamper = func(path, body string) string { asked[path]++; return body }
+	s.tamper = func(path, body string) string {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[path]++
+		return body
+	}
 	out, err := s.verify(t, all)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -60,7 +60,7 @@ func TestBinary(t *testing.T) {
 		},
 		"Query": func(input map[string]any) (int, any) {
 			queried = append(queried, fmt.Sprint(input["TableName"], input["IndexName"]))
-			if input["TableName"] != "audit" && input["IndexName"] != "license" {
+			if input["TableName"] != "audit" && input["TableName"] != "disclosures" && input["IndexName"] != "license" {
 				return lambdatest.Fault(http.StatusBadRequest, "ResourceNotFoundException")(input)
 			}
 			return http.StatusOK, map[string]any{"Items": []any{}}

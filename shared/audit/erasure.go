@@ -37,7 +37,7 @@ func CompleteErasure(ctx context.Context, store Erasures, licenseID string, sequ
 // DisclosedTexts returns the texts that an attribute of a license had, as far as its chain discloses them, each once.
 func DisclosedTexts(ctx context.Context, store Store, licenseID, attribute string) (texts []string, err error) {
 	state, err := store.State(ctx, licenseID)
-	if err != nil {
+	if err != nil || state.Sequence == 0 {
 		return nil, err
 	}
 	disclosures, err := store.Disclosures(ctx, licenseID, state.ErasedSequence, state.Sequence)

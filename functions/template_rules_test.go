@@ -264,8 +264,10 @@ func TestAlarms(t *testing.T) {
 				}
 				own = append(own, metric)
 			}
-			if reflect.DeepEqual(at(value, "Namespace"), namespaceOfStack) && !slices.Contains(filtered, metric) {
-				t.Errorf("%s is on the metric %s, which no filter makes", id, metric)
+			if reflect.DeepEqual(at(value, "Namespace"), namespaceOfStack) {
+				if own = append(own, metric); !slices.Contains(filtered, metric) {
+					t.Errorf("%s is on the metric %s, which no filter makes", id, metric)
+				}
 			}
 			if dimensions, _ := at(value, "Dimensions").([]any); len(dimensions) == 1 &&
 				at(dimensions[0], "Name") == "FunctionName" {
@@ -274,8 +276,9 @@ func TestAlarms(t *testing.T) {
 		})
 	}
 	for _, metric := range []string{
-		telemetry.GapsKey, telemetry.ReturnedKey, telemetry.ShortSecretsKey, telemetry.StaleKeysKey,
-		telemetry.RevocationsTakenBackKey, checkpointing.CheckpointsKey, checkpointing.FindingsKey,
+		telemetry.GapsKey, telemetry.ReturnedKey, telemetry.ShortSecretsKey, telemetry.RevocationsTakenBackKey,
+		checkpointing.CheckpointsKey, checkpointing.FindingsKey,
+		telemetry.StaleKeysKey, "BatchesFailed", "KmsThrottles", // by filters
 	} {
 		if !slices.Contains(own, metric) {
 			t.Errorf("no alarm watches %s", metric)
@@ -470,9 +473,10 @@ func TestNames(t *testing.T) {
 		"ApiErrors Dimensions": 1024, "ApiLatency Dimensions": 1024,
 		"KmsThrottled Namespace": 255, "KmsThrottles MetricTransformations": 255,
 		"ChangesFailed Namespace": 255, "AuditBatchesFailed MetricTransformations": 255,
-		"IndexBatchesFailed MetricTransformations": 255,
-		"Dashboard DashboardName":                  255,
-		"TokenKey Description":                     8192, "CheckpointKey Description": 8192,
+		"IndexBatchesFailed MetricTransformations": 255, "KeysStale Namespace": 255,
+		"VerifyKeysStale MetricTransformations": 255, "IssueKeysStale MetricTransformations": 255,
+		"Dashboard DashboardName": 255,
+		"TokenKey Description":    8192, "CheckpointKey Description": 8192,
 		"LicenseKeySecret Description": 2048,
 		"TokenKeyAlias AliasName":      256, "CheckpointKeyAlias AliasName": 256,
 		"WebAcl Description": 256, "WebAcl VisibilityConfig": 255,
@@ -713,6 +717,17 @@ func TestFailedBatch(t *testing.T) {
 	}
 	if !slices.Equal(found, []int{0, 1}) {
 		t.Errorf("batches of which none and one has failed tell %v", found)
+	}
+}
+
+// TestStaleKeys: the filters find, in the logs of both functions that read secrets and keys, what the functions log.
+func TestStaleKeys(t *testing.T) {
+	for id, logs := range map[string]string{"VerifyKeysStale": "VerifyLogs", "IssueKeysStale": "IssueLogs"} {
+		filter := at(readTree(t), "Resources", id, "Properties")
+		want := "{ $." + telemetry.StaleKeysKey + " > 0 }"
+		if at(filter, "FilterPattern") != want || at(filter, "LogGroupName", "Ref") != logs {
+			t.Errorf("%s: %v", id, filter)
+		}
 	}
 }
 

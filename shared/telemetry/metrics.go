@@ -41,11 +41,14 @@ func FunctionName(name string) string { return cmp.Or(os.Getenv("AWS_LAMBDA_FUNC
 const (
 	GapsKey         = "AuditGaps"    // changes that the audit trail has missed
 	ShortSecretsKey = "ShortSecrets" // license-key secrets in force that have less than 32 bytes
-	StaleKeysKey    = "StaleKeys"    // secrets and public keys that could not be read anew for too long
 
 	ReturnedKey             = "ErasuresUndone"       // changes that left a personal value after an erasure
 	RevocationsTakenBackKey = "RevocationsTakenBack" // licenses that another tool has made usable again
 )
+
+// StaleKeysKey is the attribute by which a metric filter counts secrets and public keys that could not be read anew for
+// too long, of all functions together.
+const StaleKeysKey = "StaleKeys"
 
 // PutBackKey is the attribute of a batch that counts licenses of which another tool had left out what only we know.
 const PutBackKey = "putback"

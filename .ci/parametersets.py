@@ -15,7 +15,7 @@ def sets(template):
     existing = {name: earlier(name, "earlier") for name in template["Parameters"] if name.startswith("Existing")}
     return {
         "default": {},
-        "least": {"AccessLogRole": "NONE", "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"},
+        "least": {"AccessLogRole": "NONE", "ServiceDashboard": "NONE", "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"},
         "existing": existing | {"CheckpointOrigin": "openlicenser/earlier/audit"},
         "all": {"AlarmEmail": "you@example.com", "WafRateLimit": "2000", "SecretRotationDays": "30"} | DOMAIN,
         "stopped": {name: "0" for name in template["Parameters"] if name.endswith("Concurrency")},

@@ -65,7 +65,10 @@ def refused_of_dashboard(dashboard, name, resources):
         kind, body = widget.get("type"), widget.get("properties", {})
         if not (0 <= x < x + width <= 24 and 0 <= y and 0 < height <= 1000):
             yield f"has the widget {i} at {x}, {y} with the size {width}, {height}"
-        if kind == "metric":
+        if kind == "log":
+            if not {"region", "query"} <= body.keys():
+                yield f"has the widget {i} without region or query"
+        elif kind == "metric":
             if not (body.get("region") and body.get("metrics") and all(isinstance(m, list) for m in body["metrics"])):
                 yield f"has the widget {i} without region or metrics"
         elif kind == "alarm":

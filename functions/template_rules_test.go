@@ -1,7 +1,10 @@
 package functions_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -12,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -20,7 +24,9 @@ import (
 
 	"openlicenser/functions/checkpoint/checkpointing"
 	"openlicenser/shared/api"
+	"openlicenser/shared/stream"
 	"openlicenser/shared/telemetry"
+	"openlicenser/shared/testing/lambdatest"
 	"openlicenser/shared/testing/samtemplate"
 )
 
@@ -94,8 +100,12 @@ func TestParameters(t *testing.T) {
 		default:
 			least, isLeast := at(parameter, "MinValue").(int)
 			most, isMost := at(parameter, "MaxValue").(int)
-			number, isNumber := value.(int)
-			if !isLeast || !isMost || !isNumber || number < least || number > most {
+			number, isFraction := value.(float64)
+			whole, isWhole := value.(int)
+			if isWhole {
+				number = float64(whole)
+			}
+			if !isLeast || !isMost || !isWhole && !isFraction || number < float64(least) || number > float64(most) {
 				t.Errorf("%s takes anything, or not its default", name)
 			}
 		}
@@ -143,6 +153,11 @@ func TestFunctions(t *testing.T) {
 	if at(template, "Globals", "Function", "Tracing") != "Active" {
 		t.Error("the functions are not traced")
 	}
+	// SAM puts it beside the log group of each function.
+	wantLogging := tree{"LogFormat": "JSON", "SystemLogLevel": "WARN", "ApplicationLogLevel": "INFO"}
+	if diff := cmp.Diff(wantLogging, at(template, "Globals", "Function", "LoggingConfig")); diff != "" {
+		t.Errorf("more than one record for an invocation, or none (-want +got):\n%s", diff)
+	}
 	owner := map[any]string{}
 	functions := ofType(t, template, "AWS::Serverless::Function")
 	for id, function := range functions {
@@ -159,7 +174,11 @@ func TestFunctions(t *testing.T) {
 			at(template, "Resources", role, "Properties", "ManagedPolicyArns") != nil {
 			t.Errorf("%s has the role %q", id, roleARN)
 		}
-		logs, _ := at(properties, "LoggingConfig", "LogGroup", "Ref").(string)
+		logging, _ := at(properties, "LoggingConfig").(tree)
+		if len(logging) != 1 {
+			t.Errorf("%s logs by %v", id, logging)
+		}
+		logs, _ := at(logging, "LogGroup", "Ref").(string)
 		if at(template, "Resources", logs, "Type") != "AWS::Logs::LogGroup" {
 			t.Errorf("%s logs to %q", id, logs)
 		}
@@ -174,16 +193,46 @@ func TestFunctions(t *testing.T) {
 		if !reflect.DeepEqual(at(group, "Properties", "RetentionInDays"), tree{"Ref": "LogRetentionDays"}) {
 			t.Errorf("%s is kept for %v", id, at(group, "Properties", "RetentionInDays"))
 		}
+		if class := at(group, "Properties", "LogGroupClass"); class != nil { // no metrics come out of another class
+			t.Errorf("%s is of the class %v", id, class)
+		}
+	}
+}
+
+// TestSampling: a share of the requests to this API is traced, by the parameter, and nothing beyond it.
+func TestSampling(t *testing.T) {
+	rules := ofType(t, readTree(t), "AWS::XRay::SamplingRule")
+	template := readTemplate(t).With(map[string]any{"Api": "a1b2c3d4e5", "AWS::StackName": strings.Repeat("n", 128)})
+	for id := range rules {
+		rule, err := template.Property(id, "SamplingRule")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := tree{
+			"RuleName": "open-licenser-a1b2c3d4e5", "ServiceType": "AWS::ApiGateway::Stage", "FixedRate": 0.01,
+			"ResourceARN": "arn:aws:apigateway:eu-central-1::/restapis/a1b2c3d4e5/stages/prod", "ReservoirSize": 0,
+			"ServiceName": "*", "Host": "*", "HTTPMethod": "*", "URLPath": "*", "Priority": 1000, "Version": 1,
+		}
+		if diff := cmp.Diff(want, rule); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", id, diff)
+		}
+		if name := text(at(rule, "RuleName")); len(name) > 32 {
+			t.Errorf("%s has the name %s", id, name)
+		}
+	}
+	if len(rules) != 1 || at(readTree(t), "Resources", "Api", "Properties", "TracingEnabled") != true {
+		t.Errorf("%d rules", len(rules))
 	}
 }
 
 // TestAlarms: every alarm tells someone, says what to do, is on the dashboard, and is quiet where nothing happens.
-// Every function is watched for errors and throttles.
+// Every function is watched, and all that functions count is read by an alarm.
 func TestAlarms(t *testing.T) {
 	template := readTree(t)
 	dashboard, _ := at(template, "Resources", "Dashboard", "Properties", "DashboardBody", "Fn::Sub").(string)
 	topic := []any{tree{"Fn::If": []any{"NewAlarmTopic", tree{"Ref": "AlarmTopic"}, tree{"Ref": "AlarmTopicArn"}}}}
 	functions := ofType(t, template, "AWS::Serverless::Function")
+	filtered := filteredMetrics(t, template)
 	watched := map[any][]string{}
 	var own []string
 	for id, alarm := range ofType(t, template, "AWS::CloudWatch::Alarm") {
@@ -215,6 +264,11 @@ func TestAlarms(t *testing.T) {
 				}
 				own = append(own, metric)
 			}
+			if reflect.DeepEqual(at(value, "Namespace"), namespaceOfStack) {
+				if own = append(own, metric); !slices.Contains(filtered, metric) {
+					t.Errorf("%s is on the metric %s, which no filter makes", id, metric)
+				}
+			}
 			if dimensions, _ := at(value, "Dimensions").([]any); len(dimensions) == 1 &&
 				at(dimensions[0], "Name") == "FunctionName" {
 				watched[at(dimensions[0], "Value", "Ref")] = append(watched[at(dimensions[0], "Value", "Ref")], metric)
@@ -222,21 +276,38 @@ func TestAlarms(t *testing.T) {
 		})
 	}
 	for _, metric := range []string{
-		telemetry.GapsKey, telemetry.ReturnedKey, telemetry.ShortSecretsKey, telemetry.StaleKeysKey,
-		telemetry.RevocationsTakenBackKey,
-		checkpointing.CheckpointsKey, checkpointing.ChainsRewrittenKey, checkpointing.ChangesMissedKey,
+		telemetry.GapsKey, telemetry.ReturnedKey, telemetry.ShortSecretsKey, telemetry.RevocationsTakenBackKey,
+		checkpointing.CheckpointsKey, checkpointing.FindingsKey,
+		telemetry.StaleKeysKey, "BatchesFailed", "KmsThrottles", // by filters
 	} {
 		if !slices.Contains(own, metric) {
 			t.Errorf("no alarm watches %s", metric)
 		}
 	}
 	for id := range functions {
-		for _, metric := range []string{"Errors", "Throttles"} {
-			if !slices.Contains(watched[id], metric) {
-				t.Errorf("no alarm watches the %s of %s", metric, id)
+		isOverdue := id == "CheckpointFunction" && slices.Contains(own, checkpointing.CheckpointsKey)
+		if !slices.Contains(watched[id], "Errors") && !isOverdue {
+			t.Errorf("no alarm watches the errors of %s", id)
+		}
+	}
+}
+
+// namespaceOfStack is where the metrics are that come out of logs by a filter.
+var namespaceOfStack = tree{"Fn::Sub": telemetry.Namespace + "/${AWS::StackName}"}
+
+// filteredMetrics returns the names of the metrics that filters make of logs. None comes where nothing happens.
+func filteredMetrics(t *testing.T, template tree) (names []string) {
+	t.Helper()
+	for id, filter := range ofType(t, template, "AWS::Logs::MetricFilter") {
+		for _, metric := range at(filter, "Properties", "MetricTransformations").([]any) {
+			names = append(names, at(metric, "MetricName").(string))
+			isOfStack := reflect.DeepEqual(at(metric, "MetricNamespace"), namespaceOfStack)
+			if !isOfStack || at(metric, "DefaultValue") != nil {
+				t.Errorf("%s makes %v", id, metric)
 			}
 		}
 	}
+	return names
 }
 
 // afterFirstCheckpoint is how an alarm waits for the first checkpoint.
@@ -399,41 +470,75 @@ func text(value any) string {
 // placeholder is a value that CloudFormation puts into a !Sub.
 var placeholder = regexp.MustCompile(`\$\{!?[^}]*\}`)
 
-// TestDashboard: what CloudWatch takes, on the metrics that the log records declare.
+// TestDashboard: what CloudWatch takes, on metrics that there are, and on what the log records tell.
 func TestDashboard(t *testing.T) {
-	body := at(readTree(t), "Resources", "Dashboard", "Properties", "DashboardBody", "Fn::Sub").(string)
+	template := readTree(t)
+	body := at(template, "Resources", "Dashboard", "Properties", "DashboardBody", "Fn::Sub").(string)
 	var dashboard struct {
 		Widgets []struct {
+			Type       string
 			Properties struct {
-				Title   string
-				Metrics [][]any
+				Title, Query string
+				Metrics      [][]any
 			}
 		}
 	}
 	if err := json.Unmarshal([]byte(placeholder.ReplaceAllString(body, "x")), &dashboard); err != nil {
 		t.Fatal(err)
 	}
-	outcomes := "SEARCH('{" + telemetry.Namespace + "," + telemetry.FunctionKey + "," + telemetry.CodeKey + "} " +
-		telemetry.FunctionKey + `="x" MetricName="` + telemetry.RequestsKey + `"', 'Sum', 300)`
-	signatures := []any{telemetry.Namespace, telemetry.SignaturesKey, telemetry.FunctionKey, "x"}
-	found := 0
+	own := []string{telemetry.GapsKey, checkpointing.FindingsKey} // of those that alarms are on
+	filtered := filteredMetrics(t, template)
+	var summed, shown []string
 	for _, widget := range dashboard.Widgets {
+		if (widget.Type == "log") != (widget.Properties.Query != "") {
+			t.Errorf("%s is of the type %s", widget.Properties.Title, widget.Type)
+		}
+		for _, match := range summedField.FindAllStringSubmatch(widget.Properties.Query, -1) {
+			summed = append(summed, match[1])
+		}
 		for _, metric := range widget.Properties.Metrics {
-			if at(metric[0], "expression") == outcomes || reflect.DeepEqual(metric, signatures) {
-				found++
+			if metric[0] == telemetry.Namespace {
+				shown = append(shown, metric[1].(string))
+			}
+			if metric[0] == telemetry.Namespace+"/x" && !slices.Contains(filtered, metric[1].(string)) {
+				t.Errorf("no filter makes the metric %v", metric[1])
 			}
 		}
 	}
-	if found != 2 {
-		t.Errorf("%d of the metrics of the verify function are shown", found)
+	slices.Sort(shown)
+	slices.Sort(own)
+	if diff := cmp.Diff(own, shown); diff != "" {
+		t.Errorf("metrics (-want +shown):\n%s", diff)
+	}
+	want := []string{
+		telemetry.SignaturesKey, telemetry.ReusedFromTableKey, telemetry.ReusedFromMemoryKey,
+		telemetry.PutBackKey, telemetry.RevocationsTakenBackKey,
+		telemetry.SeatsAcquiredKey, telemetry.SeatsTakenOverKey, telemetry.SeatsRefusedKey,
+	}
+	if diff := cmp.Diff(want, summed); diff != "" {
+		t.Errorf("sums (-what records tell +shown):\n%s", diff)
+	}
+	if !strings.Contains(body, "by "+telemetry.CodeKey+" |") {
+		t.Error("outcomes are not shown")
+	}
+	for _, match := range querySource.FindAllStringSubmatch(body, -1) {
+		if at(template, "Resources", match[1], "Type") != "AWS::Logs::LogGroup" {
+			t.Errorf("queries %s", match[1])
+		}
 	}
 }
+
+// Parts of the queries of Logs Insights on the dashboard.
+var (
+	summedField = regexp.MustCompile(`sum\((\w+)\)`)
+	querySource = regexp.MustCompile(`SOURCE '\$\{(\w+)\}'`)
+)
 
 // logged are the variables of API Gateway that may stand in its access log: none holds a license key, a credential, or
 // what a caller may have put in a place where it does not belong.
 var logged = []string{
-	"error.responseType", "httpMethod", "identity.sourceIp", "identity.userArn", "integration.status", "requestId",
-	"requestTime", "resourcePath", "responseLatency", "responseLength", "status", "wafResponseCode", "xrayTraceId",
+	"error.responseType", "httpMethod", "identity.sourceIp", "identity.userArn", "requestId", "resourcePath",
+	"responseLatency", "status", "wafResponseCode",
 }
 
 // TestAccessLog: JSON without secrets, and no execution logs, which hold whole requests.
@@ -450,7 +555,9 @@ func TestAccessLog(t *testing.T) {
 	}
 	var variables []string
 	for _, value := range format {
-		variables = append(variables, strings.TrimPrefix(value, "$context."))
+		for part := range strings.FieldsSeq(value) {
+			variables = append(variables, strings.TrimPrefix(part, "$context."))
+		}
 	}
 	slices.Sort(variables)
 	if !slices.Equal(variables, logged) {
@@ -526,6 +633,55 @@ func TestPreflights(t *testing.T) {
 	}
 	if found != 8 {
 		t.Errorf("%d preflights", found)
+	}
+}
+
+// TestFailedBatch: the filters find the record of a batch of which some has failed, and no other.
+func TestFailedBatch(t *testing.T) {
+	for _, id := range []string{"AuditBatchesFailed", "IndexBatchesFailed"} {
+		filter := at(readTree(t), "Resources", id, "Properties")
+		if got := at(filter, "FilterPattern"); got != `{ $.msg = "batch" && $.failed > 0 }` {
+			t.Errorf("%s: %v", id, got)
+		}
+		if logs := strings.TrimSuffix(id, "BatchesFailed") + "Logs"; at(filter, "LogGroupName", "Ref") != logs {
+			t.Errorf("%s does not read %s", id, logs)
+		}
+	}
+	var log bytes.Buffer
+	for _, fault := range []error{nil, errors.New("no")} {
+		_, err := stream.Processor{
+			Do: func(context.Context, stream.Change) error { return fault }, Log: telemetry.NewLogger(&log),
+		}.Handle(t.Context(), lambdatest.SampleEvents[events.DynamoDBEvent](t, "../events/stream")["insert"])
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var found []int
+	for line := range strings.Lines(log.String()) {
+		record := struct {
+			Msg    string
+			Failed int
+		}{Failed: -1}
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatal(err)
+		}
+		if record.Msg == "batch" {
+			found = append(found, record.Failed)
+		}
+	}
+	if !slices.Equal(found, []int{0, 1}) {
+		t.Errorf("batches of which none and one has failed tell %v", found)
+	}
+}
+
+// TestStaleKeys: the filters find, in the logs of both functions that read secrets and keys, what the functions log.
+func TestStaleKeys(t *testing.T) {
+	for id, logs := range map[string]string{"VerifyKeysStale": "VerifyLogs", "IssueKeysStale": "IssueLogs"} {
+		filter := at(readTree(t), "Resources", id, "Properties")
+		want := "{ $." + telemetry.StaleKeysKey + " > 0 }"
+		if at(filter, "FilterPattern") != want || at(filter, "LogGroupName", "Ref") != logs {
+			t.Errorf("%s: %v", id, filter)
+		}
 	}
 }
 

@@ -332,7 +332,6 @@ func TestRetained(t *testing.T) {
 	transient := []string{
 		"IdempotencyTable", // it holds nothing for longer than a day
 		"SignatureTable",   // what is missing in it is made anew
-		"AlarmKey",         // it encrypts what is on its way only
 	}
 	always := []string{ // even by a stack that could not be made
 		"AccessLogAccount", "AccessLogRoleOfAccount", // other APIs of the account may log with them by then

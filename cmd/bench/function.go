@@ -25,6 +25,7 @@ type function struct {
 	events    chan []byte
 	handed    chan time.Time // when the function has got an event
 	responses chan response
+	log       recordLog
 }
 
 type response struct {
@@ -53,7 +54,7 @@ func startFunction(binary string, environment ...string) (*function, time.Durati
 	f.command.Env = append(environment,
 		"AWS_LAMBDA_RUNTIME_API="+listener.Addr().String(), "AWS_LAMBDA_FUNCTION_NAME=bench", "AWS_REGION=eu-central-1",
 		"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=example", "HOME="+os.TempDir())
-	f.command.Stderr = os.Stderr
+	f.command.Stdout, f.command.Stderr = &f.log, os.Stderr
 	begun := time.Now()
 	if err := f.command.Start(); err != nil {
 		return nil, 0, errors.Join(err, f.server.Close())

@@ -1,7 +1,8 @@
 //go:build unix
 
-// Bench compares the verify function with the least that a verification can be, and the local server with RSA. `make
-// bench` builds what it needs and runs it.
+// Bench compares the verify function with the least that a verification can be, and the local server with RSA. From
+// template.yaml, and from what the function calls and logs, it computes what AWS charges. `make bench` builds what it
+// needs and runs it.
 //
 // It stands in for the Lambda Runtime API, X-Ray's daemon and AWS. It counts the calls to AWS, and responds after the
 // time that AWS takes. It ends all processes that it starts. The figures to look at are the ratios within one run,
@@ -68,11 +69,11 @@ func (b *bench) functions() error {
 	verify := b.Bin + "/verify"
 	results, err := lab.run([]scenario{
 		{name: floorName, binary: b.Bin + "/floor"},
-		{name: "reused, table", binary: verify, signed: true},
-		{name: "reused, memory", binary: verify, signed: true, repeated: true},
-		{name: "signed, kept", binary: verify},
-		{name: "reuse off", binary: verify, reuseDays: "0"},
-		{name: "device, seat held", binary: verify, signed: true, device: true},
+		{name: "reused, table", binary: verify, signed: true, records: 1},
+		{name: "reused, memory", binary: verify, signed: true, repeated: true, records: 1},
+		{name: "signed, kept", binary: verify, records: 1},
+		{name: "reuse off", binary: verify, reuseDays: "0", records: 1},
+		{name: "device, seat held", binary: verify, signed: true, device: true, records: 1},
 	}, b.Rounds)
 	if err != nil {
 		return err
@@ -124,13 +125,9 @@ func (b *bench) costs(floor, table, signed result) error {
 	if err != nil {
 		return err
 	}
-	memory, err := template.Property("VerifyFunction", "MemorySize")
+	s, err := readSettings(template)
 	if err != nil {
 		return err
-	}
-	megabytes, isNumber := memory.(int)
-	if !isNumber {
-		return fmt.Errorf("the template's MemorySize is %v", memory)
 	}
 	fmt.Fprintln(b.out, "$ per million\trequests\tduration\tDynamoDB\tKMS\tall\t")
 	row := func(name string, c cost) {
@@ -138,10 +135,16 @@ func (b *bench) costs(floor, table, signed result) error {
 		fmt.Fprintf(b.out, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t\n", name,
 			c.requests*million, c.duration*million, c.dynamoDB*million, c.kms*million, c.sum()*million)
 	}
-	fleet := fleet(costOf(table, float64(megabytes)), costOf(signed, float64(megabytes)))
-	row(floorName, costOf(floor, float64(megabytes)))
+	fleet := fleet(costOf(table, s.memory), costOf(signed, s.memory))
+	row(floorName, costOf(floor, s.memory))
 	row("once a day", fleet)
 	b.target("$ per million, each license once a day", fleet.sum()*1e6, costTarget)
+	b.target("$ per million, with everything on the bill", sum(million(table, signed, s)), costTargetOfAll)
+	still, err := standing(template)
+	if err != nil {
+		return err
+	}
+	b.target("$ a month that stand still", sum(still), standingCostTarget)
 	return nil
 }
 

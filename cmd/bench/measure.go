@@ -23,6 +23,8 @@ type scenario struct {
 	signed    bool   // the signature table holds the signatures of all licenses
 	repeated  bool   // one license again and again, instead of each once
 	device    bool   // licenses for devices, of which this one holds a seat
+
+	records int // that an invocation logs
 }
 
 // result is the result of a scenario. Times are in seconds, memory is in bytes.
@@ -30,6 +32,7 @@ type result struct {
 	start, first, memory float64 // medians over the processes
 	warm                 []float64
 	calls                map[string]int // of the warm invocations
+	records              []string       // that the warm invocations have logged
 }
 
 // laboratory runs scenarios against one account.
@@ -145,6 +148,9 @@ func (l *laboratory) drive(f *function, s scenario, r *result) (first time.Durat
 	if first, err = f.invoke(events[0]); err != nil {
 		return 0, nil, err
 	}
+	if _, err := f.log.take(s.records); err != nil {
+		return 0, nil, err
+	}
 	l.proxy.take()
 	for i := 1; i < len(events); i++ {
 		event := events[i]
@@ -163,7 +169,9 @@ func (l *laboratory) drive(f *function, s scenario, r *result) (first time.Durat
 	for name, calls := range l.proxy.take() {
 		r.calls[name] += calls
 	}
-	return first, warm, nil
+	records, err := f.log.take(s.records * len(warm))
+	r.records = append(r.records, records...)
+	return first, warm, err
 }
 
 func (r result) callsPerVerification() float64 {

@@ -125,14 +125,6 @@ func (d *doctor) wantedMetrics() (wanted []wantedMetric) {
 			false,
 		})
 	}
-	for _, function := range []string{"Verify", "Issue"} {
-		if name := d.stack.named(function + "Function"); name != "" {
-			wanted = append(wanted, wantedMetric{
-				"requests to the function " + strings.ToLower(function), telemetry.Namespace, telemetry.RequestsKey,
-				map[string]string{telemetry.FunctionKey: name}, true,
-			})
-		}
-	}
 	return append(wanted, wantedMetric{
 		"requests to the API", "AWS/ApiGateway", "Count",
 		map[string]string{"ApiName": d.stack.name, "Stage": d.stack.parameters["Stage"]}, true,

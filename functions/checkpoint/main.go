@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -61,6 +63,20 @@ func pause(ctx context.Context, d time.Duration) error {
 // uploadTimeout bounds one request to S3: the page of one bucket among ten million licenses has 1.2 MB.
 const uploadTimeout = time.Minute
 
+// The license table may have little capacity. Then verifications get their turn between the pages of a scan, and the
+// scan waits, for minutes, until auto scaling has seen it or the invocation's time is over.
+const (
+	scanPage       = 100 // records; some 13 read units
+	scanAttempts   = 200
+	scanMaxBackoff = 5 * time.Second // half of that on average
+)
+
+func patiently(o *dynamodb.Options) {
+	o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts, o.MaxBackoff, o.RateLimiter = scanAttempts, scanMaxBackoff, ratelimit.None
+	})
+}
+
 func newCheckpointer(e environment, cfg aws.Config) checkpointing.Checkpointer {
 	bucket := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(uploadTimeout)
@@ -76,7 +92,9 @@ func newCheckpointer(e environment, cfg aws.Config) checkpointing.Checkpointer {
 			Origin:  e.Origin,
 		},
 		Reconciler: checkpoint.Reconciler{
-			Records: checkpoint.StoredRecords{Records: dynamo.NewRecords(tables, e.LicenseTable)},
+			Records: checkpoint.StoredRecords{
+				Records: dynamo.NewRecords(dynamodb.NewFromConfig(cfg, patiently), e.LicenseTable).InPages(scanPage),
+			},
 			Chains:  trail,
 			Archive: archive,
 		},

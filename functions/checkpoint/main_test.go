@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
@@ -42,6 +43,7 @@ func TestBinary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var scans atomic.Int64
 	aws := lambdatest.NewAWS(t, map[string]lambdatest.Operation{
 		"Query": func(input map[string]any) (int, any) {
 			if input["TableName"] != "audit" || input["IndexName"] != "heads" {
@@ -57,8 +59,11 @@ func TestBinary(t *testing.T) {
 			}}}
 		},
 		"Scan": func(input map[string]any) (int, any) {
-			if input["TableName"] != "licenses" {
+			if input["TableName"] != "licenses" || input["Limit"] != 100.0 {
 				return lambdatest.Fault(http.StatusBadRequest, "ResourceNotFoundException")(input)
+			}
+			if scans.Add(1) <= 3 { // a table of little capacity; other calls are tried no more often
+				return lambdatest.Fault(http.StatusBadRequest, "ProvisionedThroughputExceededException")(input)
 			}
 			return http.StatusOK, map[string]any{"Items": []any{record}}
 		},

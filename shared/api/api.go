@@ -27,9 +27,8 @@ type Routes map[string]Handler
 
 // Router is a Lambda function behind HTTP.
 type Router struct {
-	Function string // its name, for log and metrics
-	Routes   Routes
-	Public   []string // the routes that a web page of any origin may call (CORS)
+	Routes Routes
+	Public []string // the routes that a web page of any origin may call (CORS)
 	// MaxBody is how many bytes of a body the routes read. The front may pass on only MaxBody+1 bytes of a longer body.
 	MaxBody  int
 	Fallback Handler                  // handles the requests that no route matches
@@ -82,14 +81,10 @@ func (rt Router) Invoke(ctx context.Context, event Event) (events.APIGatewayProx
 		maps.Copy(response.Header, CrossOrigin())
 	}
 	rt.log(ctx, record, response.Status, cause,
-		slog.String(telemetry.FunctionKey, telemetry.FunctionName(rt.Function)),
 		slog.String("requestid", request.ID()),
-		slog.String("traceid", request.Header("X-Amzn-Trace-Id")),
 		slog.String("route", route),
 		slog.Int("status", response.Status),
-		slog.Int(telemetry.RequestsKey, 1),
-		slog.Float64(telemetry.MillisecondsKey, float64(time.Since(begun).Microseconds())/1000),
-		telemetry.Metrics(begun, record))
+		slog.Float64(telemetry.MillisecondsKey, float64(time.Since(begun).Microseconds())/1000))
 	return response.event(), nil
 }
 

@@ -21,17 +21,12 @@ var errTeapot = errors.New("internal text")
 
 func newRouter(log *bytes.Buffer) api.Router {
 	return api.Router{
-		Function: "test",
 		Routes: api.Routes{
 			"GET /ok": func(ctx context.Context, r api.Request) (api.Response, error) {
 				telemetry.Note(ctx, slog.String("licenseid", "id-1"))
 				telemetry.Count(ctx, "awscalls")
 				telemetry.Count(ctx, "awscalls")
 				return api.JSON(http.StatusOK, r.QueryParameters())
-			},
-			"GET /signed": func(ctx context.Context, _ api.Request) (api.Response, error) {
-				telemetry.Count(ctx, telemetry.SignaturesKey)
-				return api.JSON(http.StatusOK, nil)
 			},
 			"GET /error": func(context.Context, api.Request) (api.Response, error) { return api.Response{}, errTeapot },
 			"GET /panic": func(context.Context, api.Request) (api.Response, error) { panic("internal text") },
@@ -90,7 +85,6 @@ func TestRouter(t *testing.T) {
 				QueryStringParameters: map[string]string{"a": "b"},
 			}
 			event.RequestContext.RequestID = "request-1"
-			event.Headers = map[string]string{"X-Amzn-Trace-Id": "trace-1"}
 			response, err := newRouter(&log).Invoke(t.Context(), event)
 			if err != nil || response.StatusCode != test.status || response.Body != test.body ||
 				response.Headers["X-Request-Id"] != "request-1" {
@@ -106,7 +100,7 @@ func TestRouter(t *testing.T) {
 			} else if test.inError != "" {
 				delete(record, "error")
 			}
-			for _, varying := range []string{"time", "milliseconds"} {
+			for _, varying := range []string{"timestamp", "milliseconds"} {
 				if _, present := record[varying]; !present {
 					t.Errorf("no %s", varying)
 				}
@@ -115,10 +109,7 @@ func TestRouter(t *testing.T) {
 			want := map[string]any{
 				"msg":       "request",
 				"version":   version.Number,
-				"function":  "test",
 				"requestid": "request-1",
-				"traceid":   "trace-1",
-				"requests":  1.0,
 			}
 			for key, value := range test.record {
 				want[key] = value
@@ -141,59 +132,6 @@ func TestFailuresArePublicToo(t *testing.T) {
 		if err != nil || (response.Headers["Access-Control-Allow-Origin"] == "*") != public {
 			t.Errorf("%s: got %v, %v", path, response.Headers, err)
 		}
-	}
-}
-
-// TestMetrics: the record is a metric for CloudWatch, with every dimension and metric among its members.
-func TestMetrics(t *testing.T) {
-	t.Setenv("AWS_LAMBDA_FUNCTION_NAME", "stack-VerifyFunction")
-	var log bytes.Buffer
-	router := newRouter(nil)
-	router.Log = telemetry.NewLogger(&log)
-	event := api.Event{HTTPMethod: "GET", Resource: "/signed"}
-	if _, err := router.Invoke(t.Context(), event); err != nil {
-		t.Fatal(err)
-	}
-	var record map[string]any
-	if err := json.Unmarshal(log.Bytes(), &record); err != nil {
-		t.Fatal(err)
-	}
-	if record["function"] != "stack-VerifyFunction" {
-		t.Errorf("counts for %v", record["function"])
-	}
-	var metadata struct {
-		AWS struct {
-			Timestamp         int64
-			CloudWatchMetrics []struct {
-				Namespace  string
-				Dimensions [][]string
-				Metrics    []struct{ Name, Unit string }
-			}
-		} `json:"_aws"`
-	}
-	if err := json.Unmarshal(log.Bytes(), &metadata); err != nil {
-		t.Fatal(err)
-	}
-	if len(metadata.AWS.CloudWatchMetrics) != 1 || time.Since(time.UnixMilli(metadata.AWS.Timestamp)) > time.Hour {
-		t.Fatalf("metadata %+v", metadata.AWS)
-	}
-	directive := metadata.AWS.CloudWatchMetrics[0]
-	for _, set := range directive.Dimensions {
-		for _, name := range set {
-			if _, isText := record[name].(string); !isText {
-				t.Errorf("dimension %s is %v", name, record[name])
-			}
-		}
-	}
-	var names []string
-	for _, metric := range directive.Metrics {
-		names = append(names, metric.Name)
-		if _, isNumber := record[metric.Name].(float64); !isNumber {
-			t.Errorf("metric %s is %v", metric.Name, record[metric.Name])
-		}
-	}
-	if diff := cmp.Diff([]string{"requests", "milliseconds", "signatures"}, names); diff != "" {
-		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 func BenchmarkAnswer(b *testing.B) {
 	message := map[string]string{"message": strings.Repeat("a", 1200)}
 	router := api.Router{
-		Function: "bench",
 		Routes: api.Routes{"POST /verify-license": func(context.Context, api.Request) (api.Response, error) {
 			return api.JSON(http.StatusOK, message)
 		}},

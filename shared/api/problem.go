@@ -21,8 +21,9 @@ type problem struct {
 	Extensions map[string]string `json:",embed"`
 }
 
-// retryAfterBusy is the Retry-After of a service that is too busy.
-const retryAfterBusy = "5"
+// retryAfterBusy is the Retry-After, in seconds, of a service that is too busy. An index of one read unit has capacity
+// again after as long, or a little longer, when a page of a list has taken more than there was.
+const retryAfterBusy = "10"
 
 // RetryAfterFault is the Retry-After, in seconds, of a response to products that reports a fault of ours. A short fault
 // has passed by then. It is also in the template's GatewayResponses.

@@ -168,7 +168,7 @@ func (c *cached[T]) report(ctx context.Context, now time.Time, err error) error 
 	attrs := []slog.Attr{slog.Any("error", err), slog.Time("lastread", c.since)}
 	if now.Sub(c.downSince) >= token.StaleAfter {
 		level = slog.LevelError
-		attrs = append(attrs, telemetry.Counts(now, packageName, map[string]int{telemetry.StaleKeysKey: 1})...)
+		attrs = append(attrs, slog.Int(telemetry.StaleKeysKey, 1)) // by which a metric filter finds it
 	}
 	if c.serving() == nil {
 		level, text = slog.LevelError, c.what+" could not be read anew, and the cached one is too old to serve"

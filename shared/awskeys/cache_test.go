@@ -104,7 +104,7 @@ func TestCacheStale(t *testing.T) {
 		{20*time.Minute - 1, true, 3, []string{"level=WARN", "the cached one serves on"}},
 		{20 * time.Minute, true, 3, nil}, // half a minute after a failure the next fetch is due
 		{21 * time.Minute, true, 4,
-			[]string{"level=ERROR", "the cached one serves on", "StaleKeys=1", "function=stack-VerifyFunction"}},
+			[]string{"level=ERROR", "the cached one serves on", "StaleKeys=1"}},
 		{24*time.Hour - 1, true, 5, []string{"level=ERROR", "the cached one serves on", "StaleKeys=1"}},
 		{24 * time.Hour, false, 5, nil},
 		{24*time.Hour + 30*time.Second, false, 6, []string{"level=ERROR", "too old to serve", "StaleKeys=1"}},

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/smithy-go"
 
 	"openlicenser/shared/license"
 	"openlicenser/shared/plainjson"
@@ -48,7 +50,7 @@ func (s *Licenses) listRange(
 			err = checkListed(out.Items)
 		}
 		if err != nil {
-			return nil, "", err
+			return nil, "", asBusy(err)
 		}
 		licenses = append(licenses, matching(ctx, q, out.Items)...)
 		in.ExclusiveStartKey = out.LastEvaluatedKey
@@ -58,6 +60,17 @@ func (s *Licenses) listRange(
 	}
 	next, err = toPosition(r.Index, in.ExclusiveStartKey)
 	return licenses, next, err
+}
+
+// asBusy adds license.ErrBusy to the error of a read for which the table or the index has too little capacity left.
+func asBusy(err error) error {
+	var said smithy.APIError
+	if errors.As(err, &said) {
+		if _, isThrottled := retry.DefaultThrottleErrorCodes[said.ErrorCode()]; isThrottled {
+			return fmt.Errorf("%w: %w", license.ErrBusy, err)
+		}
+	}
+	return err
 }
 
 // matching returns the licenses of a page that the query asks for.

@@ -1,6 +1,7 @@
 package dynamo_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,6 +81,21 @@ func TestListNothing(t *testing.T) {
 	if page, err := dynamo.NewLicenses(client, "t", "r").List(t.Context(), q); err != nil || len(page.Licenses) != 0 ||
 		page.Next != "" {
 		t.Errorf("got %+v, %v", page, err)
+	}
+}
+
+// TestListThrottled: a list for which an index has too little capacity is no list, not even a shorter one.
+func TestListThrottled(t *testing.T) {
+	for name, isBusy := range map[string]bool{"Throttled": true, "NoThroughput": true, "InternalError": false} {
+		t.Run(name, func(t *testing.T) {
+			first := ok(`{"Items":[` + dynamoJSON(t, licensetest.Issue(t).Record()) + `],"LastEvaluatedKey":` +
+				`{"licenseid":{"S":"an-id"},"ixcollection":{"S":"c"},"ixissued":{"S":"i"}}}`)
+			_, client := serve(t, append([]answer{first}, faults[name]...)...)
+			page, err := dynamo.NewLicenses(client, "t", "r").List(t.Context(), license.Query{Limit: 7})
+			if err == nil || errors.Is(err, license.ErrBusy) != isBusy || len(page.Licenses) != 0 {
+				t.Errorf("got %+v, %v", page, err)
+			}
+		})
 	}
 }
 

@@ -19,8 +19,8 @@ var (
 	ErrNotFound   = errors.New("no such license")
 	ErrExists     = errors.New("a license with this id exists")
 	ErrConflict   = errors.New("the license was changed in the meantime")
-	ErrUnreadable = errors.New("the stored record cannot be understood")  // see also License.Problems
-	ErrBusy       = errors.New("the store takes no change at the moment") // nothing was written
+	ErrUnreadable = errors.New("the stored record cannot be understood") // see also License.Problems
+	ErrBusy       = errors.New("the store is too busy at the moment")    // nothing was written
 )
 
 // ReferenceTakenError reports that a reference names another license, or one that was removed.
@@ -68,7 +68,8 @@ type Store interface {
 	Remove(ctx context.Context, l License) error
 
 	// List returns a page of licenses in the order of q.Index. It may miss the changes of the last moments. A record
-	// that cannot be read at all comes as Unreadable.
+	// that cannot be read at all comes as Unreadable. The error is ErrBusy where more is listed than the store can
+	// read at the moment.
 	List(ctx context.Context, q Query) (Page, error)
 }
 

@@ -13,22 +13,36 @@ import (
 	"openlicenser/shared/version"
 )
 
-// NewLogger returns a logger that writes JSON, one record a line, as CloudWatch Logs Insights reads it. Each record
-// names the version that wrote it.
-func NewLogger(w io.Writer) *slog.Logger { return newLogger(w, nil) }
+// NewLogger returns a logger that writes JSON, one record a line, as Lambda and CloudWatch Logs Insights read it. Each
+// record names the version that wrote it.
+func NewLogger(w io.Writer) *slog.Logger { return newLogger(w, asLambdaReads) }
 
 // NewConsoleLogger returns a logger that leaves out what only CloudWatch reads.
 func NewConsoleLogger(w io.Writer) *slog.Logger {
-	return newLogger(w, &slog.HandlerOptions{ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
+	return newLogger(w, func(groups []string, attr slog.Attr) slog.Attr {
 		if len(groups) == 0 && attr.Key == metricsKey {
 			return slog.Attr{}
 		}
-		return attr
-	}})
+		return asLambdaReads(groups, attr)
+	})
 }
 
-func newLogger(w io.Writer, options *slog.HandlerOptions) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, options)).With(slog.String("version", version.Number))
+func newLogger(w io.Writer, replace func(groups []string, attr slog.Attr) slog.Attr) *slog.Logger {
+	handler := slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: replace})
+	return slog.New(handler).With(slog.String("version", version.Number))
+}
+
+// timestampKey is where Lambda looks for a record's time, in the form of RFC 3339. It takes a record without one to be
+// of the level INFO, and adds a time of its own
+// (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html).
+const timestampKey = "timestamp"
+
+// asLambdaReads gives a record's time its name and form: in UTC, with milliseconds.
+func asLambdaReads(groups []string, attr slog.Attr) slog.Attr {
+	if len(groups) == 0 && attr.Key == slog.TimeKey && attr.Value.Kind() == slog.KindTime {
+		return slog.String(timestampKey, attr.Value.Time().UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+	}
+	return attr
 }
 
 // Record gathers what is worth knowing about one invocation. Its methods may be called concurrently.
@@ -65,12 +79,6 @@ func Count(ctx context.Context, name string) {
 		defer record.mu.Unlock()
 		record.counts[name]++
 	}
-}
-
-func (r *Record) counted(name string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.counts[name] > 0
 }
 
 // Attrs returns what was noted so far, in order, and then what was counted.

@@ -91,6 +91,7 @@ func Handler[Event, Response any](
 			return handle(ctx, event)
 		}
 		ctx, record := telemetry.Begin(ctx)
+		telemetry.Note(ctx, slog.String("traceid", trace.TraceID)) // of those that X-Ray has, and no others
 		invocation := begin(name, trace.TraceID, trace.ParentID)
 		response, err := handle(context.WithValue(ctx, parentKey{}, parent{trace.TraceID, invocation.ID}), event)
 		invocation.Annotations = annotations(record.Attrs())

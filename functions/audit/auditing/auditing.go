@@ -45,7 +45,9 @@ func (a Auditor) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 			return err
 		},
 		Attrs: func() []slog.Attr {
-			return counts(map[string]int64{telemetry.GapsKey: gaps.Load(), telemetry.ReturnedKey: returned.Load()})
+			return telemetry.Counts(time.Now(), "audit", map[string]int{
+				telemetry.GapsKey: int(gaps.Load()), telemetry.ReturnedKey: int(returned.Load()),
+			})
 		},
 		Concurrency: a.Concurrency,
 		Log:         a.Log,
@@ -63,20 +65,6 @@ func eventOf(change stream.Change) audit.Event {
 		New:            change.New,
 		TimeToLive:     change.TimeToLive,
 	}
-}
-
-// counts returns what makes metrics of those that are not 0.
-func counts(all map[string]int64) []slog.Attr {
-	counted := map[string]int{}
-	for key, n := range all {
-		if n > 0 {
-			counted[key] = int(n)
-		}
-	}
-	if len(counted) == 0 {
-		return nil
-	}
-	return telemetry.Counts(time.Now(), "audit", counted)
 }
 
 // log logs an entry that someone has to look at: one with a gap before it, one that is late, or one of a license whose

@@ -21,11 +21,8 @@ import (
 
 // The names of the metrics that alarms watch.
 const (
-	CheckpointsKey     = "AuditCheckpoints"
-	ChainsRewrittenKey = "AuditChainsRewritten"
-	ChangesMissedKey   = "AuditChangesMissed"
-	BacklogKey         = "AuditBacklog"
-	ArchiveDamagesKey  = "AuditArchiveDamages"
+	CheckpointsKey = "AuditCheckpoints" // runs that did all that they should: what fails again and again is overdue
+	FindingsKey    = "AuditFindings"    // in sum: chains rewritten, changes missed, objects of the archive damaged
 )
 
 // Checkpointer makes a checkpoint, compares the records with the trail, and completes erasures that were interrupted.
@@ -47,32 +44,42 @@ type Summary struct {
 	Damaged   int   `json:"damaged"`   // objects of the archive that are missing or were replaced
 }
 
+func (s Summary) attrs() []slog.Attr {
+	return []slog.Attr{
+		slog.Int("rewritten", s.Rewritten),
+		slog.Int("missed", s.Missed),
+		slog.Int("backlog", s.Backlog),
+		slog.Int("damaged", s.Damaged),
+	}
+}
+
 // Handle makes one checkpoint. After an error Lambda tries twice again, and then there is the next hour's run. Findings
 // are no error, because another run would find them again: each is logged, and they are counted.
 func (c Checkpointer) Handle(ctx context.Context, _ events.EventBridgeEvent) (Summary, error) {
 	ctx, record := telemetry.Begin(ctx)
 	begun := time.Now()
-	counts := map[string]int{}
 	var summary Summary
-	rewritten, erased, err := c.checkpoint(ctx, &summary, counts)
+	rewritten, erased, err := c.checkpoint(ctx, &summary)
 	// Without a checkpoint, what the trail missed is still looked for.
-	missed, errReconcile := c.reconcile(ctx, &summary, counts)
+	missed, errReconcile := c.reconcile(ctx, &summary)
 	if err = errors.Join(err, errReconcile); err == nil { // else what was found before stays
 		err = checkpoint.KeepStatements(ctx, c.Maker.Archive, append(rewritten, missed...))
 	}
 	err = errors.Join(err, c.completeErasures(ctx, erased))
-	counts[ArchiveDamagesKey] = summary.Damaged
-	level, attrs := slog.LevelInfo, telemetry.Counts(begun, "checkpoint", counts)
+	level, attrs := slog.LevelInfo, summary.attrs()
+	counts := map[string]int{FindingsKey: summary.Rewritten + summary.Missed + summary.Damaged, CheckpointsKey: 1}
 	if err != nil {
 		level, attrs = slog.LevelError, append(attrs, slog.String("error", err.Error()))
+		counts[CheckpointsKey] = 0
 	}
+	attrs = append(attrs, telemetry.Counts(begun, "checkpoint", counts)...)
 	attrs = append(attrs, slog.Float64(telemetry.MillisecondsKey, float64(time.Since(begun).Microseconds())/1000))
 	c.Log.LogAttrs(ctx, level, "checkpoint", append(attrs, record.Attrs()...)...)
 	return summary, err
 }
 
 func (c Checkpointer) checkpoint(
-	ctx context.Context, summary *Summary, counts map[string]int,
+	ctx context.Context, summary *Summary,
 ) (findings []checkpoint.Statement, erased []audit.ChainHead, err error) {
 	result, err := c.Maker.Make(ctx, c.Now())
 	var damage *checkpoint.ArchiveError
@@ -97,7 +104,6 @@ func (c Checkpointer) checkpoint(
 		slog.Int64("number", result.Checkpoint.Number),
 		slog.Int("chains", result.Chains),
 		slog.String("root", result.Checkpoint.Root.String()))
-	counts[CheckpointsKey], counts[ChainsRewrittenKey] = 1, summary.Rewritten
 	summary.Number, summary.Chains = result.Checkpoint.Number, result.Chains
 	return findings, result.Erased, nil
 }
@@ -119,9 +125,7 @@ func (c Checkpointer) completeErasures(ctx context.Context, erased []audit.Chain
 	return errors.Join(group.Wait(), errors.Join(failed...))
 }
 
-func (c Checkpointer) reconcile(
-	ctx context.Context, summary *Summary, counts map[string]int,
-) (findings []checkpoint.Statement, err error) {
+func (c Checkpointer) reconcile(ctx context.Context, summary *Summary) (findings []checkpoint.Statement, err error) {
 	compared, err := c.Reconciler.Reconcile(ctx, c.Now())
 	if err != nil {
 		return nil, err
@@ -144,7 +148,6 @@ func (c Checkpointer) reconcile(
 	}
 	c.logDamages(ctx, summary, compared.Damages...)
 	summary.Backlog = len(compared.Backlog)
-	counts[ChangesMissedKey], counts[BacklogKey] = summary.Missed, summary.Backlog
 	return findings, nil
 }
 

@@ -102,11 +102,11 @@ func TestSampleEvents(t *testing.T) {
 			record := f.records(t)["checkpoint"]
 			if record["level"] != "INFO" || record["number"] != 1.0 || record["chains"] != 1.0 ||
 				record["function"] != "checkpoint" || record["AuditCheckpoints"] != 1.0 ||
-				record["AuditChainsRewritten"] != 0.0 || record["_aws"] == nil {
+				record["AuditFindings"] != nil || record["rewritten"] != 0.0 || record["_aws"] == nil {
 				t.Errorf("logged %v", record)
 			}
 			metrics := fmt.Sprint(record["_aws"])
-			if !strings.Contains(metrics, "map[Name:AuditChainsRewritten Unit:Count]") ||
+			if !strings.Contains(metrics, "Metrics:[map[Name:AuditCheckpoints Unit:Count]]") ||
 				!strings.Contains(metrics, "Dimensions:[[function]]") ||
 				!strings.Contains(metrics, "Namespace:OpenLicenser") {
 				t.Errorf("the alarm's metric is not in %s", metrics)
@@ -135,7 +135,7 @@ func TestRewrittenChain(t *testing.T) {
 		t.Fatalf("got %+v, %v", answer, err)
 	}
 	records := f.records(t)
-	if records["checkpoint"]["AuditChainsRewritten"] != 1.0 {
+	if records["checkpoint"]["rewritten"] != 1.0 || records["checkpoint"]["AuditFindings"] != 1.0 {
 		t.Errorf("logged %v", records["checkpoint"])
 	}
 	finding := records["an audit chain was rewritten"]
@@ -159,6 +159,18 @@ func TestFault(t *testing.T) {
 	f.Maker.Trail = brokenTrail{f.trail}
 	if _, err := f.Handle(t.Context(), events.EventBridgeEvent{}); !errors.Is(err, errFault) {
 		t.Errorf("got %v", err)
+	}
+	if record := f.records(t)["checkpoint"]; record["level"] != "ERROR" || record["AuditCheckpoints"] != nil {
+		t.Errorf("logged %v", record)
+	}
+}
+
+// TestNotCompared: a run that signs a checkpoint and compares nothing counts as none, so that someone gets to know.
+func TestNotCompared(t *testing.T) {
+	f := newFixture(t)
+	f.Reconciler.Records = brokenRecords{errFault}
+	if got, err := f.Handle(t.Context(), events.EventBridgeEvent{}); !errors.Is(err, errFault) || got.Number != 1 {
+		t.Errorf("got %+v, %v", got, err)
 	}
 	if record := f.records(t)["checkpoint"]; record["level"] != "ERROR" || record["AuditCheckpoints"] != nil {
 		t.Errorf("logged %v", record)
@@ -210,7 +222,7 @@ func TestReconciliation(t *testing.T) {
 	if got := f.handle(t); got.Missed != 0 || got.Backlog != 1 {
 		t.Errorf("got %+v", got)
 	}
-	if record := f.records(t)["checkpoint"]; record["AuditBacklog"] != 1.0 || record["AuditChangesMissed"] != 0.0 ||
+	if record := f.records(t)["checkpoint"]; record["backlog"] != 1.0 || record["AuditFindings"] != nil ||
 		record["level"] != "INFO" || record["oldestlicenseid"] != f.id ||
 		record["oldestsince"] != now.Format(time.RFC3339) {
 		t.Errorf("logged %v", record)
@@ -220,7 +232,7 @@ func TestReconciliation(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	finding := f.records(t)["the audit trail missed a change"]
-	if f.records(t)["checkpoint"]["AuditChangesMissed"] != 1.0 || finding["level"] != "ERROR" ||
+	if f.records(t)["checkpoint"]["AuditFindings"] != 1.0 || finding["level"] != "ERROR" ||
 		finding["licenseid"] != f.id || finding["sequence"] != 3.0 {
 		t.Errorf("logged %v", finding)
 	}
@@ -329,7 +341,7 @@ func TestDamagedArchive(t *testing.T) {
 			finding := records["the archive of checkpoints is damaged"]
 			isOf, _ := path.Match(test.object, fmt.Sprint(finding["object"]))
 			if !isOf || finding["level"] != "ERROR" ||
-				records["checkpoint"]["AuditArchiveDamages"] != 1.0 {
+				records["checkpoint"]["AuditFindings"] != 1.0 {
 				t.Errorf("logged %v", records)
 			}
 		})

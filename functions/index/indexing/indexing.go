@@ -47,7 +47,15 @@ func (x Indexer) Handle(ctx context.Context, batch events.DynamoDBEvent) (events
 			}
 			return err
 		},
-		Attrs:       func() []slog.Attr { return counts(int(putBack.Load()), int(takenBack.Load())) },
+		Attrs: func() []slog.Attr {
+			attrs := telemetry.Counts(time.Now(), "index", map[string]int{
+				telemetry.RevocationsTakenBackKey: int(takenBack.Load()),
+			})
+			if n := putBack.Load(); n > 0 {
+				attrs = append(attrs, slog.Int64(telemetry.PutBackKey, n))
+			}
+			return attrs
+		},
 		Concurrency: x.Concurrency,
 		Log:         x.Log,
 	}.Handle(ctx, batch)
@@ -59,20 +67,4 @@ func (x Indexer) logChange(ctx context.Context, level slog.Level, message string
 		slog.String("licenseid", change.LicenseID),
 		slog.String("eventid", change.EventID),
 		slog.String("sequencenumber", change.SequenceNumber))
-}
-
-// counts returns what makes metrics of what is not zero.
-func counts(putBack, takenBack int) []slog.Attr {
-	found := map[string]int{}
-	for name, count := range map[string]int{
-		telemetry.PutBackKey: putBack, telemetry.RevocationsTakenBackKey: takenBack,
-	} {
-		if count > 0 {
-			found[name] = count
-		}
-	}
-	if len(found) == 0 {
-		return nil
-	}
-	return telemetry.Counts(time.Now(), "index", found)
 }

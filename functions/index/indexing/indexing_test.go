@@ -87,8 +87,8 @@ func handle(t *testing.T, r *records, batch events.DynamoDBEvent) (got handled) 
 			t.Fatal(err)
 		}
 		if entry["msg"] == "batch" {
-			got.PutBack, got.TakenBack = entry["PutBack"], entry["RevocationsTakenBack"]
-			if (got.PutBack != nil || got.TakenBack != nil) != strings.Contains(line, "CloudWatchMetrics") {
+			got.PutBack, got.TakenBack = entry["putback"], entry["RevocationsTakenBack"]
+			if (got.TakenBack != nil) != strings.Contains(line, "CloudWatchMetrics") {
 				t.Errorf("what is counted and what is a metric differ: %s", line)
 			}
 			continue

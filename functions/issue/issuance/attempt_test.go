@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -333,6 +334,30 @@ func TestOnceWhateverFollowed(t *testing.T) {
 		if a.status != http.StatusGone || a.Code != "LICENSE_GONE" || v.count() != 0 {
 			t.Errorf("issued again: %d %s", a.status, a.text)
 		}
+	}
+}
+
+// crowded lists nothing for now.
+type crowded struct{ license.Store }
+
+func (crowded) List(context.Context, license.Query) (license.Page, error) {
+	return license.Page{}, fmt.Errorf("list: %w", license.ErrBusy)
+}
+
+// TestListBusy: where the store has too little capacity, a list says when to come again.
+func TestListBusy(t *testing.T) {
+	v := newVendor(t)
+	v.ports.Licenses = crowded{v.ports.Licenses}
+	event := events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/licenses", Path: "/licenses"}
+	event.RequestContext.RequestID, event.RequestContext.Identity.UserArn = "request", principal
+	response, err := v.ports.router(t).Invoke(t.Context(), apitest.Event(event))
+	if err != nil {
+		t.Fatal(err)
+	}
+	apitest.CheckEvent(t, event, response)
+	if response.StatusCode != http.StatusServiceUnavailable || response.Headers["Retry-After"] != "10" ||
+		!strings.Contains(response.Body, `"code":"BUSY"`) {
+		t.Errorf("got %d %v %s", response.StatusCode, response.Headers, response.Body)
 	}
 }
 

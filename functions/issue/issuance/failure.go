@@ -64,7 +64,7 @@ var failures = []struct {
 	{device.ErrConflict, http.StatusConflict, "CONFLICT",
 		"The seats of the license are being changed by others; try again."},
 	{license.ErrBusy, http.StatusServiceUnavailable, "BUSY",
-		"Too many licenses are being changed at once; send this change again in some seconds."},
+		"Too many licenses are being changed or listed at once; send this request again in some seconds."},
 	{checkpoint.ErrNone, http.StatusNotFound, "NO_CHECKPOINT", "No checkpoint of the audit trail was made yet."},
 	{errNoNumber, http.StatusNotFound, "NO_CHECKPOINT", "There is no checkpoint of this number."},
 	{errNoTree, http.StatusNotFound, "TREE_NOT_FOUND",

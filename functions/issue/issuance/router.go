@@ -36,7 +36,6 @@ func NewRouter(log *slog.Logger, parts ...Part) (api.Router, error) {
 		return api.Router{}, errors.New(strings.Join(missing, "\n"))
 	}
 	return api.Router{
-		Function: "issue",
 		MaxBody:  maxBody,
 		Routes:   withoutStrayQueries(all),
 		Public:   publicRoutes,

@@ -53,8 +53,7 @@ type Verifier struct {
 // the original Open Licenser chose their own paths.
 func (v Verifier) Router() api.Router {
 	return api.Router{
-		Function: "verify",
-		MaxBody:  maxBody,
+		MaxBody: maxBody,
 		Routes: api.Routes{
 			"POST /verify-license":       v.verify,
 			"POST /list-devices":         v.listDevices,

@@ -696,7 +696,7 @@ func TestOneLogRecord(t *testing.T) {
 		t.Fatalf("not one record: %v: %s", err, log.Bytes())
 	}
 	for name, want := range map[string]any{
-		"level": "INFO", "msg": "request", "function": "verify", "requests": 1.0, "signatures": 1.0,
+		"level": "INFO", "msg": "request", "signatures": 1.0,
 		"requestid": "request-1", "route": "POST /verify-license", "status": 200.0, "code": "OK",
 		"licenseid": "00000000-0000-4000-8000-000000000001", "customerid": "10000000-0000-4000-8000-000000000001",
 	} {

@@ -26,8 +26,10 @@ const erasedID = "0199d1a2-7c3e-7b5a-9d0e-3f2a1b4c5d6e"
 // person is the record of a license of somebody.
 func person(version int, changes attribute.Map) attribute.Map {
 	record := attribute.Map{
-		"licenseid": erasedID, "customername": "Jo", "email": "jo@example.com", "notes": "owes a cake", "isrevoked": false,
-		"expirationdate": "2099-01-01T00:00:00.000Z", "version": attribute.Number(fmt.Sprint(version)), "changedby": "me",
+		"licenseid": erasedID, "customername": "Jo", "email": "jo@example.com", "notes": "owes a cake",
+		"isrevoked":      false,
+		"expirationdate": "2099-01-01T00:00:00.000Z", "changedby": "me",
+		"version": attribute.Number(fmt.Sprint(version)),
 	}
 	maps.Copy(record, changes)
 	return record
@@ -66,7 +68,8 @@ func recordAll(t *testing.T, store audit.Store, events ...audit.Event) {
 func life() []audit.Event {
 	renamed := person(2, attribute.Map{"customername": "Joe"})
 	suspended := person(3, attribute.Map{
-		"customername": "Joe", "issuspended": true, "changereason": "Joe does not pay", "notes": strings.Repeat("cake", 99),
+		"customername": "Joe", "issuspended": true, "changereason": "Joe does not pay",
+		"notes": strings.Repeat("cake", 99),
 	})
 	return stream(person(1, nil), renamed, suspended, forgotten(4, "1"))
 }
@@ -189,8 +192,9 @@ func TestGuessing(t *testing.T) {
 		chain := export(t, entries...)
 		for _, nonce := range nonces(text) {
 			for _, guess := range guesses() {
+				name := json.RawMessage(fmt.Sprintf(`{"S":%q}`, guess))
 				e := audit.Entry{
-					Changes: map[string]audit.FieldChange{"customername": {New: json.RawMessage(fmt.Sprintf(`{"S":%q}`, guess))}},
+					Changes: map[string]audit.FieldChange{"customername": {New: name}},
 					Nonces:  map[string]audit.FieldNonces{"customername": {New: nonce}},
 				}
 				if bytes.Contains(chain, e.Closed().Changes["customername"].New) {
@@ -301,7 +305,8 @@ func TestErasureThatIsNone(t *testing.T) {
 	}
 }
 
-// TestLateAfterErasure: an event of before the erasure that comes behind it discloses nothing, and one of after it does.
+// TestLateAfterErasure: an event of before the erasure that comes behind it discloses nothing, and one of after it
+// does.
 func TestLateAfterErasure(t *testing.T) {
 	renewed := forgotten(5, "1")
 	renewed["expirationdate"] = "2100-01-01T00:00:00.000Z"
@@ -422,12 +427,14 @@ func TestErasureOfWhatIsGone(t *testing.T) {
 	}
 	for _, at := range []time.Duration{time.Second, 2 * time.Second, time.Hour} {
 		s, err := audit.StandingAt(chain, licensetest.Now.Add(at))
-		if err != nil || s.Status != audit.Absent || !s.Since.Equal(licensetest.Now.Add(time.Second)) || len(s.Doubts) > 0 {
+		removed := licensetest.Now.Add(time.Second)
+		if err != nil || s.Status != audit.Absent || !s.Since.Equal(removed) || len(s.Doubts) > 0 {
 			t.Errorf("after %v: %+v, %v", at, s, err)
 		}
 	}
 	recordAll(t, store, audit.Event{
-		ID: "event 5", SequenceNumber: "5", LicenseID: erasedID, New: person(1, nil), Time: licensetest.Now.Add(time.Hour),
+		ID: "event 5", SequenceNumber: "5", LicenseID: erasedID, New: person(1, nil),
+		Time: licensetest.Now.Add(time.Hour),
 	})
 	if chain, findings := verified(t, store); chain[4].Action != audit.Issued || len(findings) != 0 {
 		t.Errorf("issued again: %v, %+v", findings, chain[4])
@@ -442,7 +449,8 @@ func TestAdoptedErasure(t *testing.T) {
 		ID: "1", SequenceNumber: "1", LicenseID: erasedID, Old: foreign, New: forgotten(1, "1"), Time: licensetest.Now,
 	})
 	wantNone(t, everything(t, store))
-	if chain, findings := verified(t, store); len(findings) != 0 || !chain[0].Adopted || chain[0].Action != audit.Erased {
+	chain, findings := verified(t, store)
+	if len(findings) != 0 || !chain[0].Adopted || chain[0].Action != audit.Erased {
 		t.Errorf("%v, %+v", findings, chain)
 	}
 }

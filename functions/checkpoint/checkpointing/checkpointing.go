@@ -44,6 +44,7 @@ type Summary struct {
 	Damaged   int   `json:"damaged"`   // objects of the archive that are missing or were replaced
 }
 
+// attrs returns what the log record of a run counts. What is to be looked at is in FindingsKey too, where an alarm is.
 func (s Summary) attrs() []slog.Attr {
 	return []slog.Attr{
 		slog.Int("rewritten", s.Rewritten),

@@ -48,7 +48,8 @@ func TestRewrite(t *testing.T) {
 		}
 		delete(c.body, "ClientRequestToken")
 	}
-	w.wantRequest(t, 0, "TransactWriteItems", `{"TransactItems":[{"Update":{"TableName":"licenses","Key":{"licenseid":{"S":"an-id"}},
+	w.wantRequest(t, 0, "TransactWriteItems", `{"TransactItems":[
+		{"Update":{"TableName":"licenses","Key":{"licenseid":{"S":"an-id"}},
 		"UpdateExpression":"SET #N0 = :V0, #isrevoked = :isrevoked REMOVE #N2",
 		"ConditionExpression":"attribute_exists(#licenseid) AND `+
 		`(attribute_not_exists(#N3) OR attribute_type(#N3, :NULL)) AND #N4 = :V3 AND #version = :was_version",
@@ -65,7 +66,8 @@ func TestRewrite(t *testing.T) {
 		"ConditionExpression":"attribute_not_exists(#reference) OR #licenseid = :licenseid",
 		"ExpressionAttributeNames":{"#reference":"reference","#licenseid":"licenseid"},
 		"ExpressionAttributeValues":{":licenseid":{"S":"an-id"}}}}]}`)
-	w.wantRequest(t, 1, "TransactWriteItems", `{"TransactItems":[{"Delete":{"TableName":"licenses","Key":{"licenseid":{"S":"an-id"}},
+	w.wantRequest(t, 1, "TransactWriteItems", `{"TransactItems":[
+		{"Delete":{"TableName":"licenses","Key":{"licenseid":{"S":"an-id"}},
 		"ConditionExpression":"attribute_exists(#licenseid) AND #version = :was_version",
 		"ExpressionAttributeNames":{"#licenseid":"licenseid","#version":"version"},
 		"ExpressionAttributeValues":{":was_version":{"N":"2"}}}}]}`)

@@ -23,7 +23,7 @@ type Head struct {
 	ErasedStream   string
 	ErasedNumber   string
 
-	GapSequence int64 // of the latest entry that has Gap; 0 where none has
+	GapSequence int64 // of the latest entry that has Gap or Late; 0 where none has
 }
 
 func (h Head) position() Position { return Position{h.Stream, h.SequenceNumber} }
@@ -37,7 +37,7 @@ func (h Head) After(e Entry) Head {
 	if !e.Late {
 		after.Stream, after.SequenceNumber, after.RecordHash = e.Stream, e.SequenceNumber, e.RecordHash
 	}
-	if e.Gap {
+	if e.Gap || e.Late {
 		after.GapSequence = e.Sequence
 	}
 	if e.Action == Erased {

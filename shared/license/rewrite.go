@@ -59,7 +59,9 @@ func NewRewrite(before, after attribute.Map, version int64, c Change, issued tim
 		return Rewrite{}, err
 	}
 	maps.DeleteFunc(wanted, func(name string, _ any) bool { return slices.Contains(IndexAttributes, name) })
-	maps.Copy(wanted, indexOf(l, issued))
+	if !isTombstone(wanted) {
+		maps.Copy(wanted, indexOf(l, issued))
+	}
 	names := slices.AppendSeq(slices.Collect(maps.Keys(before)), maps.Keys(wanted))
 	w := Rewrite{}
 	w.Set, w.Remove = difference(before, wanted, slices.Compact(slices.Sorted(slices.Values(names))))
@@ -71,6 +73,16 @@ func NewRewrite(before, after attribute.Map, version int64, c Change, issued tim
 		w.Frees, _ = before[AttrReference].(string)
 	}
 	return w, nil
+}
+
+// isTombstone reports whether a record is that of a Tombstone, which has no index attributes.
+func isTombstone(record attribute.Map) bool {
+	for name := range record {
+		if !slices.Contains(tombstone, name) {
+			return false
+		}
+	}
+	return IsMarked(record)
 }
 
 // expectedOf returns the attributes of the record that decide, and the named ones.

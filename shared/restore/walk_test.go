@@ -126,7 +126,8 @@ func own(record attribute.Map, isErased bool) attribute.Map {
 func (w *walker) step() {
 	steps := map[string]func(){
 		"issue": w.issue, "issue as another tool": w.issueForeign, "record": w.recordSome, "back up": w.backUp,
-		"take back": w.takeBackOne, "restore": w.restoreSome, "set aside": w.setAside, "replay": w.replay,
+		"take back": w.takeBackOne, "restore": w.restoreSome,
+		"set aside": w.setAside, "replay": w.replay, "erase what is gone": w.eraseGone,
 	}
 	if id := w.pick(); id != "" {
 		for name, do := range w.changes(id) {
@@ -180,10 +181,10 @@ func (w *walker) changes(id string) map[string]func() {
 	ours("reinstate", func() (license.License, error) { return l.Reinstate(c) })
 	ours("patch", func() (license.License, error) {
 		notes, days := w.name("note"), rapid.IntRange(0, 30).Draw(w.rt, "days of grace")
-		if license.HoldsPersonal(w.table[id]) {
-			return l.Patch(license.Patch{Notes: &notes, GraceDays: &days}, c)
+		if l.IsErased() {
+			return l.Patch(license.Patch{GraceDays: &days}, c)
 		}
-		return l.Patch(license.Patch{GraceDays: &days}, c)
+		return l.Patch(license.Patch{Notes: &notes, GraceDays: &days}, c)
 	})
 	ours("set the end", func() (license.License, error) {
 		end := fmt.Sprintf("20%02d-01-01", rapid.IntRange(30, 99).Draw(w.rt, "year"))
@@ -199,7 +200,12 @@ func (w *walker) changes(id string) map[string]func() {
 		w.change(id, license.Amendment{Set: set, Remove: remove}.Apply(w.table[id]))
 		w.change(id, nil)
 	}
-	changes["erase"] = func() { w.erase(id) }
+	ours("erase", func() (license.License, error) {
+		if w.rows[l.Reference] == id {
+			delete(w.rows, l.Reference)
+		}
+		return l.Erase(c, w.name("mark"))
+	})
 	return changes
 }
 
@@ -222,20 +228,20 @@ func (w *walker) issue() {
 	w.change(id, l.Record())
 }
 
-// erase forgets the customer of a license.
-func (w *walker) erase(id string) {
-	at := attribute.Number(strconv.FormatInt(w.tick().UnixMilli(), 10))
-	record := maps.Clone(w.table[id])
-	if reference, isText := record["reference"].(string); isText && w.rows[reference] == id {
-		delete(w.rows, reference)
+// eraseGone forgets the customer of a license that is gone.
+func (w *walker) eraseGone() {
+	for _, id := range slices.Sorted(maps.Keys(w.ideal)) {
+		if w.table[id] != nil || w.ideal[id].record != nil || !rapid.Bool().Draw(w.rt, "is erased") {
+			continue
+		}
+		c := license.Change{At: w.tick(), By: "vendor", Reason: "asked", RequestID: w.name("request")}
+		l, err := license.EraseRemoved(id, c, w.name("mark"))
+		if err != nil {
+			w.rt.Fatalf("%s: %v", id, err)
+		}
+		w.change(id, l.Tombstone())
+		w.change(id, nil)
 	}
-	maps.DeleteFunc(record, func(name string, _ any) bool { return license.IsPersonal(name) })
-	maps.Copy(record, attribute.Map{
-		"customername": license.ErasedName, "notes": "", "erased": w.name("mark"), "changedtimestamp": at,
-		"version": attribute.Number(strconv.FormatInt(license.RecordVersion(record)+1, 10)), "changedby": "vendor",
-		"changereason": "asked", "requestid": w.name("request"),
-	})
-	w.change(id, record)
 }
 
 // foreign are the attributes that the other tool knows.

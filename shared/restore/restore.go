@@ -31,7 +31,12 @@ type Restorer struct {
 	// where there is one trail.
 	Branch Trail
 
-	Writer    license.Rewriter // not needed for plans
+	Writer license.Rewriter // not needed for plans
+
+	// Forget, where it is set, makes other stores forget the customer of a license. It is called with each license that
+	// is erased, before and after that.
+	Forget func(ctx context.Context, licenseID string) error
+
 	Now       func() time.Time
 	Mark      func() string // returns a text that no erasure had before
 	RequestID string        // of all that is written
@@ -67,14 +72,9 @@ type brokenError struct{ why string }
 func (e *brokenError) Error() string { return e.why }
 
 func (r Restorer) plan(ctx context.Context, licenseID string) (Plan, error) {
-	entries, state, err := readChain(ctx, r.Trail, licenseID)
+	chain, err := r.chain(ctx, licenseID)
 	if err != nil {
 		return Plan{}, err
-	}
-	if r.Branch != nil {
-		if entries, state, err = r.withBranch(ctx, licenseID, entries, state); err != nil {
-			return Plan{}, err
-		}
 	}
 	// The record is read after the chain: then a change in between looks unrecorded, and not as if it were older.
 	record, err := r.Records.Record(ctx, licenseID)
@@ -83,12 +83,14 @@ func (r Restorer) plan(ctx context.Context, licenseID string) (Plan, error) {
 		return Plan{}, &brokenError{"its record cannot be read"}
 	case err != nil && !errors.Is(err, license.ErrNotFound):
 		return Plan{}, err
-	case len(entries) > 0:
-		last, err := endOf(state, record)
+	case len(chain.entries) > 0:
+		last, err := endOf(chain.state, record)
 		if err != nil {
 			return Plan{}, err
 		}
-		return newTimeline(entries, last).plan(licenseID, record, r.Mark())
+		t := newTimeline(chain.entries, last)
+		t.wanted.isTold = t.wanted.isTold || t.wanted.isErased && chain.isTold
+		return t.plan(licenseID, record, r.Mark())
 	case record == nil:
 		return Plan{}, &brokenError{"there is no such license, and there is nothing on the trail of it"}
 	case license.RecordVersion(record) < 1:
@@ -97,6 +99,39 @@ func (r Restorer) plan(ctx context.Context, licenseID string) (Plan, error) {
 	}
 	const found = "there is nothing on the trail of it"
 	return Plan{LicenseID: licenseID, What: LeftAlone, MayPass: true, Found: found}, nil
+}
+
+// chain is what trails tell of a license.
+type chain struct {
+	entries []audit.Entry // in the order of their events, with what they disclose
+	state   audit.State   // at their end
+	isTold  bool          // the trail beside the records tells of the customer
+}
+
+// chain reads the chain of a license. One that went on in two copies of a trail is first as in the one, and then as in
+// the other from where they part.
+func (r Restorer) chain(ctx context.Context, licenseID string) (c chain, err error) {
+	if c.entries, c.state, err = readChain(ctx, r.Trail, licenseID); err != nil || r.Branch == nil {
+		return c, err
+	}
+	branch, state, err := readChain(ctx, r.Branch, licenseID)
+	if err != nil {
+		return c, err
+	}
+	for _, e := range branch {
+		c.isTold = e.Action != audit.Erased && (c.isTold || tells(e))
+	}
+	common := 0
+	for common < min(len(c.entries), len(branch)) && c.entries[common].Hash == branch[common].Hash {
+		common++
+	}
+	if common == len(branch) {
+		return c, nil
+	}
+	parted := slices.Clone(branch[common:])
+	parted[0].Gap = parted[0].Gap || common < len(c.entries)
+	c.entries, c.state = append(c.entries, parted...), state
+	return c, nil
 }
 
 // pageSize is how many entries are read at once.
@@ -161,27 +196,6 @@ func inOrder(chain []audit.Entry) []audit.Entry {
 	return chain
 }
 
-// withBranch returns a chain that went on in two copies of a trail: first as it did in the one, and then as in the
-// other, which went on from where they part.
-func (r Restorer) withBranch(
-	ctx context.Context, licenseID string, chain []audit.Entry, state audit.State,
-) ([]audit.Entry, audit.State, error) {
-	branch, branchState, err := readChain(ctx, r.Branch, licenseID)
-	if err != nil || len(branch) == 0 {
-		return chain, state, err
-	}
-	common := 0
-	for common < min(len(chain), len(branch)) && chain[common].Hash == branch[common].Hash {
-		common++
-	}
-	if common == len(branch) {
-		return chain, state, nil
-	}
-	parted := slices.Clone(branch[common:])
-	parted[0].Gap = parted[0].Gap || common < len(chain)
-	return append(chain, parted...), branchState, nil
-}
-
 // counted says how many records were seen.
 type counted struct {
 	checkpoint.Records
@@ -205,7 +219,7 @@ func (c counted) Hashes(ctx context.Context) iter.Seq2[checkpoint.RecordHash, er
 // Done is what became of a plan.
 type Done struct {
 	Plan
-	Result string `json:"result"` // ResultDone, or why nothing was done
+	Result string `json:"result,omitempty"` // ResultDone, or why nothing was done; empty: nothing was to be done
 }
 
 // ResultDone is the result of what was done.
@@ -228,7 +242,7 @@ func (r Restorer) Apply(ctx context.Context, shown Plan) (Done, error) {
 		case p.What != shown.What && !isBegun:
 			return Done{p, "what is to be done has changed meanwhile"}, nil
 		}
-		begun, err := r.write(ctx, p, isTaken)
+		begun, err := r.writeAll(ctx, p, isTaken)
 		isBegun = isBegun || begun
 		var taken *license.ReferenceTakenError
 		switch {
@@ -243,6 +257,21 @@ func (r Restorer) Apply(ctx context.Context, shown Plan) (Done, error) {
 		}
 	}
 	return Done{shown, fmt.Sprintf("others have written it %d times meanwhile", attempts)}, nil
+}
+
+// writeAll makes the writes of a plan, and what goes with an erasure: before that, because another try would not see
+// that it is missing, and after it, because until then the stores take more.
+func (r Restorer) writeAll(ctx context.Context, p Plan, withoutReference bool) (begun bool, err error) {
+	if p.What != Erase || r.Forget == nil {
+		return r.write(ctx, p, withoutReference)
+	}
+	if err := r.Forget(ctx, p.LicenseID); err != nil {
+		return false, err
+	}
+	if begun, err = r.write(ctx, p, withoutReference); err != nil {
+		return begun, err
+	}
+	return begun, r.Forget(ctx, p.LicenseID)
 }
 
 // write makes the writes of a plan, and reports whether it has made any. After a crash between two there is a record

@@ -178,6 +178,38 @@ func TestNoChain(t *testing.T) {
 	}
 }
 
+// TestBranchTells: a customer who was forgotten is told of by the trail that came back.
+func TestBranchTells(t *testing.T) {
+	for name, forget := range map[string]func(w *issued){
+		"living": func(w *issued) { w.erase() },
+		"gone": func(w *issued) {
+			w.gone()
+			w.write(id, attribute.Map{"licenseid": id, "isrevoked": true, "isdeleted": true, "erased": "mark"})
+			w.gone()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			nonce := func(v audit.Event, value string) string { return v.ID + value }
+			newer, older := issue(t), issue(t)
+			newer.nonce, older.nonce = nonce, nonce
+			forget(newer.recorded())
+			newer.recorded()
+			if name == "gone" {
+				older.gone()
+			}
+			older.recorded().newer = newer.world
+			if p := older.plan(); p.What != restore.Erase {
+				t.Fatalf("planned %+v", p)
+			}
+			older.apply(older.plan())
+			older.recorded()
+			if again := older.plan(); again.What != restore.None || len(older.trail.Chain(id)[0].Nonces) > 0 {
+				t.Errorf("then planned %+v, and the first entry is %+v", again, older.trail.Chain(id)[0])
+			}
+		})
+	}
+}
+
 // TestBranch: the trail came back with the licenses, and a copy of it has gone on.
 func TestBranch(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -21,6 +21,7 @@ type auditCommand struct {
 	Export      auditExportCommand `cmd:"" help:"Write the audit trail of a license, one entry in a line, for licenser audit verify --file or another verifier."`
 	Explain     explainCommand     `cmd:"" help:"Say whether a license could be used at a moment, since when, by whom and why, and what proves it."`
 	Acknowledge acknowledgeCommand `cmd:"" help:"Say that a finding of the checkpoint function is settled: it is counted no longer."`
+	Restore     restoreCommand     `cmd:"" help:"Make the changes again that the trail knows and a license table from a backup has forgotten, revocations first."`
 	Replay      replayCommand      `cmd:"" help:"Hand changes that were set aside to their function again."`
 }
 

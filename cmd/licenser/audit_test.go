@@ -184,7 +184,7 @@ func TestCommandsTakeTerminal(t *testing.T) {
 			}
 		}
 	}
-	if found != 14 {
+	if found != 15 {
 		t.Errorf("found %d commands", found)
 	}
 }

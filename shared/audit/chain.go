@@ -22,6 +22,8 @@ type Head struct {
 	ErasedSequence int64
 	ErasedStream   string
 	ErasedNumber   string
+
+	GapSequence int64 // of the latest entry that has Gap or Late; 0 where none has
 }
 
 func (h Head) position() Position { return Position{h.Stream, h.SequenceNumber} }
@@ -34,6 +36,9 @@ func (h Head) After(e Entry) Head {
 	after.Sequence, after.Hash = e.Sequence, e.Hash
 	if !e.Late {
 		after.Stream, after.SequenceNumber, after.RecordHash = e.Stream, e.SequenceNumber, e.RecordHash
+	}
+	if e.Gap || e.Late {
+		after.GapSequence = e.Sequence
 	}
 	if e.Action == Erased {
 		after.ErasedSequence = e.Sequence

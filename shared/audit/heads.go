@@ -25,11 +25,12 @@ type ChainHead struct {
 	Hash           string
 	StoredHash     string // of State
 	ErasedSequence int64  // of Head
+	GapSequence    int64  // of Head
 }
 
 // ChainHead returns what a list tells of the state.
 func (s State) ChainHead(licenseID string) ChainHead {
-	return ChainHead{licenseID, s.Sequence, s.Hash, s.StoredHash, s.ErasedSequence}
+	return ChainHead{licenseID, s.Sequence, s.Hash, s.StoredHash, s.ErasedSequence, s.GapSequence}
 }
 
 // HeadLister lists the heads of all chains, bucket by bucket.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -107,7 +106,7 @@ func (r Reconciler) Reconcile(ctx context.Context, now time.Time) (Comparison, e
 	case err != nil:
 		return Comparison{}, err
 	}
-	suspects, err := r.suspects(ctx)
+	suspects, err := listing{r.Records, r.Chains, func(audit.ChainHead) bool { return false }}.suspects(ctx)
 	if err != nil {
 		return Comparison{}, err
 	}
@@ -204,110 +203,4 @@ func difference(record RecordHash, state audit.State) error {
 		return ErrNoChain
 	}
 	return ErrNotRecorded
-}
-
-// shortHash is the beginning of SHA-256. All chains are in memory at once, so each takes few bytes.
-type shortHash [16]byte
-
-// shorten returns zero for no text.
-func shorten(text string) (short shortHash) {
-	if text != "" {
-		sum := sha256.Sum256([]byte(text))
-		copy(short[:], sum[:])
-	}
-	return short
-}
-
-// listedChain is a chain in one bucket's list.
-type listedChain struct {
-	id         shortHash
-	recordHash shortHash // zero where there should be no record, or where one was listed
-}
-
-type listedChains [audit.Buckets][]listedChain
-
-// suspects returns the licenses whose record and chain differ as they are listed, each once.
-func (r Reconciler) suspects(ctx context.Context) ([]suspect, error) {
-	chains, err := r.listChains(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("chains: %w", err)
-	}
-	var suspects []suspect
-	for record, err := range r.Records.Hashes(ctx) {
-		if err != nil {
-			return nil, fmt.Errorf("records: %w", err)
-		}
-		chain := chains.find(record.LicenseID)
-		if chain == nil {
-			if !record.Foreign {
-				suspects = append(suspects, suspect{record.LicenseID, true})
-			}
-			continue
-		}
-		if chain.recordHash != shorten(record.Hash) {
-			suspects = append(suspects, suspect{record.LicenseID, false})
-		}
-		chain.recordHash = shortHash{}
-	}
-	gone, err := r.withoutRecord(ctx, chains)
-	if err != nil {
-		return nil, fmt.Errorf("chains: %w", err)
-	}
-	for _, id := range gone {
-		suspects = append(suspects, suspect{id, false})
-	}
-	return suspects, nil
-}
-
-// listChains lists all chains, each bucket in the order of ids.
-func (r Reconciler) listChains(ctx context.Context) (*listedChains, error) {
-	chains := new(listedChains)
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(concurrency)
-	for bucket := range chains {
-		group.Go(func() error {
-			var listed []listedChain
-			for head, err := range r.Chains.Heads(ctx, bucket) {
-				if err != nil {
-					return err
-				}
-				listed = append(listed, listedChain{shorten(head.LicenseID), shorten(head.StoredHash)})
-			}
-			slices.SortFunc(listed, listedChain.compare)
-			chains[bucket] = slices.Clone(listed) // without the room that was left to grow
-			return nil
-		})
-	}
-	return chains, group.Wait()
-}
-
-func (c listedChain) compare(d listedChain) int { return bytes.Compare(c.id[:], d.id[:]) }
-
-func (c *listedChains) find(licenseID string) *listedChain {
-	bucket := c[audit.BucketOf(licenseID)]
-	i, found := slices.BinarySearchFunc(bucket, listedChain{id: shorten(licenseID)}, listedChain.compare)
-	if !found {
-		return nil
-	}
-	return &bucket[i]
-}
-
-// withoutRecord returns the licenses whose chain says that there is a record, where none was listed. It lists their
-// buckets again, for the ids.
-func (r Reconciler) withoutRecord(ctx context.Context, chains *listedChains) (ids []string, err error) {
-	isGone := func(c listedChain) bool { return c.recordHash != shortHash{} }
-	for bucket, listed := range chains {
-		if !slices.ContainsFunc(listed, isGone) {
-			continue
-		}
-		for head, err := range r.Chains.Heads(ctx, bucket) {
-			if err != nil {
-				return nil, err
-			}
-			if chain := chains.find(head.LicenseID); chain != nil && isGone(*chain) {
-				ids = append(ids, head.LicenseID)
-			}
-		}
-	}
-	return ids, nil
 }

@@ -49,6 +49,7 @@ func (s *AuditTrail) Heads(ctx context.Context, bucket int) iter.Seq2[audit.Chai
 				listed := audit.ChainHead{
 					LicenseID: textOf(values, attrLicenseID), Sequence: head.HeadSequence, Hash: head.Hash,
 					StoredHash: head.StoredHash, ErasedSequence: head.ErasedSequence,
+					GapSequence: head.GapSequence,
 				}
 				if !yield(listed, nil) {
 					return

@@ -67,6 +67,8 @@ type headItem struct {
 	ErasedStream   string `dynamodbav:"erasedstream"`
 	ErasedNumber   string `dynamodbav:"erasednumber"`
 
+	GapSequence int64 `dynamodbav:"gapsequence"`
+
 	StoredHash string `dynamodbav:"storedhash"`
 	Nonces     string `dynamodbav:"nonces"` // JSON; in no index
 }
@@ -75,7 +77,7 @@ func newHeadItem(licenseID string, s audit.State) (headItem, error) {
 	nonces, err := plainjson.Marshal(s.Nonces)
 	return headItem{
 		itemKey{licenseID, headSequence}, s.Sequence, s.Hash, s.Stream, s.SequenceNumber, s.RecordHash,
-		s.ErasedSequence, s.ErasedStream, s.ErasedNumber, s.StoredHash, string(nonces),
+		s.ErasedSequence, s.ErasedStream, s.ErasedNumber, s.GapSequence, s.StoredHash, string(nonces),
 	}, err
 }
 
@@ -84,7 +86,7 @@ func (h headItem) state() (audit.State, error) {
 		Head: audit.Head{
 			Sequence: h.HeadSequence, Hash: h.Hash, Stream: h.Stream, SequenceNumber: h.SequenceNumber,
 			RecordHash: h.RecordHash, ErasedSequence: h.ErasedSequence, ErasedStream: h.ErasedStream,
-			ErasedNumber: h.ErasedNumber,
+			ErasedNumber: h.ErasedNumber, GapSequence: h.GapSequence,
 		},
 		StoredHash: h.StoredHash,
 	}

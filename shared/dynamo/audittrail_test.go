@@ -67,7 +67,8 @@ func sampleHeadItem(t *testing.T) string {
 		"licenseid": "an-id", "sequence": attribute.Number("0"), "headsequence": attribute.Number("5"), "hash": "5555",
 		"stream": "2026-11-01T11:00:00.000", "sequencenumber": "1234567890123456789012345678901234567890",
 		"recordhash": "rrrr", "erasedsequence": attribute.Number("2"), "erasedstream": "", "erasednumber": "22",
-		"storedhash": "ssss", "nonces": `{"notes":"N1"}`,
+		"gapsequence": attribute.Number("0"),
+		"storedhash":  "ssss", "nonces": `{"notes":"N1"}`,
 	})
 }
 

@@ -38,7 +38,7 @@ func updateExpressions(set attribute.Map, remove []string, expected attribute.Ma
 func (e expressions) changes(set attribute.Map, remove []string) (string, error) {
 	var sets, removes []string
 	for _, name := range slices.Sorted(maps.Keys(set)) {
-		value, err := e.value(name, set[name])
+		value, err := e.value("", name, set[name])
 		if err != nil {
 			return "", err
 		}
@@ -82,7 +82,7 @@ func (e expressions) equals(attr, name string, expected any) (string, error) {
 		e.values[":NULL"] = text("NULL")
 		return "(attribute_not_exists(" + attr + ") OR attribute_type(" + attr + ", :NULL))", nil
 	}
-	value, err := e.value("was_"+name, expected)
+	value, err := e.value("was_", name, expected)
 	return attr + " = " + value, err
 }
 
@@ -99,8 +99,13 @@ func (e expressions) name(name string) string {
 // isPlainName matches the names of all attributes that the domain knows.
 var isPlainName = regexp.MustCompile(`^[a-z][a-z0-9]{0,63}$`).MatchString
 
-func (e expressions) value(name string, value any) (string, error) {
+// value returns the placeholder of an attribute's value, with a prefix that says which one.
+func (e expressions) value(prefix, name string, value any) (string, error) {
 	v, err := encoder.Value(value)
-	e.values[":"+name] = v
-	return ":" + name, err
+	placeholder := ":" + prefix + name
+	if !isPlainName(name) {
+		placeholder = ":V" + strconv.Itoa(len(e.values))
+	}
+	e.values[placeholder] = v
+	return placeholder, err
 }

@@ -89,14 +89,7 @@ func (s *Licenses) Erase(ctx context.Context, before, after license.License, ref
 			return license.ErrConflict, err
 		}
 		for _, reference := range references {
-			holder, err := readReference(tx, reference)
-			switch {
-			case errors.Is(err, license.ErrNotFound) || err == nil && holder != after.ID:
-				continue
-			case err == nil:
-				err = tx.Bucket(referencesBucket).Delete([]byte(reference))
-			}
-			if err != nil {
+			if err := freeReference(tx, reference, after.ID); err != nil {
 				return nil, err
 			}
 		}
@@ -105,6 +98,18 @@ func (s *Licenses) Erase(ctx context.Context, before, after license.License, ref
 		}
 		return nil, s.db.markScrub(tx)
 	})
+}
+
+// freeReference makes a reference free, unless another license has it.
+func freeReference(tx *bbolt.Tx, reference, id string) error {
+	holder, err := readReference(tx, reference)
+	if errors.Is(err, license.ErrNotFound) || err == nil && holder != id {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(referencesBucket).Delete([]byte(reference))
 }
 
 // readErased returns the record as it is stored, and as it is after an erasure. The latter is nil where that does not

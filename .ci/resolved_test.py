@@ -93,10 +93,10 @@ class Plants(unittest.TestCase):
 
     def test_references(self):
         for reference, parameter_set, problem in (
-            ({"Fn::GetAtt": ["AlarmKey", "Arn"]}, "least", "AlarmKey, which the condition NewAlarmTopic leaves out"),
-            (of_stack("${AlarmKey.Arn}"), "least", "AlarmKey, which the condition NewAlarmTopic leaves out"),
+            ({"Fn::GetAtt": ["TokenKey", "Arn"]}, "existing", "TokenKey, which the condition NewKey leaves out"),
+            (of_stack("${TokenKey.Arn}"), "existing", "TokenKey, which the condition NewKey leaves out"),
             ({"Ref": "Nothing"}, "default", "refers to Nothing, which is no parameter and no resource"),
-            ({"Fn::GetAtt": ["AlarmKey", "Color"]}, "default", "say in RETURNS what a AWS::KMS::Key Color is"),
+            ({"Fn::GetAtt": ["TokenKey", "Color"]}, "default", "say in RETURNS what a AWS::KMS::Key Color is"),
             ({"Fn::If": ["Unheard", 1, 2]}, "default", "there is no condition Unheard"),
             ({"Fn::FindInMap": ["Colors", "red", "dark"]}, "default", "finds no"),
             ({"Fn::Select": [1, {"Fn::Split": ["-", "a"]}]}, "default", "selects none"),
@@ -165,12 +165,12 @@ class Plants(unittest.TestCase):
     def test_pairs(self):
         template = copy.deepcopy(TEMPLATE)
         template["Conditions"]["Both"] = {"Fn::And": [{"Condition": "WebAclWanted"}, {"Condition": "SecretRotates"}]}
-        key = {"Fn::If": ["Both", {"Fn::GetAtt": ["AlarmKey", "Arn"]}, "none"]}
+        key = {"Fn::If": ["Both", {"Fn::GetAtt": ["TokenKey", "Arn"]}, "none"]}
         template["Outputs"]["Planted"] = {"Value": key}
         pair = {"WafRateLimit": "2000", "SecretRotationDays": "30"}
         self.assertEqual([], list(check_pairs(template, {"both": pair})))
-        template["Conditions"]["NewAlarmTopic"] = {"Fn::Equals": [{"Ref": "WafRateLimit"}, ""]}
-        self.assertIn("Planted: refers to AlarmKey", "\n".join(check_pairs(template, {"both": pair})))
+        template["Conditions"]["NewKey"] = {"Fn::Equals": [{"Ref": "WafRateLimit"}, ""]}
+        self.assertIn("Planted: refers to TokenKey", "\n".join(check_pairs(template, {"both": pair})))
 
 
 if __name__ == "__main__":

@@ -200,7 +200,8 @@ func TestRestore(t *testing.T) {
 		order = append(order, strings.Split(line, "\t")[1])
 	}
 	slices.Sort(order[2:5])
-	if diff := cmp.Diff([]string{"what", "erase", "remove", "revoke", "suspend", "change", "issue"}, order); diff != "" {
+	want := []string{"what", "erase", "remove", "revoke", "suspend", "change", "issue"}
+	if diff := cmp.Diff(want, order); diff != "" {
 		t.Errorf("the order (-want +got):\n%s", diff)
 	}
 	if !strings.Contains(seen.err, "not as the trail says: 6; --apply") {

@@ -200,7 +200,8 @@ func (s *stack) run(code int, arguments ...string) outcome {
 	return o
 }
 
-// TestRestoreOnAWS: a license is revoked after a backup, and the backup is put in the place of the table. The refusal is
+// TestRestoreOnAWS: a license is revoked after a backup, and the backup is put in the place of the table. The refusal
+// is
 // back after the restoration, and the trail says all of it.
 func TestRestoreOnAWS(t *testing.T) {
 	s := newStack(t)

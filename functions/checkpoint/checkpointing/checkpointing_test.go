@@ -347,3 +347,42 @@ func TestDamagedArchive(t *testing.T) {
 		})
 	}
 }
+
+// forgetful is a trail that fails to forget.
+type forgetful struct{ audit.Store }
+
+func (forgetful) Forget(context.Context, string, int64) error { return errFault }
+
+// TestCompletesErasures: an erasure that was recorded and interrupted then is completed by the next run. One that
+// cannot be completed fails the run, and holds up nothing else.
+func TestCompletesErasures(t *testing.T) {
+	f := newFixture(t)
+	before := audittest.Chain(t, f.trail, f.id)
+	stored, err := f.Reconciler.Records.Record(t.Context(), f.id)
+	if err != nil || len(before[0].Nonces) == 0 {
+		t.Fatal(err, before)
+	}
+	erased := attribute.Map{"licenseid": f.id, "customername": "erased", "erased": "1", "isrevoked": false}
+	err = audit.Recorder{Store: forgetful{f.trail}}.Record(t.Context(), audit.Event{
+		ID: "erasure", SequenceNumber: "9" + before[2].SequenceNumber, Time: now, LicenseID: f.id,
+		Old: stored, New: erased,
+	})
+	if !errors.Is(err, errFault) {
+		t.Fatalf("the erasure was not interrupted: %v", err)
+	}
+	f.Reconciler.Records = oneRecord{f.id, erased}
+
+	f.Erasures = forgetful{f.trail}
+	if got, err := f.Handle(t.Context(), events.EventBridgeEvent{}); !errors.Is(err, errFault) || got.Number != 1 {
+		t.Errorf("where it cannot be completed: %+v, %v", got, err)
+	}
+	f.Erasures = f.trail
+	if got := f.handle(t); got.Number != 2 || got.Rewritten+got.Missed+got.Backlog != 0 {
+		t.Errorf("got %+v", got)
+	}
+	for _, e := range audittest.Chain(t, f.trail, f.id)[:3] {
+		if len(e.Nonces) != 0 || e.ReasonNonce != "" {
+			t.Errorf("entry %d still discloses %+v", e.Sequence, e)
+		}
+	}
+}

@@ -62,7 +62,7 @@ func TestDocumentedCommands(t *testing.T) {
 	documents := readDocuments(t)
 	t.Chdir(t.TempDir())
 	for _, file := range []string{".licenser/audit-failures/*.json", "FILE...", "chain.jsonl", "vendor-token",
-		"licenses.csv", "evidence.jsonl", "kept.txt"} {
+		"licenses.csv", "evidence.jsonl", "kept.txt", ".licenser.old/licenser.db"} {
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -79,6 +80,7 @@ func TestBinary(t *testing.T) {
 	f := lambdatest.Start(t, ".", "LICENSER_DB=licenses", "AUDIT_TABLE=audit", "DISCLOSURE_TABLE=disclosures",
 		"CHECKPOINT_BUCKET=checkpoints", "CHECKPOINT_KEY_ID=alias/checkpoint", "CHECKPOINT_ORIGIN="+origin,
 		"AWS_ENDPOINT_URL="+aws.URL, "AWS_ENDPOINT_URL_S3="+bucket.URL)
+	f.Timeout = time.Minute // the pauses between tries of the scan are seconds
 	text, err := os.ReadFile("../../events/checkpoint/scheduled.json")
 	if err != nil {
 		t.Fatal(err)

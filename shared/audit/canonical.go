@@ -167,47 +167,38 @@ func isPlain(raw []byte) bool {
 // maxExactInteger is the largest number up to which JSON holds all whole numbers (RFC 8785 section 3.2.2.3).
 const maxExactInteger = 1 << 53
 
-// appendCanonical appends the entry in the form of RFC 8785, with or without its hash. It writes the members in the
-// order of their names, one by one, because a chain of a hundred thousand entries is verified while someone waits.
-func (e Entry) appendCanonical(dst []byte, withHash bool) ([]byte, error) {
-	return e.appendForm(dst, form{withHash: withHash})
-}
+// appendCanonical appends the entry in the form of RFC 8785.
+func (e Entry) appendCanonical(dst []byte) ([]byte, error) { return e.appendForm(dst, false) }
 
 // appendHashed appends what the entry's hash is over.
-func (e Entry) appendHashed(dst []byte) ([]byte, error) {
-	return e.appendForm(dst, form{isClosed: true})
-}
+func (e Entry) appendHashed(dst []byte) ([]byte, error) { return e.appendForm(dst, true) }
 
-// form is what of an entry is written.
-type form struct {
-	withHash bool
-	isClosed bool // without what it discloses
-}
-
-func (e Entry) appendForm(dst []byte, f form) ([]byte, error) {
+// appendForm appends the entry, or without its hash and closed what that is over. It writes the members in the order of
+// their names, one by one, because a chain of a hundred thousand entries is verified while someone waits.
+func (e Entry) appendForm(dst []byte, isHashed bool) ([]byte, error) {
 	if max(e.Sequence, -e.Sequence, int64(e.Format), -int64(e.Format)) > maxExactInteger {
 		return nil, fmt.Errorf("entry %d: JSON does not hold the number", e.Sequence)
 	}
 	dst = appendString(append(dst, `{"action":`...), string(e.Action))
 	dst = appendString(append(dst, `,"actor":`...), e.Actor)
 	dst = appendFlag(dst, `,"adopted":`, e.Adopted)
-	dst, err := e.appendChanges(append(dst, `,"changes":`...), f.isClosed)
+	dst, err := e.appendChanges(append(dst, `,"changes":`...), isHashed)
 	if err != nil {
 		return nil, fmt.Errorf("entry %d: %w", e.Sequence, err)
 	}
 	dst = appendString(append(dst, `,"eventid":`...), e.EventID)
 	dst = strconv.AppendInt(append(dst, `,"format":`...), int64(e.Format), 10)
 	dst = appendFlag(dst, `,"gap":`, e.Gap)
-	if f.withHash {
+	if !isHashed {
 		dst = appendString(append(dst, `,"hash":`...), e.Hash)
 	}
 	dst = appendFlag(dst, `,"late":`, e.Late)
 	dst = appendString(append(dst, `,"licenseid":`...), e.LicenseID)
-	if len(e.Nonces) > 0 && !f.isClosed {
+	if len(e.Nonces) > 0 && !isHashed {
 		dst = e.appendNonces(append(dst, `,"nonces":`...))
 	}
 	dst = appendString(append(dst, `,"previous":`...), e.Previous)
-	dst = e.appendReason(dst, f.isClosed)
+	dst = e.appendReason(dst, isHashed)
 	dst = appendText(dst, `,"recordhash":`, e.RecordHash)
 	dst = appendText(dst, `,"requestid":`, e.RequestID)
 	dst = strconv.AppendInt(append(dst, `,"sequence":`...), e.Sequence, 10)

@@ -33,7 +33,7 @@ func FuzzCanonicalEntry(f *testing.F) {
 		if !utf8.ValidString(name1) || !utf8.ValidString(name2) || !utf8.ValidString(text) || !utf8.Valid(raw) {
 			return // encoding/json and this encoder both replace it; jsontext never sees it
 		}
-		got, err := e.appendCanonical(nil, true)
+		got, err := e.appendCanonical(nil)
 		if max(number, -number) > maxExactInteger || number == -1<<63 {
 			if err == nil && number != -1<<63 {
 				t.Fatalf("%d is not refused", number)

@@ -256,8 +256,7 @@ const pageSize = 100
 
 // isOf reports whether e is the event's entry.
 func (v Event) isOf(e Entry) bool {
-	isSame := !e.Position().IsLater(v.position()) && !v.position().IsLater(e.Position())
-	return isSame && e.EventID == v.ID
+	return e.Position().Compare(v.position()) == 0 && e.EventID == v.ID
 }
 
 func isDecimal(number string) bool {

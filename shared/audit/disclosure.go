@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"slices"
 )
@@ -43,15 +44,16 @@ func (e Entry) Disclosure() (d Disclosure, isAny bool) {
 
 // personalChanges returns the wanted values that have a nonce.
 func (e Entry) personalChanges(isWanted func(json.RawMessage) bool) map[string]FieldChange {
+	wanted := func(value json.RawMessage, nonce string) json.RawMessage {
+		if nonce == "" || !isWanted(value) || isCommitment(value) {
+			return nil
+		}
+		return value
+	}
 	changes := make(map[string]FieldChange, len(e.Nonces))
 	for name, nonces := range e.Nonces {
-		var personal FieldChange
-		if change := e.Changes[name]; nonces.Old != "" && isWanted(change.Old) && !isCommitment(change.Old) {
-			personal.Old = change.Old
-		}
-		if change := e.Changes[name]; nonces.New != "" && isWanted(change.New) && !isCommitment(change.New) {
-			personal.New = change.New
-		}
+		change := e.Changes[name]
+		personal := FieldChange{wanted(change.Old, nonces.Old), wanted(change.New, nonces.New)}
 		if personal.Old != nil || personal.New != nil {
 			changes[name] = personal
 		}
@@ -156,6 +158,27 @@ func (e Entry) closeOld() {
 			delete(e.Nonces, name)
 		}
 	}
+}
+
+// EntryReader is what reads entries, and what they disclose. Its methods are those of a Store.
+type EntryReader interface {
+	Entries(ctx context.Context, licenseID string, after int64, limit int) ([]Entry, error)
+	Disclosures(ctx context.Context, licenseID string, first, last int64) ([]Disclosure, error)
+}
+
+// DisclosedEntries returns entries as Store.Entries does, with what they disclose.
+func DisclosedEntries(
+	ctx context.Context, store EntryReader, licenseID string, after int64, limit int,
+) ([]Entry, error) {
+	entries, err := store.Entries(ctx, licenseID, after, limit)
+	if err != nil || len(entries) == 0 {
+		return nil, err
+	}
+	disclosures, err := store.Disclosures(ctx, licenseID, entries[0].Sequence, entries[len(entries)-1].Sequence)
+	if err != nil {
+		return nil, err
+	}
+	return Disclose(entries, disclosures), nil
 }
 
 // Disclose returns entries with what disclosures have for them, and nothing else that they may disclose themselves.

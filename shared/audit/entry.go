@@ -105,7 +105,7 @@ func (e Entry) ComputeHash() (string, error) {
 }
 
 // MarshalJSON returns the canonical form.
-func (e Entry) MarshalJSON() ([]byte, error) { return e.appendCanonical(nil, true) }
+func (e Entry) MarshalJSON() ([]byte, error) { return e.appendCanonical(nil) }
 
 // UnmarshalJSON also takes values in another spelling than the canonical one, as other programs write them.
 func (e *Entry) UnmarshalJSON(text []byte) error {
@@ -137,6 +137,18 @@ func (p Position) IsLater(other Position) bool {
 		return p.Stream > other.Stream
 	}
 	return license.IsLater(p.Number, other.Number)
+}
+
+// Compare returns 1 where p is behind another position, -1 where it is before it, and 0 where both are the same.
+func (p Position) Compare(other Position) int {
+	switch {
+	case p.IsLater(other):
+		return 1
+	case other.IsLater(p):
+		return -1
+	default:
+		return 0
+	}
 }
 
 // Position returns where the entry's event stood.

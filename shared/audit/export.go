@@ -24,7 +24,7 @@ func WriteChain(w io.Writer, entries []Entry) error {
 	var line []byte
 	for _, e := range entries {
 		var err error
-		if line, err = e.appendCanonical(line[:0], true); err != nil {
+		if line, err = e.appendCanonical(line[:0]); err != nil {
 			return err
 		}
 		if _, err := w.Write(append(line, '\n')); err != nil {
@@ -90,7 +90,7 @@ func parseLine(line, buffer []byte) (e Entry, written []byte, err error) {
 		return Entry{}, buffer, fmt.Errorf("%w: %w", errNotCanonical, err)
 	}
 	// Other white space, escapes, and orders of members pass until here.
-	written, err = e.appendCanonical(buffer, true)
+	written, err = e.appendCanonical(buffer)
 	if err != nil || !bytes.Equal(written, line) {
 		return Entry{}, buffer, errNotCanonical
 	}

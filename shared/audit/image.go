@@ -89,11 +89,16 @@ func (i image) hash() string {
 
 // hashTold returns the RecordHash of a record whose values are as hashes have them.
 func hashTold(told map[string]json.RawMessage) string {
-	text := []byte{'{'}
-	for n, name := range sortedNames(told) {
-		text = append(appendName(text, n, name), told[name]...)
+	return hexHash(appendTold(nil, sortedNames(told), told))
+}
+
+// appendTold appends what a RecordHash is over. The names are those of the values, sorted.
+func appendTold(dst []byte, names []string, told map[string]json.RawMessage) []byte {
+	dst = append(dst, '{')
+	for i, name := range names {
+		dst = append(appendName(dst, i, name), told[name]...)
 	}
-	return hexHash(append(text, '}'))
+	return append(dst, '}')
 }
 
 // renewed returns the image with nonces of its own, besides those of values that are also in another image.

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"encoding/json"
 
 	"openlicenser/shared/attribute"
@@ -53,13 +52,7 @@ func (r *Replay) Matches(record attribute.Map) (bool, error) {
 		return false, err
 	}
 	for name, told := range r.Values {
-		value, isThere := stored.values[name]
-		switch {
-		case !isThere:
-			return false, nil
-		case isCommitment(told), bytes.Equal(told, value):
-		case isDigest(told) && bytes.Equal(told, digest(value).appendCanonical(nil)):
-		default:
+		if !Fits(told, stored.values[name]) {
 			return false, nil
 		}
 	}

@@ -94,15 +94,7 @@ type change struct {
 
 func compareTimes(a, b change) int { return a.at.Compare(b.at) }
 
-func comparePositions(a, b change) int {
-	switch {
-	case b.Position().IsLater(a.Position()):
-		return -1
-	case a.Position().IsLater(b.Position()):
-		return 1
-	}
-	return 0
-}
+func comparePositions(a, b change) int { return a.Position().Compare(b.Position()) }
 
 // reading is a chain in an order, divided at a moment.
 type reading struct{ before, after []change }

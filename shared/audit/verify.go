@@ -252,7 +252,7 @@ func (v *Verifier) applyChanges(e Entry) error {
 	if v.names == nil {
 		v.names = sortedNames(v.record)
 	}
-	if v.buffer = v.appendRecord(v.buffer[:0]); hexHash(v.buffer) != e.RecordHash {
+	if v.buffer = appendTold(v.buffer[:0], v.names, v.record); hexHash(v.buffer) != e.RecordHash {
 		return errors.New("the record that its changes lead to does not have the record hash that it says")
 	}
 	return nil
@@ -267,12 +267,4 @@ func canonicalRaw(raw json.RawMessage) (json.RawMessage, error) {
 		return raw, nil
 	}
 	return appendRaw(nil, raw)
-}
-
-func (v *Verifier) appendRecord(dst []byte) []byte {
-	dst = append(dst, '{')
-	for i, name := range v.names {
-		dst = append(appendName(dst, i, name), v.record[name]...)
-	}
-	return append(dst, '}')
 }

@@ -27,7 +27,7 @@ func shorten(text string) (short shortHash) {
 // listedChain is a chain in one bucket's list.
 type listedChain struct {
 	id         shortHash
-	recordHash shortHash // zero where there should be no record, or where one was listed
+	storedHash shortHash // zero where there should be no record, or where one was listed
 	isWanted   bool      // whatever the hashes say
 }
 
@@ -72,10 +72,10 @@ func (l listing) suspects(ctx context.Context) ([]suspect, error) {
 			}
 			continue
 		}
-		if chain.recordHash != shorten(record.Hash) || chain.isWanted {
+		if chain.storedHash != shorten(record.Hash) || chain.isWanted {
 			suspects = append(suspects, suspect{record.LicenseID, false})
 		}
-		chain.recordHash, chain.isWanted = shortHash{}, false
+		chain.storedHash, chain.isWanted = shortHash{}, false
 	}
 	gone, err := l.withoutRecord(ctx, chains)
 	if err != nil {
@@ -125,7 +125,7 @@ func (c *listedChains) find(licenseID string) *listedChain {
 // withoutRecord returns the licenses whose chain says that there is a record, or is wanted, where no record was listed.
 // It lists their buckets again, for the ids.
 func (l listing) withoutRecord(ctx context.Context, chains *listedChains) (ids []string, err error) {
-	isGone := func(c listedChain) bool { return c.recordHash != shortHash{} || c.isWanted }
+	isGone := func(c listedChain) bool { return c.storedHash != shortHash{} || c.isWanted }
 	for bucket, listed := range chains {
 		if !slices.ContainsFunc(listed, isGone) {
 			continue

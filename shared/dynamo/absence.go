@@ -3,6 +3,7 @@ package dynamo
 import (
 	"context"
 	"errors"
+	"iter"
 	"reflect"
 	"strings"
 
@@ -61,6 +62,30 @@ func checkListed(items []item) error {
 		return errNotSaid
 	}
 	return nil
+}
+
+// queriedItems returns all items of a query, as they come page by page.
+func queriedItems(
+	ctx context.Context, client dynamodb.QueryAPIClient, in *dynamodb.QueryInput,
+) iter.Seq2[item, error] {
+	return func(yield func(item, error) bool) {
+		pages := dynamodb.NewQueryPaginator(client, in)
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err == nil {
+				err = checkListed(page.Items)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, values := range page.Items {
+				if !yield(values, nil) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // byTableName returns what a part of a response says of a table, and whether it names the table at all.

@@ -25,35 +25,27 @@ var _ audit.HeadLister = (*AuditTrail)(nil)
 // read comes as a head of nothing and is not left out, so that whoever lists finds it.
 func (s *AuditTrail) Heads(ctx context.Context, bucket int) iter.Seq2[audit.ChainHead, error] {
 	return func(yield func(audit.ChainHead, error) bool) {
-		pages := dynamodb.NewQueryPaginator(s.client, &dynamodb.QueryInput{
+		listed := queriedItems(ctx, s.client, &dynamodb.QueryInput{
 			TableName:                 &s.table,
 			IndexName:                 aws.String(headsIndex),
 			KeyConditionExpression:    aws.String("#bucket = :bucket"),
 			ExpressionAttributeNames:  map[string]string{"#bucket": attrBucket},
 			ExpressionAttributeValues: item{":bucket": whole(int64(bucket))},
 		})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err == nil {
-				err = checkListed(page.Items)
-			}
+		for values, err := range listed {
 			if err != nil {
 				yield(audit.ChainHead{}, fmt.Errorf("audit heads: %w", err))
 				return
 			}
-			for _, values := range page.Items {
-				var head headItem
-				if attributevalue.UnmarshalMap(values, &head) != nil {
-					head = headItem{}
-				}
-				listed := audit.ChainHead{
-					LicenseID: textOf(values, attrLicenseID), Sequence: head.HeadSequence, Hash: head.Hash,
-					StoredHash: head.StoredHash, ErasedSequence: head.ErasedSequence,
-					GapSequence: head.GapSequence,
-				}
-				if !yield(listed, nil) {
-					return
-				}
+			var head headItem
+			if attributevalue.UnmarshalMap(values, &head) != nil {
+				head = headItem{}
+			}
+			if !yield(audit.ChainHead{
+				LicenseID: textOf(values, attrLicenseID), Sequence: head.HeadSequence, Hash: head.Hash,
+				StoredHash: head.StoredHash, ErasedSequence: head.ErasedSequence, GapSequence: head.GapSequence,
+			}, nil) {
+				return
 			}
 		}
 	}

@@ -97,19 +97,12 @@ func (s *AuditTrail) queryDisclosures(
 }
 
 func (s *AuditTrail) eachDisclosure(ctx context.Context, in *dynamodb.QueryInput, do func(item) error) error {
-	pages := dynamodb.NewQueryPaginator(s.client, in)
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	for values, err := range queriedItems(ctx, s.client, in) {
 		if err == nil {
-			err = checkListed(page.Items)
+			err = do(values)
 		}
 		if err != nil {
 			return fmt.Errorf("audit disclosures: %w", err)
-		}
-		for _, values := range page.Items {
-			if err := do(values); err != nil {
-				return fmt.Errorf("audit disclosures: %w", err)
-			}
 		}
 	}
 	return nil

@@ -2,12 +2,10 @@ package dynamo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"openlicenser/shared/attribute"
@@ -54,15 +52,11 @@ func (s *Licenses) transactErasure(
 	for _, reference := range references {
 		items = append(items, s.deleteReference(reference, licenseID))
 	}
-	err = withoutConflicts(ctx, func() error {
-		_, err := s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: items})
-		return err
-	})
-	var canceled *types.TransactionCanceledException
-	if !errors.As(err, &canceled) || len(canceled.CancellationReasons) != len(items) {
+	reasons, err := s.transactItems(ctx, items...)
+	if reasons == nil {
 		return nil, err
 	}
-	ofLicense, ofReferences := canceled.CancellationReasons[0], canceled.CancellationReasons[1:]
+	ofLicense, ofReferences := reasons[0], reasons[1:]
 	if aws.ToString(ofLicense.Code) == conditionFailed {
 		return nil, &types.ConditionalCheckFailedException{Item: ofLicense.Item}
 	}

@@ -33,31 +33,25 @@ func (s *Idempotency) Forget(ctx context.Context, licenseID, except string) erro
 
 // forgetListed forgets the records that the index lists and that are not done, and adds them to those.
 func (s *Idempotency) forgetListed(ctx context.Context, licenseID string, done map[string]bool) error {
-	pages := dynamodb.NewQueryPaginator(s.client, &dynamodb.QueryInput{
+	listed := queriedItems(ctx, s.client, &dynamodb.QueryInput{
 		TableName:                 &s.table,
 		IndexName:                 aws.String("license"),
 		KeyConditionExpression:    aws.String("#licenseid = :licenseid"),
 		ExpressionAttributeNames:  map[string]string{"#licenseid": attrLicenseID},
 		ExpressionAttributeValues: item{":licenseid": text(licenseID)},
 	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err == nil {
-			err = checkListed(page.Items)
-		}
+	for values, err := range listed {
 		if err != nil {
 			return err
 		}
-		for _, values := range page.Items {
-			key := textOf(values, "key")
-			if done[key] {
-				continue
-			}
-			if err := s.forget(ctx, key, licenseID); err != nil {
-				return err
-			}
-			done[key] = true
+		key := textOf(values, "key")
+		if done[key] {
+			continue
 		}
+		if err := s.forget(ctx, key, licenseID); err != nil {
+			return err
+		}
+		done[key] = true
 	}
 	return nil
 }

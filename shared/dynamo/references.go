@@ -55,17 +55,11 @@ func (s *Licenses) putReference(l license.License, condition string, values item
 // *types.ConditionalCheckFailedException, as of a write by itself. That of the reference is a
 // *license.ReferenceTakenError.
 func (s *Licenses) transact(ctx context.Context, reference string, write, put types.TransactWriteItem) error {
-	err := withoutConflicts(ctx, func() error {
-		_, err := s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
-			TransactItems: []types.TransactWriteItem{write, put},
-		})
-		return err
-	})
-	var canceled *types.TransactionCanceledException
-	if !errors.As(err, &canceled) || len(canceled.CancellationReasons) != 2 {
+	reasons, err := s.transactItems(ctx, write, put)
+	if reasons == nil {
 		return err
 	}
-	ofLicense, ofReference := canceled.CancellationReasons[0], canceled.CancellationReasons[1]
+	ofLicense, ofReference := reasons[0], reasons[1]
 	switch {
 	case aws.ToString(ofLicense.Code) == conditionFailed:
 		return &types.ConditionalCheckFailedException{Item: ofLicense.Item}
@@ -73,6 +67,22 @@ func (s *Licenses) transact(ctx context.Context, reference string, write, put ty
 		return &license.ReferenceTakenError{Reference: reference, LicenseID: textOf(ofReference.Item, attrLicenseID)}
 	}
 	return err
+}
+
+// transactItems writes all or nothing. Where the error is that DynamoDB has canceled the transaction, there is a reason
+// for each item.
+func (s *Licenses) transactItems(
+	ctx context.Context, items ...types.TransactWriteItem,
+) (reasons []types.CancellationReason, err error) {
+	err = withoutConflicts(ctx, func() error {
+		_, err := s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: items})
+		return err
+	})
+	var canceled *types.TransactionCanceledException
+	if !errors.As(err, &canceled) || len(canceled.CancellationReasons) != len(items) {
+		return nil, err
+	}
+	return canceled.CancellationReasons, err
 }
 
 // The codes of a canceled transaction's reasons

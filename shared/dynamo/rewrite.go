@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"openlicenser/shared/license"
@@ -48,15 +47,8 @@ func (s *Licenses) transactRewrite(ctx context.Context, id string, w license.Rew
 	if w.Frees != "" {
 		items = append(items, s.deleteReference(w.Frees, id))
 	}
-	err = withoutConflicts(ctx, func() error {
-		_, err := s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: items})
-		return err
-	})
-	var canceled *types.TransactionCanceledException
-	if !errors.As(err, &canceled) || len(canceled.CancellationReasons) != len(items) {
-		return false, err
-	}
-	for i, reason := range canceled.CancellationReasons {
+	reasons, err := s.transactItems(ctx, items...)
+	for i, reason := range reasons {
 		switch {
 		case aws.ToString(reason.Code) != conditionFailed:
 		case i == 0:

@@ -48,7 +48,7 @@ func (s *Licenses) Create(ctx context.Context, l license.License) error {
 			case !errors.Is(err, license.ErrNotFound):
 				return nil, err
 			}
-			if err := putReference(tx, l); err != nil {
+			if err := putReference(tx, l.Reference, l.ID); err != nil {
 				return nil, err
 			}
 		}
@@ -64,15 +64,8 @@ func (s *Licenses) Update(ctx context.Context, before, after license.License) er
 			return license.ErrConflict, err
 		}
 		if after.Reference != before.Reference && after.Reference != "" {
-			holder, err := readReference(tx, after.Reference)
-			switch {
-			case err == nil && holder != after.ID:
-				return &license.ReferenceTakenError{Reference: after.Reference, LicenseID: holder}, nil
-			case err != nil && !errors.Is(err, license.ErrNotFound):
-				return nil, err
-			}
-			if err := putReference(tx, after); err != nil {
-				return nil, err
+			if refusal, err := takeReference(tx, after.Reference, after.ID); refusal != nil || err != nil {
+				return refusal, err
 			}
 		}
 		set, remove := license.Delta(before, after)
@@ -98,6 +91,18 @@ func (s *Licenses) Erase(ctx context.Context, before, after license.License, ref
 		}
 		return nil, s.db.markScrub(tx)
 	})
+}
+
+// takeReference makes a reference lead to a license, unless another one has it.
+func takeReference(tx *bbolt.Tx, reference, id string) (refusal, err error) {
+	holder, err := readReference(tx, reference)
+	switch {
+	case err == nil && holder != id:
+		return &license.ReferenceTakenError{Reference: reference, LicenseID: holder}, nil
+	case err != nil && !errors.Is(err, license.ErrNotFound):
+		return nil, err
+	}
+	return nil, putReference(tx, reference, id)
 }
 
 // freeReference makes a reference free, unless another license has it.
@@ -149,8 +154,8 @@ func readReference(tx *bbolt.Tx, reference string) (id string, err error) {
 	return id, err
 }
 
-func putReference(tx *bbolt.Tx, l license.License) error {
-	return putJSON(tx.Bucket(referencesBucket), []byte(l.Reference), l.ID)
+func putReference(tx *bbolt.Tx, reference, id string) error {
+	return putJSON(tx.Bucket(referencesBucket), []byte(reference), id)
 }
 
 // Remove implements license.Store.

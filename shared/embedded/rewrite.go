@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"context"
-	"errors"
 
 	"go.etcd.io/bbolt"
 
@@ -42,15 +41,8 @@ func readRewritten(tx *bbolt.Tx, id string, expected attribute.Map) (stored attr
 // moveReferences takes and frees what a rewrite says.
 func moveReferences(tx *bbolt.Tx, id string, w license.Rewrite) (refusal, err error) {
 	if w.Takes != "" {
-		holder, err := readReference(tx, w.Takes)
-		switch {
-		case err == nil && holder != id:
-			return &license.ReferenceTakenError{Reference: w.Takes, LicenseID: holder}, nil
-		case err != nil && !errors.Is(err, license.ErrNotFound):
-			return nil, err
-		}
-		if err := putJSON(tx.Bucket(referencesBucket), []byte(w.Takes), id); err != nil {
-			return nil, err
+		if refusal, err := takeReference(tx, w.Takes, id); refusal != nil || err != nil {
+			return refusal, err
 		}
 	}
 	if w.Frees == "" {

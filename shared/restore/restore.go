@@ -16,9 +16,8 @@ import (
 // Trail is what a Restorer reads of an audit trail.
 type Trail interface {
 	audit.HeadLister
+	audit.EntryReader
 	State(ctx context.Context, licenseID string) (audit.State, error)
-	Entries(ctx context.Context, licenseID string, after int64, limit int) ([]audit.Entry, error)
-	Disclosures(ctx context.Context, licenseID string, first, last int64) ([]audit.Disclosure, error)
 }
 
 // Restorer compares records with an audit trail, and makes the changes again that they have forgotten. It can be
@@ -148,18 +147,14 @@ func readChain(ctx context.Context, trail Trail, licenseID string) ([]audit.Entr
 	var chain []audit.Entry
 	for sequence := verifier.Head().Sequence; sequence < state.Sequence; sequence = verifier.Head().Sequence {
 		page := int(min(pageSize, state.Sequence-sequence))
-		entries, err := trail.Entries(ctx, licenseID, sequence, page)
+		entries, err := audit.DisclosedEntries(ctx, trail, licenseID, sequence, page)
 		if err != nil {
 			return nil, state, asBroken(err)
 		}
 		if len(entries) == 0 {
 			break
 		}
-		disclosures, err := trail.Disclosures(ctx, licenseID, sequence+1, sequence+int64(page))
-		if err != nil {
-			return nil, state, asBroken(err)
-		}
-		for _, e := range audit.Disclose(entries, disclosures) {
+		for _, e := range entries {
 			if err := verifier.Next(e); err != nil {
 				return nil, state, &brokenError{"its chain is not as it should be: " + err.Error()}
 			}
@@ -183,15 +178,7 @@ func asBroken(err error) error {
 // inOrder returns entries in the order of their events. Those that are late were recorded behind later ones.
 func inOrder(chain []audit.Entry) []audit.Entry {
 	if slices.ContainsFunc(chain, func(e audit.Entry) bool { return e.Late }) {
-		slices.SortStableFunc(chain, func(a, b audit.Entry) int {
-			switch {
-			case a.Position().IsLater(b.Position()):
-				return 1
-			case b.Position().IsLater(a.Position()):
-				return -1
-			}
-			return 0
-		})
+		slices.SortStableFunc(chain, func(a, b audit.Entry) int { return a.Position().Compare(b.Position()) })
 	}
 	return chain
 }

@@ -74,7 +74,7 @@ func (t Trail) chain(ctx context.Context, r api.Request) (api.Response, error) {
 	if err != nil {
 		return api.Response{}, fmt.Errorf("audit trail: %w", err)
 	}
-	entries, err := t.entries(ctx, id, query.after, query.limit+1)
+	entries, err := audit.DisclosedEntries(ctx, t.Store, id, query.after, query.limit+1)
 	if err != nil {
 		return api.Response{}, fmt.Errorf("audit trail: %w", err)
 	}
@@ -95,17 +95,6 @@ func (t Trail) chain(ctx context.Context, r api.Request) (api.Response, error) {
 	return noStore(api.JSON(http.StatusOK, page))
 }
 
-// entries returns entries with what they disclose.
-func (t Trail) entries(ctx context.Context, id string, after int64, limit int) ([]audit.Entry, error) {
-	entries, err := t.Store.Entries(ctx, id, after, limit)
-	if err != nil || len(entries) == 0 {
-		return entries, err
-	}
-	last := entries[len(entries)-1].Sequence
-	disclosures, err := t.Store.Disclosures(ctx, id, entries[0].Sequence, last)
-	return audit.Disclose(entries, disclosures), err
-}
-
 // compare says on the last page what the license's record is, and which entry has left it so where that is not the
 // last.
 func (t Trail) compare(ctx context.Context, page *vendorapi.AuditPage, id string, state audit.State) error {
@@ -120,7 +109,7 @@ func (t Trail) compare(ctx context.Context, page *vendorapi.AuditPage, id string
 	}
 	var chain []audit.Entry
 	for after := int64(0); after < state.Sequence; after = chain[len(chain)-1].Sequence {
-		entries, err := t.entries(ctx, id, after, chainPage)
+		entries, err := audit.DisclosedEntries(ctx, t.Store, id, after, chainPage)
 		if err != nil || len(entries) == 0 {
 			return err
 		}

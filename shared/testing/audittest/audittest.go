@@ -364,15 +364,11 @@ func listHeads(t *testing.T, store audit.Store) {
 // Chain returns a license's chain, of up to 1,000 entries, with what they disclose.
 func Chain(t testing.TB, store audit.Store, licenseID string) []audit.Entry {
 	t.Helper()
-	entries, err := store.Entries(t.Context(), licenseID, 0, 1000)
+	entries, err := audit.DisclosedEntries(t.Context(), store, licenseID, 0, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
-	disclosures, err := store.Disclosures(t.Context(), licenseID, 1, 1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return audit.Disclose(entries, disclosures)
+	return entries
 }
 
 // VerifyChain verifies an exported chain from its first entry on. The error names the first line that does not fit,
